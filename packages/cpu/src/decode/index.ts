@@ -1,0 +1,3 @@
+export { decode } from "./decode.js";
+export { format } from "./format.js";
+export { DecodeStatus, Insn, Kind, type Mode, type Operand } from "./insn.js";
