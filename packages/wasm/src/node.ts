@@ -1,5 +1,5 @@
 import type { Bytes } from "./bytes.js";
-import type { Expr, ValType } from "./types.js";
+import type { TYPE, ValType } from "./types.js";
 
 /** How a node is written after its operands. */
 export const enum NodeKind {
@@ -28,7 +28,10 @@ export const enum NodeKind {
 }
 
 /** An expression tree node. Immutable; may be emitted more than once (each emission evaluates it again). */
-export class Node implements Expr<ValType> {
+export class Node {
+  /** Untyped inside the builder: stands for any `Expr<T>`. */
+  declare readonly [TYPE]?: never;
+
   constructor(
     readonly kind: NodeKind,
     readonly op: number,

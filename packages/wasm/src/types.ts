@@ -4,11 +4,12 @@ export type ValType = "i32" | "i64" | "f32" | "f64" | "v128";
 /** Binary code of each value type. */
 export const VAL_TYPE: Readonly<Record<ValType, number>> = { i32: 0x7f, i64: 0x7e, f32: 0x7d, f64: 0x7c, v128: 0x7b };
 
-declare const TYPE: unique symbol;
+/** Key of the phantom type; never present at run time. */
+export declare const TYPE: unique symbol;
 
 /** What the builder hands out for an expression of type `T`; `T` exists in the type system only. */
 export interface Expr<T extends ValType> {
-  readonly [TYPE]?: (value: T) => T;
+  readonly [TYPE]?: T;
 }
 
 /** A local variable of a function. It is itself the expression that reads it. */
