@@ -1,0 +1,23 @@
+/** The x87 instructions that system code and test programs use (SDM vol. 2), notation of _notation.ts. */
+export const X87 = {
+  fninit: ["| DB E3"],
+  fnclex: ["| DB E2"],
+  fwait: ["| 9B"],
+  fldcw: ["m16 | D9 /5"],
+  fnstcw: ["m16 | D9 /7"],
+  fnstsw: ["ax | DF E0", "m16 | DD /7"],
+  fld1: ["| D9 E8"],
+  fldz: ["| D9 EE"],
+  fldpi: ["| D9 EB"],
+  fld: ["m32 | D9 /0", "m64 | DD /0", "m80 | DB /5"],
+  fst: ["m32 | D9 /2", "m64 | DD /2"],
+  fstp: ["m32 | D9 /3", "m64 | DD /3", "m80 | DB /7"],
+  fild: ["m16 | DF /0", "m32 | DB /0", "m64 | DF /5"],
+  fistp: ["m16 | DF /3", "m32 | DB /3", "m64 | DF /7"],
+  fchs: ["| D9 E0"],
+  fabs: ["| D9 E1"],
+  fsqrt: ["| D9 FA"],
+  faddp: ["| DE C1"],
+  fmulp: ["| DE C9"],
+  emms: ["| 0F 77"],
+} as const satisfies Record<string, readonly string[]>;
