@@ -1,0 +1,62 @@
+/**
+ * The vocabulary between the CPU's TLBs and this package: what is asked, what is answered.
+ *
+ * The values are plain numbers so that a CPU can declare the same port structurally without importing this package.
+ */
+
+/** What kind of access is translated; bits, 0 = explicit supervisor data read. */
+export const Access = {
+  /** Data write (also the read half of a read-modify-write). */
+  Write: 1,
+  /** User-mode access: CPL 3 and not one of the implicit supervisor accesses. */
+  User: 2,
+  /** Instruction fetch. Never together with Write. */
+  Fetch: 4,
+  /** EFLAGS.AC is set: an explicit supervisor access may touch user pages under CR4.SMAP. */
+  Ac: 8,
+  /** Implicit supervisor access (GDT, LDT, IDT, TSS): SMAP applies whatever AC is, and User is ignored. SDM 3A 4.6. */
+  Implicit: 16,
+} as const;
+
+/** What may be done with a page without asking again; bits. */
+export const Licence = { Read: 1, Write: 2, Fetch: 4, All: 7 } as const;
+
+/** The outcome of a translation. */
+export const Status = {
+  /** The access may proceed at `translation.host`. */
+  Ok: 0,
+  /** Deliver #PF with `translation.errorCode`. */
+  Fault: 1,
+  /** Nothing is mapped at `translation.gfn` (or it is a write to a read-only memslot): a device access. */
+  Mmio: 2,
+  /** Leave the guest: the access at `translation.gfn` is withheld; `translation.errorCode` is its {@link Licence} bit. */
+  Exit: 3,
+} as const;
+export type Status = (typeof Status)[keyof typeof Status];
+
+/** The registers that control paging, each a u32 (or the same bits as an i32). */
+export interface PagingControls {
+  cr0: number;
+  cr3Lo: number;
+  cr3Hi: number;
+  cr4: number;
+  /** Low half of IA32_EFER: NXE (11) and LMA (10) matter. */
+  efer: number;
+}
+
+/** The result of a translation. Fields not named for a status hold no meaning. */
+export interface Translation {
+  /** Ok: byte offset of the 4 KiB frame in the wasm memory. */
+  host: number;
+  /** Ok, Mmio, Exit: guest frame number of the 4 KiB page, also inside a large page. */
+  gfn: number;
+  /**
+   * Ok: {@link Licence} bits that hold for this page at the privilege of the request (its User, Ac and Implicit bits).
+   * Write only if the PTE's D is set and the second level lets writes through unseen.
+   */
+  licence: number;
+  /** Ok: the leaf entry has G set and CR4.PGE is on. */
+  global: boolean;
+  /** Fault: the #PF error code (SDM 3A 4.7). Exit: the {@link Licence} bit that was refused. */
+  errorCode: number;
+}

@@ -1,0 +1,90 @@
+import { PAGE_SIZE } from "./bits.js";
+
+declare const pfnBrand: unique symbol;
+/** Number of a 4 KiB frame of the wasm memory: host byte offset / 4096. 0 is never a frame. */
+export type Pfn = number & { readonly [pfnBrand]: "Pfn" };
+
+/** The arena was given a range or asked for a reservation that it cannot hold. */
+export class ArenaError extends Error {
+  override readonly name = "ArenaError";
+}
+
+/**
+ * The frames of the guest: a range of the one `WebAssembly.Memory`, handed out frame by frame.
+ *
+ * Anonymous memory is zero on demand, so a frame that was never taken costs no RSS. Frames that come back are zeroed when they are taken again.
+ * Whoever maps frames reserves them first; {@link take} therefore cannot fail in the middle of a guest access.
+ */
+export class FrameArena {
+  /** The whole memory as bytes; index = host offset. The memory must never grow: that would detach the views. */
+  readonly u8: Uint8Array;
+  /** The whole memory as little-endian words; index = host offset / 4. */
+  readonly u32: Uint32Array;
+  /** How many frames the range holds. */
+  readonly capacity: number;
+  readonly #free: Pfn[] = [];
+  readonly #end: number;
+  #next: number;
+  #reserved = 0;
+  #taken = 0;
+
+  /**
+   * @param memory allocated once, at its final size
+   * @param start first byte of the range; a multiple of 4096, at least 4096 (host offset 0 means "no frame")
+   * @param end one past the last byte; a multiple of 4096, at most the size of the memory
+   * @throws ArenaError if the range is not as above
+   */
+  constructor(memory: WebAssembly.Memory, start: number, end: number) {
+    const size = memory.buffer.byteLength;
+    const aligned = Number.isInteger(start / PAGE_SIZE) && Number.isInteger(end / PAGE_SIZE);
+    if (!aligned || start < PAGE_SIZE || end < start || end > size) {
+      throw new ArenaError(
+        `arena [${start}, ${end}) must be 4096-aligned, within [4096, ${size}) and not end before it starts`,
+      );
+    }
+    this.u8 = new Uint8Array(memory.buffer);
+    this.u32 = new Uint32Array(memory.buffer);
+    this.#next = start / PAGE_SIZE;
+    this.#end = end / PAGE_SIZE;
+    this.capacity = this.#end - this.#next;
+  }
+
+  /** Frames in use now: taken and not given back. */
+  get taken(): number {
+    return this.#taken;
+  }
+
+  /** Frames that can still be reserved. */
+  get available(): number {
+    return this.capacity - this.#reserved;
+  }
+
+  /** Promises `frames` frames to the caller. @throws ArenaError if fewer are available; nothing is reserved then. */
+  reserve(frames: number): void {
+    if (frames > this.available) {
+      throw new ArenaError(`${frames} frames asked for, ${this.available} of ${this.capacity} available`);
+    }
+    this.#reserved += frames;
+  }
+
+  /** Ends a promise made by {@link reserve}; the frames themselves were given back before. */
+  unreserve(frames: number): void {
+    this.#reserved -= frames;
+  }
+
+  /** A zeroed frame. @throws ArenaError if more frames are taken than were reserved (a bug of the caller). */
+  take(): Pfn {
+    if (this.#taken >= this.#reserved) throw new ArenaError(`all ${this.#reserved} reserved frames are taken`);
+    this.#taken++;
+    const reused = this.#free.pop();
+    if (reused === undefined) return this.#next++ as Pfn;
+    this.u8.fill(0, reused * PAGE_SIZE, (reused + 1) * PAGE_SIZE);
+    return reused;
+  }
+
+  /** Returns a frame obtained from {@link take}. */
+  give(pfn: Pfn): void {
+    this.#taken--;
+    this.#free.push(pfn);
+  }
+}

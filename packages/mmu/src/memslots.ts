@@ -1,0 +1,221 @@
+import type { FrameArena, Pfn } from "./arena.js";
+import { PAGE_SIZE } from "./bits.js";
+import { DirtyLog } from "./dirty-log.js";
+
+/** A memslot as its user describes it; the fields of `struct kvm_userspace_memory_region`. */
+export interface MemslotDesc {
+  /** Identity of the slot, 0..32763. */
+  readonly slot: number;
+  /** First guest-physical byte; a multiple of 4096. */
+  readonly gpa: number;
+  /** Bytes; a multiple of 4096. 0 deletes the slot. */
+  readonly size: number;
+  /** The guest's writes leave as MMIO (KVM_MEM_READONLY). Default false; fixed for the life of the slot. */
+  readonly readonly?: boolean;
+  /** Record which pages are written (KVM_MEM_LOG_DIRTY_PAGES). Default false. */
+  readonly dirtyLog?: boolean;
+}
+
+/** Why a memslot call was refused; `code` is what KVM's ioctl would return. Nothing has changed. */
+export class MemslotError extends Error {
+  override readonly name = "MemslotError";
+  constructor(
+    readonly code: "EINVAL" | "EEXIST" | "ENOENT" | "ENOMEM",
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+/** Slot identities are below this (KVM_USER_MEM_SLOTS on x86). */
+const SLOT_IDS = 32764;
+
+/** One range of guest-physical memory and the frames behind it. */
+export class Memslot {
+  /** Page of the slot -> {@link Pfn}, 0 while untouched. */
+  readonly pfns: Uint32Array;
+  dirty: DirtyLog | null = null;
+
+  constructor(
+    readonly slot: number,
+    public gfn: number,
+    readonly pages: number,
+    readonly readonly: boolean,
+  ) {
+    this.pfns = new Uint32Array(pages);
+  }
+
+  /** The slot as {@link Memslots.set} would take it. */
+  describe(): Required<MemslotDesc> {
+    return {
+      slot: this.slot,
+      gpa: this.gfn * PAGE_SIZE,
+      size: this.pages * PAGE_SIZE,
+      readonly: this.readonly,
+      dirtyLog: this.dirty !== null,
+    };
+  }
+}
+
+/** What is found before anything was: it contains no gfn. */
+const NOWHERE = new Memslot(-1, 0, 0, true);
+
+/**
+ * The guest-physical address space: disjoint memslots over frames of the arena. What lies between them is MMIO.
+ *
+ * As KVM_SET_USER_MEMORY_REGION (linux, Documentation/virt/kvm/api.rst 4.35): a new identity creates, size 0 deletes (its frames go back),
+ * the same size at another address moves, other flags switch dirty logging; any other change is EINVAL.
+ */
+export class Memslots {
+  readonly #byId = new Map<number, Memslot>();
+  /** Ascending by gfn. */
+  #sorted: Memslot[] = [];
+  #last = NOWHERE;
+
+  /**
+   * @param maxGfn first guest frame number that cannot be mapped
+   * @param changed called after a change with every range of pages that now means something else
+   */
+  constructor(
+    readonly arena: FrameArena,
+    readonly maxGfn: number,
+    readonly changed: (gfn: number, pages: number) => void,
+  ) {}
+
+  /** All slots, ascending by guest address. */
+  get all(): readonly Memslot[] {
+    return this.#sorted;
+  }
+
+  /** The slot that backs `gfn`, or null: MMIO. */
+  find(gfn: number): Memslot | null {
+    const last = this.#last;
+    const page = gfn - last.gfn;
+    if (page >= 0 && page < last.pages) return last;
+    return this.#search(gfn);
+  }
+
+  #search(gfn: number): Memslot | null {
+    let low = 0;
+    let high = this.#sorted.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const slot = this.#sorted[middle] ?? NOWHERE;
+      if (gfn < slot.gfn) high = middle;
+      else if (gfn >= slot.gfn + slot.pages) low = middle + 1;
+      else {
+        this.#last = slot;
+        return slot;
+      }
+    }
+    return null;
+  }
+
+  /** The frame of page `gfn` of `slot`, taken now if it was never touched. */
+  touch(slot: Memslot, gfn: number): Pfn {
+    const page = gfn - slot.gfn;
+    const pfn = slot.pfns[page] as Pfn;
+    if (pfn !== 0) return pfn;
+    const fresh = this.arena.take();
+    slot.pfns[page] = fresh;
+    return fresh;
+  }
+
+  /** @throws MemslotError ENOENT if there is no such slot */
+  byId(id: number): Memslot {
+    const slot = this.#byId.get(id);
+    if (slot === undefined)
+      throw new MemslotError("ENOENT", `no memslot ${id}; there are [${[...this.#byId.keys()].join(", ")}]`);
+    return slot;
+  }
+
+  /** Creates, deletes, moves or re-flags a slot. @throws MemslotError before anything has changed */
+  set(desc: MemslotDesc): void {
+    this.#check(desc);
+    const old = this.#byId.get(desc.slot);
+    if (desc.size === 0) {
+      this.#delete(this.byId(desc.slot));
+    } else if (old === undefined) {
+      this.#create(desc);
+    } else {
+      this.#change(old, desc);
+    }
+  }
+
+  #create(desc: MemslotDesc): void {
+    const slot = new Memslot(desc.slot, desc.gpa / PAGE_SIZE, desc.size / PAGE_SIZE, desc.readonly ?? false);
+    this.#refuseOverlap(slot.gfn, slot.pages, null);
+    if (slot.pages > this.arena.available) {
+      throw new MemslotError(
+        "ENOMEM",
+        `memslot ${desc.slot} needs ${slot.pages} frames, ${this.arena.available} are available`,
+      );
+    }
+    this.arena.reserve(slot.pages);
+    if (desc.dirtyLog) slot.dirty = new DirtyLog(slot.pages);
+    this.#byId.set(slot.slot, slot);
+    this.#sort();
+    this.changed(slot.gfn, slot.pages);
+  }
+
+  #change(slot: Memslot, desc: MemslotDesc): void {
+    const gfn = desc.gpa / PAGE_SIZE;
+    if (slot.pages !== desc.size / PAGE_SIZE || slot.readonly !== (desc.readonly ?? false)) {
+      const is = `${slot.pages * PAGE_SIZE} bytes, readonly ${slot.readonly}`;
+      throw new MemslotError("EINVAL", `memslot ${slot.slot} is ${is}; delete it first to change its size or readonly`);
+    }
+    this.#refuseOverlap(gfn, slot.pages, slot);
+    const oldGfn = slot.gfn;
+    slot.gfn = gfn;
+    const log = desc.dirtyLog ?? false;
+    if (log !== (slot.dirty !== null)) slot.dirty = log ? new DirtyLog(slot.pages) : null;
+    this.#sort();
+    this.changed(oldGfn, slot.pages);
+    if (gfn !== oldGfn) this.changed(gfn, slot.pages);
+  }
+
+  #delete(slot: Memslot): void {
+    for (const pfn of slot.pfns) {
+      if (pfn !== 0) this.arena.give(pfn as Pfn);
+    }
+    this.arena.unreserve(slot.pages);
+    this.#byId.delete(slot.slot);
+    this.#sort();
+    this.changed(slot.gfn, slot.pages);
+  }
+
+  #sort(): void {
+    this.#sorted = [...this.#byId.values()].sort((a, b) => a.gfn - b.gfn);
+    this.#last = NOWHERE;
+  }
+
+  #check({ slot, gpa, size }: MemslotDesc): void {
+    if (!Number.isInteger(slot) || slot < 0 || slot >= SLOT_IDS) {
+      throw new MemslotError("EINVAL", `memslot identity ${slot} is not an integer in 0..${SLOT_IDS - 1}`);
+    }
+    for (const [what, value] of [
+      ["gpa", gpa],
+      ["size", size],
+    ] as const) {
+      if (!Number.isInteger(value / PAGE_SIZE) || value < 0) {
+        throw new MemslotError("EINVAL", `memslot ${slot}: ${what} ${value} is not a multiple of 4096, at least 0`);
+      }
+    }
+    const limit = this.maxGfn * PAGE_SIZE;
+    if (gpa + size > limit) {
+      throw new MemslotError(
+        "EINVAL",
+        `memslot ${slot} ends at ${gpa + size}, beyond the guest-physical address space of ${limit} bytes`,
+      );
+    }
+  }
+
+  #refuseOverlap(gfn: number, pages: number, self: Memslot | null): void {
+    for (const other of this.#sorted) {
+      if (other !== self && gfn < other.gfn + other.pages && other.gfn < gfn + pages) {
+        const range = `[${other.gfn * PAGE_SIZE}, ${(other.gfn + other.pages) * PAGE_SIZE})`;
+        throw new MemslotError("EEXIST", `memslot at ${gfn * PAGE_SIZE} overlaps memslot ${other.slot} ${range}`);
+      }
+    }
+  }
+}

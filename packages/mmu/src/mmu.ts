@@ -1,0 +1,160 @@
+import { Access, Licence, type PagingControls, Status, type Translation } from "./access.js";
+import { FrameArena } from "./arena.js";
+import { CR0_PG, PAGE_SIZE } from "./bits.js";
+import { forEachRun } from "./dirty-log.js";
+import { Listeners } from "./listeners.js";
+import { type MemslotDesc, MemslotError, Memslots } from "./memslots.js";
+import { PhysicalMemory } from "./physical.js";
+import { MemslotLevel, type SecondLevel } from "./second-level.js";
+import { type MemoryImage, restorePages, touchedPages } from "./snapshot.js";
+import { PageWalker } from "./walk.js";
+import { Watches } from "./watches.js";
+
+export interface MmuOptions {
+  /** Allocated once at its final size; it must never grow. */
+  readonly memory: WebAssembly.Memory;
+  /** First byte for guest frames; a multiple of 4096, not 0. */
+  readonly arenaStart: number;
+  /** One past the last byte for guest frames; a multiple of 4096. */
+  readonly arenaEnd: number;
+  /** Physical address bits of the guest (CPUID.80000008H:EAX[7:0]), 32..52. Default 40. */
+  readonly maxPhyAddr?: number;
+}
+
+/**
+ * Guest memory and its translation: what the CPU asks on a TLB miss, what devices read and write, what the host configures.
+ *
+ * Nothing is cached here; whoever caches a {@link Translation} (a TLB) or what it derived from a page (decoded code) subscribes to
+ * {@link onInvalidate} and {@link PhysicalMemory.onHostWrite | onHostWrite}.
+ */
+export class Mmu extends PhysicalMemory {
+  /** The result of the last {@link translate}; one object for the life of the Mmu. */
+  readonly translation: Translation = { host: 0, gfn: 0, licence: 0, global: false, errorCode: 0 };
+  readonly #slots: Memslots;
+  readonly #watches = new Watches();
+  readonly #invalidated: Listeners<[gfn: number, pages: number]>;
+  readonly #second: SecondLevel;
+  readonly #walker: PageWalker;
+
+  /** @throws RangeError for `maxPhyAddr`, ArenaError for the arena's range */
+  constructor({ memory, arenaStart, arenaEnd, maxPhyAddr = 40 }: MmuOptions) {
+    if (!Number.isInteger(maxPhyAddr) || maxPhyAddr < 32 || maxPhyAddr > 52) {
+      throw new RangeError(`maxPhyAddr ${maxPhyAddr} is not an integer in 32..52`);
+    }
+    const invalidated = new Listeners<[gfn: number, pages: number]>();
+    const arena = new FrameArena(memory, arenaStart, arenaEnd);
+    const slots = new Memslots(arena, 2 ** maxPhyAddr / PAGE_SIZE, (gfn, pages) => invalidated.emit(gfn, pages));
+    super(slots);
+    this.#invalidated = invalidated;
+    this.#slots = slots;
+    this.#second = new MemslotLevel(slots, this.#watches);
+    this.#walker = new PageWalker(arena.u32, this.#second, maxPhyAddr);
+  }
+
+  /**
+   * Translates one linear address for one access; the result is in {@link translation}.
+   *
+   * A successful write access sets D and marks the dirty log, so the caller may then write.
+   * @param lo low half of the linear address
+   * @param hi high half; canonical (checked by the CPU), ignored outside long mode
+   * @param access {@link Access} bits
+   */
+  translate(controls: PagingControls, lo: number, hi: number, access: number): Status {
+    const t = this.translation;
+    if ((access & Access.Implicit) !== 0) access &= ~Access.User;
+    let gfn = lo >>> 12;
+    let licence: number = Licence.All;
+    let global = false;
+    if ((controls.cr0 & CR0_PG) !== 0) {
+      const walker = this.#walker;
+      if (!walker.walk(controls, lo, hi, access)) {
+        t.errorCode = walker.errorCode;
+        return Status.Fault;
+      }
+      gfn = walker.gfn;
+      licence = walker.licence;
+      global = walker.global;
+    }
+    t.gfn = gfn;
+    const want =
+      (access & Access.Write) !== 0 ? Licence.Write : (access & Access.Fetch) !== 0 ? Licence.Fetch : Licence.Read;
+    const second = this.#second;
+    const status = second.resolve(gfn, want);
+    if (status === Status.Ok) {
+      t.host = second.pfn * PAGE_SIZE;
+      t.licence = licence & second.licence;
+      t.global = global;
+    } else if (status === Status.Exit) {
+      t.errorCode = want;
+    }
+    return status;
+  }
+
+  /** Frames in use: pages of guest memory that were ever touched. */
+  get touchedFrames(): number {
+    return this.#slots.arena.taken;
+  }
+
+  /** Frames that new memslots can still have. */
+  get availableFrames(): number {
+    return this.#slots.arena.available;
+  }
+
+  /** Creates, deletes (size 0), moves or re-flags a memslot; see {@link Memslots}. @throws MemslotError before anything has changed */
+  setMemslot(desc: MemslotDesc): void {
+    this.#slots.set(desc);
+  }
+
+  /** All memslots, ascending by address. */
+  get memslots(): readonly Required<MemslotDesc>[] {
+    return this.#slots.all.map((slot) => slot.describe());
+  }
+
+  /**
+   * The pages of a slot written since the last call, and starts over (KVM_GET_DIRTY_LOG). Bit i of word i >>> 5 is page i of the slot.
+   * @throws MemslotError ENOENT without the slot, EINVAL if it does not log
+   */
+  getDirtyLog(slot: number): Uint32Array {
+    const memslot = this.#slots.byId(slot);
+    if (memslot.dirty === null) throw new MemslotError("EINVAL", `memslot ${slot} was not set with dirtyLog`);
+    const bitmap = memslot.dirty.drain();
+    forEachRun(bitmap, (first, pages) => this.#invalidated.emit(memslot.gfn + first, pages));
+    return bitmap;
+  }
+
+  /** Takes {@link Licence} bits of a page away: such an access becomes Status.Exit if a memslot backs the page. Adds to bits withheld before. */
+  withhold(gfn: number, licence: number): void {
+    if (this.#watches.set(gfn, this.#watches.of(gfn) | (licence & Licence.All))) this.#invalidated.emit(gfn, 1);
+  }
+
+  /** Gives {@link Licence} bits of a page back, however often they were withheld. */
+  release(gfn: number, licence: number): void {
+    if (this.#watches.set(gfn, this.#watches.of(gfn) & ~licence)) this.#invalidated.emit(gfn, 1);
+  }
+
+  /** The {@link Licence} bits withheld from a page. */
+  withheld(gfn: number): number {
+    return this.#watches.of(gfn);
+  }
+
+  /**
+   * Calls `callback` whenever pages `[gfn, gfn + pages)` mean something else: memslots, watches, dirty log re-armed. Everything derived from them,
+   * TLB entries and decoded code, is stale. Returns the function that ends it.
+   */
+  onInvalidate(callback: (gfn: number, pages: number) => void): () => void {
+    return this.#invalidated.add(callback);
+  }
+
+  /** Memslots and touched pages. The pages are read when iterated and are views: consume or copy them before the machine runs on. */
+  save(): MemoryImage {
+    return { memslots: this.memslots, pages: touchedPages(this.#slots) };
+  }
+
+  /**
+   * Replaces memslots and contents by a saved image (of another Mmu, or one whose pages were copied). Watches stay; dirty logs start empty.
+   * @throws MemslotError if the image is inconsistent or does not fit; the previous contents are gone then
+   */
+  restore(image: MemoryImage): void {
+    restorePages(this.#slots, image);
+  }
+}

@@ -1,0 +1,134 @@
+import { PAGE_SIZE } from "./bits.js";
+import { Listeners } from "./listeners.js";
+import type { Memslots } from "./memslots.js";
+
+/**
+ * Guest-physical memory as the host and the devices see it: little-endian, any alignment, page crossings included.
+ *
+ * Reads never take frames: untouched memory reads as zero. Writes ignore a slot's `readonly` and page watches (both are about the guest), mark the
+ * dirty log and tell the listeners. A `gpa` is an integer in 0..2^52-1.
+ */
+export class PhysicalMemory {
+  readonly #slots: Memslots;
+  readonly #u8: Uint8Array;
+  readonly #view: DataView;
+  readonly #written = new Listeners<[gfn: number]>();
+  /** Where a scalar is put together. */
+  readonly #scalar = new DataView(new ArrayBuffer(4));
+  readonly #scalarBytes = [1, 2, 4].map((size) => new Uint8Array(this.#scalar.buffer, 0, size));
+
+  constructor(slots: Memslots) {
+    this.#slots = slots;
+    this.#u8 = slots.arena.u8;
+    this.#view = new DataView(this.#u8.buffer);
+  }
+
+  /** Calls `callback` after the host wrote into page `gfn`; whoever decoded code there drops it. Returns the function that ends it. */
+  onHostWrite(callback: (gfn: number) => void): () => void {
+    return this.#written.add(callback);
+  }
+
+  /** Host offset of page `gfn`, taking a frame if it was never touched; 0 if no memslot backs it. Writing there is not noticed by anyone. */
+  frameOf(gfn: number): number {
+    const slot = this.#slots.find(gfn);
+    return slot === null ? 0 : this.#slots.touch(slot, gfn) * PAGE_SIZE;
+  }
+
+  /** Host offset of page `gfn`; 0 if it was never touched or no memslot backs it. */
+  peekFrame(gfn: number): number {
+    const slot = this.#slots.find(gfn);
+    return slot === null ? 0 : (slot.pfns[gfn - slot.gfn] ?? 0) * PAGE_SIZE;
+  }
+
+  /** Whether memslots back all of `[gpa, gpa + size)`. */
+  backed(gpa: number, size: number): boolean {
+    const end = (gpa + size) / PAGE_SIZE;
+    let gfn = Math.floor(gpa / PAGE_SIZE);
+    while (gfn < end) {
+      const slot = this.#slots.find(gfn);
+      if (slot === null) return false;
+      gfn = slot.gfn + slot.pages;
+    }
+    return true;
+  }
+
+  /** Fills `dst` from `gpa`. False, with `dst` unchanged, if any byte is unbacked. */
+  read(gpa: number, dst: Uint8Array): boolean {
+    if (!this.backed(gpa, dst.length)) return false;
+    for (let done = 0; done < dst.length; ) {
+      const offset = (gpa + done) % PAGE_SIZE;
+      const size = Math.min(PAGE_SIZE - offset, dst.length - done);
+      const frame = this.peekFrame((gpa + done - offset) / PAGE_SIZE);
+      if (frame === 0) dst.fill(0, done, done + size);
+      else dst.set(this.#u8.subarray(frame + offset, frame + offset + size), done);
+      done += size;
+    }
+    return true;
+  }
+
+  /** Stores `src` at `gpa`. False, with nothing stored, if any byte is unbacked. */
+  write(gpa: number, src: Uint8Array): boolean {
+    if (!this.backed(gpa, src.length)) return false;
+    for (let done = 0; done < src.length; ) {
+      const offset = (gpa + done) % PAGE_SIZE;
+      const size = Math.min(PAGE_SIZE - offset, src.length - done);
+      const gfn = (gpa + done - offset) / PAGE_SIZE;
+      this.#u8.set(size === src.length ? src : src.subarray(done, done + size), this.frameOf(gfn) + offset);
+      const slot = this.#slots.find(gfn);
+      slot?.dirty?.mark(gfn - slot.gfn);
+      this.#written.emit(gfn);
+      done += size;
+    }
+    return true;
+  }
+
+  /** The byte at `gpa`; 0xff where nothing is. */
+  readU8(gpa: number): number {
+    const gfn = Math.floor(gpa / PAGE_SIZE);
+    const frame = this.peekFrame(gfn);
+    if (frame !== 0) return this.#view.getUint8(frame + (gpa % PAGE_SIZE));
+    return this.#slots.find(gfn) === null ? 0xff : 0;
+  }
+
+  /** The u16 at `gpa`; 0xffff if any byte is unbacked. */
+  readU16(gpa: number): number {
+    const offset = gpa % PAGE_SIZE;
+    const frame = offset <= PAGE_SIZE - 2 ? this.peekFrame((gpa - offset) / PAGE_SIZE) : 0;
+    if (frame !== 0) return this.#view.getUint16(frame + offset, true);
+    return this.#gather(gpa, 2) ? this.#scalar.getUint16(0, true) : 0xffff;
+  }
+
+  /** The u32 at `gpa`; 0xffffffff if any byte is unbacked. A u64 is two of these. */
+  readU32(gpa: number): number {
+    const offset = gpa % PAGE_SIZE;
+    const frame = offset <= PAGE_SIZE - 4 ? this.peekFrame((gpa - offset) / PAGE_SIZE) : 0;
+    if (frame !== 0) return this.#view.getUint32(frame + offset, true);
+    return this.#gather(gpa, 4) ? this.#scalar.getUint32(0, true) : 0xffffffff;
+  }
+
+  /** Stores the low byte of `value`. False if nothing is there. */
+  writeU8(gpa: number, value: number): boolean {
+    this.#scalar.setUint8(0, value);
+    return this.write(gpa, this.#bytesOf(1));
+  }
+
+  /** Stores the low 16 bits of `value`. False, with nothing stored, if any byte is unbacked. */
+  writeU16(gpa: number, value: number): boolean {
+    this.#scalar.setUint16(0, value, true);
+    return this.write(gpa, this.#bytesOf(2));
+  }
+
+  /** Stores the low 32 bits of `value`. False, with nothing stored, if any byte is unbacked. */
+  writeU32(gpa: number, value: number): boolean {
+    this.#scalar.setUint32(0, value, true);
+    return this.write(gpa, this.#bytesOf(4));
+  }
+
+  #gather(gpa: number, size: 2 | 4): boolean {
+    return this.read(gpa, this.#bytesOf(size));
+  }
+
+  #bytesOf(size: 1 | 2 | 4): Uint8Array {
+    return this.#scalarBytes[size >>> 1] as Uint8Array;
+  }
+}
