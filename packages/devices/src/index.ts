@@ -1,1 +1,36 @@
-export {};
+export { type AcpiDesc, AcpiError, type AcpiImage, buildAcpiTables } from "./acpi.js";
+export type { AcpiUart, AcpiVirtio, DsdtDesc } from "./acpi-dsdt.js";
+export { AmlError } from "./aml.js";
+export {
+  ApicBus,
+  type ApicFabric,
+  type ApicMessage,
+  type ApicTarget,
+  BROADCAST,
+  DeliveryMode,
+  type EoiListener,
+} from "./apic-bus.js";
+export type { ApicTimerMode, ApicTimerState, TscPort } from "./apic-timer.js";
+export { BusRangeError, MmioBus, PortBus } from "./bus.js";
+export { CmosRtc, type CmosRtcDesc, type CmosRtcState, type WallClock } from "./cmos-rtc.js";
+export { IO_APIC_PINS, IoApic, type IoApicDesc, type IoApicState } from "./io-apic.js";
+export {
+  type CpuSignals,
+  LocalApic,
+  type LocalApicDesc,
+  type LocalApicMode,
+  type LocalApicState,
+  type LocalSource,
+} from "./local-apic.js";
+export type { Clock, GuestMemory, IrqLine, MmioDevice, MmioSize, PortDevice, PortSize, Timer } from "./ports.js";
+export {
+  POWER_PORTS,
+  POWER_RESET,
+  POWER_RESET_VALUE,
+  POWER_S5_TYPE,
+  POWER_SLEEP_CONTROL,
+  POWER_SLEEP_STATUS,
+  PowerControl,
+  type PowerControlDesc,
+} from "./power-control.js";
+export { Uart16550A, type Uart16550ADesc, type Uart16550AState } from "./uart16550a.js";

@@ -1,0 +1,93 @@
+/**
+ * A small encoder for ACPI Machine Language (ACPI 6.5 chapter 20) and resource descriptors (6.4): what a DSDT of fixed
+ * devices needs. Every function returns the bytes of one term; terms nest by passing them on.
+ */
+export type Aml = readonly number[];
+
+/** Thrown for a name or value that AML cannot express. */
+export class AmlError extends Error {
+  override readonly name = "AmlError";
+}
+
+const ascii = (text: string): number[] => [...text].map((char) => char.charCodeAt(0));
+const u16 = (value: number): number[] => [value & 0xff, (value >>> 8) & 0xff];
+const u32 = (value: number): number[] => [...u16(value), ...u16(value >>> 16)];
+
+/** A NameSeg: 1-4 of A-Z, 0-9 and _, not starting with a digit; padded with _ (20.2.2). A leading \ makes it absolute. */
+export function nameString(name: string): Aml {
+  const segment = name.startsWith("\\") ? name.slice(1) : name;
+  if (!/^[A-Z_][A-Z0-9_]{0,3}$/.test(segment))
+    throw new AmlError(`"${name}" is not an AML name of 1-4 characters A-Z, 0-9, _`);
+  return [...(name.startsWith("\\") ? [0x5c] : []), ...ascii(segment.padEnd(4, "_"))];
+}
+
+/** PkgLength and the body it covers; the length counts its own bytes (20.2.4). */
+function sized(body: Aml): Aml {
+  if (body.length + 1 < 0x40) return [body.length + 1, ...body];
+  for (let extra = 1; extra <= 3; extra++) {
+    const length = body.length + 1 + extra;
+    if (length >= 2 ** (4 + 8 * extra)) continue;
+    const rest = Array.from({ length: extra }, (_, i) => (length >>> (4 + 8 * i)) & 0xff);
+    return [(extra << 6) | (length & 15), ...rest, ...body];
+  }
+  throw new AmlError(`a package of ${body.length} bytes is longer than AML's 2^28`);
+}
+
+/** An integer constant 0-2^32-1 in its shortest form (20.2.3). */
+export function integer(value: number): Aml {
+  if (!Number.isInteger(value) || value < 0 || value > 0xffffffff)
+    throw new AmlError(`${value} is not an integer within 0-2^32-1`);
+  if (value <= 1) return [value];
+  if (value <= 0xff) return [0x0a, value];
+  return value <= 0xffff ? [0x0b, ...u16(value)] : [0x0c, ...u32(value)];
+}
+
+/** A string constant of 7-bit characters. */
+export const string = (text: string): Aml => [0x0d, ...ascii(text), 0];
+
+/** `Name (name, value)`. */
+export const name = (path: string, value: Aml): Aml => [0x08, ...nameString(path), ...value];
+
+/** `Package () { ... }` of up to 255 elements. */
+export const packageOf = (...elements: Aml[]): Aml => [0x12, ...sized([elements.length, ...elements.flat()])];
+
+/** `Scope (name) { ... }`. */
+export const scope = (path: string, ...terms: Aml[]): Aml => [0x10, ...sized([...nameString(path), ...terms.flat()])];
+
+/** `Device (name) { ... }`. */
+export const device = (path: string, ...terms: Aml[]): Aml => [
+  0x5b,
+  0x82,
+  ...sized([...nameString(path), ...terms.flat()]),
+];
+
+/** `EisaId ("PNP0501")`: three letters of 5 bits and four hex digits, big-endian (19.6.36). */
+export function eisaId(id: string): Aml {
+  if (!/^[A-Z]{3}[0-9A-F]{4}$/.test(id)) throw new AmlError(`"${id}" is not an EISA ID such as PNP0501`);
+  const letters = ascii(id.slice(0, 3)).reduce((bits, char) => (bits << 5) | (char - 0x40), 0);
+  const digits = Number.parseInt(id.slice(3), 16);
+  return integer(
+    ((letters & 0xff) * 0x100 + (letters >> 8) + (digits & 0xff) * 0x1000000 + (digits >> 8) * 0x10000) >>> 0,
+  );
+}
+
+/** `Buffer () { bytes }`. */
+export const buffer = (bytes: Aml): Aml => [0x11, ...sized([...integer(bytes.length), ...bytes])];
+
+/** `ResourceTemplate () { ... }`: a buffer of descriptors with an end tag, whose zero checksum means "not checked" (6.4.2.9). */
+export const resourceTemplate = (...descriptors: Aml[]): Aml => buffer([...descriptors.flat(), 0x79, 0]);
+
+/** `IO (Decode16, base, base, 1, count)` (6.4.2.5). */
+export const ioPorts = (base: number, count: number): Aml => [0x47, 1, ...u16(base), ...u16(base), 1, count];
+
+/** `Memory32Fixed (ReadWrite, base, size)` (6.4.3.4). */
+export const memory32Fixed = (base: number, size: number): Aml => [0x86, ...u16(9), 1, ...u32(base), ...u32(size)];
+
+/** `Interrupt (ResourceConsumer, Edge | Level, ActiveHigh, Exclusive) { gsi }` (6.4.3.6). */
+export const interrupt = (gsi: number, trigger: "edge" | "level"): Aml => [
+  0x89,
+  ...u16(6),
+  trigger === "edge" ? 0x03 : 0x01,
+  1,
+  ...u32(gsi),
+];

@@ -1,0 +1,521 @@
+import { type ApicFabric, type ApicMessage, type ApicTarget, BROADCAST, DeliveryMode } from "./apic-bus.js";
+import { ApicTimer, type ApicTimerState, type TscPort } from "./apic-timer.js";
+import {
+  ApicError,
+  BASE_BSP,
+  BASE_ENABLE,
+  BASE_RESERVED,
+  BASE_X2APIC,
+  ICR_ASSERT,
+  ICR_LEVEL,
+  ICR_LOGICAL,
+  LVT_MASKED,
+  LVT_WRITABLE,
+  MSR_APIC_BASE,
+  MSR_TSC_DEADLINE,
+  MSR_X2APIC_FIRST,
+  MSR_X2APIC_LAST,
+  Reg,
+  SVR_ENABLE,
+  VERSION,
+  X2APIC_WRITABLE,
+} from "./local-apic-registers.js";
+import type { Clock, MmioDevice, MmioSize } from "./ports.js";
+import { VectorSet } from "./vector-set.js";
+
+/** The pins of the CPU core that its local APIC drives. */
+export interface CpuSignals {
+  /** A maskable interrupt became deliverable: `hasInterrupt()` is true. Wakes a halted CPU. */
+  interrupt(): void;
+  nmi(): void;
+  /** INIT: the core resets and waits for a start-up IPI. The APIC has reset itself already. */
+  init(): void;
+  /** Start-up IPI: a core that waits for one starts in real mode at `vector` << 12. */
+  sipi(vector: number): void;
+}
+
+export interface LocalApicDesc {
+  /** Initial (x2)APIC ID, 32-bit. The xAPIC shows its low 8 bits. */
+  readonly id: number;
+  /** True on the boot CPU: IA32_APIC_BASE.BSP. */
+  readonly bootstrap: boolean;
+  readonly bus: ApicFabric;
+  readonly clock: Clock;
+  readonly tsc: TscPort;
+  readonly cpu: CpuSignals;
+  /** MAXPHYADDR (32-52, default 52): address bits above it are reserved in IA32_APIC_BASE. */
+  readonly physicalAddressBits?: number;
+  /** Called when the xAPIC page appears at a guest-physical address, moves, or goes away (`null`). */
+  readonly onRelocate?: (base: number | null) => void;
+}
+
+export type LocalApicMode = "disabled" | "xapic" | "x2apic";
+
+export interface LocalApicState {
+  readonly baseLo: number;
+  readonly baseHi: number;
+  readonly tpr: number;
+  readonly ldr: number;
+  readonly dfr: number;
+  readonly svr: number;
+  readonly esr: number;
+  readonly errors: number;
+  readonly icrLo: number;
+  readonly icrHi: number;
+  readonly lvt: readonly number[];
+  readonly irr: readonly number[];
+  readonly isr: readonly number[];
+  readonly tmr: readonly number[];
+  readonly timer: ApicTimerState;
+}
+
+/** Interrupt sources of the CPU package itself, each with an LVT entry. */
+export type LocalSource = "thermal" | "perf" | "lint0" | "lint1";
+
+const SOURCE_REG = { thermal: Reg.LvtThermal, perf: Reg.LvtPerf, lint0: Reg.LvtLint0, lint1: Reg.LvtLint1 } as const;
+const DEFAULT_BASE = 0xfee0_0000;
+
+/**
+ * A local APIC, one per CPU (SDM 3A chapter 11).
+ *
+ * Registers: ID, version (0x14, 6 LVT entries), TPR, PPR, EOI, LDR, DFR, SVR, ISR, TMR, IRR, ESR, ICR, LVT timer, thermal,
+ * perf, LINT0, LINT1 and error, initial, current and divide count, self IPI; as the 4 KiB xAPIC page and as x2APIC MSRs
+ * 0x800-0x8ff; IA32_APIC_BASE (0x1b) and IA32_TSC_DEADLINE (0x6e0).
+ *
+ * Emulated: all of their bits and the transitions between disabled, xAPIC and x2APIC; IPIs of every mode and shorthand;
+ * physical, flat, cluster and x2APIC logical destinations; the timer; error reporting of illegal vectors and registers.
+ * Not emulated: SMI and ExtINT (accepted from nobody), level-triggered LINT pins (each assertion is an edge), APR and RRD
+ * (read 0), CMCI, EOI-broadcast suppression, delivery status (always idle). The xAPIC ID register is read-only.
+ */
+export class LocalApic implements ApicTarget, MmioDevice {
+  readonly id: number;
+  /** High half of the last successful {@link readMsr}. */
+  hi = 0;
+  private baseLo: number;
+  private baseHi = 0;
+  private tpr = 0;
+  private ldr = 0;
+  private dfr = 0xffffffff;
+  private svr = 0xff;
+  private esr = 0;
+  /** Errors since the last write of the ESR, which is when they become readable. */
+  private errors = 0;
+  private icrLo = 0;
+  private icrHi = 0;
+  private readonly lvt = new Uint32Array(LVT_WRITABLE.length).fill(LVT_MASKED);
+  private readonly irr = new VectorSet();
+  private readonly isr = new VectorSet();
+  private readonly tmr = new VectorSet();
+  private readonly timer: ApicTimer;
+  /** The vector the CPU would be given now, -1 if none; kept current by `evaluate`. */
+  private deliverable = -1;
+
+  constructor(private readonly desc: LocalApicDesc) {
+    this.id = desc.id >>> 0;
+    this.baseLo = (DEFAULT_BASE | BASE_ENABLE | (desc.bootstrap ? BASE_BSP : 0)) >>> 0;
+    this.timer = new ApicTimer(desc.clock, desc.tsc, () => this.local(Reg.LvtTimer));
+  }
+
+  // ---- towards the CPU
+
+  /** True if an interrupt of higher priority than PPR is pending. Costs a compare. */
+  hasInterrupt(): boolean {
+    return this.deliverable >= 0;
+  }
+
+  /** Interrupt acknowledge: moves the deliverable vector from IRR to ISR and returns it; -1 if there is none. */
+  acknowledge(): number {
+    const vector = this.deliverable;
+    if (vector < 0) return -1;
+    this.irr.delete(vector);
+    this.isr.add(vector);
+    this.evaluate();
+    return vector;
+  }
+
+  /** CR8: TPR bits 7:4, 0-15 (SDM 3A 11.8.6). */
+  get cr8(): number {
+    return this.tpr >> 4;
+  }
+
+  set cr8(value: number) {
+    this.tpr = (value & 15) << 4;
+    this.evaluate();
+  }
+
+  get mode(): LocalApicMode {
+    if ((this.baseLo & BASE_ENABLE) === 0) return "disabled";
+    return (this.baseLo & BASE_X2APIC) !== 0 ? "x2apic" : "xapic";
+  }
+
+  /** Guest-physical address of the register page; null unless in xAPIC mode. */
+  get pageBase(): number | null {
+    return this.mode === "xapic" ? this.baseHi * 2 ** 32 + ((this.baseLo & 0xffff_f000) >>> 0) : null;
+  }
+
+  /** An interrupt source of the package fires; LINT1 is where a board wires its NMI button. */
+  assertLocal(source: LocalSource): void {
+    const reg = SOURCE_REG[source];
+    this.local(reg);
+    if (reg === Reg.LvtPerf) this.setLvt(reg, this.getLvt(reg) | LVT_MASKED);
+  }
+
+  /** The guest has written its TSC: the TSC deadline lies at another virtual time now. */
+  tscChanged(): void {
+    this.timer.tscChanged();
+  }
+
+  // ---- MSRs
+
+  /** True for the MSRs this device owns. */
+  ownsMsr(msr: number): boolean {
+    return msr === MSR_APIC_BASE || msr === MSR_TSC_DEADLINE || (msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST);
+  }
+
+  /** RDMSR: returns the low half, unsigned, and leaves the high half in `hi`; -1 means #GP(0). */
+  readMsr(msr: number): number {
+    this.hi = 0;
+    if (msr === MSR_APIC_BASE) {
+      this.hi = this.baseHi;
+      return this.baseLo;
+    }
+    if (msr === MSR_TSC_DEADLINE) {
+      this.hi = this.timer.deadlineHi;
+      return this.timer.deadlineLo;
+    }
+    if (this.mode !== "x2apic" || !this.ownsMsr(msr)) return -1;
+    const reg = msr - MSR_X2APIC_FIRST;
+    if (reg === Reg.Dfr || reg === Reg.IcrHigh || reg === Reg.Apr || reg === Reg.Rrd) return -1;
+    if (reg === Reg.IcrLow) this.hi = this.icrHi;
+    return this.readReg(reg);
+  }
+
+  /** WRMSR: false means #GP(0), and that nothing has changed. */
+  writeMsr(msr: number, lo: number, hi: number): boolean {
+    if (msr === MSR_APIC_BASE) return this.writeBase(lo >>> 0, hi >>> 0);
+    if (msr === MSR_TSC_DEADLINE) {
+      this.timer.setDeadline(lo >>> 0, hi >>> 0);
+      return true;
+    }
+    if (this.mode !== "x2apic" || !this.ownsMsr(msr)) return false;
+    const reg = msr - MSR_X2APIC_FIRST;
+    const writable = X2APIC_WRITABLE.get(reg);
+    if (writable === undefined || (lo & ~writable) !== 0) return false;
+    if (reg === Reg.IcrLow) this.icrHi = hi >>> 0;
+    else if (hi !== 0) return false;
+    if (reg === Reg.SelfIpi) this.sendIpi(lo & 0xff, DeliveryMode.Fixed, "self");
+    else this.writeReg(reg, lo >>> 0);
+    return true;
+  }
+
+  // ---- the xAPIC page
+
+  /** Registers are the low 4 bytes of each 16; the rest reads 0. All ones unless in xAPIC mode. */
+  mmioRead(offset: number, size: MmioSize): number {
+    const ones = size === 4 ? 0xffffffff : (1 << (8 * size)) - 1;
+    if (this.mode !== "xapic") return ones;
+    if ((offset & 0xf) >= 4) return 0;
+    const reg = offset >> 4;
+    const value = reg === Reg.SelfIpi ? -1 : this.readReg(reg);
+    if (value >= 0) return ((value >>> (8 * (offset & 3))) & ones) >>> 0;
+    this.error(ApicError.IllegalRegister);
+    return 0;
+  }
+
+  /** Takes aligned 4-byte writes; SDM 3A 11.4.1 leaves others undefined, here they do nothing. */
+  mmioWrite(offset: number, size: MmioSize, value: number): void {
+    if (this.mode !== "xapic" || (offset & 0xf) !== 0 || size !== 4) return;
+    if (!this.writeReg(offset >> 4, value >>> 0)) this.error(ApicError.IllegalRegister);
+  }
+
+  // ---- from the bus
+
+  matches(destination: number, logical: boolean): boolean {
+    const mode = this.mode;
+    if (mode === "disabled") return false;
+    if (destination === BROADCAST) return true;
+    if (!logical) return destination === this.visibleId;
+    const ldr = this.visibleLdr;
+    if (mode === "x2apic") return destination >>> 16 === ldr >>> 16 && (destination & ldr & 0xffff) !== 0;
+    const mine = ldr >>> 24;
+    if (destination > 0xff) return false;
+    if (this.dfr >>> 28 === 0xf) return (destination & mine) !== 0;
+    return this.dfr >>> 28 === 0 && destination >> 4 === mine >> 4 && (destination & mine & 0xf) !== 0;
+  }
+
+  get acceptsFixed(): boolean {
+    return this.mode !== "disabled" && (this.svr & SVR_ENABLE) !== 0;
+  }
+
+  get priority(): number {
+    return this.ppr;
+  }
+
+  accept(message: ApicMessage): boolean {
+    if (this.mode === "disabled") return false;
+    switch (message.mode) {
+      case DeliveryMode.Fixed:
+      case DeliveryMode.LowestPriority:
+        return this.acceptsFixed && this.request(message.vector, message.level);
+      case DeliveryMode.Nmi:
+        this.desc.cpu.nmi();
+        return true;
+      case DeliveryMode.Init:
+        this.resetRegisters();
+        this.desc.cpu.init();
+        return true;
+      case DeliveryMode.StartUp:
+        this.desc.cpu.sipi(message.vector);
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  // ---- state
+
+  save(): LocalApicState {
+    const { baseLo, baseHi, tpr, ldr, dfr, svr, esr, errors, icrLo, icrHi } = this;
+    const sets = { irr: this.irr.save(), isr: this.isr.save(), tmr: this.tmr.save() };
+    const rest = { lvt: [...this.lvt], ...sets, timer: this.timer.save() };
+    return { baseLo, baseHi, tpr, ldr, dfr, svr, esr, errors, icrLo, icrHi, ...rest };
+  }
+
+  /** Takes a saved state; the clock must already show the time of the save. */
+  restore(state: LocalApicState): void {
+    this.baseLo = state.baseLo;
+    this.baseHi = state.baseHi;
+    this.tpr = state.tpr;
+    this.ldr = state.ldr;
+    this.dfr = state.dfr;
+    this.svr = state.svr;
+    this.esr = state.esr;
+    this.errors = state.errors;
+    this.icrLo = state.icrLo;
+    this.icrHi = state.icrHi;
+    this.lvt.set(state.lvt);
+    this.irr.restore(state.irr);
+    this.isr.restore(state.isr);
+    this.tmr.restore(state.tmr);
+    this.timer.restore(state.timer);
+    this.desc.onRelocate?.(this.pageBase);
+    this.evaluate();
+  }
+
+  // ---- inside
+
+  private get visibleId(): number {
+    return this.mode === "x2apic" ? this.id : this.id & 0xff;
+  }
+
+  /** In x2APIC mode the logical ID is derived from the ID: cluster in the high half, one bit below (SDM 3A 11.12.10.2). */
+  private get visibleLdr(): number {
+    return this.mode === "x2apic" ? (((this.id >>> 4) << 16) | (1 << (this.id & 15))) >>> 0 : this.ldr;
+  }
+
+  /** SDM 3A 11.8.3.1: the higher class of TPR and the highest vector in service; TPR's sub-class only if TPR wins. */
+  private get ppr(): number {
+    const service = this.isr.highest() & 0xf0;
+    return this.isr.highest() < 0 || this.tpr >> 4 >= service >> 4 ? this.tpr : service;
+  }
+
+  private evaluate(): void {
+    const vector = this.irr.highest();
+    const before = this.deliverable;
+    this.deliverable = vector >= 0 && vector >> 4 > this.ppr >> 4 ? vector : -1;
+    if (this.deliverable >= 0 && this.deliverable !== before) this.desc.cpu.interrupt();
+  }
+
+  /** A fixed interrupt arrives: vectors 0-15 are illegal (SDM 3A 11.5.2). */
+  private request(vector: number, level: boolean): boolean {
+    if (vector < 16) {
+      this.error(ApicError.ReceiveIllegalVector);
+      return false;
+    }
+    this.irr.add(vector);
+    if (level) this.tmr.add(vector);
+    else this.tmr.delete(vector);
+    this.evaluate();
+    return true;
+  }
+
+  private getLvt(reg: number): number {
+    return this.lvt[reg - Reg.LvtTimer] ?? 0;
+  }
+
+  private setLvt(reg: number, value: number): void {
+    this.lvt[reg - Reg.LvtTimer] = value;
+  }
+
+  /** The source of an LVT entry fires. Timer and error entries have no delivery mode: those bits read 0, which is fixed. */
+  private local(reg: number): void {
+    const entry = this.getLvt(reg);
+    if ((entry & LVT_MASKED) !== 0) return;
+    const mode = (entry >> 8) & 7;
+    this.accept({ destination: this.id, logical: false, mode, vector: entry & 0xff, level: false });
+  }
+
+  /** Records an error; its interrupt comes with the first of a kind, which also ends an illegal error vector's recursion. */
+  private error(bit: number): void {
+    if ((this.errors & bit) !== 0) return;
+    this.errors |= bit;
+    this.local(Reg.LvtError);
+  }
+
+  private endOfInterrupt(): void {
+    const vector = this.isr.highest();
+    if (vector < 0) return;
+    this.isr.delete(vector);
+    if (this.tmr.has(vector)) this.desc.bus.eoi(vector);
+    this.evaluate();
+  }
+
+  /** Register as read, unsigned; -1 if there is none or it cannot be read. */
+  private readReg(reg: number): number {
+    if (reg >= Reg.Isr && reg < Reg.Tmr) return this.isr.word(reg - Reg.Isr);
+    if (reg >= Reg.Tmr && reg < Reg.Irr) return this.tmr.word(reg - Reg.Tmr);
+    if (reg >= Reg.Irr && reg < Reg.Esr) return this.irr.word(reg - Reg.Irr);
+    if (reg >= Reg.LvtTimer && reg <= Reg.LvtError) return this.getLvt(reg);
+    switch (reg) {
+      case Reg.Id:
+        return this.mode === "x2apic" ? this.id : ((this.id & 0xff) << 24) >>> 0;
+      case Reg.Version:
+        return VERSION;
+      case Reg.Tpr:
+        return this.tpr;
+      case Reg.Ppr:
+        return this.ppr;
+      case Reg.Ldr:
+        return this.visibleLdr;
+      case Reg.Dfr:
+        return this.dfr;
+      case Reg.Svr:
+        return this.svr;
+      case Reg.Esr:
+        return this.esr;
+      case Reg.IcrLow:
+        return this.icrLo;
+      case Reg.IcrHigh:
+        return this.icrHi;
+      case Reg.InitialCount:
+        return this.timer.initialCount;
+      case Reg.CurrentCount:
+        return this.timer.currentCount;
+      case Reg.DivideConfig:
+        return this.timer.divideConfig;
+      case Reg.Apr:
+      case Reg.Rrd:
+        return 0;
+      case Reg.Eoi:
+        return this.mode === "x2apic" ? -1 : 0;
+      default:
+        return -1;
+    }
+  }
+
+  /** Writes a register; false if there is none. Writes to read-only ones do nothing. */
+  private writeReg(reg: number, value: number): boolean {
+    if (reg >= Reg.Isr && reg < Reg.Esr) return true;
+    if (reg >= Reg.LvtTimer && reg <= Reg.LvtError) {
+      const masked = (this.svr & SVR_ENABLE) === 0 ? LVT_MASKED : 0;
+      this.setLvt(reg, (value & (LVT_WRITABLE[reg - Reg.LvtTimer] ?? 0)) | masked);
+      if (reg === Reg.LvtTimer) this.selectTimerMode(value);
+      return true;
+    }
+    switch (reg) {
+      case Reg.Tpr:
+        this.tpr = value & 0xff;
+        this.evaluate();
+        return true;
+      case Reg.Eoi:
+        this.endOfInterrupt();
+        return true;
+      case Reg.Ldr:
+        this.ldr = (value & 0xff00_0000) >>> 0;
+        return true;
+      case Reg.Dfr:
+        this.dfr = (value | 0x0fff_ffff) >>> 0;
+        return true;
+      case Reg.Svr:
+        this.svr = value & 0x1ff;
+        if ((value & SVR_ENABLE) === 0)
+          for (let i = 0; i < this.lvt.length; i++) this.lvt[i] = (this.lvt[i] ?? 0) | LVT_MASKED;
+        return true;
+      case Reg.Esr:
+        this.esr = this.errors;
+        this.errors = 0;
+        return true;
+      case Reg.IcrLow:
+        this.icrLo = value & 0xc_cfff;
+        this.writeIcr(value);
+        return true;
+      case Reg.IcrHigh:
+        this.icrHi = (value & 0xff00_0000) >>> 0;
+        return true;
+      case Reg.InitialCount:
+        this.timer.setInitialCount(value);
+        return true;
+      case Reg.DivideConfig:
+        this.timer.setDivideConfig(value);
+        return true;
+      default:
+        return reg === Reg.Id || reg === Reg.Version || reg === Reg.CurrentCount || (reg >= Reg.Apr && reg <= Reg.Rrd);
+    }
+  }
+
+  private selectTimerMode(lvt: number): void {
+    const mode = (lvt >> 17) & 3;
+    this.timer.setMode(mode === 1 ? "periodic" : mode === 2 ? "tsc-deadline" : "one-shot");
+  }
+
+  private writeIcr(value: number): void {
+    const mode = (value >> 8) & 7;
+    // INIT level de-assert only synchronised arbitration IDs and is not supported since the Pentium 4 (SDM 3A 11.6.1).
+    if (mode === DeliveryMode.Init && (value & ICR_LEVEL) !== 0 && (value & ICR_ASSERT) === 0) return;
+    const shorthand = (["none", "self", "all", "others"] as const)[(value >> 18) & 3] ?? "none";
+    this.sendIpi(value & 0xff, mode, shorthand, (value & ICR_LOGICAL) !== 0);
+  }
+
+  /** Sends an IPI; its trigger mode is edge, whatever ICR bit 15 says (SDM 3A 11.6.1). */
+  private sendIpi(vector: number, mode: number, shorthand: "none" | "self" | "all" | "others", logical = false): void {
+    const fixed = mode === DeliveryMode.Fixed || mode === DeliveryMode.LowestPriority;
+    if (fixed && vector < 16) {
+      this.error(ApicError.SendIllegalVector);
+      return;
+    }
+    const eight = this.icrHi >>> 24;
+    const destination = this.mode === "x2apic" ? this.icrHi : eight === 0xff ? BROADCAST : eight;
+    const message: ApicMessage = { destination, logical, mode, vector, level: false };
+    if (shorthand === "none") this.desc.bus.send(message);
+    else if (shorthand === "self") this.accept(message);
+    else this.desc.bus.broadcast(message, shorthand === "others" ? this : null);
+  }
+
+  /** SDM 3A 11.4.4, 11.12.5: reserved bits and the transitions figure 11-27 lacks raise #GP. */
+  private writeBase(lo: number, hi: number): boolean {
+    const bits = this.desc.physicalAddressBits ?? 52;
+    if ((lo & BASE_RESERVED) !== 0 || hi >= 2 ** (bits - 32)) return false;
+    const enable = (lo & BASE_ENABLE) !== 0;
+    const extended = (lo & BASE_X2APIC) !== 0;
+    if (extended && (!enable || this.mode === "disabled")) return false;
+    if (!extended && enable && this.mode === "x2apic") return false;
+    this.baseLo = lo;
+    this.baseHi = hi;
+    if (!enable) this.resetRegisters();
+    this.desc.onRelocate?.(this.pageBase);
+    return true;
+  }
+
+  /** The power-up state (SDM 3A 11.4.7.1); IA32_APIC_BASE and the ID stay. */
+  private resetRegisters(): void {
+    this.tpr = this.ldr = this.esr = this.errors = this.icrLo = this.icrHi = 0;
+    this.dfr = 0xffffffff;
+    this.svr = 0xff;
+    this.lvt.fill(LVT_MASKED);
+    this.irr.clear();
+    this.isr.clear();
+    this.tmr.clear();
+    this.timer.reset();
+    this.evaluate();
+  }
+}

@@ -1,0 +1,60 @@
+/**
+ * The ports every device speaks through. A device knows these interfaces and nothing else; a system file connects them.
+ */
+
+/**
+ * One interrupt wire. `set` gives its level; setting the level it already has changes nothing.
+ * An edge is `set(true); set(false)`.
+ */
+export interface IrqLine {
+  set(level: boolean): void;
+}
+
+/**
+ * Guest-physical memory as a bus master sees it.
+ * Both calls are all or nothing: `false` means that some byte of the range is not RAM (or, for `write`, is read-only)
+ * and that nothing was transferred.
+ */
+export interface GuestMemory {
+  /** Fills `dst` from guest-physical address `gpa` (bytes, < 2^53). */
+  read(gpa: number, dst: Uint8Array): boolean;
+  /** Stores `src` at guest-physical address `gpa` (bytes, < 2^53). */
+  write(gpa: number, src: Uint8Array): boolean;
+}
+
+/** A scheduled call that has not happened yet. Cancelling one that has is allowed and does nothing. */
+export interface Timer {
+  cancel(): void;
+}
+
+/** The virtual clock of the machine. */
+export interface Clock {
+  /** Virtual time in ns since the machine was made; monotonic, may have a fraction. */
+  now(): number;
+  /** Calls `fn` once, as soon as `now() >= atNs`, and never from inside `schedule` itself. */
+  schedule(atNs: number, fn: () => void): Timer;
+}
+
+/** Widths of a port access in bytes. */
+export type PortSize = 1 | 2 | 4;
+
+/** Widths of a memory-mapped access in bytes, as a device sees it: `MmioBus` splits 8-byte accesses into two halves. */
+export type MmioSize = 1 | 2 | 4;
+
+/** A device in the I/O port space. */
+export interface PortDevice {
+  /** The widest access the device takes, in bytes (default 4). `PortBus` splits wider ones, lowest address first. */
+  readonly ioWidth?: PortSize;
+  /** Reads `size` bytes at the absolute `port` (0-0xffff), little-endian, as an unsigned number. */
+  ioRead(port: number, size: PortSize): number;
+  /** Writes the low `size` bytes of `value` (unsigned) at the absolute `port`. */
+  ioWrite(port: number, size: PortSize, value: number): void;
+}
+
+/** A device in the guest-physical address space. Offsets are bytes from the start of the device's own range. */
+export interface MmioDevice {
+  /** Reads `size` bytes at `offset`, little-endian, as an unsigned number. */
+  mmioRead(offset: number, size: MmioSize): number;
+  /** Writes the low `size` bytes of `value` (unsigned) at `offset`. */
+  mmioWrite(offset: number, size: MmioSize, value: number): void;
+}

@@ -1,0 +1,309 @@
+import type { IrqLine, PortDevice, PortSize } from "./ports.js";
+
+export interface Uart16550ADesc {
+  /** INTRPT as the PC wires it: driven only while MCR.OUT2 is set. */
+  readonly irq: IrqLine;
+  /** Gets every byte the guest sends, 0-255, at the moment it is written. Called very often: keep it cheap. */
+  readonly onTransmit: (byte: number) => void;
+}
+
+export interface Uart16550AState {
+  readonly ier: number;
+  readonly fcr: number;
+  readonly lcr: number;
+  readonly mcr: number;
+  readonly scr: number;
+  readonly divisor: number;
+  readonly modemDelta: number;
+  readonly overrun: boolean;
+  readonly thrEmptied: boolean;
+  readonly flowControl: boolean;
+  readonly fifo: readonly number[];
+  readonly waiting: Uint8Array;
+}
+
+/** Register numbers, and their meaning where reading, writing and DLAB differ. */
+const RBR_THR_DLL = 0;
+const IER_DLM = 1;
+const IIR_FCR = 2;
+const LCR = 3;
+const MCR = 4;
+const LSR = 5;
+const MSR = 6;
+
+const IER_RX = 1;
+const IER_TX = 2;
+const IER_LINE = 4;
+const IER_MODEM = 8;
+const FCR_ENABLE = 1;
+const FCR_CLEAR_RX = 2;
+const LCR_DLAB = 0x80;
+const MCR_RTS = 2;
+const MCR_OUT2 = 8;
+const MCR_LOOP = 0x10;
+const LSR_DATA = 1;
+const LSR_OVERRUN = 2;
+const LSR_THR_EMPTY = 0x20;
+const LSR_IDLE = 0x40;
+/** CTS, DSR and DCD: a modem is always there. */
+const MODEM_PRESENT = 0xb0;
+const FIFO_SIZE = 16;
+const TRIGGER_LEVELS = [1, 4, 8, 14] as const;
+
+/**
+ * A 16550A UART (National Semiconductor PC16550D datasheet), 8 ports.
+ *
+ * Registers: RBR/THR, IER, IIR/FCR, LCR, MCR, LSR, MSR, SCR, DLL/DLM behind LCR.DLAB.
+ * The register is the low 3 bits of the port, so the base must be a multiple of 8 (COM1 is 0x3f8).
+ *
+ * Emulated: 16-byte receive FIFO with trigger levels, the four interrupt sources and their priorities, THRE interrupt,
+ * loopback with modem lines, overrun (in loopback only, see below), MCR.OUT2 as interrupt gate.
+ * Time: the line is infinitely fast. A written byte has left when the write returns; the receive time-out, four character
+ * times on the chip, passes at once.
+ * Host input is never dropped: it waits in a queue and moves to the FIFO while there is room, RTS is asserted (or the
+ * guest has never written the MCR) and loopback is off. A receiver reset (FCR) puts what was not yet read back in front of
+ * the queue, as if it were still on the line. So no typed-ahead byte is lost while a driver opens the port.
+ * Not emulated: baud rate and word format (stored), parity and framing errors, break, DMA pins.
+ */
+export class Uart16550A implements PortDevice {
+  readonly ioWidth = 1;
+  private ier = 0;
+  private fcr = 0;
+  private lcr = 0;
+  private mcr = 0;
+  private scr = 0;
+  /** DLM:DLL; 12 is 9600 baud. */
+  private divisor = 12;
+  private modemDelta = 0;
+  private overrun = false;
+  /** The THRE interrupt condition: THR became empty, or its interrupt was enabled, since the last IIR read that said so. */
+  private thrEmptied = false;
+  /** The guest has written the MCR: from now on RTS means something. */
+  private flowControl = false;
+  private readonly fifo: number[] = [];
+  /** Host input that has not reached the FIFO, oldest first from `head`. */
+  private waiting: Uint8Array[] = [];
+  private head = 0;
+  private lineUp = false;
+
+  constructor(private readonly desc: Uart16550ADesc) {}
+
+  /** Host input: takes all of `bytes` (a copy), however many wait already. */
+  receive(bytes: Uint8Array): void {
+    if (bytes.length > 0) this.waiting.push(bytes.slice());
+    this.refill();
+  }
+
+  /** Bytes of host input the guest has not read yet. */
+  get backlog(): number {
+    return this.waiting.reduce((sum, chunk) => sum + chunk.length, this.fifo.length) - this.head;
+  }
+
+  ioRead(port: number, _size: PortSize): number {
+    switch (port & 7) {
+      case RBR_THR_DLL:
+        return (this.lcr & LCR_DLAB) !== 0 ? this.divisor & 0xff : this.readData();
+      case IER_DLM:
+        return (this.lcr & LCR_DLAB) !== 0 ? this.divisor >> 8 : this.ier;
+      case IIR_FCR:
+        return this.readIir();
+      case LCR:
+        return this.lcr;
+      case MCR:
+        return this.mcr;
+      case LSR:
+        return this.readLsr();
+      case MSR:
+        return this.readMsr();
+      default:
+        return this.scr;
+    }
+  }
+
+  ioWrite(port: number, _size: PortSize, value: number): void {
+    const byte = value & 0xff;
+    switch (port & 7) {
+      case RBR_THR_DLL:
+        if ((this.lcr & LCR_DLAB) !== 0) this.divisor = (this.divisor & 0xff00) | byte;
+        else this.transmit(byte);
+        return;
+      case IER_DLM:
+        if ((this.lcr & LCR_DLAB) !== 0) this.divisor = (this.divisor & 0xff) | (byte << 8);
+        else this.writeIer(byte);
+        return;
+      case IIR_FCR:
+        this.writeFcr(byte);
+        return;
+      case LCR:
+        this.lcr = byte;
+        return;
+      case MCR:
+        this.writeMcr(byte);
+        return;
+      case LSR:
+      case MSR:
+        return;
+      default:
+        this.scr = byte;
+    }
+  }
+
+  save(): Uart16550AState {
+    const { ier, fcr, lcr, mcr, scr, divisor, modemDelta, overrun, thrEmptied, flowControl } = this;
+    const waiting = new Uint8Array(this.backlog - this.fifo.length);
+    let at = 0;
+    this.waiting.forEach((chunk, i) => {
+      const rest = i === 0 ? chunk.subarray(this.head) : chunk;
+      waiting.set(rest, at);
+      at += rest.length;
+    });
+    const registers = { ier, fcr, lcr, mcr, scr, divisor, modemDelta, overrun, thrEmptied, flowControl };
+    return { ...registers, fifo: [...this.fifo], waiting };
+  }
+
+  restore(state: Uart16550AState): void {
+    this.ier = state.ier;
+    this.fcr = state.fcr;
+    this.lcr = state.lcr;
+    this.mcr = state.mcr;
+    this.scr = state.scr;
+    this.divisor = state.divisor;
+    this.modemDelta = state.modemDelta;
+    this.overrun = state.overrun;
+    this.thrEmptied = state.thrEmptied;
+    this.flowControl = state.flowControl;
+    this.fifo.splice(0, this.fifo.length, ...state.fifo);
+    this.waiting = state.waiting.length > 0 ? [state.waiting.slice()] : [];
+    this.head = 0;
+    this.update();
+  }
+
+  private get fifoEnabled(): boolean {
+    return (this.fcr & FCR_ENABLE) !== 0;
+  }
+
+  private get loopback(): boolean {
+    return (this.mcr & MCR_LOOP) !== 0;
+  }
+
+  private readData(): number {
+    const byte = this.fifo.shift() ?? 0;
+    this.refill();
+    return byte;
+  }
+
+  private transmit(byte: number): void {
+    if (this.loopback) {
+      // Without FIFOs the newcomer overwrites RBR, with them it is lost in the shift register.
+      const full = this.fifo.length >= (this.fifoEnabled ? FIFO_SIZE : 1);
+      if (full) this.overrun = true;
+      if (full && !this.fifoEnabled) this.fifo[0] = byte;
+      else if (!full) this.fifo.push(byte);
+    } else this.desc.onTransmit(byte);
+    this.thrEmptied = true;
+    this.update();
+  }
+
+  private writeIer(byte: number): void {
+    if ((byte & ~this.ier & IER_TX) !== 0) this.thrEmptied = true;
+    this.ier = byte & 0x0f;
+    this.update();
+  }
+
+  private writeFcr(byte: number): void {
+    const toggled = ((byte ^ this.fcr) & FCR_ENABLE) !== 0;
+    this.fcr = (byte & FCR_ENABLE) !== 0 ? byte & 0xc9 : 0;
+    if (toggled || (byte & FCR_CLEAR_RX) !== 0) this.resetReceiver();
+    this.refill();
+  }
+
+  private resetReceiver(): void {
+    if (!this.loopback && this.fifo.length > 0) {
+      const first = this.waiting[0];
+      if (first) this.waiting[0] = first.subarray(this.head);
+      this.head = 0;
+      this.waiting.unshift(Uint8Array.from(this.fifo));
+    }
+    this.fifo.length = 0;
+  }
+
+  private writeMcr(byte: number): void {
+    const before = this.modemLines;
+    this.mcr = byte & 0x1f;
+    this.flowControl = true;
+    const changed = before ^ this.modemLines;
+    // Delta bits 0-3 watch CTS, DSR, RI and DCD; RI is reported on its trailing edge only.
+    this.modemDelta |= (changed >> 4) & 0x0b;
+    if ((changed & before & 0x40) !== 0) this.modemDelta |= 4;
+    this.refill();
+  }
+
+  /** MSR bits 7:4. In loopback RTS, DTR, OUT1 and OUT2 come back as CTS, DSR, RI and DCD. */
+  private get modemLines(): number {
+    if (!this.loopback) return MODEM_PRESENT;
+    const { mcr } = this;
+    return ((mcr & 2) << 3) | ((mcr & 1) << 5) | ((mcr & 4) << 4) | ((mcr & 8) << 4);
+  }
+
+  private readLsr(): number {
+    const data = this.fifo.length > 0 ? LSR_DATA : 0;
+    const overrun = this.overrun ? LSR_OVERRUN : 0;
+    if (this.overrun) {
+      this.overrun = false;
+      this.update();
+    }
+    return LSR_THR_EMPTY | LSR_IDLE | data | overrun;
+  }
+
+  private readMsr(): number {
+    const value = this.modemLines | this.modemDelta;
+    this.modemDelta = 0;
+    this.update();
+    return value;
+  }
+
+  private readIir(): number {
+    const source = this.source();
+    if (source === 0x02) {
+      this.thrEmptied = false;
+      this.update();
+    }
+    return source | (this.fifoEnabled ? 0xc0 : 0);
+  }
+
+  /** IIR bits 3:0: the highest of the pending, enabled sources (datasheet table V); 1 if none. */
+  private source(): number {
+    if (this.overrun && (this.ier & IER_LINE) !== 0) return 0x06;
+    if (this.fifo.length > 0 && (this.ier & IER_RX) !== 0) {
+      const trigger = this.fifoEnabled ? (TRIGGER_LEVELS[this.fcr >> 6] ?? 1) : 1;
+      return this.fifo.length >= trigger ? 0x04 : 0x0c;
+    }
+    if (this.thrEmptied && (this.ier & IER_TX) !== 0) return 0x02;
+    if (this.modemDelta !== 0 && (this.ier & IER_MODEM) !== 0) return 0x00;
+    return 0x01;
+  }
+
+  /** Moves host input into the FIFO as far as it may flow, then updates the interrupt. */
+  private refill(): void {
+    const open = !this.loopback && (!this.flowControl || (this.mcr & MCR_RTS) !== 0);
+    const room = this.fifoEnabled ? FIFO_SIZE : 1;
+    while (open && this.fifo.length < room) {
+      const chunk = this.waiting[0];
+      const byte = chunk?.[this.head];
+      if (chunk === undefined || byte === undefined) break;
+      this.fifo.push(byte);
+      if (++this.head < chunk.length) continue;
+      this.waiting.shift();
+      this.head = 0;
+    }
+    this.update();
+  }
+
+  /** Drives INTRPT. Loopback forces the OUT2 pin inactive, and with it the gate. */
+  private update(): void {
+    const up = this.source() !== 0x01 && (this.mcr & (MCR_OUT2 | MCR_LOOP)) === MCR_OUT2;
+    if (up === this.lineUp) return;
+    this.lineUp = up;
+    this.desc.irq.set(up);
+  }
+}
