@@ -104,103 +104,135 @@ export function multiply(a: Unpacked, b: Unpacked, r: Unpacked): void {
   r.ext = (w1 | (w0 !== 0 ? 1 : 0)) >>> 0;
 }
 
-/** r = a / b, by restoring division: 32 quotient bits are enough to round to binary32, 65 for the wider formats. */
+/**
+ * r = a / b, by long division with 21-bit digits: small enough that a digit times a u32 is exact in a double. A leading one and two digits
+ * are enough to round to binary32, three digits and a guard bit for the wider formats.
+ */
 export function divide(a: Unpacked, b: Unpacked, r: Unpacked, format: Format): void {
   const dh = b.hi;
   const dl = b.lo;
-  // The partial remainder is below twice the divisor: 65 bits, the high 33 of them in `rh`.
+  const divisor = dh * TWO32 + dl;
   let rh = a.hi;
   let rl = a.lo;
-  let exp = a.exp - b.exp;
+  r.exp = a.exp - b.exp;
   if (rh < dh || (rh === dh && rl < dl)) {
     rh = rh * 2 + (rl >>> 31);
     rl = (rl << 1) >>> 0;
-    exp--;
+    r.exp--;
   }
-  let qh = 0;
-  let ql = 0;
-  let guard = 0;
-  const bits = format.precision === 24 ? 32 : 65;
-  for (let i = 0; i < bits; i++) {
-    qh = (qh << 1) | (ql >>> 31);
-    ql = (ql << 1) | guard;
-    guard = 0;
-    if (rh > dh || (rh === dh && rl >= dl)) {
-      guard = 1;
-      rh -= dh;
+  // The quotient's leading one.
+  rl -= dl;
+  rh -= dh;
+  if (rl < 0) {
+    rl += TWO32;
+    rh--;
+  }
+  let q1 = 0;
+  let q2 = 0;
+  let q3 = 0;
+  for (let digits = format.precision === 24 ? 2 : 3; digits > 0; digits--) {
+    // The estimate is at most one off, so the new remainder is between -divisor and 2 * divisor.
+    let q = Math.floor(((rh * TWO32 + rl) / divisor) * 0x200000);
+    const low = rl * 0x200000 - q * dl;
+    const carry = Math.floor(low / TWO32);
+    rh = rh * 0x200000 - q * dh + carry;
+    rl = low - carry * TWO32;
+    if (rh < 0) {
+      q--;
+      rl += dl;
+      rh += dh;
+      if (rl >= TWO32) {
+        rl -= TWO32;
+        rh++;
+      }
+    } else if (rh > dh || (rh === dh && rl >= dl)) {
+      q++;
       rl -= dl;
+      rh -= dh;
       if (rl < 0) {
         rl += TWO32;
         rh--;
       }
     }
-    rh = rh * 2 + (rl >>> 31);
-    rl = (rl << 1) >>> 0;
+    q1 = q2;
+    q2 = q3;
+    q3 = q;
+  }
+  if (format.precision === 24) {
+    q1 = q2;
+    q2 = q3;
+    q3 = 0;
   }
   const sticky = rh + rl !== 0 ? 1 : 0;
+  const twice = rh * 2 + (rl >= 0x80000000 ? 1 : 0);
+  const guard = format.precision !== 24 && (twice > dh || (twice === dh && (rl << 1) >>> 0 >= dl));
   r.kind = Kind.Finite;
   r.negative = a.negative !== b.negative;
   r.denormal = false;
-  r.exp = exp;
-  if (bits === 32) {
-    r.hi = ((ql << 1) | guard) >>> 0;
-    r.lo = 0;
-    r.ext = sticky;
-  } else {
-    r.hi = qh >>> 0;
-    r.lo = ql >>> 0;
-    r.ext = ((guard << 31) | sticky) >>> 0;
-  }
+  r.hi = (0x80000000 | (q1 << 10) | (q2 >>> 11)) >>> 0;
+  r.lo = ((q2 << 21) | q3) >>> 0;
+  r.ext = guard ? (twice === dh && (rl << 1) >>> 0 === dl ? 0x80000000 : 0x80000001) : sticky;
 }
 
-/** r = square root of the positive `a`, two radicand bits a step. */
+/**
+ * r = square root of the positive `a`: 32 root bits from a double, and 32 more for the wider formats by dividing the remainder by twice
+ * the root so far (P. Zimmermann, "Karatsuba Square Root", 1999).
+ */
 export function squareRoot(a: Unpacked, r: Unpacked, format: Format): void {
   const odd = (a.exp & 1) !== 0;
-  // The radicand, scaled so that its integer root has its leading one at the top of the words produced.
+  // The radicand w0:w1:w2:0, scaled so that its integer root has its leading one at bit 63.
   const w0 = odd ? a.hi : a.hi >>> 1;
-  const w1 = odd ? a.lo : (a.hi << 31) | (a.lo >>> 1);
-  const w2 = odd ? 0 : a.lo << 31;
-  const words = format.precision === 24 ? 2 : 4;
-  // Remainder and trial divisor need up to 67 bits: their high parts are JS numbers, not u32.
-  let rh = 0;
-  let rl = 0;
-  let qh = 0;
-  let ql = 0;
-  for (let w = 0; w < words; w++) {
-    let pairs = w === 0 ? w0 : w === 1 ? w1 : w === 2 ? w2 : 0;
-    for (let i = 0; i < 16; i++) {
-      rh = rh * 4 + (rl >>> 30);
-      rl = ((rl << 2) | (pairs >>> 30)) >>> 0;
-      pairs <<= 2;
-      const th = qh * 4 + (ql >>> 30);
-      const tl = ((ql << 2) | 1) >>> 0;
-      qh = qh * 2 + (ql >>> 31);
-      ql = (ql << 1) >>> 0;
-      if (rh > th || (rh === th && rl >= tl)) {
-        ql++;
-        rh -= th;
-        rl -= tl;
-        if (rl < 0) {
-          rl += TWO32;
-          rh--;
-        }
-      }
-    }
-  }
-  const inexact = rh !== 0 || rl !== 0;
+  const w1 = odd ? a.lo : ((a.hi << 31) | (a.lo >>> 1)) >>> 0;
+  const w2 = odd ? 0 : (a.lo << 31) >>> 0;
   r.kind = Kind.Finite;
   r.negative = false;
   r.denormal = false;
   r.exp = (odd ? a.exp - 1 : a.exp) / 2;
-  if (words === 2) {
-    r.hi = ql;
-    r.lo = 0;
-    r.ext = inexact ? 1 : 0;
-  } else {
-    r.hi = qh;
-    r.lo = ql;
-    // (q + 1/2)^2 = q^2 + q + 1/4: the root is above the halfway point exactly when the remainder exceeds q. It is never on it.
-    const above = rh > qh || (rh === qh && rl > ql);
-    r.ext = above ? 0x80000001 : inexact ? 1 : 0;
+
+  let s = Math.min(Math.floor(Math.sqrt(w0 * TWO32 + w1)), 0xffffffff);
+  let rem = (w0 - mulHigh(s, s)) * TWO32 + (w1 - (Math.imul(s, s) >>> 0));
+  if (rem < 0) {
+    s--;
+    rem += 2 * s + 1;
+  } else if (rem > 2 * s) {
+    rem -= 2 * s + 1;
+    s++;
   }
+  if (format.precision === 24) {
+    r.hi = s;
+    r.lo = 0;
+    // A binary32 significand has nothing in w2.
+    r.ext = rem !== 0 ? 1 : 0;
+    return;
+  }
+
+  const divisor = 2 * s;
+  const high = rem * 0x10000 + (w2 >>> 16);
+  const q1 = Math.floor(high / divisor);
+  const middle = (high - q1 * divisor) * 0x10000 + (w2 & 0xffff);
+  const q2 = Math.floor(middle / divisor);
+  let q = q1 * 0x10000 + q2;
+  let rh = middle - q2 * divisor;
+  if (q > 0xffffffff) {
+    rh += (q - 0xffffffff) * divisor;
+    q = 0xffffffff;
+  }
+  rh -= mulHigh(q, q);
+  let rl = -(Math.imul(q, q) >>> 0);
+  if (rl < 0) {
+    rl += TWO32;
+    rh--;
+  }
+  if (rh < 0) {
+    q--;
+    rl += 2 * q + 1;
+    const carry = Math.floor(rl / TWO32);
+    rl -= carry * TWO32;
+    rh += 2 * s + carry;
+  }
+  r.hi = s;
+  r.lo = q;
+  // (root + 1/2)^2 = root^2 + root + 1/4: above the halfway point exactly when the remainder exceeds the root. It is never on it.
+  const above = rh > s || (rh === s && rl > q);
+  r.ext = above ? 0x80000001 : rh !== 0 || rl !== 0 ? 1 : 0;
 }

@@ -41,7 +41,8 @@ export function roundSignificand(r: Unpacked, precision: 24 | 53 | 64, rc: Round
   r.hi = hi;
   r.lo = lo;
   if (!half && !below) return Rounded.Exact;
-  const up = rc === Round.Nearest ? half && (below || odd) : rc === Round.Down ? r.negative : rc === Round.Up && !r.negative;
+  const up =
+    rc === Round.Nearest ? half && (below || odd) : rc === Round.Down ? r.negative : rc === Round.Up && !r.negative;
   if (!up) return Rounded.Truncated;
   if (precision === 24) {
     hi = (hi + 0x100) >>> 0;

@@ -224,7 +224,7 @@ export class SoftFloat extends SseEnvironment {
   private loadInteger(lo: number, hi: number): void {
     const { r } = this;
     const negative = (hi | 0) < 0;
-    if (((lo | hi) >>> 0) === 0) {
+    if ((lo | hi) >>> 0 === 0) {
       r.setSpecial(Kind.Zero, false);
       return;
     }
