@@ -1,0 +1,67 @@
+import { mkdir, open, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+
+/**
+ * The directory the guests are kept in: `guests` below `VM_CACHE_DIR` if that is set, else below `.cache` at the root of
+ * the repository this package lies in. It need not exist yet.
+ */
+export function guestCacheDir(env: NodeJS.ProcessEnv = process.env): string {
+  const root = env.VM_CACHE_DIR;
+  if (root !== undefined && root !== "") return join(resolve(root), "guests");
+  return join(fileURLToPath(new URL("../../../", import.meta.url)), ".cache", "guests");
+}
+
+/** Writes a file so that it is seen whole or not at all. */
+export async function writeWhole(path: string, data: Uint8Array | string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  const scratch = `${path}.${process.pid}.part`;
+  await writeFile(scratch, data);
+  await rename(scratch, path);
+}
+
+const LOCK_POLL_MS = 200;
+
+/**
+ * Runs `body` while holding the lock file `path`, so that one process at a time fills a cache. A lock whose process is
+ * gone is taken over. `onWait` is called once when another process holds it.
+ */
+export async function withLock<T>(path: string, body: () => Promise<T>, onWait?: (pid: number) => void): Promise<T> {
+  await mkdir(dirname(path), { recursive: true });
+  for (let waited = false; !(await take(path)); waited = true) {
+    const holder = Number(await readFile(path, "utf8").catch(() => ""));
+    if (holder > 0 && !alive(holder)) {
+      await rm(path, { force: true });
+      continue;
+    }
+    if (!waited) onWait?.(holder);
+    await delay(LOCK_POLL_MS);
+  }
+  try {
+    return await body();
+  } finally {
+    await rm(path, { force: true });
+  }
+}
+
+async function take(path: string): Promise<boolean> {
+  try {
+    const file = await open(path, "wx");
+    await file.writeFile(String(process.pid));
+    await file.close();
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw error;
+  }
+}
+
+function alive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}

@@ -1,0 +1,35 @@
+/** Fetches the guests and prints where they are, as JSON. Exit status: 0, 1 (could not), 2 (usage), 3 (no apt here). */
+import { GuestError } from "./errors.js";
+import { ensureGuests } from "./guests.js";
+import { SERIES } from "./resolve.js";
+import { progressLine } from "./progress.js";
+
+const USAGE = "usage: node tooling/guests/dist/cli.js [--refresh]\nPrints a JSON object: busybox, kernels and initrds by series.\n";
+
+async function main(args: readonly string[]): Promise<number> {
+  if (args.includes("--help")) {
+    process.stdout.write(USAGE);
+    return 0;
+  }
+  const unknown = args.find((arg) => arg !== "--refresh");
+  if (unknown !== undefined) {
+    process.stderr.write(`unknown argument ${unknown}\n${USAGE}`);
+    return 2;
+  }
+  const line = progressLine(process.stderr);
+  try {
+    const guests = await ensureGuests({ refresh: args.includes("--refresh"), onProgress: line.show });
+    const present = SERIES.filter((series) => guests.kernels[series] !== undefined);
+    const initrds = Object.fromEntries(present.map((series) => [series, guests.initrd(series)]));
+    line.end();
+    process.stdout.write(`${JSON.stringify({ busybox: guests.busybox, kernels: guests.kernels, initrds }, undefined, 2)}\n`);
+    return 0;
+  } catch (error) {
+    line.end();
+    if (!(error instanceof GuestError)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    return error.code === "no-apt" ? 3 : 1;
+  }
+}
+
+process.exitCode = await main(process.argv.slice(2));

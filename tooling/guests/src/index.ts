@@ -1,0 +1,6 @@
+export { guestCacheDir } from "./cache.js";
+export { type CpioEntry, CpioError, packCpio } from "./cpio.js";
+export { GuestError, type GuestErrorCode } from "./errors.js";
+export { type EnsureOptions, ensureGuests, type GuestProgress, type Guests } from "./guests.js";
+export { type InitramfsParts, MODULES, packInitramfs, readInit } from "./initramfs.js";
+export { SERIES, type Series } from "./resolve.js";
