@@ -185,11 +185,10 @@ class CodeBuffer {
   #takePrefix(mnemonic: Mnemonic, operands: readonly Operand[], where: string): readonly number[] {
     const prefix = this.#prefix;
     if (!prefix) return [];
-    const [first, second] = operands;
-    const isMem = (o: Operand | undefined): boolean => typeof o === "object" && o.kind === "mem";
+    const [first] = operands;
     const allowed =
       prefix === "lock"
-        ? LOCKABLE.has(mnemonic) && (isMem(first) || (mnemonic === "xchg" && isMem(second)))
+        ? LOCKABLE.has(mnemonic) && typeof first === "object" && first.kind === "mem"
         : REPEATABLE.has(mnemonic) && operands.length === 0;
     if (!allowed) throw new NoSuchFormError(`${prefix} ${where}: the instruction does not take this prefix`);
     this.#prefix = undefined;

@@ -6,3 +6,4 @@ export type { Mnemonic } from "./forms/index.js";
 export { Label, short, type ShortTarget } from "./label.js";
 export { mem, type Mem, type MemOptions, type Operand } from "./operand.js";
 export * from "./registers.js";
+export { builtinGuest, type BuiltinGuestOptions, type GuestImage } from "./guest/builtin.js";

@@ -71,7 +71,7 @@ export const INTEGER = {
   movbe: ["rv, mv | 0F 38 F0 /r", "mv, rv | 0F 38 F1 /r"],
   movnti: ["m32, r32 | 0F C3 /r nosz", "m64, r64 | W 0F C3 /r"],
   lea: ["rv, m | 8D /r"],
-  xchg: ["rm8, r8 | 86 /r", "rmv, rv | 87 /r", "r8, rm8 | 86 /r", "rv, rmv | 87 /r"],
+  xchg: ["rm8, r8 | 86 /r", "rmv, rv | 87 /r"],
   cmpxchg: ["rm8, r8 | 0F B0 /r", "rmv, rv | 0F B1 /r"],
   cmpxchg8b: ["m64 | 0F C7 /1"],
   cmpxchg16b: ["m128 | W 0F C7 /1"],
