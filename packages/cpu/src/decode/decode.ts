@@ -1,4 +1,9 @@
-/** The instruction decoder: prefixes, opcode maps, operands (SDM vol. 2, chapter 2). */
+/**
+ * The instruction decoder: prefixes, opcode maps, operands (SDM vol. 2, chapter 2).
+ *
+ * This is a hot path, hence `!` on element reads: table indices are in range by construction, and a byte past the end of
+ * the array reads as undefined, which the bit operations turn into 0; the final check against `stop` then rejects it.
+ */
 
 import { DecodeStatus, Insn, Kind, type Mode, type Operand } from "./insn.js";
 import { decodeMemory, read32 } from "./memory.js";
@@ -63,7 +68,7 @@ export function decode(bytes: Uint8Array, offset: number, end: number, mode: Mod
   let opcode = 0;
 
   for (;;) {
-    if (pos >= stop) return outOfBytes(pos, limit);
+    if (pos >= stop) return outOfBytes(stop, limit);
     opcode = bytes[pos++]!;
     const prefix = PREFIX_CLASS[opcode]!;
     if (prefix === Prefix.None) break;
@@ -93,12 +98,12 @@ export function decode(bytes: Uint8Array, offset: number, end: number, mode: Mod
 
   let map = is64 ? 4 : 0;
   if (opcode === 0x0f) {
-    if (pos >= stop) return outOfBytes(pos, limit);
+    if (pos >= stop) return outOfBytes(stop, limit);
     opcode = bytes[pos++]!;
     map |= OpcodeMap.Map0F;
     if (opcode === 0x38 || opcode === 0x3a) {
       map ^= opcode === 0x38 ? OpcodeMap.Map0F ^ OpcodeMap.Map0F38 : OpcodeMap.Map0F ^ OpcodeMap.Map0F3A;
-      if (pos >= stop) return outOfBytes(pos, limit);
+      if (pos >= stop) return outOfBytes(stop, limit);
       opcode = bytes[pos++]!;
     }
   }
@@ -109,7 +114,7 @@ export function decode(bytes: Uint8Array, offset: number, end: number, mode: Mod
   }
   let modrm = 0;
   if (entry.hasModrm) {
-    if (pos >= stop) return outOfBytes(pos, limit);
+    if (pos >= stop) return outOfBytes(stop, limit);
     modrm = bytes[pos++]!;
   }
   const rexW = (rex >> 3) & 1;
@@ -173,14 +178,14 @@ export function decode(bytes: Uint8Array, offset: number, end: number, mode: Mod
     out.len = cursor - offset;
     return DecodeStatus.Invalid;
   }
-  if (cursor > stop) return outOfBytes(cursor, limit);
+  if (cursor > stop) return outOfBytes(stop, limit);
   out.len = cursor - offset;
   return DecodeStatus.Ok;
 }
 
-/** The bytes up to `pos` or one more are needed and are not there. */
-function outOfBytes(pos: number, limit: number): DecodeStatus {
-  return pos >= limit ? DecodeStatus.TooLong : DecodeStatus.Truncated;
+/** Bytes from `stop` on are needed: they are missing unless the length limit is what stops. */
+function outOfBytes(stop: number, limit: number): DecodeStatus {
+  return stop === limit ? DecodeStatus.TooLong : DecodeStatus.Truncated;
 }
 
 /** Sets `out.opSize`. @returns log2 of the operand size in bytes that the `v` widths follow, minus 1. */

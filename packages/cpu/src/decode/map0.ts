@@ -3,7 +3,7 @@
  */
 
 const ALU = ["add", "or", "adc", "sbb", "and", "sub", "xor", "cmp"] as const;
-const SHIFT = ["rol", "ror", "rcl", "rcr", "shl", "shr", "sal", "sar"] as const;
+const SHIFT = ["rol", "ror", "rcl", "rcr", "shl", "shr", "sal:shl", "sar"] as const;
 
 const hex = (value: number): string => value.toString(16).padStart(2, "0");
 
@@ -75,7 +75,7 @@ export const MAP0 = `${arithmetic}${shifts}
 8d lea Gv,Mn
 8e mov Sw,Ev/w +notcs
 8f/0 pop Ev +d64
-90 b0 f3 pause
+90 f3 pause
 90 b0 nop
 90-97 xchg Zv,rAX
 98 cbw

@@ -25,7 +25,7 @@ export const MAP0F = `
 01/2:0 r np xgetbv
 01/2:1 r np xsetbv
 01/2:4 r np vmfunc
-01/3:1 r np vmmcall
+01/3:1 r np|66 vmmcall
 01/5:0 r np serialize
 01/5:6 r np rdpkru
 01/5:7 r np wrpkru

@@ -1,4 +1,9 @@
-/** Effective-address encodings: modrm, SIB and displacement (SDM vol. 2, 2.1.5, tables 2-1 to 2-3). */
+/**
+ * Effective-address encodings: modrm, SIB and displacement (SDM vol. 2, 2.1.5, tables 2-1 to 2-3).
+ *
+ * A hot path, hence `!` on byte reads: a byte past the end reads as undefined, which the bit operations turn into 0, and
+ * `decode()` then sees that the position is too far.
+ */
 
 import type { Insn } from "./insn.js";
 
@@ -44,7 +49,7 @@ function memory32(bytes: Uint8Array, pos: number, modrm: number, rex: number, ou
   let index = -1;
   let scale = 0;
   if (rm === 4) {
-    const sib = bytes[at++]! | 0; // past the end reads as 0; the caller sees the position
+    const sib = bytes[at++]! | 0;
     scale = sib >> 6;
     index = ((sib >> 3) & 7) | ((rex & 2) << 2);
     base = (sib & 7) | ((rex & 1) << 3);

@@ -58,12 +58,30 @@ function makeEntry(rows: readonly Row[]): OpcodeEntry | null {
     size *= values;
     return result;
   };
-  const byRm = factor(rows.some((row) => row.rms !== 0xff), 8);
-  const byReg = factor(rows.some((row) => row.regs !== 0xff), 8);
-  const byMod = factor(rows.some((row) => row.mods !== 3), 2);
-  const byW = factor(rows.some((row) => row.w !== 3), 2);
-  const byB = factor(rows.some((row) => row.b !== 3), 2);
-  const byPrefix = factor(rows.some((row) => row.prefixes !== 0xf), 4);
+  const byRm = factor(
+    rows.some((row) => row.rms !== 0xff),
+    8,
+  );
+  const byReg = factor(
+    rows.some((row) => row.regs !== 0xff),
+    8,
+  );
+  const byMod = factor(
+    rows.some((row) => row.mods !== 3),
+    2,
+  );
+  const byW = factor(
+    rows.some((row) => row.w !== 3),
+    2,
+  );
+  const byB = factor(
+    rows.some((row) => row.b !== 3),
+    2,
+  );
+  const byPrefix = factor(
+    rows.some((row) => row.prefixes !== 0xf),
+    4,
+  );
   const field = (index: number, by: number, values: number): number => (by === 0 ? 0 : Math.floor(index / by) % values);
   const forms = Array.from({ length: size }, (_, index) => {
     const match = rows.find(
@@ -77,7 +95,16 @@ function makeEntry(rows: readonly Row[]): OpcodeEntry | null {
     );
     return match?.form ?? null;
   });
-  return { hasModrm: rows.some((row) => row.form.hasModrm || row.mods !== 3), byPrefix, byW, byB, byReg, byMod, byRm, forms };
+  return {
+    hasModrm: rows.some((row) => row.form.hasModrm || row.mods !== 3),
+    byPrefix,
+    byW,
+    byB,
+    byReg,
+    byMod,
+    byRm,
+    forms,
+  };
 }
 
 /** Whether a bit set contains the value; a field no row depends on is always contained. */

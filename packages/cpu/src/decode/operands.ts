@@ -107,15 +107,18 @@ export const SIZES_STRIDE = 32;
 /**
  * Bytes for each width code, in rows of `SIZES_STRIDE`: row = log2(operand size) - 1, plus 3 in 64-bit mode.
  */
-export const SIZES: Uint8Array = buildSizes();
+export const SIZES: Uint16Array = buildSizes();
 
-function buildSizes(): Uint8Array {
-  const sizes = new Uint8Array(6 * SIZES_STRIDE);
+function buildSizes(): Uint16Array {
+  const sizes = new Uint16Array(6 * SIZES_STRIDE);
   for (let row = 0; row < 6; row++) {
     const is64 = row >= 3;
     const opSize = 2 << (row % 3);
     const base = row * SIZES_STRIDE;
-    sizes.set([0, 1, 2, 4, 8, 16, opSize, Math.min(opSize, 4), opSize === 8 ? 8 : 4, is64 ? 8 : 4, 10, 2 + opSize], base);
+    sizes.set(
+      [0, 1, 2, 4, 8, 16, opSize, Math.min(opSize, 4), opSize === 8 ? 8 : 4, is64 ? 8 : 4, 10, 2 + opSize],
+      base,
+    );
     sizes.set([is64 ? 10 : 6, 2 * opSize, opSize === 2 ? 14 : 28, opSize === 2 ? 94 : 108, 512], base + Width.s);
   }
   return sizes;

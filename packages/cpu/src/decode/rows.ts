@@ -77,7 +77,8 @@ const SSE_SUFFIXES = [
   ["f3", "ss", "Wd"],
   ["f2", "sd", "Wq"],
 ] as const;
-const LINE = /^(?<first>[0-9a-f]{2})(?:-(?<last>[0-9a-f]{2}))?(?:\/(?<reg>[0-7])(?:-(?<regLast>[0-7]))?(?::(?<rm>[0-7]))?)?$/;
+const LINE =
+  /^(?<first>[0-9a-f]{2})(?:-(?<last>[0-9a-f]{2}))?(?:\/(?<reg>[0-7])(?:-(?<regLast>[0-7]))?(?::(?<rm>[0-7]))?)?$/;
 const CONDITIONS = new Set(["m", "r", "w0", "w1", "b0", "i64", "o64", "mx", "fp", "pp"]);
 
 /** Parses a table. @throws RangeError quoting the line that does not follow the notation. */
@@ -197,6 +198,11 @@ function sizeRule(attributes: ReadonlySet<string>, first: OperandCode | undefine
   if (attributes.has("+b")) return SizeRule.Byte;
   if (first === undefined || first.width !== Width.b) return SizeRule.Normal;
   // A leading byte that is data, not the vector of `int` or the port of `out`.
-  const data = first.enc === Enc.E || first.enc === Enc.G || first.enc === Enc.Z || first.enc === Enc.FixedGpr || first.enc === Enc.O;
+  const data =
+    first.enc === Enc.E ||
+    first.enc === Enc.G ||
+    first.enc === Enc.Z ||
+    first.enc === Enc.FixedGpr ||
+    first.enc === Enc.O;
   return data ? SizeRule.Byte : SizeRule.Normal;
 }

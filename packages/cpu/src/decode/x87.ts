@@ -19,14 +19,14 @@ export const X87 = `${arithmetic}
 d9/0 m fld Md
 d9/2 m fst Md
 d9/3 m fstp Md
-d9/4 m fldenv Me
+d9/4 m fldenv Me +z
 d9/5 m fldcw Mw
-d9/6 m fnstenv Me
+d9/6 m fnstenv Me +z
 d9/7 m fnstcw Mw
 d9/0 r fld Ti
 d9/1 r fxch T0,Ti
 d9/2:0 r fnop
-d9/3 r fstpnce Ti,T0
+d9/3 r fstpnce Ti
 d9/4:0 r fchs
 d9/4:1 r fabs
 d9/4:4 r ftst
@@ -88,8 +88,8 @@ dd/0 m fld Mq
 dd/1 m fisttp Mq
 dd/2 m fst Mq
 dd/3 m fstp Mq
-dd/4 m frstor MS
-dd/6 m fnsave MS
+dd/4 m frstor MS +z
+dd/6 m fnsave MS +z
 dd/7 m fnstsw Mw
 dd/0 r ffree Ti
 dd/1 r fxch T0,Ti
