@@ -54,12 +54,22 @@ function ripRelative(m: Mem, bits: Bits): EncodedAddress {
   if (m.base?.kind === "label") {
     return { ...common, disp: 0n, fixup: { relative: true, label: m.base, addend: m.disp } };
   }
-  if (!fitsField(m.disp, 4, 8)) throw new DisplacementOverflowError(`${describeOperand(m)}: expected a signed 32-bit displacement`);
+  if (!fitsField(m.disp, 4, 8))
+    throw new DisplacementOverflowError(`${describeOperand(m)}: expected a signed 32-bit displacement`);
   return { ...common, disp: m.disp, fixup: undefined };
 }
 
 /** r/m values of 16-bit addressing by the register names they add (SDM vol. 2, table 2-1). */
-const RM16: Readonly<Record<string, number>> = { "bx+si": 0, "bx+di": 1, "bp+si": 2, "bp+di": 3, si: 4, di: 5, bp: 6, bx: 7 };
+const RM16: Readonly<Record<string, number>> = {
+  "bx+si": 0,
+  "bx+di": 1,
+  "bp+si": 2,
+  "bp+di": 3,
+  si: 4,
+  di: 5,
+  bp: 6,
+  bx: 7,
+};
 
 function address16(m: Mem, base: Gpr | undefined, fixup: EncodedAddress["fixup"]): EncodedAddress {
   const none = { size: 2, sib: [], base: 0, index: 0, disp: m.disp, fixup } as const;
@@ -73,11 +83,18 @@ function address16(m: Mem, base: Gpr | undefined, fixup: EncodedAddress["fixup"]
   return { ...none, rm, ...displacement(m.disp, 16, rm !== 6) };
 }
 
-function addressSib(m: Mem, base: Gpr | undefined, size: number, bits: Bits, fixup: EncodedAddress["fixup"]): EncodedAddress {
+function addressSib(
+  m: Mem,
+  base: Gpr | undefined,
+  size: number,
+  bits: Bits,
+  fixup: EncodedAddress["fixup"],
+): EncodedAddress {
   let b = base;
   let x = m.index;
   if (x?.num === 4) {
-    if (m.scale !== 1 || !b || b.num === 4) throw new AddressError(`${describeOperand(m)}: ${x.name} cannot be an index`);
+    if (m.scale !== 1 || !b || b.num === 4)
+      throw new AddressError(`${describeOperand(m)}: ${x.name} cannot be an index`);
     [b, x] = [x, b];
   }
   const common = { size, disp: m.disp, fixup, base: b?.num ?? 0, index: x?.num ?? 0 };

@@ -1,9 +1,9 @@
-import { encodeAddress, type EncodedAddress } from "./_address.js";
-import { immWidth, type Bits } from "./_match.js";
+import { type EncodedAddress, encodeAddress } from "./_address.js";
+import { type Bits, immWidth } from "./_match.js";
 import type { Form, Pattern } from "./_notation.js";
 import { NoSuchFormError } from "./errors.js";
 import type { Label } from "./label.js";
-import { describeOperand, toBigInt, type Mem, type Operand } from "./operand.js";
+import { describeOperand, type Mem, type Operand, toBigInt } from "./operand.js";
 import type { Register } from "./registers.js";
 
 /** A field whose value is known only when every label is bound. `at` counts from the start of the instruction. */
@@ -94,7 +94,9 @@ function rexPrefix(
   const r = !form.plusR && numberOf(reg) >= 8;
   const b = (form.plusR ? numberOf(reg) : address ? address.base : numberOf(rm)) >= 8;
   const x = address !== undefined && address.index >= 8;
-  const byteReg = operands.some((o) => typeof o === "object" && o.kind === "gpr" && o.size === 1 && !o.high && o.num >= 4);
+  const byteReg = operands.some(
+    (o) => typeof o === "object" && o.kind === "gpr" && o.size === 1 && !o.high && o.num >= 4,
+  );
   if (!w && !r && !x && !b && !byteReg) return undefined;
   return 0x40 | (w ? 8 : 0) | (r ? 4 : 0) | (x ? 2 : 0) | (b ? 1 : 0);
 }

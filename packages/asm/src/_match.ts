@@ -39,7 +39,10 @@ function fits(pattern: Pattern, operand: Operand, bits: Bits): boolean {
         ? FIXED_SEGMENTS.has(pattern.reg) && pattern.reg === operand.name
         : pattern.kind === "sreg";
     case "xmm":
-      return (pattern.kind === "xmm" || pattern.kind === "xmm-rm" || pattern.kind === "xmm-mem") && (bits === 64 || operand.num < 8);
+      return (
+        (pattern.kind === "xmm" || pattern.kind === "xmm-rm" || pattern.kind === "xmm-mem") &&
+        (bits === 64 || operand.num < 8)
+      );
     case "cr":
     case "dr":
       return pattern.kind === operand.kind && (bits === 64 || operand.num < 8);

@@ -65,14 +65,22 @@ const SIZED = /^(?:r|R|rm|m|acc|moffs)([vzy])$/;
 /** Expands one table line into its concrete forms, smallest operand size first. */
 export function parseForm(line: string): readonly Form[] {
   const [left = "", right = ""] = line.split("|");
-  const operands = left.split(",").map((s) => s.trim()).filter((s) => s !== "");
+  const operands = left
+    .split(",")
+    .map((s) => s.trim())
+    .filter((s) => s !== "");
   const tokens = right.trim().split(/\s+/);
   const letter = operands.map((o) => SIZED.exec(o)?.[1]).find((l) => l !== undefined);
   const sizes = letter === undefined ? [undefined] : SIZES[letter];
   return (sizes ?? []).map((size) => concrete(operands, tokens, size, line));
 }
 
-function concrete(operands: readonly string[], tokens: readonly string[], size: 2 | 4 | 8 | undefined, line: string): Form {
+function concrete(
+  operands: readonly string[],
+  tokens: readonly string[],
+  size: 2 | 4 | 8 | undefined,
+  line: string,
+): Form {
   const has = (flag: string): boolean => tokens.includes(flag);
   const hex = tokens.filter((t) => /^[0-9A-F]{2}$/.test(t)).map((t) => Number.parseInt(t, 16));
   const first = hex[0];

@@ -5,5 +5,7 @@ export const LOCKABLE: ReadonlySet<string> = new Set(
 
 /** Instructions that take REP, REPE or REPNE (SDM vol. 2, REP). */
 export const REPEATABLE: ReadonlySet<string> = new Set(
-  ["movs", "cmps", "stos", "lods", "scas", "ins", "outs"].flatMap((name) => ["b", "w", "d", "q"].map((size) => name + size)),
+  ["movs", "cmps", "stos", "lods", "scas", "ins", "outs"].flatMap((name) =>
+    ["b", "w", "d", "q"].map((size) => name + size),
+  ),
 );

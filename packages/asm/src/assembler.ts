@@ -1,7 +1,7 @@
 import { type Encoded, encode, type Fixup, littleEndian } from "./_encode.js";
 import { type Bits, fitsField, matches } from "./_match.js";
 import { type Form, parseForm } from "./_notation.js";
-import { REPEATABLE, LOCKABLE } from "./_prefixes.js";
+import { LOCKABLE, REPEATABLE } from "./_prefixes.js";
 import {
   AmbiguousSizeError,
   DisplacementOverflowError,
@@ -90,7 +90,9 @@ class CodeBuffer {
 
   /** Bytes and strings; a string gives one byte for each of its Latin-1 characters. @throws ValueError */
   db(...items: (number | string)[]): this {
-    const bytes = items.flatMap((item) => (typeof item === "string" ? [...item].map((c) => c.codePointAt(0) ?? 0) : [item]));
+    const bytes = items.flatMap((item) =>
+      typeof item === "string" ? [...item].map((c) => c.codePointAt(0) ?? 0) : [item],
+    );
     for (const byte of bytes) this.#checkData(byte, 1);
     return this.emit(bytes);
   }
@@ -171,7 +173,8 @@ class CodeBuffer {
     const open = operands.findIndex((o) => typeof o === "object" && o.kind === "mem" && o.size === 0);
     if (open >= 0) {
       const sizes = new Set(fitting.map((form) => memorySize(form, open)));
-      if (sizes.size > 1) throw new AmbiguousSizeError(`${where}: give the memory operand a size of ${[...sizes].join(", ")} bytes`);
+      if (sizes.size > 1)
+        throw new AmbiguousSizeError(`${where}: give the memory operand a size of ${[...sizes].join(", ")} bytes`);
     }
     return first;
   }
@@ -208,7 +211,11 @@ class CodeBuffer {
     }
     for (const item of items) {
       if (typeof item !== "object") this.emit(littleEndian(BigInt(item), width));
-      else this.#append({ bytes: littleEndian(0n, width), fixups: [{ at: 0, width, relative: false, label: item, addend: 0n }] }, 0);
+      else
+        this.#append(
+          { bytes: littleEndian(0n, width), fixups: [{ at: 0, width, relative: false, label: item, addend: 0n }] },
+          0,
+        );
     }
     return this;
   }
@@ -230,7 +237,9 @@ class CodeBuffer {
     const ok = relative ? BigInt.asIntN(width * 8, value) === value : value < 1n << bits;
     if (!ok) {
       const name = label?.name ?? `0x${addend.toString(16)}`;
-      throw new DisplacementOverflowError(`${relative ? "distance to" : "address of"} ${name}: ${value} does not fit ${bits} bits`);
+      throw new DisplacementOverflowError(
+        `${relative ? "distance to" : "address of"} ${name}: ${value} does not fit ${bits} bits`,
+      );
     }
     return littleEndian(value, width);
   }

@@ -57,7 +57,8 @@ export function mem(base: Gpr | RipReg | Label | number | bigint, options: MemOp
 /** An exact integer from what the caller wrote. @throws ValueError for a number that is not a safe integer. */
 export function toBigInt(value: number | bigint, what: string): bigint {
   if (typeof value === "bigint") return value;
-  if (!Number.isSafeInteger(value)) throw new ValueError(`${what} ${value}: expected an integer up to 2^53, or a bigint`);
+  if (!Number.isSafeInteger(value))
+    throw new ValueError(`${what} ${value}: expected an integer up to 2^53, or a bigint`);
   return BigInt(value);
 }
 

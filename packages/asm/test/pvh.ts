@@ -1,5 +1,6 @@
 import {
   Assembler,
+  al,
   cr0,
   cr3,
   cr4,
@@ -39,6 +40,11 @@ function shim(entry: number): Uint8Array {
   const long = a.label("long");
   a.cli();
   a.cld();
+  // SeaBIOS leaves the 8259 and its timer on; the guest's platform has neither. With an interrupt already on its way
+  // QEMU would take "no vector" for one as soon as LINT0 is masked.
+  a.mov(al, 0xff);
+  a.out(0x21, al);
+  a.out(0xa1, al);
   a.mov(esp, 0x8000);
   a.mov(edi, ZERO_PAGE);
   a.mov(ecx, 0x8000 / 4);

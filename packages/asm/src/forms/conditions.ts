@@ -36,7 +36,10 @@ export const CONDITIONS = {
 export type Condition = keyof typeof CONDITIONS;
 
 /** Lines of one mnemonic per condition; `$c` in a line stands for the low hex digit of the opcode. */
-export function perCondition<P extends string>(prefix: P, ...lines: string[]): Record<`${P}${Condition}`, readonly string[]> {
+export function perCondition<P extends string>(
+  prefix: P,
+  ...lines: string[]
+): Record<`${P}${Condition}`, readonly string[]> {
   const entries = Object.entries(CONDITIONS).map(([suffix, code]) => [
     `${prefix}${suffix}`,
     lines.map((line) => line.replace("$c", code.toString(16).toUpperCase())),

@@ -26,7 +26,10 @@ const shift = (n: number): readonly string[] => [
 ];
 
 const unary = (n: number): readonly string[] => [`rm8 | F6 /${n}`, `rmv | F7 /${n}`];
-const bitTest = (opcode: string, n: number): readonly string[] => [`rmv, rv | 0F ${opcode} /r`, `rmv, imm8 | 0F BA /${n}`];
+const bitTest = (opcode: string, n: number): readonly string[] => [
+  `rmv, rv | 0F ${opcode} /r`,
+  `rmv, imm8 | 0F BA /${n}`,
+];
 const doubleShift = (imm: string, cl: string): readonly string[] => [
   `rmv, rv, imm8 | 0F ${imm} /r`,
   `rmv, rv, cl | 0F ${cl} /r`,
@@ -58,13 +61,7 @@ export const INTEGER = {
     "dr, R64 | 0F 23 /r x64",
     "dr, R32 | 0F 23 /r x32 nosz",
   ],
-  movabs: [
-    "r64, imm64 | W B8 +r",
-    "al, moffs8 | A0",
-    "accv, moffsv | A1",
-    "moffs8, al | A2",
-    "moffsv, accv | A3",
-  ],
+  movabs: ["r64, imm64 | W B8 +r", "al, moffs8 | A0", "accv, moffsv | A1", "moffs8, al | A2", "moffsv, accv | A3"],
   movzx: ["rv, rm8 | 0F B6 /r", "ry, rm16 | 0F B7 /r"],
   movsx: ["rv, rm8 | 0F BE /r", "ry, rm16 | 0F BF /r"],
   movsxd: ["r64, rm32 | W 63 /r"],
@@ -112,7 +109,14 @@ export const INTEGER = {
   sub: alu(5),
   xor: alu(6),
   cmp: alu(7),
-  test: ["al, imm8 | A8", "rm8, imm8 | F6 /0", "accv, immz | A9", "rmv, immz | F7 /0", "rm8, r8 | 84 /r", "rmv, rv | 85 /r"],
+  test: [
+    "al, imm8 | A8",
+    "rm8, imm8 | F6 /0",
+    "accv, immz | A9",
+    "rmv, immz | F7 /0",
+    "rm8, r8 | 84 /r",
+    "rmv, rv | 85 /r",
+  ],
   inc: ["rm8 | FE /0", "rmv | FF /0"],
   dec: ["rm8 | FE /1", "rmv | FF /1"],
   not: unary(2),

@@ -24,12 +24,7 @@ const toInteger = (prefix: string, opcode: string, source: string): readonly str
 /** SSE, SSE2 and PSHUFB (SDM vol. 2), notation of _notation.ts. MOVSD also lists its string form, told apart by operands. */
 export const SIMD = {
   movd: ["xmm, rm32 | 66 0F 6E /r nosz", "rm32, xmm | 66 0F 7E /r nosz"],
-  movq: [
-    "xmm, xmmm64 | F3 0F 7E /r",
-    "m64, xmm | 66 0F D6 /r",
-    "xmm, R64 | W 66 0F 6E /r",
-    "R64, xmm | W 66 0F 7E /r",
-  ],
+  movq: ["xmm, xmmm64 | F3 0F 7E /r", "m64, xmm | 66 0F D6 /r", "xmm, R64 | W 66 0F 6E /r", "R64, xmm | W 66 0F 7E /r"],
   movdqa: move("66 ", "6F", "7F"),
   movdqu: move("F3 ", "6F", "7F"),
   movaps: move("", "28", "29"),

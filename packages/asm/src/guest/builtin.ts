@@ -82,7 +82,11 @@ export function builtinGuest({ loadAddress = 0x10_0000, ...options }: BuiltinGue
   emitInterrupts(g);
   emitConsole(g);
   const commands = emitCommands(g);
-  emitShell(g, commands, "\nBuilt-in guest: x86-64 long mode, 4-level paging, local APIC timer.\nType help for the commands.\n");
+  emitShell(
+    g,
+    commands,
+    "\nBuilt-in guest: x86-64 long mode, 4-level paging, local APIC timer.\nType help for the commands.\n",
+  );
   g.placeTexts();
   const image = a.assemble();
   if (image.length > IMAGE_LIMIT) throw new ValueError(`image of ${image.length} bytes: expected up to ${IMAGE_LIMIT}`);

@@ -61,7 +61,14 @@ export const LINE_SIZE = 256;
 export const SELECTOR = { code: 0x08, data: 0x10, tss: 0x18 } as const;
 
 /** Interrupt vectors; the first 32 are the architecture's exceptions. */
-export const VECTOR = { doubleFault: 8, pageFault: 14, exceptions: 32, timer: 0x20, uart: 0x24, spurious: 0xff } as const;
+export const VECTOR = {
+  doubleFault: 8,
+  pageFault: 14,
+  exceptions: 32,
+  timer: 0x20,
+  uart: 0x24,
+  spurious: 0xff,
+} as const;
 
 /** COM1 (16550A data sheet): registers as ports, and the bits used here. */
 export const UART = {

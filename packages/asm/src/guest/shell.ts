@@ -26,7 +26,12 @@ function emitLoop(g: Guest, banner: string): void {
   print(g, "vm> ");
   a.xor(ebx, ebx); // EBX: characters in the line
   const next = a.here("next");
-  const [enter, erase, abandon, lineFeed] = [a.label("enter"), a.label("erase"), a.label("abandon"), a.label("lineFeed")];
+  const [enter, erase, abandon, lineFeed] = [
+    a.label("enter"),
+    a.label("erase"),
+    a.label("abandon"),
+    a.label("lineFeed"),
+  ];
   a.call(sub.getByte);
   a.xor(edi, edi);
   a.xchg(dword(at.lastWasCr), edi);
@@ -139,7 +144,13 @@ function emitDispatch(g: Guest, commands: readonly Command[]): void {
 
 function emitExec({ a, at, sub }: Guest): void {
   const option = [...'exec="'];
-  const [scan, miss, copy, end, none] = [a.label("scan"), a.label("miss"), a.label("copy"), a.label("end"), a.label("none")];
+  const [scan, miss, copy, end, none] = [
+    a.label("scan"),
+    a.label("miss"),
+    a.label("copy"),
+    a.label("end"),
+    a.label("none"),
+  ];
   a.bind(sub.execFromCommandLine);
   a.mov(edi, mem(rsi, { disp: ZERO_PAGE.cmdLinePtr }));
   a.mov(eax, mem(rsi, { disp: ZERO_PAGE.extCmdLinePtr }));
