@@ -13,15 +13,11 @@ export {
 export type { ApicTimerMode, ApicTimerState, TscPort } from "./apic-timer.js";
 export { BusRangeError, MmioBus, PortBus } from "./bus.js";
 export { CmosRtc, type CmosRtcDesc, type CmosRtcState, type WallClock } from "./cmos-rtc.js";
+export { DescriptorChain, type Segment } from "./descriptor-chain.js";
+export type { InterruptQueueState } from "./interrupt-queue.js";
 export { IO_APIC_PINS, IoApic, type IoApicDesc, type IoApicState } from "./io-apic.js";
-export {
-  type CpuSignals,
-  LocalApic,
-  type LocalApicDesc,
-  type LocalApicMode,
-  type LocalApicState,
-  type LocalSource,
-} from "./local-apic.js";
+export { LocalApic, type LocalSource } from "./local-apic.js";
+export type { CpuSignals, LocalApicDesc, LocalApicMode, LocalApicState } from "./local-apic-desc.js";
 export type { Clock, GuestMemory, IrqLine, MmioDevice, MmioSize, PortDevice, PortSize, Timer } from "./ports.js";
 export {
   POWER_PORTS,
@@ -34,3 +30,9 @@ export {
   type PowerControlDesc,
 } from "./power-control.js";
 export { Uart16550A, type Uart16550ADesc, type Uart16550AState } from "./uart16550a.js";
+export { type BlockBackend, SECTOR_SIZE, VirtioBlk, type VirtioBlkDesc, type VirtioBlkState } from "./virtio-blk.js";
+export { VirtioConsole, type VirtioConsoleDesc, type VirtioConsoleState } from "./virtio-console.js";
+export { takeAll, type VirtioDevice, type VirtioHost } from "./virtio-device.js";
+export { VIRTIO_MMIO_SIZE, VirtioMmio, type VirtioMmioDesc, type VirtioMmioState } from "./virtio-mmio.js";
+export { type Entropy, VirtioRng, type VirtioRngDesc } from "./virtio-rng.js";
+export type { VirtqueueState } from "./virtqueue.js";

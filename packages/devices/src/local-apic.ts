@@ -1,5 +1,8 @@
-import { type ApicFabric, type ApicMessage, type ApicTarget, BROADCAST, DeliveryMode } from "./apic-bus.js";
-import { ApicTimer, type ApicTimerState, type TscPort } from "./apic-timer.js";
+import { type ApicMessage, type ApicTarget, BROADCAST, DeliveryMode } from "./apic-bus.js";
+import { matchesLogical, x2apicLogicalId } from "./apic-destination.js";
+import { ApicTimer } from "./apic-timer.js";
+import { InterruptQueue } from "./interrupt-queue.js";
+import type { LocalApicDesc, LocalApicMode, LocalApicState } from "./local-apic-desc.js";
 import {
   ApicError,
   BASE_BSP,
@@ -20,54 +23,7 @@ import {
   VERSION,
   X2APIC_WRITABLE,
 } from "./local-apic-registers.js";
-import type { Clock, MmioDevice, MmioSize } from "./ports.js";
-import { VectorSet } from "./vector-set.js";
-
-/** The pins of the CPU core that its local APIC drives. */
-export interface CpuSignals {
-  /** A maskable interrupt became deliverable: `hasInterrupt()` is true. Wakes a halted CPU. */
-  interrupt(): void;
-  nmi(): void;
-  /** INIT: the core resets and waits for a start-up IPI. The APIC has reset itself already. */
-  init(): void;
-  /** Start-up IPI: a core that waits for one starts in real mode at `vector` << 12. */
-  sipi(vector: number): void;
-}
-
-export interface LocalApicDesc {
-  /** Initial (x2)APIC ID, 32-bit. The xAPIC shows its low 8 bits. */
-  readonly id: number;
-  /** True on the boot CPU: IA32_APIC_BASE.BSP. */
-  readonly bootstrap: boolean;
-  readonly bus: ApicFabric;
-  readonly clock: Clock;
-  readonly tsc: TscPort;
-  readonly cpu: CpuSignals;
-  /** MAXPHYADDR (32-52, default 52): address bits above it are reserved in IA32_APIC_BASE. */
-  readonly physicalAddressBits?: number;
-  /** Called when the xAPIC page appears at a guest-physical address, moves, or goes away (`null`). */
-  readonly onRelocate?: (base: number | null) => void;
-}
-
-export type LocalApicMode = "disabled" | "xapic" | "x2apic";
-
-export interface LocalApicState {
-  readonly baseLo: number;
-  readonly baseHi: number;
-  readonly tpr: number;
-  readonly ldr: number;
-  readonly dfr: number;
-  readonly svr: number;
-  readonly esr: number;
-  readonly errors: number;
-  readonly icrLo: number;
-  readonly icrHi: number;
-  readonly lvt: readonly number[];
-  readonly irr: readonly number[];
-  readonly isr: readonly number[];
-  readonly tmr: readonly number[];
-  readonly timer: ApicTimerState;
-}
+import type { MmioDevice, MmioSize } from "./ports.js";
 
 /** Interrupt sources of the CPU package itself, each with an LVT entry. */
 export type LocalSource = "thermal" | "perf" | "lint0" | "lint1";
@@ -93,7 +49,6 @@ export class LocalApic implements ApicTarget, MmioDevice {
   hi = 0;
   private baseLo: number;
   private baseHi = 0;
-  private tpr = 0;
   private ldr = 0;
   private dfr = 0xffffffff;
   private svr = 0xff;
@@ -103,16 +58,13 @@ export class LocalApic implements ApicTarget, MmioDevice {
   private icrLo = 0;
   private icrHi = 0;
   private readonly lvt = new Uint32Array(LVT_WRITABLE.length).fill(LVT_MASKED);
-  private readonly irr = new VectorSet();
-  private readonly isr = new VectorSet();
-  private readonly tmr = new VectorSet();
+  private readonly queue: InterruptQueue;
   private readonly timer: ApicTimer;
-  /** The vector the CPU would be given now, -1 if none; kept current by `evaluate`. */
-  private deliverable = -1;
 
   constructor(private readonly desc: LocalApicDesc) {
     this.id = desc.id >>> 0;
     this.baseLo = (DEFAULT_BASE | BASE_ENABLE | (desc.bootstrap ? BASE_BSP : 0)) >>> 0;
+    this.queue = new InterruptQueue(() => desc.cpu.interrupt());
     this.timer = new ApicTimer(desc.clock, desc.tsc, () => this.local(Reg.LvtTimer));
   }
 
@@ -120,27 +72,21 @@ export class LocalApic implements ApicTarget, MmioDevice {
 
   /** True if an interrupt of higher priority than PPR is pending. Costs a compare. */
   hasInterrupt(): boolean {
-    return this.deliverable >= 0;
+    return this.queue.deliverable >= 0;
   }
 
   /** Interrupt acknowledge: moves the deliverable vector from IRR to ISR and returns it; -1 if there is none. */
   acknowledge(): number {
-    const vector = this.deliverable;
-    if (vector < 0) return -1;
-    this.irr.delete(vector);
-    this.isr.add(vector);
-    this.evaluate();
-    return vector;
+    return this.queue.acknowledge();
   }
 
   /** CR8: TPR bits 7:4, 0-15 (SDM 3A 11.8.6). */
   get cr8(): number {
-    return this.tpr >> 4;
+    return this.queue.tpr >> 4;
   }
 
   set cr8(value: number) {
-    this.tpr = (value & 15) << 4;
-    this.evaluate();
+    this.queue.tpr = (value & 15) << 4;
   }
 
   get mode(): LocalApicMode {
@@ -235,12 +181,7 @@ export class LocalApic implements ApicTarget, MmioDevice {
     if (mode === "disabled") return false;
     if (destination === BROADCAST) return true;
     if (!logical) return destination === this.visibleId;
-    const ldr = this.visibleLdr;
-    if (mode === "x2apic") return destination >>> 16 === ldr >>> 16 && (destination & ldr & 0xffff) !== 0;
-    const mine = ldr >>> 24;
-    if (destination > 0xff) return false;
-    if (this.dfr >>> 28 === 0xf) return (destination & mine) !== 0;
-    return this.dfr >>> 28 === 0 && destination >> 4 === mine >> 4 && (destination & mine & 0xf) !== 0;
+    return matchesLogical(destination, mode, this.visibleLdr, this.dfr);
   }
 
   get acceptsFixed(): boolean {
@@ -248,7 +189,7 @@ export class LocalApic implements ApicTarget, MmioDevice {
   }
 
   get priority(): number {
-    return this.ppr;
+    return this.queue.ppr;
   }
 
   accept(message: ApicMessage): boolean {
@@ -275,17 +216,15 @@ export class LocalApic implements ApicTarget, MmioDevice {
   // ---- state
 
   save(): LocalApicState {
-    const { baseLo, baseHi, tpr, ldr, dfr, svr, esr, errors, icrLo, icrHi } = this;
-    const sets = { irr: this.irr.save(), isr: this.isr.save(), tmr: this.tmr.save() };
-    const rest = { lvt: [...this.lvt], ...sets, timer: this.timer.save() };
-    return { baseLo, baseHi, tpr, ldr, dfr, svr, esr, errors, icrLo, icrHi, ...rest };
+    const { baseLo, baseHi, ldr, dfr, svr, esr, errors, icrLo, icrHi } = this;
+    const parts = { lvt: [...this.lvt], queue: this.queue.save(), timer: this.timer.save() };
+    return { baseLo, baseHi, ldr, dfr, svr, esr, errors, icrLo, icrHi, ...parts };
   }
 
   /** Takes a saved state; the clock must already show the time of the save. */
   restore(state: LocalApicState): void {
     this.baseLo = state.baseLo;
     this.baseHi = state.baseHi;
-    this.tpr = state.tpr;
     this.ldr = state.ldr;
     this.dfr = state.dfr;
     this.svr = state.svr;
@@ -294,12 +233,9 @@ export class LocalApic implements ApicTarget, MmioDevice {
     this.icrLo = state.icrLo;
     this.icrHi = state.icrHi;
     this.lvt.set(state.lvt);
-    this.irr.restore(state.irr);
-    this.isr.restore(state.isr);
-    this.tmr.restore(state.tmr);
+    this.queue.restore(state.queue);
     this.timer.restore(state.timer);
     this.desc.onRelocate?.(this.pageBase);
-    this.evaluate();
   }
 
   // ---- inside
@@ -308,22 +244,8 @@ export class LocalApic implements ApicTarget, MmioDevice {
     return this.mode === "x2apic" ? this.id : this.id & 0xff;
   }
 
-  /** In x2APIC mode the logical ID is derived from the ID: cluster in the high half, one bit below (SDM 3A 11.12.10.2). */
   private get visibleLdr(): number {
-    return this.mode === "x2apic" ? (((this.id >>> 4) << 16) | (1 << (this.id & 15))) >>> 0 : this.ldr;
-  }
-
-  /** SDM 3A 11.8.3.1: the higher class of TPR and the highest vector in service; TPR's sub-class only if TPR wins. */
-  private get ppr(): number {
-    const service = this.isr.highest() & 0xf0;
-    return this.isr.highest() < 0 || this.tpr >> 4 >= service >> 4 ? this.tpr : service;
-  }
-
-  private evaluate(): void {
-    const vector = this.irr.highest();
-    const before = this.deliverable;
-    this.deliverable = vector >= 0 && vector >> 4 > this.ppr >> 4 ? vector : -1;
-    if (this.deliverable >= 0 && this.deliverable !== before) this.desc.cpu.interrupt();
+    return this.mode === "x2apic" ? x2apicLogicalId(this.id) : this.ldr;
   }
 
   /** A fixed interrupt arrives: vectors 0-15 are illegal (SDM 3A 11.5.2). */
@@ -332,10 +254,7 @@ export class LocalApic implements ApicTarget, MmioDevice {
       this.error(ApicError.ReceiveIllegalVector);
       return false;
     }
-    this.irr.add(vector);
-    if (level) this.tmr.add(vector);
-    else this.tmr.delete(vector);
-    this.evaluate();
+    this.queue.request(vector, level);
     return true;
   }
 
@@ -363,18 +282,15 @@ export class LocalApic implements ApicTarget, MmioDevice {
   }
 
   private endOfInterrupt(): void {
-    const vector = this.isr.highest();
-    if (vector < 0) return;
-    this.isr.delete(vector);
-    if (this.tmr.has(vector)) this.desc.bus.eoi(vector);
-    this.evaluate();
+    const level = this.queue.complete();
+    if (level >= 0) this.desc.bus.eoi(level);
   }
 
   /** Register as read, unsigned; -1 if there is none or it cannot be read. */
   private readReg(reg: number): number {
-    if (reg >= Reg.Isr && reg < Reg.Tmr) return this.isr.word(reg - Reg.Isr);
-    if (reg >= Reg.Tmr && reg < Reg.Irr) return this.tmr.word(reg - Reg.Tmr);
-    if (reg >= Reg.Irr && reg < Reg.Esr) return this.irr.word(reg - Reg.Irr);
+    if (reg >= Reg.Isr && reg < Reg.Tmr) return this.queue.isr.word(reg - Reg.Isr);
+    if (reg >= Reg.Tmr && reg < Reg.Irr) return this.queue.tmr.word(reg - Reg.Tmr);
+    if (reg >= Reg.Irr && reg < Reg.Esr) return this.queue.irr.word(reg - Reg.Irr);
     if (reg >= Reg.LvtTimer && reg <= Reg.LvtError) return this.getLvt(reg);
     switch (reg) {
       case Reg.Id:
@@ -382,9 +298,9 @@ export class LocalApic implements ApicTarget, MmioDevice {
       case Reg.Version:
         return VERSION;
       case Reg.Tpr:
-        return this.tpr;
+        return this.queue.tpr;
       case Reg.Ppr:
-        return this.ppr;
+        return this.queue.ppr;
       case Reg.Ldr:
         return this.visibleLdr;
       case Reg.Dfr:
@@ -424,8 +340,7 @@ export class LocalApic implements ApicTarget, MmioDevice {
     }
     switch (reg) {
       case Reg.Tpr:
-        this.tpr = value & 0xff;
-        this.evaluate();
+        this.queue.tpr = value & 0xff;
         return true;
       case Reg.Eoi:
         this.endOfInterrupt();
@@ -508,14 +423,11 @@ export class LocalApic implements ApicTarget, MmioDevice {
 
   /** The power-up state (SDM 3A 11.4.7.1); IA32_APIC_BASE and the ID stay. */
   private resetRegisters(): void {
-    this.tpr = this.ldr = this.esr = this.errors = this.icrLo = this.icrHi = 0;
+    this.ldr = this.esr = this.errors = this.icrLo = this.icrHi = 0;
     this.dfr = 0xffffffff;
     this.svr = 0xff;
     this.lvt.fill(LVT_MASKED);
-    this.irr.clear();
-    this.isr.clear();
-    this.tmr.clear();
+    this.queue.reset();
     this.timer.reset();
-    this.evaluate();
   }
 }

@@ -1,0 +1,51 @@
+import type { DescriptorChain } from "./descriptor-chain.js";
+
+/** What a virtio device needs of its transport. */
+export interface VirtioHost {
+  /**
+   * Takes the next request of a queue; null if there is none, the driver is not ready or the device must be reset.
+   * At most as many as the queue has entries should be taken per notification: see {@link takeAll}.
+   */
+  take(queue: number): DescriptorChain | null;
+  /** Takes again a request that was in flight when the state was saved. */
+  retake(queue: number, head: number): DescriptorChain | null;
+  /** Gives a request back with the number of bytes written to its start. Dead chains are ignored. */
+  give(queue: number, chain: DescriptorChain, written: number): void;
+  /** The driver broke the device's protocol: DEVICE_NEEDS_RESET. */
+  fail(): void;
+  /** The configuration space has changed. */
+  configChanged(): void;
+}
+
+/** A virtio device without its transport (virtio 1.2 chapter 5). `S` is its saved state. */
+export interface VirtioDevice<S> {
+  /** Device ID (virtio 1.2 chapter 5). */
+  readonly deviceId: number;
+  /** Feature bits 0-23, those of the device type. */
+  readonly features: number;
+  /** Maximum size of every queue, powers of two. */
+  readonly queueSizes: readonly number[];
+  /** Called once, before anything else. */
+  connect(host: VirtioHost): void;
+  /** The configuration space, as bytes. Reads beyond it give 0. */
+  readonly config: Uint8Array;
+  /** The driver made buffers of `queue` available, or (for every queue) became ready. */
+  notify(queue: number): void;
+  /** The driver reset the device: forget its requests. */
+  reset(): void;
+  save(): S;
+  /** Takes a saved state; the transport's is restored already. */
+  restore(state: S): void;
+}
+
+/**
+ * Takes the requests that wait in a queue of `size` entries, at most `size` of them. Without the bound a request whose
+ * buffer is the available ring itself could keep the device busy for ever.
+ */
+export function* takeAll(host: VirtioHost, queue: number, size: number): Generator<DescriptorChain, void, undefined> {
+  for (let left = size; left > 0; left--) {
+    const chain = host.take(queue);
+    if (!chain) return;
+    yield chain;
+  }
+}
