@@ -5,10 +5,10 @@
  * the array reads as undefined, which the bit operations turn into 0; the final check against `stop` then rejects it.
  */
 
-import { DecodeStatus, Insn, Kind, type Mode, type Operand } from "./insn.js";
-import { decodeMemory, read32 } from "./memory.js";
+import { DecodeStatus, type Insn, type Mode } from "./insn.js";
+import { decodeMemory } from "./memory.js";
 import { OPCODES, OpcodeMap } from "./opcodes.js";
-import { Enc, type OperandCode, SIZES, SIZES_STRIDE, Width } from "./operands.js";
+import { decodeOperands } from "./operand-values.js";
 import { type Form, SizeRule } from "./rows.js";
 
 /** Longest instruction, in bytes; a longer one is #GP(0). */
@@ -38,15 +38,6 @@ PREFIX_CLASS.fill(Prefix.Repeat, 0xf2, 0xf4);
 
 const FIRST_FS = 4;
 const DS = 3;
-const CS = 1;
-const LAST_SEGMENT = 5;
-
-/** Control registers that exist: CR0, CR2, CR3, CR4, CR8. */
-const CONTROL_REGISTERS = 0x11d;
-const LAST_DEBUG_REGISTER = 7;
-
-/** Read position shared with the operand decoders, which advance it over immediates. */
-let cursor = 0;
 
 /**
  * Decodes the instruction at `bytes[offset]`; bytes at and after `end` (at most `bytes.length`) are not used.
@@ -163,23 +154,13 @@ export function decode(bytes: Uint8Array, offset: number, end: number, mode: Mod
     out.seg = segOverride >= 0 ? segOverride : DS;
   }
 
-  const codes = form.operands;
-  const count = codes.length;
-  const sizes = (is64 ? sizeIndex + 3 : sizeIndex) * SIZES_STRIDE;
-  out.nops = count;
-  cursor = pos;
-  for (let i = 0; i < count; i++) {
-    if (!decodeOperand(bytes, codes[i]!, out.operands[i]!, opcode, modrm, rex, sizes, out)) {
-      out.len = cursor - offset;
-      return DecodeStatus.Invalid;
-    }
-  }
-  if (form.notCs && out.operands[0].reg === CS) {
-    out.len = cursor - offset;
+  const next = decodeOperands(bytes, pos, form, opcode, modrm, rex, is64 ? sizeIndex + 3 : sizeIndex, out);
+  if (next < 0) {
+    out.len = pos - offset;
     return DecodeStatus.Invalid;
   }
-  if (cursor > stop) return outOfBytes(stop, limit);
-  out.len = cursor - offset;
+  if (next > stop) return outOfBytes(stop, limit);
+  out.len = next - offset;
   return DecodeStatus.Ok;
 }
 
@@ -202,135 +183,4 @@ function setOperandSize(form: Form, out: Insn, mode: Mode, has66: boolean, rexW:
   if (rule === SizeRule.AtMost32 && index === 2) index = 1;
   out.opSize = rule === SizeRule.Byte ? 1 : 2 << index;
   return index;
-}
-
-/** Decodes one operand. @returns false when the register does not exist (#UD). */
-function decodeOperand(
-  bytes: Uint8Array,
-  code: OperandCode,
-  operand: Operand,
-  opcode: number,
-  modrm: number,
-  rex: number,
-  sizes: number,
-  out: Insn,
-): boolean {
-  switch (code.enc) {
-    case Enc.E:
-      if (modrm < 0xc0) return memory(operand, SIZES[sizes + code.memWidth]!);
-      return general(operand, (modrm & 7) | ((rex & 1) << 3), SIZES[sizes + code.width]!, rex);
-    case Enc.G:
-      return general(operand, ((modrm >> 3) & 7) | ((rex & 4) << 1), SIZES[sizes + code.width]!, rex);
-    case Enc.Z:
-      return general(operand, (opcode & 7) | ((rex & 1) << 3), SIZES[sizes + code.width]!, rex);
-    case Enc.M:
-      return memory(operand, SIZES[sizes + code.memWidth]!);
-    case Enc.V:
-      return register(operand, Kind.Xmm, ((modrm >> 3) & 7) | ((rex & 4) << 1), 16);
-    case Enc.W:
-      if (modrm < 0xc0) return memory(operand, SIZES[sizes + code.memWidth]!);
-      return register(operand, Kind.Xmm, (modrm & 7) | ((rex & 1) << 3), 16);
-    case Enc.U:
-      return register(operand, Kind.Xmm, (modrm & 7) | ((rex & 1) << 3), 16);
-    case Enc.P:
-      return register(operand, Kind.Mmx, (modrm >> 3) & 7, 8);
-    case Enc.Q:
-      if (modrm < 0xc0) return memory(operand, SIZES[sizes + code.memWidth]!);
-      return register(operand, Kind.Mmx, modrm & 7, 8);
-    case Enc.N:
-      return register(operand, Kind.Mmx, modrm & 7, 8);
-    case Enc.I:
-      return immediate(bytes, operand, SIZES[sizes + code.width]!, out);
-    case Enc.S:
-      signed(bytes, SIZES[sizes + code.width]!, out);
-      return register(operand, Kind.Imm, 0, out.opSize);
-    case Enc.I2:
-      out.imm2 = bytes[cursor++]! | 0;
-      return register(operand, Kind.Imm, 1, 1);
-    case Enc.J:
-      signed(bytes, SIZES[sizes + code.width]!, out);
-      return register(operand, Kind.Rel, 0, out.opSize);
-    case Enc.A:
-      immediate(bytes, operand, SIZES[sizes + Width.v]!, out);
-      out.imm2 = bytes[cursor]! | (bytes[cursor + 1]! << 8);
-      cursor += 2;
-      return register(operand, Kind.Far, 0, SIZES[sizes + Width.p]!);
-    case Enc.O:
-      absolute(bytes, out);
-      return memory(operand, SIZES[sizes + code.width]!);
-    case Enc.SegReg:
-      return register(operand, Kind.Seg, (modrm >> 3) & 7, 2) && operand.reg <= LAST_SEGMENT;
-    case Enc.C:
-      register(operand, Kind.Cr, ((modrm >> 3) & 7) | ((rex & 4) << 1), SIZES[sizes + code.width]!);
-      return ((CONTROL_REGISTERS >> operand.reg) & 1) === 1;
-    case Enc.D:
-      register(operand, Kind.Dr, ((modrm >> 3) & 7) | ((rex & 4) << 1), SIZES[sizes + code.width]!);
-      return operand.reg <= LAST_DEBUG_REGISTER;
-    case Enc.FixedGpr:
-      return register(operand, Kind.Gpr, code.arg, SIZES[sizes + code.width]!);
-    case Enc.FixedSeg:
-      return register(operand, Kind.Seg, code.arg, 2);
-    case Enc.One:
-      out.immLo = 1;
-      return register(operand, Kind.Const1, 0, 1);
-    case Enc.T0:
-      return register(operand, Kind.St, 0, 10);
-    case Enc.Ti:
-      return register(operand, Kind.St, modrm & 7, 10);
-  }
-}
-
-function register(operand: Operand, kind: Kind, reg: number, size: number): true {
-  operand.kind = kind;
-  operand.reg = reg;
-  operand.size = size;
-  return true;
-}
-
-function memory(operand: Operand, size: number): true {
-  operand.kind = Kind.Mem;
-  operand.reg = 0;
-  operand.size = size;
-  return true;
-}
-
-/** A general register; byte registers 4..7 are AH..BH unless there is a REX prefix. */
-function general(operand: Operand, reg: number, size: number, rex: number): true {
-  const high = size === 1 && rex === 0 && reg >= 4;
-  operand.kind = high ? Kind.Gpr8High : Kind.Gpr;
-  operand.reg = high ? reg - 4 : reg;
-  operand.size = size;
-  return true;
-}
-
-/** Zero-extended immediate of 1, 2 or 4 bytes. */
-function immediate(bytes: Uint8Array, operand: Operand, size: number, out: Insn): true {
-  const pos = cursor;
-  cursor = pos + size;
-  if (size === 1) out.immLo = bytes[pos]! | 0;
-  else if (size === 2) out.immLo = bytes[pos]! | (bytes[pos + 1]! << 8);
-  else out.immLo = read32(bytes, pos);
-  return register(operand, Kind.Imm, 0, size);
-}
-
-/** Sign-extended immediate of 1, 2, 4 or 8 bytes. */
-function signed(bytes: Uint8Array, size: number, out: Insn): void {
-  const pos = cursor;
-  cursor = pos + size;
-  let low: number;
-  if (size === 1) low = (bytes[pos]! << 24) >> 24;
-  else if (size === 2) low = ((bytes[pos]! << 16) | (bytes[pos + 1]! << 24)) >> 16;
-  else low = read32(bytes, pos);
-  out.immLo = low;
-  out.immHi = size === 8 ? read32(bytes, pos + 4) : low >> 31;
-}
-
-/** Address in place of a modrm byte (mov AL, moffs8 and the like). */
-function absolute(bytes: Uint8Array, out: Insn): void {
-  const pos = cursor;
-  const size = out.addrSize;
-  cursor = pos + size;
-  out.dispSize = size;
-  out.dispLo = size === 2 ? bytes[pos]! | (bytes[pos + 1]! << 8) : read32(bytes, pos);
-  out.dispHi = size === 8 ? read32(bytes, pos + 4) : 0;
 }

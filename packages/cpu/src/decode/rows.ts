@@ -108,8 +108,8 @@ function parseLine(line: string): Row[] {
   const operands = next < words.length && !words[next]?.startsWith("+") ? (words[next++] ?? "").split(",") : [];
   const attributes = new Set(words.slice(next));
 
-  const low = Number.parseInt(where["first"] ?? "", 16);
-  const high = where["last"] === undefined ? low : Number.parseInt(where["last"], 16);
+  const low = Number.parseInt(where.first ?? "", 16);
+  const high = where.last === undefined ? low : Number.parseInt(where.last, 16);
   const rows: Row[] = [];
   for (const [variantPrefixes, variantName, variantOperands] of variants(conditions, prefixes, name, operands)) {
     const codes = variantOperands.map(parseOperand);
@@ -121,10 +121,10 @@ function parseLine(line: string): Row[] {
     for (let opcode = low; opcode <= high; opcode++) {
       rows.push({
         opcode,
-        form: makeForm(variantName, opcode, codes, variantPrefixes, attributes, where["reg"] !== undefined),
+        form: makeForm(variantName, opcode, codes, variantPrefixes, attributes, where.reg !== undefined),
         prefixes: variantPrefixes === 0 ? ANY_PREFIX : variantPrefixes,
-        regs: bitRange(where["reg"], where["regLast"]),
-        rms: bitRange(where["rm"], undefined),
+        regs: bitRange(where.reg, where.regLast),
+        rms: bitRange(where.rm, undefined),
         mods,
         w: conditions.has("w0") ? 1 : conditions.has("w1") ? 2 : 3,
         b: conditions.has("b0") ? 1 : 3,
