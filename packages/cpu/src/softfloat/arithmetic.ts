@@ -5,7 +5,7 @@ import { Kind, type Format, type Unpacked } from "./number.js";
 const TWO32 = 4294967296;
 
 /** High word of the 64-bit product of two u32. */
-function mulHigh(a: number, b: number): number {
+export function mulHigh(a: number, b: number): number {
   const al = a & 0xffff;
   const ah = a >>> 16;
   const bl = b & 0xffff;
@@ -201,8 +201,7 @@ export function squareRoot(a: Unpacked, r: Unpacked, format: Format): void {
   if (format.precision === 24) {
     r.hi = s;
     r.lo = 0;
-    // A binary32 significand has nothing in w2.
-    r.ext = rem !== 0 ? 1 : 0;
+    r.ext = rem !== 0 || w2 !== 0 ? 1 : 0;
     return;
   }
 

@@ -1,4 +1,4 @@
-// The memory encodings of binary32 and binary64 (IEEE 754-2019 clause 3.4; SDM Vol. 1, 4.2.2).
+// The memory encodings of binary32, binary64 and f80 (IEEE 754-2019 clause 3.4; SDM Vol. 1, 4.2.2 and 8.2).
 import { Kind, QUIET_BIT, type Unpacked } from "./number.js";
 
 /** Takes a binary32 apart; `daz` reads a denormal as a zero of its sign (MXCSR.DAZ, SDM Vol. 1, 10.2.3.4). */
@@ -11,6 +11,44 @@ export function unpack32(bits: number, r: Unpacked, daz: boolean): void {
 export function unpack64(lo: number, hi: number, r: Unpacked, daz: boolean): void {
   r.negative = hi < 0 || hi > 0x7fffffff;
   fill(r, (hi >>> 20) & 0x7ff, 0x7ff, 1023, ((hi << 11) & 0x7fffffff) | (lo >>> 21), (lo << 11) >>> 0, daz);
+}
+
+/**
+ * Takes an f80 apart: `se` is its top 16 bits (sign and exponent), `hi:lo` the significand with its explicit integer bit. Pseudo-denormals
+ * count as denormals; unnormals, pseudo-infinities and pseudo-NaNs are unsupported.
+ */
+export function unpack80(lo: number, hi: number, se: number, r: Unpacked): void {
+  const biased = se & 0x7fff;
+  const integerBit = (hi & 0x80000000) !== 0;
+  r.negative = (se & 0x8000) !== 0;
+  r.denormal = false;
+  r.exp = biased - 16383;
+  r.hi = hi >>> 0;
+  r.lo = lo >>> 0;
+  r.ext = 0;
+  if (biased === 0) {
+    if ((hi | lo) === 0) {
+      r.setSpecial(Kind.Zero, r.negative);
+      return;
+    }
+    r.kind = Kind.Finite;
+    r.denormal = true;
+    r.exp = -16382;
+    r.normalize();
+  } else if (!integerBit) {
+    r.kind = Kind.Unsupported;
+  } else if (biased !== 0x7fff) {
+    r.kind = Kind.Finite;
+  } else if (((hi << 1) | lo) === 0) {
+    r.kind = Kind.Infinity;
+  } else {
+    r.kind = (hi & QUIET_BIT) !== 0 ? Kind.QuietNaN : Kind.SignalingNaN;
+  }
+}
+
+/** The sign and exponent (top 16 bits) of the f80 encoding of a rounded number; its significand is `hi:lo` as it stands. */
+export function pack80Top(r: Unpacked): number {
+  return (r.negative ? 0x8000 : 0) | biasedExponent(r, 0x7fff, 16383);
 }
 
 /** `hi:lo` is the fraction, left-justified below bit 63. */

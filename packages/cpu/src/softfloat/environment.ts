@@ -1,54 +1,39 @@
 import { add, compareMagnitude, divide, multiply, squareRoot } from "./arithmetic.js";
-import { Kind, type Format, Unpacked } from "./number.js";
-import { Rounded, roundSignificand } from "./rounding.js";
+import { type Format, Kind, Unpacked } from "./number.js";
+import { Rounded, roundSignificand, roundToInteger } from "./rounding.js";
 import { ALL_MASKED, Flag, PRE_COMPUTATION, Relation, Round } from "./types.js";
 
 /**
- * Arithmetic on unpacked operands `a` and `b` into `r` under SSE's rules: NaN propagation, special operands, exceptions and the final
- * rounding, for any format. {@link SoftFloat} puts the encodings around it.
+ * Arithmetic on unpacked operands `a` and `b` into `r`, with x86's special cases, exceptions and final rounding, for any format: what the
+ * SSE and x87 units have in common. A subclass adds encodings, and the rules in which the two differ.
  *
- * Sources: SDM Vol. 1, 4.8.3.5 (NaN rules), 4.9 (exceptions and their priority), 10.2.3 (MXCSR), 11.5 (SIMD exceptions), appendix D.
+ * Sources: SDM Vol. 1, 4.8.3.5 (NaN rules), 4.9 (exceptions and their priority), appendix D.
  */
-export class SseEnvironment {
-  /** Rounding mode, MXCSR bits 14:13. */
+export abstract class Environment {
+  /** Rounding mode of the following operations. */
   rc: Round = Round.Nearest;
-  /** MXCSR bit 6: denormal operands are read as zeros of their sign. */
-  daz = false;
-  /** MXCSR bit 15: tiny results become zeros of their sign while underflow is masked. */
-  ftz = false;
-  /** MXCSR bits 12:7 shifted down by 7: a set {@link Flag} bit means that exception is masked. */
+  /** Exception masks: a set {@link Flag} bit means that exception is masked. */
   masks: number = ALL_MASKED;
-  /** Every exception detected since the caller cleared it, in all lanes. What MXCSR gets is {@link reported}. */
+  /** Exceptions detected. */
   flags = 0;
+  /** Low (or only) word of the last result, u32. */
+  lo = 0;
+  /** High word of the last result, u32. */
+  hi = 0;
 
   protected readonly a = new Unpacked();
   protected readonly b = new Unpacked();
   protected readonly r = new Unpacked();
-  private readonly exact = new Unpacked();
+  /** r as {@link finish} got it. */
+  protected readonly exact = new Unpacked();
+  /** What the last rounding did. */
+  protected rounded: Rounded = Rounded.Exact;
 
-  /** Takes rounding control, DAZ, FTZ and the exception masks from an MXCSR value, and clears {@link flags}. */
-  setMxcsr(mxcsr: number): void {
-    this.rc = (mxcsr >>> 13) & 3;
-    this.daz = (mxcsr & 0x40) !== 0;
-    this.ftz = (mxcsr & 0x8000) !== 0;
-    this.masks = (mxcsr >>> 7) & 0x3f;
-    this.flags = 0;
-  }
+  /** Which of two NaNs to propagate, when a and b are both NaNs. */
+  protected abstract prefersFirstNaN(): boolean;
 
-  /**
-   * The flags an instruction ORs into MXCSR once all its lanes are done. Operands are examined in every lane before anything is computed:
-   * when that finds an unmasked exception, results are never formed and only I, D and Z are reported (SDM Vol. 1, 11.5.3).
-   */
-  reported(): number {
-    return this.preFaulted() ? this.flags & PRE_COMPUTATION : this.flags;
-  }
-
-  /** True when the instruction must raise #XM and leave its destination alone ({@link reported} still goes to MXCSR). */
-  faulted(): boolean {
-    return (this.reported() & ~this.masks) !== 0;
-  }
-
-  private preFaulted(): boolean {
+  /** True once an unmasked I, D or Z was found: nothing is to be computed. */
+  protected operandFault(): boolean {
     return (this.flags & PRE_COMPUTATION & ~this.masks) !== 0;
   }
 
@@ -129,7 +114,7 @@ export class SseEnvironment {
   protected relation(signaling: boolean): Relation {
     const { a, b } = this;
     if (a.isNaN() || b.isNaN()) {
-      if (signaling || a.kind === Kind.SignalingNaN || b.kind === Kind.SignalingNaN) this.flags |= Flag.I;
+      if (signaling || a.kind >= Kind.SignalingNaN || b.kind >= Kind.SignalingNaN) this.flags |= Flag.I;
       return Relation.Unordered;
     }
     this.noteDenormals(a, b);
@@ -149,19 +134,28 @@ export class SseEnvironment {
 
   /** If a is a NaN, r = a quieted, with #I for a signaling one. */
   protected propagateUnaryNaN(): boolean {
-    if (!this.a.isNaN()) return false;
-    if (this.a.kind === Kind.SignalingNaN) this.flags |= Flag.I;
-    this.r.copyFrom(this.a);
-    this.r.quiet();
+    const { a, r } = this;
+    if (!a.isNaN()) return false;
+    if (a.kind === Kind.Unsupported) {
+      this.invalid();
+      return true;
+    }
+    if (a.kind === Kind.SignalingNaN) this.flags |= Flag.I;
+    r.copyFrom(a);
+    r.quiet();
     return true;
   }
 
-  /** If a or b is a NaN, r = the first of them, quieted; signaling ones raise #I (SDM Vol. 1, Table 4-7). */
+  /** If a or b is a NaN, r = the one the unit propagates, quieted; signaling ones raise #I. */
   private propagateNaN(): boolean {
     const { a, b, r } = this;
     if (!a.isNaN() && !b.isNaN()) return false;
+    if (a.kind === Kind.Unsupported || b.kind === Kind.Unsupported) {
+      this.invalid();
+      return true;
+    }
     if (a.kind === Kind.SignalingNaN || b.kind === Kind.SignalingNaN) this.flags |= Flag.I;
-    r.copyFrom(a.isNaN() ? a : b);
+    r.copyFrom(!b.isNaN() || (a.isNaN() && this.prefersFirstNaN()) ? a : b);
     r.quiet();
     return true;
   }
@@ -174,46 +168,83 @@ export class SseEnvironment {
     if (a.denormal || b.denormal) this.flags |= Flag.D;
   }
 
+  /** lo(:hi) = a rounded to a signed integer, or the integer indefinite with #I. Denormals raise no #D here. */
+  protected toInteger(rc: Round, width: 16 | 32 | 64): void {
+    const { a } = this;
+    this.lo = 0;
+    this.hi = 0;
+    if (a.kind === Kind.Zero) return;
+    if (a.kind !== Kind.Finite || a.exp > 63) return this.integerIndefinite(width);
+    const rounded = roundToInteger(a, rc);
+    const { negative, hi, lo } = a;
+    if (width === 64) {
+      if (hi > 0x80000000 || (hi === 0x80000000 && (lo !== 0 || !negative))) return this.integerIndefinite(width);
+      this.hi = (negative ? ~hi + (lo === 0 ? 1 : 0) : hi) >>> 0;
+      this.lo = (negative ? -lo : lo) >>> 0;
+    } else {
+      const limit = width === 32 ? 0x80000000 : 0x8000;
+      if (hi !== 0 || lo > limit || (lo === limit && !negative)) return this.integerIndefinite(width);
+      this.lo = ((negative ? -lo : lo) & (width === 32 ? -1 : 0xffff)) >>> 0;
+    }
+    this.rounded = rounded;
+    if (rounded !== Rounded.Exact) this.flags |= Flag.P;
+  }
+
+  private integerIndefinite(width: 16 | 32 | 64): void {
+    this.flags |= Flag.I;
+    this.lo = width === 64 ? 0 : width === 32 ? 0x80000000 : 0x8000;
+    this.hi = width === 64 ? 0x80000000 : 0;
+  }
+
+  /** r = the finite or special a rounded to an integral value of its own format. A NaN has been dealt with. */
+  protected roundToIntegral(rc: Round, precision: 24 | 53 | 64): void {
+    const { a, r } = this;
+    r.copyFrom(a);
+    if (a.kind !== Kind.Finite || a.exp >= precision - 1) return;
+    this.rounded = roundToInteger(r, rc);
+    if (this.rounded !== Rounded.Exact) this.flags |= Flag.P;
+    r.exp = 63;
+    if ((r.hi | r.lo) === 0) r.setSpecial(Kind.Zero, a.negative);
+    else r.normalize();
+  }
+
   /**
    * Rounds r into `format`, raising #O, #U and #P and substituting infinity, the largest number, a denormal or zero. Tininess is detected
    * after rounding as if the exponent were unbounded (SDM Vol. 1, 4.9.1.5). Nothing is computed once an operand has faulted.
    */
   protected finish(format: Format): void {
-    const { r, exact } = this;
-    if (r.kind !== Kind.Finite || this.preFaulted()) return;
-    exact.copyFrom(r);
-    const rounded = roundSignificand(r, format.precision, this.rc);
-    if (rounded !== Rounded.Exact) this.flags |= Flag.P;
+    const { r } = this;
+    if (r.kind !== Kind.Finite || this.operandFault()) return;
+    this.exact.copyFrom(r);
+    this.rounded = roundSignificand(r, format.precision, this.rc);
+    if (this.rounded !== Rounded.Exact) this.flags |= Flag.P;
     if (r.exp > format.maxExponent) this.overflow(format);
     else if (r.exp < format.minExponent) this.underflow(format);
   }
 
-  private overflow(format: Format): void {
+  /** r, rounded, is too large for `format`. The masked response: infinity, or the largest number if the rounding mode says so. */
+  protected overflow(format: Format): void {
     const { r, rc } = this;
-    this.flags |= Flag.O;
-    if ((this.masks & Flag.O) === 0) return;
-    this.flags |= Flag.P;
+    this.flags |= Flag.O | Flag.P;
     if (rc === Round.Nearest || rc === (r.negative ? Round.Down : Round.Up)) {
       r.setSpecial(Kind.Infinity, r.negative);
+      this.rounded = Rounded.Incremented;
     } else {
       r.exp = format.maxExponent;
       r.hi = format.precision === 24 ? 0xffffff00 : 0xffffffff;
       r.lo = format.precision === 24 ? 0 : format.precision === 53 ? 0xfffff800 : 0xffffffff;
+      this.rounded = Rounded.Truncated;
     }
   }
 
-  private underflow(format: Format): void {
+  /** r, rounded, is tiny. The masked response: round again as a denormal, and raise #U if that is inexact. */
+  protected underflow(format: Format): void {
     const { r } = this;
-    if ((this.masks & Flag.U) === 0) {
-      this.flags |= Flag.U;
-    } else if (this.ftz) {
-      this.flags |= Flag.U | Flag.P;
-      r.setSpecial(Kind.Zero, r.negative);
-    } else {
-      r.copyFrom(this.exact);
-      r.shiftRightJam(format.minExponent - r.exp);
-      r.exp = format.minExponent;
-      if (roundSignificand(r, format.precision, this.rc) !== Rounded.Exact) this.flags |= Flag.U | Flag.P;
-    }
+    r.copyFrom(this.exact);
+    r.shiftRightJam(format.minExponent - r.exp);
+    r.exp = format.minExponent;
+    this.rounded = roundSignificand(r, format.precision, this.rc);
+    if (this.rounded !== Rounded.Exact) this.flags |= Flag.U | Flag.P;
+    if ((r.hi | r.lo) === 0) r.setSpecial(Kind.Zero, r.negative);
   }
 }

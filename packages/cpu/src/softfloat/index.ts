@@ -1,2 +1,3 @@
 export { SoftFloat } from "./sse.js";
-export { ALL_MASKED, Flag, PRE_COMPUTATION, Relation, Round } from "./types.js";
+export { ALL_MASKED, Flag, PRE_COMPUTATION, Precision, Relation, Round } from "./types.js";
+export { SoftFloat80 } from "./x87.js";

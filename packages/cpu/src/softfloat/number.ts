@@ -1,10 +1,12 @@
-/** What a floating-point datum is, once its format has been taken apart. NaNs compare greater than everything else. */
+/** What a floating-point datum is, once its format has been taken apart. The order matters: everything from QuietNaN on is not a number. */
 export const enum Kind {
   Zero = 0,
   Finite = 1,
   Infinity = 2,
   QuietNaN = 3,
   SignalingNaN = 4,
+  /** An f80 encoding whose integer bit contradicts its exponent: invalid in any operation. SDM Vol. 1, 8.2.2, Table 8-3. */
+  Unsupported = 5,
 }
 
 /** A binary interchange format as rounding sees it: significand bits (integer bit included) and exponents of normal numbers. */
@@ -18,6 +20,13 @@ export interface Format {
 export const BINARY32: Format = { precision: 24, minExponent: -126, maxExponent: 127 };
 /** IEEE 754 binary64. */
 export const BINARY64: Format = { precision: 53, minExponent: -1022, maxExponent: 1023 };
+
+/** The double extended format (f80), by significand bits: the x87's precision control narrows results but not their exponents. */
+export const EXTENDED: Readonly<Record<24 | 53 | 64, Format>> = {
+  24: { precision: 24, minExponent: -16382, maxExponent: 16383 },
+  53: { precision: 53, minExponent: -16382, maxExponent: 16383 },
+  64: { precision: 64, minExponent: -16382, maxExponent: 16383 },
+};
 
 /** Significand of the default ("real indefinite") NaN: integer and quiet bit. Its sign is negative. SDM Vol. 1, 4.8.3.7. */
 export const INDEFINITE_HI = 0xc0000000;
@@ -64,6 +73,22 @@ export class Unpacked {
     this.hi = kind === Kind.Zero ? 0 : 0x80000000;
     this.lo = 0;
     this.ext = 0;
+  }
+
+  /** Becomes the signed 64-bit integer `hi:lo`. */
+  setInteger(lo: number, hi: number): void {
+    if (((lo | hi) >>> 0) === 0) {
+      this.setSpecial(Kind.Zero, false);
+      return;
+    }
+    this.kind = Kind.Finite;
+    this.negative = (hi | 0) < 0;
+    this.denormal = false;
+    this.exp = 63;
+    this.lo = (this.negative ? -lo : lo) >>> 0;
+    this.hi = (this.negative ? ~hi + (this.lo === 0 ? 1 : 0) : hi) >>> 0;
+    this.ext = 0;
+    this.normalize();
   }
 
   /** Becomes the default NaN. */

@@ -1,8 +1,7 @@
 import { pack32, pack64High, pack64Low, unpack32, unpack64 } from "./encoding.js";
-import { SseEnvironment } from "./environment.js";
+import { SseEnvironment } from "./sse-environment.js";
 import { BINARY32, BINARY64, Kind, type Format, type Unpacked } from "./number.js";
-import { Rounded, roundToInteger } from "./rounding.js";
-import { Flag, Relation, type Round } from "./types.js";
+import { Relation, type Round } from "./types.js";
 
 /** Bit `relation + 1` of entry `predicate & 3` (EQ, LT, LE, UNORD) is set when it holds; predicates 4-7 are their negations. */
 const PREDICATE_HOLDS = [0b0010, 0b0001, 0b0011, 0b1000] as const;
@@ -23,11 +22,6 @@ const PREDICATE_HOLDS = [0b0010, 0b0001, 0b0011, 0b1000] as const;
  * f.lo; // 0x3f800000, and f.flags is Flag.P
  */
 export class SoftFloat extends SseEnvironment {
-  /** Low (or only) word of the last result, u32. */
-  lo = 0;
-  /** High word of the last result, u32. */
-  hi = 0;
-
   add32(a: number, b: number): void {
     this.load32(a, b);
     this.sum(BINARY32, false);
@@ -149,25 +143,25 @@ export class SoftFloat extends SseEnvironment {
   }
 
   i32ToF32(a: number): void {
-    this.loadInteger(a, a >> 31);
+    this.r.setInteger(a, a >> 31);
     this.finish(BINARY32);
     this.store32();
   }
 
   i32ToF64(a: number): void {
-    this.loadInteger(a, a >> 31);
+    this.r.setInteger(a, a >> 31);
     this.finish(BINARY64);
     this.store64();
   }
 
   i64ToF32(lo: number, hi: number): void {
-    this.loadInteger(lo, hi);
+    this.r.setInteger(lo, hi);
     this.finish(BINARY32);
     this.store32();
   }
 
   i64ToF64(lo: number, hi: number): void {
-    this.loadInteger(lo, hi);
+    this.r.setInteger(lo, hi);
     this.finish(BINARY64);
     this.store64();
   }
@@ -175,38 +169,38 @@ export class SoftFloat extends SseEnvironment {
   /** CVTSS2SI r32, or CVTTSS2SI with `rc` = Round.Zero. Out of range or NaN: 0x80000000 and #I. */
   f32ToI32(a: number, rc: Round = this.rc): void {
     unpack32(a, this.a, this.daz);
-    this.toInteger(rc, false);
+    this.toInteger(rc, 32);
   }
 
   /** CVTSD2SI r32, or CVTTSD2SI with `rc` = Round.Zero. */
   f64ToI32(alo: number, ahi: number, rc: Round = this.rc): void {
     unpack64(alo, ahi, this.a, this.daz);
-    this.toInteger(rc, false);
+    this.toInteger(rc, 32);
   }
 
   /** CVTSS2SI r64, or CVTTSS2SI with `rc` = Round.Zero. Out of range or NaN: 2^63 and #I. */
   f32ToI64(a: number, rc: Round = this.rc): void {
     unpack32(a, this.a, this.daz);
-    this.toInteger(rc, true);
+    this.toInteger(rc, 64);
   }
 
   /** CVTSD2SI r64, or CVTTSD2SI with `rc` = Round.Zero. */
   f64ToI64(alo: number, ahi: number, rc: Round = this.rc): void {
     unpack64(alo, ahi, this.a, this.daz);
-    this.toInteger(rc, true);
+    this.toInteger(rc, 64);
   }
 
   /** ROUNDSS: to an integral value. `imm` bits 1:0 are the rounding mode, bit 2 takes MXCSR's instead, bit 3 suppresses #P. */
   round32(a: number, imm: number): void {
     unpack32(a, this.a, this.daz);
-    this.roundToIntegral(imm, BINARY32);
+    this.integral(imm, BINARY32);
     this.store32();
   }
 
   /** ROUNDSD, as {@link round32}. */
   round64(alo: number, ahi: number, imm: number): void {
     unpack64(alo, ahi, this.a, this.daz);
-    this.roundToIntegral(imm, BINARY64);
+    this.integral(imm, BINARY64);
     this.store64();
   }
 
@@ -218,24 +212,6 @@ export class SoftFloat extends SseEnvironment {
   private load64(alo: number, ahi: number, blo: number, bhi: number): void {
     unpack64(alo, ahi, this.a, this.daz);
     unpack64(blo, bhi, this.b, this.daz);
-  }
-
-  /** r = a signed 64-bit integer. */
-  private loadInteger(lo: number, hi: number): void {
-    const { r } = this;
-    const negative = (hi | 0) < 0;
-    if ((lo | hi) >>> 0 === 0) {
-      r.setSpecial(Kind.Zero, false);
-      return;
-    }
-    r.kind = Kind.Finite;
-    r.negative = negative;
-    r.denormal = false;
-    r.exp = 63;
-    r.lo = (negative ? -lo : lo) >>> 0;
-    r.hi = (negative ? ~hi + (r.lo === 0 ? 1 : 0) : hi) >>> 0;
-    r.ext = 0;
-    r.normalize();
   }
 
   private store32(): void {
@@ -271,38 +247,10 @@ export class SoftFloat extends SseEnvironment {
     return holds !== ((predicate & 4) !== 0) ? 0xffffffff : 0;
   }
 
-  /** lo(:hi) = a rounded to a signed integer of 32 or 64 bits. Denormal operands raise no #D here (SDM Vol. 1, Table 11-1 ff.). */
-  private toInteger(rc: Round, wide: boolean): void {
-    const { a } = this;
-    this.lo = 0;
-    this.hi = 0;
-    if (a.kind === Kind.Zero) return;
-    if (a.kind !== Kind.Finite || a.exp > 63) return this.integerIndefinite(wide);
-    const rounded = roundToInteger(a, rc);
-    // The magnitude's limit is 2^(width-1), itself allowed for negative numbers only.
-    const top = wide ? a.hi : a.hi !== 0 ? 0xffffffff : a.lo;
-    const rest = wide ? a.lo : 0;
-    if (top > 0x80000000 || (top === 0x80000000 && (rest !== 0 || !a.negative))) return this.integerIndefinite(wide);
-    if (rounded !== Rounded.Exact) this.flags |= Flag.P;
-    this.lo = (a.negative ? -a.lo : a.lo) >>> 0;
-    if (wide) this.hi = (a.negative ? ~a.hi + (a.lo === 0 ? 1 : 0) : a.hi) >>> 0;
-  }
-
-  private integerIndefinite(wide: boolean): void {
-    this.flags |= Flag.I;
-    this.lo = wide ? 0 : 0x80000000;
-    this.hi = wide ? 0x80000000 : 0;
-  }
-
-  private roundToIntegral(imm: number, format: Format): void {
-    const { a, r } = this;
+  private integral(imm: number, format: Format): void {
     if (this.propagateUnaryNaN()) return;
-    r.copyFrom(a);
-    if (a.kind !== Kind.Finite || a.exp >= format.precision - 1) return;
-    const rounded = roundToInteger(r, (imm & 4) !== 0 ? this.rc : ((imm & 3) as Round));
-    if (rounded !== Rounded.Exact && (imm & 8) === 0) this.flags |= Flag.P;
-    r.exp = 63;
-    if ((r.hi | r.lo) === 0) r.setSpecial(Kind.Zero, a.negative);
-    else r.normalize();
+    const before = this.flags;
+    this.roundToIntegral((imm & 4) !== 0 ? this.rc : ((imm & 3) as Round), format.precision);
+    if ((imm & 8) !== 0) this.flags = before;
   }
 }

@@ -38,6 +38,15 @@ export const PRE_COMPUTATION: number = Flag.I | Flag.D | Flag.Z;
 /** All six exceptions masked: the reset value of MXCSR bits 12:7 shifted down by 7. */
 export const ALL_MASKED = 0x3f;
 
+/** Precision control, encoded as the x87 control word's PC (bits 9:8): significand bits of ADD, SUB, MUL, DIV and SQRT. SDM Vol. 1, 8.1.5.2. */
+export const enum Precision {
+  Single = 0,
+  /** Reserved by the SDM. */
+  Reserved = 1,
+  Double = 2,
+  Extended = 3,
+}
+
 /** Outcome of a comparison `a ? b`. */
 export const enum Relation {
   Less = -1,

@@ -1,0 +1,233 @@
+import { pack32, pack64High, pack64Low, pack80Top, unpack32, unpack64, unpack80 } from "./encoding.js";
+import { Environment } from "./environment.js";
+import { BINARY32, BINARY64, EXTENDED, type Format, Kind } from "./number.js";
+import { Rounded } from "./rounding.js";
+import { Flag, PRE_COMPUTATION, Precision, Relation, type Round } from "./types.js";
+
+/** Unmasked overflow and underflow deliver the result with its exponent moved by this much. SDM Vol. 1, 8.5.4 and 8.5.5. */
+const EXPONENT_ADJUSTMENT = 24576;
+const WITHHOLDING_A_STORE = PRE_COMPUTATION | Flag.O | Flag.U;
+
+/**
+ * x87 arithmetic on double extended (f80) numbers: results, exception flags, C1 and the responses to unmasked exceptions, bit-exact.
+ *
+ * Put the operands in place with `setA`, `setB` (f80: `lo`, `hi` the significand, `se` the top 16 bits) or their `32`, `64` and `Int`
+ * variants for memory operands, call an operation, read `lo`, `hi`, `se`. Each operation starts with `flags` clear and reports only what it
+ * raised itself; `written()` says whether its destination changes. The stack, its faults and the deferred #MF are the caller's.
+ * Nothing throws or allocates.
+ *
+ * @example
+ * const x = new SoftFloat80();
+ * x.setControl(0x37f);
+ * x.setA(0, 0x80000000, 0x3fff); // 1.0
+ * x.setB32(0x40400000); // 3.0f
+ * x.div();
+ * x.se; // 0x3ffd: 0.333..., and x.c1 is true: it was rounded up
+ *
+ * Sources: SDM Vol. 1, 4.8.3.5 and chapter 8; Vol. 2 for each instruction.
+ */
+export class SoftFloat80 extends Environment {
+  /** Sign (bit 15) and exponent of the last f80 result; its significand is `hi:lo`. */
+  se = 0;
+
+  private format: Format = EXTENDED[64];
+  /** The exceptions that, unmasked, keep the operation from writing its destination. */
+  private withholding = PRE_COMPUTATION;
+
+  /** Takes the exception masks (bits 5:0), precision control (9:8) and rounding control (11:10) from an x87 control word. */
+  setControl(fcw: number): void {
+    this.masks = fcw & 0x3f;
+    this.rc = (fcw >>> 10) & 3;
+    const precision = ((fcw >>> 8) & 3) as Precision;
+    this.format = EXTENDED[precision === Precision.Single ? 24 : precision === Precision.Double ? 53 : 64];
+  }
+
+  /** Condition code C1: the last result was rounded away from zero. */
+  get c1(): boolean {
+    return this.rounded === Rounded.Incremented;
+  }
+
+  /** False when an unmasked exception of the last operation keeps it from writing its destination or popping the stack. */
+  written(): boolean {
+    return (this.flags & this.withholding & ~this.masks) === 0;
+  }
+
+  /** First operand (the destination, ST(0) of the one-operand instructions). */
+  setA(lo: number, hi: number, se: number): void {
+    unpack80(lo, hi, se, this.a);
+  }
+
+  /** First operand from an f32 in memory: FLD m32, and the reversed FSUBR, FDIVR. */
+  setA32(bits: number): void {
+    unpack32(bits, this.a, false);
+  }
+
+  /** First operand from an f64 in memory. */
+  setA64(lo: number, hi: number): void {
+    unpack64(lo, hi, this.a, false);
+  }
+
+  /** First operand from a signed 64-bit integer (sign-extend narrower ones). */
+  setAInt(lo: number, hi: number): void {
+    this.a.setInteger(lo, hi);
+  }
+
+  /** Second operand. */
+  setB(lo: number, hi: number, se: number): void {
+    unpack80(lo, hi, se, this.b);
+  }
+
+  /** Second operand from an f32 in memory. */
+  setB32(bits: number): void {
+    unpack32(bits, this.b, false);
+  }
+
+  /** Second operand from an f64 in memory. */
+  setB64(lo: number, hi: number): void {
+    unpack64(lo, hi, this.b, false);
+  }
+
+  /** Second operand from a signed 64-bit integer (sign-extend narrower ones). */
+  setBInt(lo: number, hi: number): void {
+    this.b.setInteger(lo, hi);
+  }
+
+  /** a + b, in the precision of the control word like the four below. */
+  add(): void {
+    this.begin();
+    this.sum(this.format, false);
+    this.store80();
+  }
+
+  /** a - b. */
+  sub(): void {
+    this.begin();
+    this.sum(this.format, true);
+    this.store80();
+  }
+
+  /** a * b. */
+  mul(): void {
+    this.begin();
+    this.product(this.format);
+    this.store80();
+  }
+
+  /** a / b. */
+  div(): void {
+    this.begin();
+    this.quotient(this.format);
+    this.store80();
+  }
+
+  /** Square root of a. */
+  sqrt(): void {
+    this.begin();
+    this.root(this.format);
+    this.store80();
+  }
+
+  /** FRNDINT: a rounded to an integral value. */
+  roundInt(): void {
+    this.begin();
+    if (!this.propagateUnaryNaN()) {
+      this.noteDenormal(this.a);
+      if (!this.operandFault()) this.roundToIntegral(this.rc, 64);
+    }
+    this.store80();
+  }
+
+  /** Relation of a to b: FUCOM, or FCOM when `signaling` (quiet NaNs raise #I too). An unsupported operand is unordered. */
+  compare(signaling: boolean): Relation {
+    this.begin();
+    return this.relation(signaling);
+  }
+
+  /**
+   * a as an f80: FLD m32, FLD m64, FILD. (FLD m80 copies its operand without looking at it.) A denormal operand is loaded even while #D is
+   * unmasked; the SDM does not say so, processors do it.
+   */
+  load(): void {
+    this.begin();
+    this.withholding = Flag.I;
+    this.convert(EXTENDED[64]);
+    this.store80();
+  }
+
+  /** FST m32: a as f32 in `lo`. */
+  toF32(): void {
+    this.begin();
+    this.narrow(BINARY32);
+    this.lo = pack32(this.r);
+    this.hi = 0;
+  }
+
+  /** FST m64: a as f64 in `lo`, `hi`. */
+  toF64(): void {
+    this.begin();
+    this.narrow(BINARY64);
+    this.lo = pack64Low(this.r);
+    this.hi = pack64High(this.r);
+  }
+
+  /** FIST: a as a signed integer of `width` bits in `lo` (and `hi`); FISTTP with `rc` = Round.Zero. */
+  toInt(width: 16 | 32 | 64, rc: Round = this.rc): void {
+    this.begin();
+    this.toInteger(rc, width);
+  }
+
+  private begin(): void {
+    this.flags = 0;
+    this.rounded = Rounded.Exact;
+    this.withholding = PRE_COMPUTATION;
+  }
+
+  private narrow(format: Format): void {
+    this.withholding = WITHHOLDING_A_STORE;
+    if (this.propagateUnaryNaN()) return;
+    this.r.copyFrom(this.a);
+    this.finish(format);
+  }
+
+  private store80(): void {
+    this.lo = this.r.lo;
+    this.hi = this.r.hi;
+    this.se = pack80Top(this.r);
+  }
+
+  /** A quiet NaN before a signaling one, then the larger significand, then the positive one. */
+  protected override prefersFirstNaN(): boolean {
+    const { a, b } = this;
+    if (a.kind !== b.kind) return a.kind === Kind.QuietNaN;
+    if (a.hi !== b.hi) return a.hi > b.hi;
+    if (a.lo !== b.lo) return a.lo > b.lo;
+    return !a.negative;
+  }
+
+  protected override overflow(format: Format): void {
+    if ((this.masks & Flag.O) === 0) {
+      this.unmasked(Flag.O, -EXPONENT_ADJUSTMENT);
+    } else {
+      super.overflow(format);
+    }
+  }
+
+  protected override underflow(format: Format): void {
+    if ((this.masks & Flag.U) === 0) {
+      this.unmasked(Flag.U, EXPONENT_ADJUSTMENT);
+    } else {
+      super.underflow(format);
+    }
+  }
+
+  /** Register results are delivered with another exponent; a store does not happen at all, and then nothing was inexact. */
+  private unmasked(flag: Flag.O | Flag.U, adjustment: number): void {
+    this.flags |= flag;
+    if (this.withholding === WITHHOLDING_A_STORE) {
+      this.flags &= ~Flag.P;
+      this.rounded = Rounded.Exact;
+    } else {
+      this.r.exp += adjustment;
+    }
+  }
+}
