@@ -1,1 +1,23 @@
-export {};
+export { CodeCache } from "./code/cache.js";
+export { DecodeStatus, decode, format, Insn, Kind, type Mode, type Operand } from "./decode/index.js";
+export { generateInterpreter } from "./interp/generate.js";
+export {
+  Access,
+  type ApicPort,
+  type BusPort,
+  type ClockPort,
+  type CpuidPort,
+  type CpuidResult,
+  type EntropyPort,
+  Licence,
+  type MmuPort,
+  type PagingControls,
+  Status,
+  type Translation,
+  type VcpuPorts,
+} from "./ports.js";
+export { Seg } from "./vcpu/constants.js";
+export type { Exit } from "./vcpu/exit.js";
+export type { VcpuHooks } from "./vcpu/hooks.js";
+export type { SegmentCache } from "./vcpu/segments.js";
+export { Vcpu, type VcpuOptions } from "./vcpu/vcpu.js";

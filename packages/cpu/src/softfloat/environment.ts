@@ -147,7 +147,7 @@ export abstract class Environment {
   }
 
   /** If a or b is a NaN, r = the one the unit propagates, quieted; signaling ones raise #I. */
-  private propagateNaN(): boolean {
+  protected propagateNaN(): boolean {
     const { a, b, r } = this;
     if (!a.isNaN() && !b.isNaN()) return false;
     if (a.kind === Kind.Unsupported || b.kind === Kind.Unsupported) {
@@ -164,7 +164,7 @@ export abstract class Environment {
     if (x.denormal) this.flags |= Flag.D;
   }
 
-  private noteDenormals(a: Unpacked, b: Unpacked): void {
+  protected noteDenormals(a: Unpacked, b: Unpacked): void {
     if (a.denormal || b.denormal) this.flags |= Flag.D;
   }
 

@@ -1,11 +1,16 @@
+import { decimal, digitsToInteger, integerToDigits } from "./decimal.js";
 import { pack32, pack64High, pack64Low, pack80Top, unpack32, unpack64, unpack80 } from "./encoding.js";
 import { Environment } from "./environment.js";
 import { BINARY32, BINARY64, EXTENDED, type Format, Kind } from "./number.js";
+import { remainder } from "./remainder.js";
 import { Rounded } from "./rounding.js";
 import { Flag, PRE_COMPUTATION, Precision, Relation, type Round } from "./types.js";
 
 /** Unmasked overflow and underflow deliver the result with its exponent moved by this much. SDM Vol. 1, 8.5.4 and 8.5.5. */
 const EXPONENT_ADJUSTMENT = 24576;
+/** 10^18 - 1, the largest packed BCD. */
+const MAX_BCD_HI = 0x0de0b6b3;
+const MAX_BCD_LO = 0xa763ffff;
 const WITHHOLDING_A_STORE = PRE_COMPUTATION | Flag.O | Flag.U;
 
 /**
@@ -29,6 +34,12 @@ const WITHHOLDING_A_STORE = PRE_COMPUTATION | Flag.O | Flag.U;
 export class SoftFloat80 extends Environment {
   /** Sign (bit 15) and exponent of the last f80 result; its significand is `hi:lo`. */
   se = 0;
+  /** FXTRACT's second result, an f80. */
+  exponentLo = 0;
+  exponentHi = 0;
+  exponentSe = 0;
+  /** C0, C1, C2 and C3 after FPREM, in their places in the status word. */
+  conditionCodes = 0;
 
   private format: Format = EXTENDED[64];
   /** The exceptions that, unmasked, keep the operation from writing its destination. */
@@ -70,6 +81,13 @@ export class SoftFloat80 extends Environment {
   /** First operand from a signed 64-bit integer (sign-extend narrower ones). */
   setAInt(lo: number, hi: number): void {
     this.a.setInteger(lo, hi);
+  }
+
+  /** First operand from 18 packed BCD digits and a sign (bit 15 of `top`), for FBLD. */
+  setABcd(lo: number, hi: number, top: number): void {
+    digitsToInteger(lo, hi, top);
+    this.a.setInteger(decimal.lo, decimal.hi);
+    this.a.negative = (top & 0x8000) !== 0;
   }
 
   /** Second operand. */
@@ -176,6 +194,104 @@ export class SoftFloat80 extends Environment {
     this.toInteger(rc, width);
   }
 
+  /** FBSTP: a rounded to 18 packed BCD digits in `lo`, `hi`, `se`; out of range or NaN: the indefinite 0xffffc000000000000000 and #I. */
+  toBcd(): void {
+    const { a } = this;
+    const negative = a.negative;
+    this.toInt(64);
+    const invalid = (this.flags & Flag.I) !== 0 || a.hi > MAX_BCD_HI || (a.hi === MAX_BCD_HI && a.lo > MAX_BCD_LO);
+    if (a.kind === Kind.Finite && !invalid) {
+      integerToDigits(a.lo, a.hi);
+      this.lo = decimal.lo;
+      this.hi = decimal.hi;
+      this.se = decimal.top | (negative ? 0x8000 : 0);
+    } else if (a.kind === Kind.Zero) {
+      this.se = negative ? 0x8000 : 0;
+    } else {
+      this.flags = Flag.I;
+      this.rounded = Rounded.Exact;
+      this.lo = 0;
+      this.hi = 0xc0000000;
+      this.se = 0xffff;
+    }
+  }
+
+  /** FSCALE: a * 2^trunc(b), whatever the precision control. */
+  scale(): void {
+    this.begin();
+    const { a, b, r } = this;
+    if (!this.propagateNaN()) {
+      const invalid = b.kind === Kind.Infinity && a.kind === (b.negative ? Kind.Infinity : Kind.Zero);
+      if (invalid) {
+        this.invalid();
+      } else {
+        this.noteDenormals(a, b);
+        r.copyFrom(a);
+        if (b.kind === Kind.Infinity) r.setSpecial(b.negative ? Kind.Zero : Kind.Infinity, a.negative);
+        else if (r.kind === Kind.Finite && b.kind === Kind.Finite && b.exp >= 0) {
+          const magnitude = b.exp > 16 ? 0x20000 : b.hi >>> (31 - b.exp);
+          r.exp += b.negative ? -magnitude : magnitude;
+        }
+        this.finish(EXTENDED[64]);
+      }
+    }
+    this.store80();
+  }
+
+  /** FXTRACT: the significand of a in `lo`, `hi`, `se`, its exponent as an f80 in `exponentLo`, `exponentHi`, `exponentSe`. */
+  extract(): void {
+    this.begin();
+    const { a, b, r } = this;
+    if (this.propagateUnaryNaN()) {
+      b.copyFrom(r);
+    } else {
+      this.noteDenormal(a);
+      r.copyFrom(a);
+      r.exp = 0;
+      if (a.kind === Kind.Finite) {
+        b.setInteger(a.exp, a.exp >> 31);
+      } else {
+        if (a.kind === Kind.Zero) this.flags |= Flag.Z;
+        b.setSpecial(Kind.Infinity, a.kind === Kind.Zero);
+      }
+    }
+    this.exponentLo = b.lo;
+    this.exponentHi = b.hi;
+    this.exponentSe = pack80Top(b);
+    this.store80();
+  }
+
+  /**
+   * FPREM, or FPREM1 when `nearest`: the remainder of a / b, with `conditionCodes` as the instruction leaves them. Exponents 64 or more
+   * apart are only brought nearer by 32 to 63, and C2 says to go on.
+   */
+  remainder(nearest: boolean): void {
+    this.begin();
+    this.conditionCodes = 0;
+    const { a, b, r } = this;
+    if (!this.propagateNaN()) {
+      if (a.kind === Kind.Infinity || b.kind === Kind.Zero) {
+        this.invalid();
+      } else {
+        this.noteDenormals(a, b);
+        if (this.operandFault()) return;
+        r.copyFrom(a);
+        if (a.kind === Kind.Finite && b.kind === Kind.Finite) {
+          const distance = a.exp - b.exp;
+          if (distance < 64) {
+            const q = remainder(a, b, r, 0, nearest);
+            this.conditionCodes = ((q & 1) << 9) | ((q & 2) << 13) | ((q & 4) << 6);
+          } else {
+            remainder(a, b, r, distance - ((distance & 31) | 32), false);
+            this.conditionCodes = 0x400;
+          }
+        }
+        this.finish(EXTENDED[64]);
+      }
+    }
+    this.store80();
+  }
+
   private begin(): void {
     this.flags = 0;
     this.rounded = Rounded.Exact;
@@ -205,29 +321,27 @@ export class SoftFloat80 extends Environment {
   }
 
   protected override overflow(format: Format): void {
-    if ((this.masks & Flag.O) === 0) {
-      this.unmasked(Flag.O, -EXPONENT_ADJUSTMENT);
-    } else {
-      super.overflow(format);
-    }
+    if ((this.masks & Flag.O) !== 0 || !this.unmasked(Flag.O, -EXPONENT_ADJUSTMENT, format)) super.overflow(format);
   }
 
   protected override underflow(format: Format): void {
-    if ((this.masks & Flag.U) === 0) {
-      this.unmasked(Flag.U, EXPONENT_ADJUSTMENT);
-    } else {
-      super.underflow(format);
-    }
+    if ((this.masks & Flag.U) !== 0 || !this.unmasked(Flag.U, EXPONENT_ADJUSTMENT, format)) super.underflow(format);
   }
 
-  /** Register results are delivered with another exponent; a store does not happen at all, and then nothing was inexact. */
-  private unmasked(flag: Flag.O | Flag.U, adjustment: number): void {
+  /**
+   * Register results are delivered with another exponent, or, when that does not help (FSCALE), as if the exception were masked: then
+   * this returns false. A store does not happen at all, and then nothing was inexact.
+   */
+  private unmasked(flag: Flag.O | Flag.U, adjustment: number, format: Format): boolean {
     this.flags |= flag;
     if (this.withholding === WITHHOLDING_A_STORE) {
       this.flags &= ~Flag.P;
       this.rounded = Rounded.Exact;
-    } else {
-      this.r.exp += adjustment;
+      return true;
     }
+    const exp = this.r.exp + adjustment;
+    if (exp < format.minExponent || exp > format.maxExponent) return false;
+    this.r.exp = exp;
+    return true;
   }
 }

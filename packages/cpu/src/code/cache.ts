@@ -1,0 +1,203 @@
+import type { Insn, Mode } from "../decode/index.js";
+import { RECORD } from "../record.js";
+
+/** Bytes of a page's map: one u32 per page offset, the record of the instruction that starts there or 0. */
+const MAP_BYTES = 4096 * 4;
+/** Granularity at which stores into a code page are told from stores into code. */
+const GRANULE_SHIFT = 6;
+
+/** The decoded instructions of one guest-physical page in one mode. */
+export interface CodePage {
+  readonly gfn: number;
+  readonly mode: Mode;
+  /** Host address of the frame. */
+  readonly host: number;
+  /** Host address of the map, 0 until code of this page runs. */
+  map: number;
+  /** One byte per 64-byte granule: non-zero if an instruction byte was decoded there. */
+  readonly granules: Uint8Array;
+  /** False once dropped: its records may finish the instruction they execute, no more. */
+  alive: boolean;
+}
+
+/** What a helper record refers to. */
+export interface HelperSite {
+  readonly insn: Insn;
+  /** Name under which the helper is found; usually the mnemonic. */
+  readonly name: string;
+}
+
+/** An instruction that spans two pages; decoded again whenever the second page is another one. */
+export interface CrossSite {
+  readonly page: CodePage;
+  readonly offset: number;
+  next: CodePage | null;
+  records: number;
+}
+
+/** Objects that records refer to by index. */
+export type Site = HelperSite | CrossSite | CodePage;
+
+/**
+ * Decoded code, shared by all vCPUs of a machine: page maps and records in one range of the shared memory. Maps are recycled;
+ * records are only ever appended, and everything is dropped at once when either runs out.
+ */
+export class CodeCache {
+  readonly #u32: Uint32Array;
+  readonly #u8: Uint8Array;
+  readonly #recordsStart: number;
+  readonly #recordsEnd: number;
+  readonly #pages = new Map<number, CodePage>();
+  readonly #modes = new Map<number, number>();
+  #freeMaps: number[] = [];
+  readonly #mapsStart: number;
+  readonly #mapCount: number;
+  #nextRecord: number;
+  #sites: Site[] = [];
+  readonly #onDrop: (() => void)[] = [];
+  /** Counts `reset`s, so that whoever holds a record address can tell that it is void. */
+  generation = 0;
+
+  /**
+   * @param start first byte of the range, 32-byte aligned
+   * @param end first byte after it
+   */
+  constructor(memory: WebAssembly.Memory, start: number, end: number) {
+    this.#u32 = new Uint32Array(memory.buffer);
+    this.#u8 = new Uint8Array(memory.buffer);
+    // Half of the range for maps, half for records: a page of kernel text holds about 300 instructions once it is hot.
+    this.#mapCount = Math.floor((end - start) / 2 / MAP_BYTES);
+    if (this.#mapCount < 8) throw new RangeError(`code cache of ${end - start} bytes; at least ${8 * 2 * MAP_BYTES} are needed`);
+    this.#mapsStart = start;
+    this.#recordsStart = start + this.#mapCount * MAP_BYTES;
+    this.#recordsEnd = end;
+    this.#nextRecord = this.#recordsStart;
+    this.#freeMaps = this.#allMaps();
+  }
+
+  /** Calls `listener` whenever records or maps became invalid: fetch TLB entries must go. */
+  onDrop(listener: () => void): void {
+    this.#onDrop.push(listener);
+  }
+
+  /** Whether stores into this frame must be looked at. */
+  isCode(gfn: number): boolean {
+    return this.#modes.has(gfn);
+  }
+
+  /** The page's entry, created without a map if there is none. */
+  page(gfn: number, mode: Mode, host: number): CodePage {
+    const key = gfn * 4 + (mode >> 5);
+    let page = this.#pages.get(key);
+    if (page === undefined) {
+      page = { gfn, mode, host, map: 0, granules: new Uint8Array(4096 >> GRANULE_SHIFT), alive: true };
+      this.#pages.set(key, page);
+      this.#modes.set(gfn, (this.#modes.get(gfn) ?? 0) | (1 << (mode >> 5)));
+    }
+    return page;
+  }
+
+  /** Makes sure there is a map and room for `records` more records; may drop everything, and then returns false. */
+  reserve(page: CodePage, records: number): boolean {
+    if (this.#nextRecord + records * RECORD > this.#recordsEnd) {
+      this.reset();
+      return false;
+    }
+    if (page.map === 0) {
+      const map = this.#freeMaps.pop();
+      if (map === undefined) {
+        this.reset();
+        return false;
+      }
+      this.#u8.fill(0, map, map + MAP_BYTES);
+      page.map = map;
+    }
+    return true;
+  }
+
+  /** Address of the next record to be appended. */
+  get nextRecord(): number {
+    return this.#nextRecord;
+  }
+
+  /** Appends a zeroed record. `reserve` must have made room. */
+  append(): number {
+    const record = this.#nextRecord;
+    this.#nextRecord += RECORD;
+    this.#u32.fill(0, record >> 2, (record + RECORD) >> 2);
+    return record;
+  }
+
+  recordAt(page: CodePage, offset: number): number {
+    return page.map === 0 ? 0 : (this.#u32[(page.map >> 2) + offset] as number);
+  }
+
+  setRecord(page: CodePage, offset: number, record: number): void {
+    this.#u32[(page.map >> 2) + offset] = record;
+  }
+
+  /** Marks bytes [`offset`, `offset + length`) of the page as decoded. */
+  mark(page: CodePage, offset: number, length: number): void {
+    for (let g = offset >> GRANULE_SHIFT; g <= (offset + length - 1) >> GRANULE_SHIFT; g++) page.granules[g] = 1;
+  }
+
+  addSite(site: Site): number {
+    return this.#sites.push(site) - 1;
+  }
+
+  site(index: number): Site {
+    return this.#sites[index] as Site;
+  }
+
+  /**
+   * `length` bytes at `offset` of the frame were written. Drops the page if an instruction was decoded from them.
+   * @returns whether something was dropped
+   */
+  wrote(gfn: number, offset: number, length: number): boolean {
+    const modes = this.#modes.get(gfn);
+    if (modes === undefined) return false;
+    for (let m = 0; m < 3; m++) {
+      const page = modes & (1 << m) ? this.#pages.get(gfn * 4 + m) : undefined;
+      if (page === undefined) continue;
+      for (let g = offset >> GRANULE_SHIFT; g <= (offset + length - 1) >> GRANULE_SHIFT; g++) {
+        if (page.granules[g] !== 0) {
+          this.drop(gfn);
+          return true;
+        }
+      }
+    }
+    return false;
+  }
+
+  /** Forgets every instruction of the frame. */
+  drop(gfn: number): void {
+    const modes = this.#modes.get(gfn);
+    if (modes === undefined) return;
+    for (let m = 0; m < 3; m++) {
+      const key = gfn * 4 + m;
+      const page = this.#pages.get(key);
+      if (page === undefined) continue;
+      page.alive = false;
+      if (page.map !== 0) this.#freeMaps.push(page.map);
+      this.#pages.delete(key);
+    }
+    this.#modes.delete(gfn);
+    for (const listener of this.#onDrop) listener();
+  }
+
+  /** Forgets everything. */
+  reset(): void {
+    for (const page of this.#pages.values()) page.alive = false;
+    this.#pages.clear();
+    this.#modes.clear();
+    this.#freeMaps = this.#allMaps();
+    this.#nextRecord = this.#recordsStart;
+    this.#sites = [];
+    this.generation++;
+    for (const listener of this.#onDrop) listener();
+  }
+
+  #allMaps(): number[] {
+    return Array.from({ length: this.#mapCount }, (_, k) => this.#mapsStart + (this.#mapCount - 1 - k) * MAP_BYTES);
+  }
+}

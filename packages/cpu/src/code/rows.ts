@@ -1,0 +1,64 @@
+import { type Insn, Kind } from "../decode/index.js";
+import { ROWS } from "../sem/index.js";
+
+const NAMES: ReadonlySet<string> = new Set(ROWS.map((row) => row.name));
+const ALIAS: Readonly<Record<string, string>> = { sal: "shl", movsxd: "movsx4", prefetch: "nop", pause: "nop", clflush: "nop", clflushopt: "nop", clwb: "nop", lfence: "nop", mfence: "nop", sfence: "nop" };
+
+export interface RowRef {
+  readonly name: string;
+  readonly size: number;
+}
+
+/** The semantics row an instruction is an instance of, or null if a helper in TypeScript executes it. */
+export function rowOf(insn: Insn): RowRef | null {
+  const [op0, op1] = insn.operands;
+  const size = insn.opSize;
+  switch (insn.op) {
+    case "jcc":
+      return { name: `j${insn.cc}`, size: 8 };
+    case "setcc":
+      return { name: `set${insn.cc}`, size: 1 };
+    case "cmovcc":
+      return { name: `cmov${insn.cc}`, size };
+    case "jmp":
+    case "call":
+      if (op0.kind === Kind.Rel) return { name: insn.op, size: insn.op === "jmp" ? 8 : size };
+      return { name: `${insn.op}r`, size };
+    case "loop":
+    case "loope":
+    case "loopne":
+    case "jcxz":
+      return { name: insn.op, size: insn.addrSize };
+    case "mov":
+      if (op0.kind === Kind.Seg || op1.kind === Kind.Seg || op0.kind === Kind.Cr || op1.kind === Kind.Cr || op0.kind === Kind.Dr || op1.kind === Kind.Dr)
+        return null;
+      if (op1.kind === Kind.Imm && op0.size === 8 && insn.immHi !== insn.immLo >> 31) return { name: "movabs", size: 8 };
+      return { name: "mov", size: op0.size };
+    case "movzx":
+    case "movsx":
+      return { name: `${insn.op}${op1.size}`, size: op0.size };
+    case "imul":
+      return { name: insn.nops === 1 ? "imul1" : "imul", size: op0.size };
+    case "push":
+      return op0.kind === Kind.Seg ? null : { name: "push", size };
+    case "pop":
+      return op0.kind === Kind.Gpr ? { name: "pop", size } : null;
+    case "clc":
+    case "stc":
+    case "cmc":
+    case "cld":
+    case "std":
+    case "cli":
+    case "sti":
+    case "sahf":
+    case "lahf":
+    case "ud2":
+    case "nop":
+      return { name: insn.op, size: 4 };
+    default: {
+      const name = ALIAS[insn.op] ?? insn.op;
+      if (name === "nop") return { name, size: 4 };
+      return NAMES.has(name) ? { name, size: insn.nops > 0 && op0.size > 0 ? op0.size : size } : null;
+    }
+  }
+}

@@ -1,0 +1,414 @@
+import { type Expr, type Func, type FunctionBuilder, i32, i64, type Label, type Local, v128 } from "@vm/wasm";
+import * as R from "../record.js";
+import type { Ctx, I32, I64, Row, Size, V128 } from "../sem/ctx.js";
+import { truncate } from "../sem/flags.js";
+import * as S from "../state.js";
+
+/** Imports of the interpreter, implemented by the vCPU. Addresses are passed as 32-bit halves; no i64 crosses the border. */
+export interface SlowPaths {
+  /** Host address of `size` readable bytes at linear `hi:lo`, possibly `SCRATCH`; 0 = leave the instruction. */
+  readonly load: Func;
+  /** Writes the `size` bytes staged in `SCRATCH`; 0 = leave the instruction. */
+  readonly store: Func;
+  /** Like `load`, but every byte is known to be writable. */
+  readonly modify: Func;
+  /** Writes back what `modify` staged in `SCRATCH`. */
+  readonly commit: Func;
+  /** Notes exception `vector` with error code 0 as the reason of leaving. */
+  readonly raise: Func;
+  /** Executes the record's instruction in TypeScript; see `HelperResult`. */
+  readonly helper: Func;
+  /** The record for the instruction at linear `hi:lo`. */
+  readonly fetch: Func;
+  /** The record a direct branch within a page leads to; patches the branch. */
+  readonly link: Func;
+}
+
+/** The function under construction and its fixed parts. */
+export interface Frame {
+  readonly f: FunctionBuilder;
+  /** Base of the vCPU state block. */
+  readonly cpu: Local<"i32">;
+  /** Current record. */
+  readonly rec: Local<"i32">;
+  /** Linear address for `lookup`. */
+  readonly target: Local<"i64">;
+  readonly slow: SlowPaths;
+  readonly mulHigh: Func;
+  readonly divQuotient: Func;
+  /** Starts the record `rec`. */
+  readonly next: Label;
+  /** Finds the record for `target` and starts it. */
+  readonly lookup: Label;
+  /** Leaves with the instruction undone. */
+  readonly fault: Label;
+  /** Leaves after the instruction; `rec` is the next one. */
+  readonly yield: Label;
+}
+
+const PAGE_MASK = i64.const(-4096);
+
+/** A handler of the interpreter: operands come from the fields of the current record. */
+export class InterpreterCtx implements Ctx {
+  readonly f: FunctionBuilder;
+  readonly size: Size;
+  readonly operands: number;
+  readonly legacy: boolean;
+  readonly #frame: Frame;
+  readonly #form: string;
+  readonly #modify: boolean;
+  readonly #slots: (Local<"i32"> | undefined)[] = [];
+  #linear: Local<"i64"> | undefined;
+  #host: Local<"i32"> | undefined;
+  /** Whether the emitter already said where execution continues. */
+  #continued = false;
+
+  constructor(frame: Frame, row: Row, size: Size, form: string, legacy: boolean) {
+    this.#frame = frame;
+    this.f = frame.f;
+    this.size = size;
+    this.legacy = legacy;
+    this.operands = form.length;
+    this.#form = form;
+    this.#modify = row.modify === true;
+  }
+
+  // Operands
+
+  get(k: number, size: Size = this.size): Local<"i64"> {
+    const { f } = this;
+    switch (this.#form[k]) {
+      case "r":
+        return f.let("i64", loadSized(this.#slot(k), size));
+      case "i":
+        return f.let("i64", truncate(i64.load32_s(this.#frame.rec, R.R_IMM), size));
+      case "c":
+        return f.let("i64", this.reg(1, 1));
+      case "I":
+        return f.let("i64", i64.load(this.#frame.rec, R.R_DISP));
+      case "m":
+        if (k === 0 && this.#modify) {
+          this.#host = this.#probe(this.linear(), size, S.TLB_WRITE, this.#frame.slow.modify);
+          return f.let("i64", loadSized(this.#host, size));
+        }
+        return this.load(this.linear(), size);
+      default:
+        throw new Error(`form "${this.#form}" has no operand ${k}`);
+    }
+  }
+
+  set(k: number, value: I64): void {
+    const { f, size } = this;
+    if (this.#form[k] === "r") {
+      this.#storeRegister(this.#slot(k), value, size);
+    } else if (this.#host !== undefined) {
+      const { cpu, slow } = this.#frame;
+      storeSized(f, this.#host, value, size);
+      f.if(i32.eq(this.#host, i32.add(cpu, i32.const(S.SCRATCH))), () => f.do(f.call(slow.commit, i32.const(size))));
+    } else {
+      this.store(this.linear(), value, size);
+    }
+  }
+
+  reg(number: number, size: Size = this.size): I64 {
+    return loadSized(this.#frame.cpu, size, S.GPR + 8 * number);
+  }
+
+  setReg(number: number, value: I64, size: Size = this.size): void {
+    this.#storeRegister(i32.add(this.#frame.cpu, i32.const(S.GPR + 8 * number)), value, size);
+  }
+
+  offset(): I64 {
+    const { rec } = this.#frame;
+    const base = i64.load(this.#slotAt(R.R_BASE));
+    const index = i64.shl(i64.load(this.#slotAt(R.R_INDEX)), i64.load8_u(rec, R.R_SCALE));
+    return i64.add(i64.add(base, i64.load(rec, R.R_DISP)), index);
+  }
+
+  linear(): Local<"i64"> {
+    this.#linear ??= this.f.let("i64", i64.add(this.offset(), i64.load(this.#slotAt(R.R_SEG))));
+    return this.#linear;
+  }
+
+  setEaTmp(linear: I64): void {
+    this.f.store("i64.store", this.#frame.cpu, linear, S.EA_TMP);
+  }
+
+  // Memory
+
+  load(linear: Local<"i64">, size: Size): Local<"i64"> {
+    return this.f.let("i64", loadSized(this.#probe(linear, size, S.TLB_READ, this.#frame.slow.load), size));
+  }
+
+  store(linear: Local<"i64">, value: I64, size: Size): void {
+    const { f } = this;
+    const { cpu, slow } = this.#frame;
+    const v = f.let("i64", value);
+    const entry = f.let("i32", this.#entry(linear, S.TLB_WRITE));
+    f.if(
+      i64.ne(lastPage(linear, size), i64.load(entry)),
+      () => {
+        f.store("i64.store", cpu, v, S.SCRATCH);
+        f.brIf(i32.eqz(f.call<"i32">(slow.store, lo(linear), hi(linear), i32.const(size))), this.#frame.fault);
+      },
+      () => storeSized(f, i32.add(i32.wrap_i64(linear), i32.load(entry, 8)), v, size),
+    );
+  }
+
+  /** Vector load of 16 bytes. */
+  loadX(linear: Local<"i64">): Local<"v128"> {
+    return this.f.let("v128", v128.load(this.#probe(linear, 16, S.TLB_READ, this.#frame.slow.load)));
+  }
+
+  storeX(linear: Local<"i64">, value: V128): void {
+    const { f } = this;
+    const { cpu, slow } = this.#frame;
+    const entry = f.let("i32", this.#entry(linear, S.TLB_WRITE));
+    f.if(
+      i64.ne(lastPage(linear, 16), i64.load(entry)),
+      () => {
+        f.store("v128.store", cpu, value, S.SCRATCH);
+        f.brIf(i32.eqz(f.call<"i32">(slow.store, lo(linear), hi(linear), i32.const(16))), this.#frame.fault);
+      },
+      () => f.store("v128.store", i32.add(i32.wrap_i64(linear), i32.load(entry, 8)), value),
+    );
+  }
+
+  /** Probes the memory operand for reading and writing; the host address is kept in the state block for `modifyEnd`. */
+  modifyBegin(): void {
+    const host = this.#probe(this.linear(), this.size, S.TLB_WRITE, this.#frame.slow.modify);
+    this.f.store("i32.store", this.#frame.cpu, host, S.RMW_HOST);
+    this.f.store("i64.store", this.#frame.cpu, loadSized(host, this.size), S.TMP);
+  }
+
+  modifyEnd(): void {
+    const { f } = this;
+    const { cpu, slow } = this.#frame;
+    const host = f.let("i32", i32.load(cpu, S.RMW_HOST));
+    storeSized(f, host, i64.load(cpu, S.TMP), this.size);
+    f.if(i32.eq(host, i32.add(cpu, i32.const(S.SCRATCH))), () => f.do(f.call(slow.commit, i32.const(this.size))));
+  }
+
+  // Flags
+
+  fr(): I64 {
+    return i64.load(this.#frame.cpu, S.FR);
+  }
+  setFr(value: I64): void {
+    this.f.store("i64.store", this.#frame.cpu, value, S.FR);
+  }
+  fa(): I64 {
+    return i64.load(this.#frame.cpu, S.FA);
+  }
+  setFa(value: I64): void {
+    this.f.store("i64.store", this.#frame.cpu, value, S.FA);
+  }
+  systemFlags(): I32 {
+    return i32.load(this.#frame.cpu, S.FLAGS);
+  }
+  setSystemFlags(value: I32): void {
+    this.f.store("i32.store", this.#frame.cpu, value, S.FLAGS);
+  }
+
+  cpl(): I32 {
+    return i32.load(this.#frame.cpu, S.CPL);
+  }
+
+  // Vectors
+
+  getX(k: number): Local<"v128"> {
+    return this.f.let("v128", v128.load(this.#slot(k)));
+  }
+  setX(k: number, value: V128): void {
+    this.f.store("v128.store", this.#slot(k), value);
+  }
+  setXLow(k: number, value: I64, size: 4 | 8): void {
+    storeSized(this.f, this.#slot(k), value, size);
+  }
+  mxcsr(): I32 {
+    return i32.load(this.#frame.cpu, S.MXCSR);
+  }
+
+  // Control
+
+  push(value: I64): void {
+    const { f, size } = this;
+    const v = f.let("i64", value);
+    const sp = f.let("i64", this.#stackMasked(i64.add(this.reg(4, 8), i64.const(-size))));
+    this.store(this.#stackLinear(sp), v, size);
+    this.setStackPointer(sp);
+  }
+
+  pop(): { value: Local<"i64">; commit: (extra?: I64) => void } {
+    const sp = this.f.let("i64", this.stackAddress(4));
+    const value = this.loadStack(sp);
+    const commit = (extra: I64 = i64.const(0)): void => this.setStackPointer(i64.add(sp, i64.add(i64.const(this.size), extra)));
+    return { value, commit };
+  }
+
+  stackAddress(number: number): I64 {
+    return this.#stackMasked(this.reg(number, 8));
+  }
+
+  loadStack(offset: Local<"i64">): Local<"i64"> {
+    return this.load(this.#stackLinear(offset), this.size);
+  }
+
+  setStackPointer(offset: I64): void {
+    if (!this.legacy) return this.setReg(4, offset, 8);
+    const kept = i64.and(this.reg(4, 8), i64.xor(i64.load(this.#frame.cpu, S.STACK_MASK), i64.const(-1)));
+    this.setReg(4, i64.or(this.#stackMasked(offset), kept), 8);
+  }
+
+  next(): I64 {
+    const { cpu, rec } = this.#frame;
+    const linear = i64.add(i64.load(cpu, S.PAGE_VA), i64.add(i64.load16_u(rec, R.R_OFF), i64.load8_u(rec, R.R_LEN)));
+    return this.legacy ? truncate(i64.sub(linear, i64.load(cpu, S.SEG_BASE + 8)), this.size) : linear;
+  }
+
+  checkTarget(target: Local<"i64">): void {
+    if (this.legacy) return;
+    this.faultIf(i64.ne(i64.shr_s(i64.shl(target, i64.const(16)), i64.const(16)), target), 13);
+  }
+
+  jump(target: Local<"i64">): void {
+    const { f } = this;
+    const { cpu, target: linear, lookup } = this.#frame;
+    if (this.legacy) {
+      const sum = i64.add(truncate(target, this.size), i64.load(cpu, S.SEG_BASE + 8));
+      f.set(linear, truncate(sum, 4));
+    } else f.set(linear, target);
+    f.br(lookup);
+    this.#continued = true;
+  }
+
+  branch(condition: I32): void {
+    const { f } = this;
+    const { rec, next } = this.#frame;
+    f.if(
+      condition,
+      () => f.set(rec, i32.load(rec, R.R_IMM)),
+      () => f.set(rec, i32.add(rec, i32.const(R.RECORD))),
+    );
+    f.br(next);
+    this.#continued = true;
+  }
+
+  branchAlways(): void {
+    const { f } = this;
+    const { rec, next } = this.#frame;
+    f.set(rec, i32.load(rec, R.R_IMM));
+    f.br(next);
+    this.#continued = true;
+  }
+
+  faultIf(condition: I32, vector: number): void {
+    const { f } = this;
+    f.if(condition, () => {
+      f.do(f.call(this.#frame.slow.raise, i32.const(vector)));
+      f.br(this.#frame.fault);
+    });
+  }
+
+  yieldToInterrupt(): void {
+    const { f } = this;
+    const { cpu, rec } = this.#frame;
+    f.set(rec, i32.add(rec, i32.const(R.RECORD)));
+    f.brIf(i32.load(cpu, S.INTR_PENDING), this.#frame.yield);
+    f.br(this.#frame.next);
+    this.#continued = true;
+  }
+
+  mulHigh(a: I64, b: I64): I64 {
+    return this.f.call(this.#frame.mulHigh, a, b);
+  }
+
+  divide(high: I64, low: I64, divisor: I64): { quotient: Local<"i64">; remainder: Local<"i64"> } {
+    const { f } = this;
+    const h = f.let("i64", high);
+    const l = f.let("i64", low);
+    const d = f.let("i64", divisor);
+    const quotient = f.temp("i64");
+    f.if(
+      i64.eqz(h),
+      () => f.set(quotient, i64.div_u(l, d)),
+      () => f.set(quotient, f.call(this.#frame.divQuotient, h, l, d)),
+    );
+    return { quotient, remainder: f.let("i64", i64.sub(l, i64.mul(quotient, d))) };
+  }
+
+  /** Ends the handler: on to the next record unless the emitter went elsewhere. */
+  finish(): void {
+    if (this.#continued) return;
+    const { f } = this;
+    f.set(this.#frame.rec, i32.add(this.#frame.rec, i32.const(R.RECORD)));
+    f.br(this.#frame.next);
+  }
+
+  #slotAt(field: number): I32 {
+    return i32.add(this.#frame.cpu, i32.load16_u(this.#frame.rec, field));
+  }
+
+  #slot(k: number): Local<"i32"> {
+    const known = this.#slots[k];
+    if (known !== undefined) return known;
+    const slot = this.f.let("i32", this.#slotAt(k === 0 ? R.R_DST : R.R_SRC));
+    this.#slots[k] = slot;
+    return slot;
+  }
+
+  #storeRegister(address: I32, value: I64, size: Size): void {
+    if (size === 4) this.f.store("i64.store", address, truncate(value, 4));
+    else storeSized(this.f, address, value, size);
+  }
+
+  #entry(linear: Local<"i64">, tlb: number): I32 {
+    const index = i32.and(i32.shr_u(i32.wrap_i64(linear), i32.const(8)), i32.const((S.TLB_ENTRIES - 1) * S.TLB_ENTRY));
+    return i32.add(i32.load(this.#frame.cpu, tlb), index);
+  }
+
+  /** Host address of a memory access, through the TLB or the slow path. */
+  #probe(linear: Local<"i64">, size: number, tlb: number, slow: Func): Local<"i32"> {
+    const { f } = this;
+    const host = f.temp("i32");
+    const entry = f.let("i32", this.#entry(linear, tlb));
+    f.if(
+      i64.ne(lastPage(linear, size), i64.load(entry)),
+      () => f.brIf(i32.eqz(f.tee(host, f.call<"i32">(slow, lo(linear), hi(linear), i32.const(size)))), this.#frame.fault),
+      () => f.set(host, i32.add(i32.wrap_i64(linear), i32.load(entry, 8))),
+    );
+    return host;
+  }
+
+  #stackMasked(offset: I64): I64 {
+    return this.legacy ? i64.and(offset, i64.load(this.#frame.cpu, S.STACK_MASK)) : offset;
+  }
+
+  #stackLinear(offset: Local<"i64">): Local<"i64"> {
+    if (!this.legacy) return offset;
+    return this.f.let("i64", i64.add(offset, i64.load(this.#frame.cpu, S.SEG_BASE + 16)));
+  }
+}
+
+const lo = (linear: Local<"i64">): I32 => i32.wrap_i64(linear);
+const hi = (linear: Local<"i64">): I32 => i32.wrap_i64(i64.shr_u(linear, i64.const(32)));
+
+/** Page of the last byte of an access: differs from the entry's tag for a miss and for an access that crosses the page. */
+function lastPage(linear: Local<"i64">, size: number): I64 {
+  return i64.and(size === 1 ? linear : i64.add(linear, i64.const(size - 1)), PAGE_MASK);
+}
+
+export function loadSized(address: Expr<"i32">, size: Size, offset = 0): I64 {
+  return size === 1
+    ? i64.load8_u(address, offset)
+    : size === 2
+      ? i64.load16_u(address, offset)
+      : size === 4
+        ? i64.load32_u(address, offset)
+        : i64.load(address, offset);
+}
+
+export function storeSized(f: FunctionBuilder, address: Expr<"i32">, value: I64, size: Size): void {
+  const op = size === 1 ? "i64.store8" : size === 2 ? "i64.store16" : size === 4 ? "i64.store32" : "i64.store";
+  f.store(op, address, value);
+}

@@ -1,0 +1,159 @@
+import { i32, i64, v128 } from "@vm/wasm";
+import * as R from "../record.js";
+import type { Size } from "../sem/ctx.js";
+import { truncate } from "../sem/flags.js";
+import * as S from "../state.js";
+import { type Frame, InterpreterCtx, loadSized } from "./ictx.js";
+
+/**
+ * Steps: records that are part of an instruction, or lead from one page's records to another's. Only the interpreter has them;
+ * a JIT region computes in locals what they pass on in the state block.
+ */
+export interface Step {
+  readonly name: string;
+  readonly emit: (frame: Frame) => void;
+}
+
+const ctx = (frame: Frame, size: Size, form = "m"): InterpreterCtx =>
+  new InterpreterCtx(frame, { name: "step", sizes: [size], forms: [form], emit: () => undefined }, size, form, false);
+
+const simple = (name: string, size: Size, form: string, body: (c: InterpreterCtx, frame: Frame) => void): Step => ({
+  name,
+  emit: (frame) => {
+    const c = ctx(frame, size, form);
+    body(c, frame);
+    c.finish();
+  },
+});
+
+const SIZES: readonly Size[] = [1, 2, 4, 8];
+
+/** What a helper tells the interpreter. */
+export const enum HelperResult {
+  /** Retired; go on with the next record. */
+  Next = 0,
+  /** Retired; go on at `PC`. */
+  Jump = 1,
+  /** Not retired: an exception or an exit is pending. */
+  Fault = 2,
+  // Any other value is the address of the record to go on with.
+}
+
+export const STEPS: readonly Step[] = [
+  // Operand fetch into TMP, zero-extended.
+  ...SIZES.map((size) =>
+    simple(`ld${size}`, size, "m", (c, { f, cpu }) => f.store("i64.store", cpu, c.load(c.linear(), size), S.TMP)),
+  ),
+  ...SIZES.map((size) =>
+    simple(`st${size}`, size, "mr", (c) => c.store(c.linear(), c.get(1), size)),
+  ),
+  ...SIZES.map((size) => simple(`rmw${size}`, size, "m", (c) => c.modifyBegin())),
+  ...SIZES.map((size) => simple(`wb${size}`, size, "m", (c) => c.modifyEnd())),
+  // Vector operand fetch into XTMP. The short ones clear the rest; `ldxa` wants alignment.
+  ...([4, 8] as const).map((size) =>
+    simple(`ldx${size}`, size, "m", (c, { f, cpu }) => {
+      f.store("i64.store", cpu, c.load(c.linear(), size), S.XTMP);
+      f.store("i64.store", cpu, i64.const(0), S.XTMP + 8);
+    }),
+  ),
+  simple("ldx16", 8, "m", (c, { f, cpu }) => f.store("v128.store", cpu, c.loadX(c.linear()), S.XTMP)),
+  simple("ldxa16", 8, "m", (c, { f, cpu }) => {
+    const linear = c.linear();
+    c.faultIf(i32.and(i32.wrap_i64(linear), i32.const(15)), 13);
+    f.store("v128.store", cpu, c.loadX(linear), S.XTMP);
+  }),
+  simple("stx16", 8, "mr", (c, { f, cpu, rec }) =>
+    c.storeX(c.linear(), f.let("v128", v128.load(i32.add(cpu, i32.load16_u(rec, R.R_SRC))))),
+  ),
+  simple("stxa16", 8, "mr", (c, { f, cpu, rec }) => {
+    const linear = c.linear();
+    c.faultIf(i32.and(i32.wrap_i64(linear), i32.const(15)), 13);
+    c.storeX(linear, f.let("v128", v128.load(i32.add(cpu, i32.load16_u(rec, R.R_SRC)))));
+  }),
+  // Effective addresses that wrap at 16 or 32 bits, with the segment base added.
+  ...([2, 4] as const).map((size) =>
+    simple(`ea${8 * size}`, size, "m", (c, { f, cpu, rec }) => {
+      const base = loadSized(i32.add(cpu, i32.load16_u(rec, R.R_SEG)), 8);
+      const linear = i64.add(truncate(c.offset(), size), base);
+      f.store("i64.store", cpu, linear, S.EA_TMP);
+    }),
+  ),
+  // The same outside 64-bit code, where the linear address wraps at 32 bits too.
+  ...([2, 4] as const).map((size) =>
+    simple(`ea${8 * size}L`, size, "m", (c, { f, cpu, rec }) => {
+      const base = loadSized(i32.add(cpu, i32.load16_u(rec, R.R_SEG)), 8);
+      f.store("i64.store", cpu, truncate(i64.add(truncate(c.offset(), size), base), 4), S.EA_TMP);
+    }),
+  ),
+  {
+    // LEA with an address shorter than the register.
+    name: "lea32",
+    emit: (frame) => {
+      const c = ctx(frame, 4, "rm");
+      c.set(0, truncate(c.offset(), 4));
+      c.finish();
+    },
+  },
+  {
+    name: "lea16",
+    emit: (frame) => {
+      const c = ctx(frame, 4, "rm");
+      c.set(0, truncate(c.offset(), 2));
+      c.finish();
+    },
+  },
+  {
+    // On to another page: the target is relative to the executing page.
+    name: "goto",
+    emit: ({ f, cpu, rec, target, lookup }) => {
+      f.set(target, i64.add(i64.load(cpu, S.PAGE_VA), i64.load(rec, R.R_DISP)));
+      f.br(lookup);
+    },
+  },
+  {
+    // The same outside 64-bit code: addresses wrap at 4 GiB.
+    name: "gotoL",
+    emit: ({ f, cpu, rec, target, lookup }) => {
+      f.set(target, truncate(i64.add(i64.load(cpu, S.PAGE_VA), i64.load(rec, R.R_DISP)), 4));
+      f.br(lookup);
+    },
+  },
+  {
+    // The records at the end of a run of straight-line code continue elsewhere.
+    name: "join",
+    emit: ({ f, rec, next }) => {
+      f.set(rec, i32.load(rec, R.R_IMM));
+      f.br(next);
+    },
+  },
+  {
+    // A direct branch whose target is not decoded yet.
+    name: "link",
+    emit: ({ f, rec, slow, next }) => {
+      f.set(rec, f.call(slow.link, rec));
+      f.br(next);
+    },
+  },
+  {
+    name: "helper",
+    emit: ({ f, cpu, rec, target, slow, next, lookup, fault }) => {
+      const result = f.let("i32", f.call<"i32">(slow.helper, rec));
+      f.if(i32.eqz(result), () => {
+        f.set(rec, i32.add(rec, i32.const(R.RECORD)));
+        f.br(next);
+      });
+      f.if(i32.eq(result, i32.const(HelperResult.Jump)), () => {
+        f.set(target, i64.load(cpu, S.PC));
+        f.br(lookup);
+      });
+      f.brIf(i32.eq(result, i32.const(HelperResult.Fault)), fault);
+      f.set(rec, result);
+      f.br(next);
+    },
+  },
+  {
+    // Where the fetch of the next instruction faulted: raised only if that instruction is started.
+    name: "refetch",
+    emit: ({ f, fault }) => f.br(fault),
+  },
+];

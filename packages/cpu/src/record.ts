@@ -1,0 +1,31 @@
+/**
+ * A record: 32 bytes that tell the interpreter one step. Most instructions are one record; some are split into steps
+ * (compute an address, fetch an operand, operate, write back), of which only the first is charged.
+ */
+export const RECORD = 32;
+/** u16: index of the handler in the interpreter's jump table. */
+export const R_HANDLER = 0;
+/** u8: length of the instruction in bytes. */
+export const R_LEN = 2;
+/** u8: what starting this record costs: 1 for the first record of an instruction, else 0. */
+export const R_CHARGE = 3;
+/** u16: page offset of the instruction. */
+export const R_OFF = 4;
+/** u16: slot of the first register operand. */
+export const R_DST = 6;
+/** u16: slot of the second register operand. */
+export const R_SRC = 8;
+/** u16: slots of base and index; u8: shift of the index. */
+export const R_BASE = 10;
+export const R_INDEX = 12;
+export const R_SCALE = 14;
+/** u8: free for the handler. */
+export const R_AUX = 15;
+/** i64: displacement, or a 64-bit immediate. */
+export const R_DISP = 16;
+/** i32: immediate, sign-extended; for branches the record to go to; for helpers the site. */
+export const R_IMM = 24;
+/** u16: slot of the segment base. */
+export const R_SEG = 28;
+/** u16: free for the handler. */
+export const R_AUX2 = 30;

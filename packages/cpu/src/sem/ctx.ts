@@ -1,0 +1,106 @@
+import type { Expr, FunctionBuilder, Local } from "@vm/wasm";
+
+export type I32 = Expr<"i32">;
+export type I64 = Expr<"i64">;
+export type V128 = Expr<"v128">;
+export type Local64 = Local<"i64">;
+
+/** Operand size in bytes. */
+export type Size = 1 | 2 | 4 | 8;
+
+/**
+ * What an instruction's semantics may say. An emitter is written once against this interface; instantiated with the
+ * interpreter's context it becomes a handler, with the JIT's context a piece of a region. Emitters never see where a
+ * register, a flag or a page of the guest lives.
+ *
+ * Integer values are i64, zero-extended from their size unless said otherwise.
+ */
+export interface Ctx {
+  /** Where statements go: locals, `if`, `loop`. */
+  readonly f: FunctionBuilder;
+  /** Operand size of this instantiation. */
+  readonly size: Size;
+  /** Number of operands of this instantiation's form. */
+  readonly operands: number;
+  /** Code that is not 64-bit: stack and instruction pointer are truncated and relative to segment bases. */
+  readonly legacy: boolean;
+
+  /** Operand `k`, evaluated once; may leave the instruction with a fault. */
+  get(k: number, size?: Size): Local<"i64">;
+  /** Writes operand `k`: 4-byte registers are zero-extended to 8, shorter ones merged. A memory operand that was read is not checked again. */
+  set(k: number, value: I64): void;
+  /** A general register by number, zero-extended from `size`. */
+  reg(number: number, size?: Size): I64;
+  setReg(number: number, value: I64, size?: Size): void;
+  /** Effective address of the memory operand without its segment base. */
+  offset(): I64;
+  /** Linear address of the memory operand. */
+  linear(): Local<"i64">;
+  /** Keeps a linear address for the memory operand of the instruction's next step. */
+  setEaTmp(linear: I64): void;
+  load(linear: Local<"i64">, size: Size): Local<"i64">;
+  store(linear: Local<"i64">, value: I64, size: Size): void;
+
+  /** Flag result, sign-extended; see `Flags` for what the pair means. */
+  fr(): I64;
+  setFr(value: I64): void;
+  fa(): I64;
+  setFa(value: I64): void;
+  /** RFLAGS without the arithmetic flags. */
+  systemFlags(): I32;
+  setSystemFlags(value: I32): void;
+  /** Current privilege level, 0 to 3. */
+  cpl(): I32;
+
+  /** Vector operand `k`, all 16 bytes. */
+  getX(k: number): Local<"v128">;
+  setX(k: number, value: V128): void;
+  /** Low 8 or 4 bytes of vector operand `k` replaced, the rest kept. */
+  setXLow(k: number, value: I64, size: 4 | 8): void;
+  mxcsr(): I32;
+
+  /** Pushes `value`; the stack pointer changes only if the store succeeds. */
+  push(value: I64): void;
+  /** Reads the top of the stack; `commit` moves the stack pointer. */
+  pop(): { readonly value: Local<"i64">; commit(extra?: I64): void };
+  /** Register `number` as an offset in the stack segment. */
+  stackAddress(number: number): I64;
+  /** Reads the stack segment at `offset`, of the operand size. */
+  loadStack(offset: Local<"i64">): Local<"i64">;
+  setStackPointer(offset: I64): void;
+  /** Offset of the next instruction in the code segment. */
+  next(): I64;
+  /** Leaves the instruction with #GP(0) if `target` cannot be an instruction pointer: not canonical in 64-bit code. */
+  checkTarget(target: Local<"i64">): void;
+  /** Continues at `target`, an offset in the code segment. Must be the last statement. */
+  jump(target: Local<"i64">): void;
+  /** Continues at the instruction's direct target if `condition`, else at the next instruction. Must be the last statement. */
+  branch(condition: I32): void;
+  /** Continues at the instruction's direct target. Must be the last statement. */
+  branchAlways(): void;
+
+  /** Leaves the instruction with exception `vector` (error code 0 if it has one) when `condition` holds; nothing may have been written. */
+  faultIf(condition: I32, vector: number): void;
+  /** An interrupt waits for IF: STI lets it in after the next instruction. Must be the last statement. */
+  yieldToInterrupt(): void;
+  /** High 64 bits of an unsigned product. */
+  mulHigh(a: I64, b: I64): I64;
+  /** Quotient and remainder of the unsigned 128-bit `hi:lo` by `divisor`; `hi < divisor` must hold. */
+  divide(hi: I64, lo: I64, divisor: I64): { readonly quotient: Local<"i64">; readonly remainder: Local<"i64"> };
+}
+
+/** One instruction: the operand forms it exists in and its semantics. */
+export interface Row {
+  readonly name: string;
+  readonly sizes: readonly Size[];
+  /**
+   * Operand forms with a handler of their own: `r` register, `m` memory, `i` immediate (32 bits, sign-extended), `I` 64-bit immediate,
+   * `x` vector register. What is not listed is composed by the lowering from a register form and load/store steps.
+   */
+  readonly forms: readonly string[];
+  /** Operand 0 is read and written (a memory operand is probed for writing when read). */
+  readonly modify?: boolean;
+  /** Also instantiate for non-64-bit code. */
+  readonly legacy?: boolean;
+  readonly emit: (c: Ctx) => void;
+}

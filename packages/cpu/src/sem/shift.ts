@@ -1,0 +1,156 @@
+import { i32, i64 } from "@vm/wasm";
+import type { Ctx, I64, Local64, Row, Size } from "./ctx.js";
+import { carry, flagsResult, setCarryOverflowOnly, signExtend, truncate } from "./flags.js";
+
+const ALL: readonly Size[] = [1, 2, 4, 8];
+const k = (value: number): I64 => i64.const(value);
+const one = k(1);
+const bit = (value: I64, at: I64): I64 => i64.and(i64.shr_u(value, at), one);
+
+/**
+ * A shift or rotate. The count is masked to 6 bits for 64-bit operands, else 5; a count of 0 changes neither flags nor the
+ * destination (a 32-bit register is still zero-extended). SDM vol. 2, SAL/SAR/SHL/SHR and RCL/RCR/ROL/ROR.
+ */
+const shift = (name: string, emit: (c: Ctx, a: Local64, count: Local64, bits: number) => void): Row => ({
+  name,
+  sizes: ALL,
+  forms: ["rr", "mr", "ri", "mi"],
+  modify: true,
+  emit: (c) => {
+    const a = c.get(0);
+    const count = c.f.let("i64", i64.and(c.get(1), k(c.size === 8 ? 63 : 31)));
+    c.f.if(
+      i64.eqz(count),
+      () => c.set(0, a),
+      () => emit(c, a, count, 8 * c.size),
+    );
+  },
+});
+
+const top = (bits: number): I64 => k(bits - 1);
+
+/**
+ * Rotate through carry by `count` of 1..bits positions to the left (`bits` + 1 wide). `right` tells that the instruction rotates
+ * right (by bits + 1 - count), whose OF differs: the xor of the two most significant bits of the result.
+ */
+function rotateCarry(c: Ctx, a: Local64, count: Local64, bits: number, right = false): void {
+  const cf = c.f.let("i64", carry(c));
+  // Two shifts instead of one by (bits + 1 - count): that is 64 when count is 1 and bits 63 + 1.
+  const wrapped = i64.shr_u(i64.shr_u(a, i64.sub(k(bits), count)), one);
+  const low = i64.or(i64.shl(cf, i64.sub(count, one)), wrapped);
+  const r = c.f.let("i64", truncate(i64.or(i64.shl(a, count), low), c.size));
+  // A shift by 64 is a shift by 0 in wasm.
+  if (bits === 64) c.f.if(i64.eq(count, k(64)), () => c.f.set(r, i64.or(i64.shl(cf, k(63)), i64.shr_u(a, one))));
+  const out = c.f.let("i64", bit(a, i64.sub(k(bits), count)));
+  c.set(0, r);
+  setCarryOverflowOnly(c, out, i64.xor(bit(r, top(bits)), right ? bit(r, k(bits - 2)) : out));
+}
+
+export const SHIFT: readonly Row[] = [
+  shift("shl", (c, a, count, bits) => {
+    // One place less first, so that the last bit shifted out is still there for 64-bit operands.
+    const before = c.f.let("i64", i64.shl(a, i64.sub(count, one)));
+    const r = c.f.let("i64", i64.shl(before, one));
+    c.set(0, r);
+    const cf = c.f.let("i64", bit(before, top(bits)));
+    flagsResult(c, r, cf, i64.xor(bit(r, top(bits)), cf));
+  }),
+  shift("shr", (c, a, count, bits) => {
+    const before = c.f.let("i64", i64.shr_u(a, i64.sub(count, one)));
+    const r = c.f.let("i64", i64.shr_u(before, one));
+    c.set(0, r);
+    flagsResult(c, r, i64.and(before, one), bit(a, top(bits)));
+  }),
+  shift("sar", (c, a, count) => {
+    const before = c.f.let("i64", i64.shr_s(signExtend(a, c.size), i64.sub(count, one)));
+    const r = c.f.let("i64", i64.shr_s(before, one));
+    c.set(0, r);
+    flagsResult(c, r, i64.and(before, one), k(0));
+  }),
+  shift("rol", (c, a, count, bits) => {
+    const r = c.f.let("i64", rotateLeft(c, a, count, bits));
+    c.set(0, r);
+    setCarryOverflowOnly(c, i64.and(r, one), i64.and(i64.xor(r, i64.shr_u(r, top(bits))), one));
+  }),
+  shift("ror", (c, a, count, bits) => {
+    const left = c.f.let("i64", i64.and(i64.sub(k(bits), count), k(bits - 1)));
+    const r = c.f.let("i64", rotateLeft(c, a, left, bits));
+    c.set(0, r);
+    const cf = c.f.let("i64", bit(r, top(bits)));
+    setCarryOverflowOnly(c, cf, i64.xor(cf, bit(r, k(bits - 2))));
+  }),
+  shift("rcl", (c, a, count, bits) => {
+    const n = c.f.let("i64", i64.rem_u(count, k(bits + 1)));
+    c.f.if(
+      i64.eqz(n),
+      () => rotateNothing(c, a, bits),
+      () => rotateCarry(c, a, n, bits),
+    );
+  }),
+  shift("rcr", (c, a, count, bits) => {
+    const n = c.f.let("i64", i64.rem_u(count, k(bits + 1)));
+    c.f.if(
+      i64.eqz(n),
+      () => rotateNothing(c, a, bits),
+      () => rotateCarry(c, a, c.f.let("i64", i64.sub(k(bits + 1), n)), bits, true),
+    );
+  }),
+  double("shld"),
+  double("shrd"),
+];
+
+/** RCL/RCR by a multiple of bits + 1 (8- and 16-bit operands): value and CF stay, OF is computed as for any other count. */
+function rotateNothing(c: Ctx, a: Local64, bits: number): void {
+  c.set(0, a);
+  const cf = c.f.let("i64", carry(c));
+  setCarryOverflowOnly(c, cf, i64.xor(bit(a, top(bits)), cf));
+}
+
+function rotateLeft(c: Ctx, a: Local64, count: Local64, bits: number): I64 {
+  if (bits === 64) return i64.rotl(a, count);
+  if (bits === 32) return i64.extend_i32_u(i32.rotl(i32.wrap_i64(a), i32.wrap_i64(count)));
+  const n = c.f.let("i64", i64.and(count, k(bits - 1)));
+  return truncate(i64.or(i64.shl(a, n), i64.shr_u(a, i64.sub(k(bits), n))), c.size);
+}
+
+/**
+ * SHLD/SHRD: operand 0 is shifted, bits of operand 1 enter; the count is operand 2 (immediate in the record, or CL).
+ * 16-bit operands with a count above 16 are undefined.
+ */
+function double(name: "shld" | "shrd"): Row {
+  return {
+    name,
+    sizes: [2, 4, 8],
+    forms: ["rri", "rrc"],
+    modify: true,
+    emit: (c) => {
+      const bits = 8 * c.size;
+      const a = c.get(0);
+      const b = c.get(1);
+      const count = c.f.let("i64", i64.and(c.get(2), k(c.size === 8 ? 63 : 31)));
+      c.f.if(
+        i64.eqz(count),
+        () => c.set(0, a),
+        () => {
+          const less = i64.sub(count, one);
+          const left = name === "shld";
+          const before = c.f.let("i64", left ? i64.shl(a, less) : i64.shr_u(a, less));
+          const cf = c.f.let("i64", left ? bit(before, top(bits)) : i64.and(before, one));
+          // bits - count is 1..bits - 1, except for 16-bit operands with an undefined count.
+          const rest = i64.sub(k(bits), count);
+          const r = c.f.let(
+            "i64",
+            truncate(
+              left
+                ? i64.or(i64.shl(before, one), i64.shr_u(b, rest))
+                : i64.or(i64.shr_u(before, one), i64.shl(b, rest)),
+              c.size,
+            ),
+          );
+          c.set(0, r);
+          flagsResult(c, r, cf, bit(i64.xor(r, a), top(bits)));
+        },
+      );
+    },
+  };
+}

@@ -1,0 +1,86 @@
+import * as S from "./state.js";
+
+/** Log entries after which a flush clears the TLBs wholesale. */
+const LOG = 4096;
+
+/**
+ * The software TLBs of one vCPU: read, write and fetch for each mmu index, direct-mapped, probed by generated code.
+ * An entry licences accesses of one kind to one linear page. Fills are logged, so that a flush costs what was filled.
+ */
+export class Tlb {
+  readonly #i32: Int32Array;
+  readonly #start: number;
+  readonly #bytes = S.MMU_INDEXES * 3 * S.TLB_BYTES;
+  readonly #log = new Int32Array(LOG);
+  #logged = 0;
+  readonly #globalLog = new Int32Array(LOG);
+  #globalLogged = 0;
+  #overflow = false;
+  /** Fills so far. */
+  misses = 0;
+
+  /** @param start first byte of the range, `Tlb.bytes` long */
+  constructor(memory: WebAssembly.Memory, start: number) {
+    this.#i32 = new Int32Array(memory.buffer);
+    this.#start = start;
+    this.#clear();
+  }
+
+  static readonly bytes = S.MMU_INDEXES * 3 * S.TLB_BYTES;
+
+  /** Address of a TLB; `kind` 0 read, 1 write, 2 fetch. */
+  base(index: S.MmuIndex, kind: number): number {
+    return this.#start + (index * 3 + kind) * S.TLB_BYTES;
+  }
+
+  /** Address of the entry for a linear page in the TLB at `base`. */
+  entry(base: number, lo: number): number {
+    return base + ((lo >>> 8) & ((S.TLB_ENTRIES - 1) * S.TLB_ENTRY));
+  }
+
+  /**
+   * Enters the page of `hi:lo`.
+   * @param value what generated code adds to the low half of the address (read, write), or the page's map (fetch)
+   */
+  fill(base: number, lo: number, hi: number, value: number, global: boolean): void {
+    const entry = this.entry(base, lo);
+    const at = entry >> 2;
+    this.#i32[at] = lo & ~0xfff;
+    this.#i32[at + 1] = hi;
+    this.#i32[at + 2] = value;
+    this.misses++;
+    if (global) {
+      if (this.#globalLogged < LOG) this.#globalLog[this.#globalLogged++] = at;
+      else this.#overflow = true;
+    } else if (this.#logged < LOG) this.#log[this.#logged++] = at;
+    else this.#overflow = true;
+  }
+
+  /** Host address for [`lo`, `lo` + size) of the TLB at `base`, or 0. */
+  probe(base: number, lo: number, hi: number, size: number): number {
+    if ((lo & 0xfff) + size > 4096) return 0;
+    const at = this.entry(base, lo) >> 2;
+    if (this.#i32[at] !== (lo & ~0xfff) || this.#i32[at + 1] !== hi) return 0;
+    return ((this.#i32[at + 2] as number) + lo) >>> 0;
+  }
+
+  /** Forgets every page, or every page that is not global. */
+  flush(global = true): void {
+    if (this.#overflow) {
+      this.#clear();
+      return;
+    }
+    for (let k = 0; k < this.#logged; k++) this.#i32[this.#log[k] as number] = S.TLB_INVALID;
+    this.#logged = 0;
+    if (!global) return;
+    for (let k = 0; k < this.#globalLogged; k++) this.#i32[this.#globalLog[k] as number] = S.TLB_INVALID;
+    this.#globalLogged = 0;
+  }
+
+  #clear(): void {
+    for (let at = this.#start >> 2; at < (this.#start + this.#bytes) >> 2; at += S.TLB_ENTRY / 4) this.#i32[at] = S.TLB_INVALID;
+    this.#logged = 0;
+    this.#globalLogged = 0;
+    this.#overflow = false;
+  }
+}

@@ -1,0 +1,20 @@
+import { HelperResult } from "../../interp/steps.js";
+import { Vector } from "../constants.js";
+import type { Vcpu } from "../vcpu.js";
+
+export const NEXT = HelperResult.Next;
+export const JUMP = HelperResult.Jump;
+export const FAULT = HelperResult.Fault;
+
+/** `Next` or `Fault` for a step that says whether it worked. */
+export const done = (ok: boolean): number => (ok ? NEXT : FAULT);
+
+/** #GP(0) unless at CPL 0. */
+export function privileged(vcpu: Vcpu): boolean {
+  return vcpu.cpl === 0 || vcpu.raiseError(Vector.GP, 0);
+}
+
+export function undefinedOpcode(vcpu: Vcpu): number {
+  vcpu.raise(Vector.UD);
+  return FAULT;
+}

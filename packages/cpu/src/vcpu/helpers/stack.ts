@@ -1,0 +1,109 @@
+import { Kind } from "../../decode/index.js";
+import * as S from "../../state.js";
+import { Seg, Vector } from "../constants.js";
+import { adjustStack, type Halves, peekStack, push, writeOperand, writeRegister } from "../operands.js";
+import { loadSegment, type SegmentCache } from "../segments.js";
+import type { Helper, Vcpu } from "../vcpu.js";
+import { done, FAULT, NEXT } from "./common.js";
+
+const value: Halves = { lo: 0, hi: 0 };
+
+/** POP to memory, whose address is computed after the stack pointer moved, and POP to a segment register. */
+const pop: Helper = (vcpu, { insn }) => {
+  const size = insn.opSize;
+  const operand = insn.operands[0];
+  if (!peekStack(vcpu, 0, size, value)) return FAULT;
+  const { lo, hi } = value;
+  if (operand.kind === Kind.Seg) {
+    if (!loadSegment(vcpu, operand.reg, lo & 0xffff)) return FAULT;
+    adjustStack(vcpu, size);
+    if (operand.reg === Seg.SS) vcpu.holdInterrupts();
+    return NEXT;
+  }
+  const before: readonly [number, number] = [vcpu.regLo(4), vcpu.regHi(4)];
+  adjustStack(vcpu, size);
+  if (writeOperand(vcpu, insn, 0, lo, hi)) return NEXT;
+  vcpu.setReg(4, ...before);
+  return FAULT;
+};
+
+const pushSegment: Helper = (vcpu, { insn }) =>
+  done(push(vcpu, insn.opSize, (vcpu.segments[insn.operands[0].reg] as SegmentCache).selector, 0));
+
+/** Flags POPF and IRET may change at `cpl`: SDM vol. 2, POPF. */
+export function writableFlags(vcpu: Vcpu, size: number): number {
+  const { cpl } = vcpu;
+  const iopl = (vcpu.flags >> 12) & 3;
+  let mask = S.ARITH | S.TF | S.DF | S.NT | S.AC | S.ID | S.RF;
+  if (cpl === 0) mask |= S.IOPL;
+  if (cpl <= iopl) mask |= S.IF;
+  return size === 2 ? mask & 0xffff : mask;
+}
+
+const popf: Helper = (vcpu, { insn }) => {
+  if (vcpu.flags & S.VM && ((vcpu.flags >> 12) & 3) < 3) {
+    vcpu.raiseError(Vector.GP, 0);
+    return FAULT;
+  }
+  if (!peekStack(vcpu, 0, insn.opSize, value)) return FAULT;
+  adjustStack(vcpu, insn.opSize);
+  const mask = writableFlags(vcpu, insn.opSize) & ~S.RF;
+  vcpu.rflags = ((vcpu.rflags & ~mask) | (value.lo & mask)) & ~S.RF;
+  vcpu.flagsChanged();
+  return NEXT;
+};
+
+const pusha: Helper = (vcpu, { insn }) => {
+  const size = insn.opSize;
+  const sp = vcpu.regLo(4);
+  for (let r = 0; r < 8; r++) {
+    if (!push(vcpu, size, r === 4 ? sp : vcpu.regLo(r), 0)) {
+      vcpu.setReg(4, sp, 0);
+      return FAULT;
+    }
+  }
+  return NEXT;
+};
+
+const popa: Helper = (vcpu, { insn }) => {
+  const size = insn.opSize;
+  const values: number[] = [];
+  for (let k = 0; k < 8; k++) {
+    if (!peekStack(vcpu, k * size, size, value)) return FAULT;
+    values.push(value.lo);
+  }
+  adjustStack(vcpu, 8 * size);
+  for (let k = 0; k < 8; k++) if (k !== 3) writeRegister(vcpu, 7 - k, size, values[k] as number, 0);
+  return NEXT;
+};
+
+/** ENTER: the new frame is probed for writing, as hardware does. SDM vol. 2, ENTER. */
+const enter: Helper = (vcpu, { insn }) => {
+  const size = insn.opSize;
+  const level = insn.imm2 & 31;
+  const rsp: readonly [number, number] = [vcpu.regLo(4), vcpu.regHi(4)];
+  const fail = (): number => {
+    vcpu.setReg(4, ...rsp);
+    return FAULT;
+  };
+  if (!push(vcpu, size, vcpu.regLo(5), vcpu.regHi(5))) return fail();
+  const frame: readonly [number, number] = [vcpu.regLo(4), vcpu.regHi(4)];
+  if (level > 0) {
+    const bp: readonly [number, number] = [vcpu.regLo(5), vcpu.regHi(5)];
+    for (let k = 1; k < level; k++) {
+      // The display is read through rBP as if it were the stack pointer.
+      const sp: readonly [number, number] = [vcpu.regLo(4), vcpu.regHi(4)];
+      vcpu.setReg(4, ...bp);
+      const read = peekStack(vcpu, -k * size, size, value);
+      vcpu.setReg(4, ...sp);
+      if (!read || !push(vcpu, size, value.lo, value.hi)) return fail();
+    }
+    if (!push(vcpu, size, ...frame)) return fail();
+  }
+  adjustStack(vcpu, -(insn.immLo & 0xffff));
+  if (!vcpu.linear.probeStack(size)) return fail();
+  writeRegister(vcpu, 5, size, ...frame);
+  return NEXT;
+};
+
+export const STACK_HELPERS: Readonly<Record<string, Helper>> = { pop, push: pushSegment, popf, pusha, popa, enter };

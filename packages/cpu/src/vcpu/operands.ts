@@ -1,0 +1,153 @@
+import { type Insn, Kind, type Operand } from "../decode/index.js";
+import * as S from "../state.js";
+import { Seg } from "./constants.js";
+import type { SegmentCache } from "./segments.js";
+import type { Vcpu } from "./vcpu.js";
+
+/** A linear address or a 64-bit value as signed halves. */
+export interface Halves {
+  lo: number;
+  hi: number;
+}
+
+/** `a + b` modulo 2^64 into `out`. */
+export function add64(out: Halves, aLo: number, aHi: number, bLo: number, bHi: number): void {
+  const sum = (aLo >>> 0) + (bLo >>> 0);
+  out.lo = sum | 0;
+  out.hi = (aHi + bHi + (sum > 0xffffffff ? 1 : 0)) | 0;
+}
+
+const scratch: Halves = { lo: 0, hi: 0 };
+
+/** Offset of the memory operand in its segment. */
+export function effectiveOffset(vcpu: Vcpu, insn: Insn, out: Halves): void {
+  out.lo = insn.dispLo;
+  out.hi = insn.dispHi;
+  if (insn.base === 16) {
+    add64(scratch, vcpu.ripLo, vcpu.ripHi, insn.len, 0);
+    add64(out, out.lo, out.hi, scratch.lo, scratch.hi);
+  } else if (insn.base >= 0) add64(out, out.lo, out.hi, vcpu.regLo(insn.base), vcpu.regHi(insn.base));
+  if (insn.index >= 0) {
+    let lo = vcpu.regLo(insn.index);
+    let hi = vcpu.regHi(insn.index);
+    for (let k = 0; k < insn.scale; k++) {
+      hi = (hi << 1) | (lo >>> 31);
+      lo <<= 1;
+    }
+    add64(out, out.lo, out.hi, lo, hi);
+  }
+  truncateAddress(out, insn.addrSize);
+}
+
+export function truncateAddress(out: Halves, addrSize: number): void {
+  if (addrSize === 8) return;
+  out.hi = 0;
+  if (addrSize === 2) out.lo &= 0xffff;
+}
+
+/** Adds the base of segment `seg`, which 64-bit code ignores except for FS and GS. */
+export function toLinear(vcpu: Vcpu, seg: number, out: Halves): void {
+  if (vcpu.mode === 64 && seg < Seg.FS) return;
+  const { baseLo, baseHi } = vcpu.segments[seg] as SegmentCache;
+  add64(out, out.lo, out.hi, baseLo, baseHi);
+  if (vcpu.mode !== 64) out.hi = 0;
+}
+
+/** Linear address of the memory operand. */
+export function effectiveAddress(vcpu: Vcpu, insn: Insn, out: Halves): void {
+  effectiveOffset(vcpu, insn, out);
+  toLinear(vcpu, insn.seg, out);
+}
+
+const address: Halves = { lo: 0, hi: 0 };
+
+/** Reads operand `k` (register, memory or immediate) into `out`, zero-extended. False with an exception pending. */
+export function readOperand(vcpu: Vcpu, insn: Insn, k: number, out: Halves): boolean {
+  const operand = insn.operands[k] as Operand;
+  switch (operand.kind) {
+    case Kind.Mem:
+      effectiveAddress(vcpu, insn, address);
+      if (!vcpu.linear.read(address.lo, address.hi, operand.size)) return false;
+      out.lo = vcpu.linear.lo;
+      out.hi = vcpu.linear.hi;
+      return true;
+    case Kind.Gpr8High:
+      out.lo = vcpu.u8(S.GPR + 8 * operand.reg + 1);
+      out.hi = 0;
+      return true;
+    case Kind.Gpr:
+      out.lo = vcpu.regLo(operand.reg);
+      out.hi = operand.size === 8 ? vcpu.regHi(operand.reg) : 0;
+      if (operand.size === 1) out.lo &= 0xff;
+      else if (operand.size === 2) out.lo &= 0xffff;
+      return true;
+    default:
+      out.lo = insn.immLo;
+      out.hi = insn.immHi;
+      return true;
+  }
+}
+
+/** Writes operand `k`: 4-byte registers are zero-extended, shorter ones merged. */
+export function writeOperand(vcpu: Vcpu, insn: Insn, k: number, lo: number, hi: number): boolean {
+  const operand = insn.operands[k] as Operand;
+  if (operand.kind === Kind.Mem) {
+    effectiveAddress(vcpu, insn, address);
+    return vcpu.linear.write(address.lo, address.hi, operand.size, lo, hi);
+  }
+  if (operand.kind === Kind.Gpr8High) vcpu.setU8(S.GPR + 8 * operand.reg + 1, lo);
+  else writeRegister(vcpu, operand.reg, operand.size, lo, hi);
+  return true;
+}
+
+export function writeRegister(vcpu: Vcpu, reg: number, size: number, lo: number, hi: number): void {
+  if (size === 8) vcpu.setReg(reg, lo, hi);
+  else if (size === 4) vcpu.setReg(reg, lo, 0);
+  else if (size === 2) vcpu.setU16(S.GPR + 8 * reg, lo);
+  else vcpu.setU8(S.GPR + 8 * reg, lo);
+}
+
+/** Pushes `size` bytes on the stack of the current mode. */
+export function push(vcpu: Vcpu, size: number, lo: number, hi: number): boolean {
+  const sp: Halves = { lo: 0, hi: 0 };
+  stackPointer(vcpu, -size, sp);
+  const at = { ...sp };
+  toLinear(vcpu, Seg.SS, at);
+  if (!vcpu.linear.write(at.lo, at.hi, size, lo, hi)) return false;
+  setStackPointer(vcpu, sp);
+  return true;
+}
+
+/** Reads `size` bytes at `offset` bytes above the stack pointer into `out`. */
+export function peekStack(vcpu: Vcpu, offset: number, size: number, out: Halves): boolean {
+  const at: Halves = { lo: 0, hi: 0 };
+  stackPointer(vcpu, offset, at);
+  toLinear(vcpu, Seg.SS, at);
+  if (!vcpu.linear.read(at.lo, at.hi, size)) return false;
+  out.lo = vcpu.linear.lo;
+  out.hi = vcpu.linear.hi;
+  return true;
+}
+
+/** Moves the stack pointer by `delta` bytes. */
+export function adjustStack(vcpu: Vcpu, delta: number): void {
+  const sp: Halves = { lo: 0, hi: 0 };
+  stackPointer(vcpu, delta, sp);
+  setStackPointer(vcpu, sp);
+}
+
+function stackPointer(vcpu: Vcpu, delta: number, out: Halves): void {
+  add64(out, vcpu.regLo(4), vcpu.regHi(4), delta, delta >> 31);
+  if (vcpu.mode !== 64) {
+    out.hi = 0;
+    out.lo &= vcpu.i32(S.STACK_MASK);
+  }
+}
+
+export function setStackPointer(vcpu: Vcpu, sp: Halves): void {
+  if (vcpu.mode === 64) vcpu.setReg(4, sp.lo, sp.hi);
+  else {
+    const mask = vcpu.i32(S.STACK_MASK);
+    vcpu.setReg(4, (vcpu.regLo(4) & ~mask) | (sp.lo & mask), 0);
+  }
+}

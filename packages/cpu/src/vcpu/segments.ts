@@ -1,0 +1,135 @@
+import { EFER_LMA, ATTR_ACCESSED, ATTR_CODE, ATTR_CONFORMING, ATTR_DB, ATTR_G, ATTR_L, ATTR_P, ATTR_S, ATTR_WRITABLE, CR0_PE, Seg, Vector } from "./constants.js";
+import * as S from "../state.js";
+import type { Vcpu } from "./vcpu.js";
+
+/** The hidden part of a segment register (SDM vol. 3, 3.4.3). Bases as signed halves; limit in bytes, inclusive. */
+export interface SegmentCache {
+  selector: number;
+  baseLo: number;
+  baseHi: number;
+  limit: number;
+  /** Descriptor bits 40-55, shifted down by 40. */
+  attributes: number;
+}
+
+export const emptySegment = (): SegmentCache => ({ selector: 0, baseLo: 0, baseHi: 0, limit: 0xffff, attributes: 0x93 });
+
+/** A descriptor as read from its table. */
+export interface Descriptor {
+  lo: number;
+  hi: number;
+  /** Linear address of the descriptor. */
+  atLo: number;
+  atHi: number;
+}
+
+export const dpl = (attributes: number): number => (attributes >> 5) & 3;
+const attributesOf = (hi: number): number => (hi >>> 8) & 0xf0ff;
+export const baseOf = (d: Descriptor): number => (d.lo >>> 16) | ((d.hi & 0xff) << 16) | (d.hi & 0xff000000);
+export const limitOf = (d: Descriptor): number => {
+  const raw = (d.lo & 0xffff) | (d.hi & 0xf0000);
+  return d.hi & 0x800000 ? ((raw << 12) | 0xfff) >>> 0 : raw;
+};
+export const attributesOfDescriptor = (d: Descriptor): number => attributesOf(d.hi);
+
+/** Reads the descriptor `selector` names; null with #GP(selector) (or `vector`) or a page fault pending. */
+export function readDescriptor(vcpu: Vcpu, selector: number, vector: Vector = Vector.GP): Descriptor | null {
+  const { gdtr, ldtr } = vcpu;
+  const local = (selector & 4) !== 0;
+  const limit = local ? ldtr.limit : gdtr.limit;
+  const offset = selector & 0xfff8;
+  if (offset + 7 > limit || (local && !(ldtr.attributes & ATTR_P))) {
+    vcpu.raiseError(vector, selector & 0xfffc);
+    return null;
+  }
+  const [baseLo, baseHi] = local ? [ldtr.baseLo, ldtr.baseHi] : [gdtr.baseLo, gdtr.baseHi];
+  const atLo = (baseLo + offset) | 0;
+  const atHi = atLo >>> 0 < baseLo >>> 0 ? (baseHi + 1) | 0 : baseHi;
+  if (!vcpu.linear.readSystem(atLo, atHi, 8)) return null;
+  return { lo: vcpu.linear.lo, hi: vcpu.linear.hi, atLo, atHi };
+}
+
+/** Sets the accessed bit of a descriptor in memory. */
+function setAccessed(vcpu: Vcpu, d: Descriptor): boolean {
+  if (d.hi & (ATTR_ACCESSED << 8)) return true;
+  d.hi |= ATTR_ACCESSED << 8;
+  return vcpu.linear.writeSystem((d.atLo + 5) | 0, d.atHi, 1, (d.hi >>> 8) & 0xff);
+}
+
+function install(vcpu: Vcpu, seg: Seg, selector: number, d: Descriptor): void {
+  vcpu.setSegment(seg, { selector, baseLo: baseOf(d), baseHi: 0, limit: limitOf(d), attributes: attributesOf(d.hi) });
+}
+
+/**
+ * MOV/POP/Lxx to DS ES FS GS SS. SDM vol. 2, MOV; vol. 3, 5.5 and 5.7.
+ * @returns false with an exception pending
+ */
+export function loadSegment(vcpu: Vcpu, seg: Seg, selector: number): boolean {
+  if (!(vcpu.cr0 & CR0_PE) || vcpu.flags & S.VM) {
+    const { limit, attributes } = vcpu.segments[seg] as SegmentCache;
+    vcpu.setSegment(seg, { selector, baseLo: selector << 4, baseHi: 0, limit, attributes: vcpu.cr0 & CR0_PE ? 0xf3 : attributes });
+    return true;
+  }
+  const { cpl } = vcpu;
+  const rpl = selector & 3;
+  if ((selector & 0xfffc) === 0) {
+    if (seg === Seg.SS && !(vcpu.mode === 64 && cpl < 3 && rpl === cpl)) return vcpu.raiseError(Vector.GP, 0);
+    // The base of FS and GS survives a null selector on AMD only; Intel clears it.
+    vcpu.setSegment(seg, { selector, baseLo: 0, baseHi: 0, limit: 0, attributes: seg === Seg.SS ? (cpl << 5) | 0x4093 : 0 });
+    return true;
+  }
+  const d = readDescriptor(vcpu, selector);
+  if (d === null) return false;
+  const attributes = attributesOf(d.hi);
+  const code = attributes & ATTR_CODE;
+  const error = selector & 0xfffc;
+  if (!(attributes & ATTR_S)) return vcpu.raiseError(Vector.GP, error);
+  if (seg === Seg.SS) {
+    if (rpl !== cpl || code || !(attributes & ATTR_WRITABLE) || dpl(attributes) !== cpl) return vcpu.raiseError(Vector.GP, error);
+    if (!(attributes & ATTR_P)) return vcpu.raiseError(Vector.SS, error);
+  } else {
+    // Bit 1 of a code segment is "readable".
+    if (code && !(attributes & ATTR_WRITABLE)) return vcpu.raiseError(Vector.GP, error);
+    if (!(code && attributes & ATTR_CONFORMING) && (rpl > dpl(attributes) || cpl > dpl(attributes))) return vcpu.raiseError(Vector.GP, error);
+    if (!(attributes & ATTR_P)) return vcpu.raiseError(Vector.NP, error);
+  }
+  if (!setAccessed(vcpu, d)) return false;
+  install(vcpu, seg, selector, d);
+  return true;
+}
+
+/** Checks that a code descriptor may be entered; `newCpl` is the level it will run at. */
+export function checkCode(vcpu: Vcpu, selector: number, d: Descriptor, newCpl: number): boolean {
+  const attributes = attributesOf(d.hi);
+  const error = selector & 0xfffc;
+  if (!(attributes & ATTR_S) || !(attributes & ATTR_CODE)) return vcpu.raiseError(Vector.GP, error);
+  if (attributes & ATTR_CONFORMING ? dpl(attributes) > newCpl : dpl(attributes) !== newCpl) return vcpu.raiseError(Vector.GP, error);
+  if (attributes & ATTR_L && attributes & ATTR_DB && vcpu.efer & EFER_LMA) return vcpu.raiseError(Vector.GP, error);
+  if (!(attributes & ATTR_P)) return vcpu.raiseError(Vector.NP, error);
+  return true;
+}
+
+/** Installs a checked code descriptor at privilege `cpl`. */
+export function installCode(vcpu: Vcpu, selector: number, d: Descriptor, cpl: number): boolean {
+  if (!setAccessed(vcpu, d)) return false;
+  install(vcpu, Seg.CS, (selector & ~3) | cpl, d);
+  return true;
+}
+
+/** Installs SS from a checked descriptor. */
+export function installStack(vcpu: Vcpu, selector: number, d: Descriptor): boolean {
+  if (!setAccessed(vcpu, d)) return false;
+  install(vcpu, Seg.SS, selector, d);
+  return true;
+}
+
+/** SS as a privilege change in long mode leaves it: null with the new level as RPL. */
+export function nullStack(vcpu: Vcpu, cpl: number): void {
+  vcpu.setSegment(Seg.SS, { selector: cpl, baseLo: 0, baseHi: 0, limit: 0, attributes: 0x4093 | (cpl << 5) });
+}
+
+/** A flat segment as SYSCALL, SYSRET and SYSENTER install it. */
+export function flatSegment(selector: number, attributes: number): SegmentCache {
+  return { selector, baseLo: 0, baseHi: 0, limit: 0xffffffff, attributes: attributes | ATTR_P | ATTR_G };
+}
+export { ATTR_DB, ATTR_L };
