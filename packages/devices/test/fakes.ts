@@ -1,4 +1,5 @@
 import {
+  ApicBus,
   type ApicMessage,
   type Clock,
   type CpuSignals,
@@ -8,7 +9,6 @@ import {
   type LocalApicDesc,
   type Timer,
 } from "../src/index.js";
-import { ApicBus } from "../src/index.js";
 
 /** A clock that stands still until told: `advance` runs what falls due, in order. */
 export class FakeClock implements Clock {
@@ -139,7 +139,8 @@ export class FakeSystem {
 
   /** Puts every APIC into x2APIC mode. */
   x2apic(): this {
-    for (const apic of this.apics) if (!apic.writeMsr(0x1b, apic.readMsr(0x1b) | 0x400, 0)) throw new Error("no x2APIC");
+    for (const apic of this.apics)
+      if (!apic.writeMsr(0x1b, apic.readMsr(0x1b) | 0x400, 0)) throw new Error("no x2APIC");
     return this;
   }
 

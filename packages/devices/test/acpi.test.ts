@@ -1,0 +1,146 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { type AcpiDesc, AcpiError, AmlError, buildAcpiTables } from "../src/index.js";
+
+const BASE = 0xe0000;
+const desc: AcpiDesc = {
+  base: BASE,
+  apicIds: [0, 1],
+  localApicAddress: 0xfee00000,
+  ioApic: { id: 0, address: 0xfec00000, gsiBase: 0 },
+  power: { sleepControlPort: 0x600, sleepStatusPort: 0x601, resetPort: 0x602, resetValue: 1 },
+  uarts: [{ port: 0x3f8, gsi: 4 }],
+  rtcPort: 0x70,
+  virtio: Array.from({ length: 12 }, (_, i) => ({ base: 0xfeb00000 + 0x200 * i, size: 0x200, gsi: 5 + i })),
+  s5Type: 5,
+};
+
+const sum = (bytes: Uint8Array) => bytes.reduce((total, byte) => (total + byte) & 0xff, 0);
+const ascii = (bytes: Uint8Array) => String.fromCharCode(...bytes);
+
+/** Finds the tables the way an operating system does: from the RSDP on. */
+function parse(from: AcpiDesc) {
+  const { bytes, rsdp } = buildAcpiTables(from);
+  const view = new DataView(bytes.buffer);
+  const u64 = (at: number) => Number(view.getBigUint64(at, true));
+  const table = (gpa: number) => bytes.subarray(gpa - BASE, gpa - BASE + view.getUint32(gpa - BASE + 4, true));
+  const xsdt = table(u64(24));
+  const at = xsdt.byteOffset;
+  const [fadt, madt] = [table(u64(at + 36)), table(u64(at + 44))];
+  const dsdt = table(u64(fadt.byteOffset + 140));
+  return { bytes, rsdp, xsdt, fadt, madt, dsdt, tables: { XSDT: xsdt, FACP: fadt, APIC: madt, DSDT: dsdt } };
+}
+
+const gas = (port: number) => [1, 8, 0, 1, port & 0xff, port >> 8, 0, 0, 0, 0, 0, 0];
+
+describe("tables", () => {
+  test("the image starts with a revision 2 RSDP whose both checksums hold", () => {
+    const { bytes, rsdp } = parse(desc);
+    expect([rsdp, ascii(bytes.subarray(0, 8)), bytes[15], bytes[20]]).toEqual([BASE, "RSD PTR ", 2, 36]);
+    expect([sum(bytes.subarray(0, 20)), sum(bytes.subarray(0, 36))]).toEqual([0, 0]);
+  });
+
+  test("every table has its signature and a checksum that holds, and lies at a multiple of 16", () => {
+    for (const [signature, table] of Object.entries(parse(desc).tables)) {
+      expect([ascii(table.subarray(0, 4)), sum(table), table.byteOffset % 16]).toEqual([signature, 0, 0]);
+    }
+  });
+
+  test("FADT: hardware-reduced, with reset, sleep control and sleep status registers as I/O ports", () => {
+    const { fadt, dsdt } = parse(desc);
+    const view = new DataView(fadt.buffer, fadt.byteOffset);
+    const flags = view.getUint32(112, true);
+    expect([fadt.length, fadt[8], fadt[131]]).toEqual([276, 6, 5]);
+    expect([(flags >> 20) & 1, (flags >> 10) & 1]).toEqual([1, 1]);
+    expect([...fadt.subarray(116, 129)]).toEqual([...gas(0x602), 1]);
+    expect([...fadt.subarray(244, 268)]).toEqual([...gas(0x600), ...gas(0x601)]);
+    expect(view.getUint32(40, true)).toBe(BASE + dsdt.byteOffset);
+    expect([fadt[108], view.getUint16(109, true)]).toEqual([0x32, 4]);
+  });
+
+  test("FADT without a real-time clock says so", () => {
+    const { rtcPort: _, ...without } = desc;
+    const { fadt } = parse(without);
+    expect([fadt[108], fadt[109]]).toEqual([0, 0x24]);
+  });
+
+  test("MADT: local APICs, IO-APIC and NMI on LINT1, no 8259", () => {
+    const { madt } = parse(desc);
+    const cpu = (uid: number, id: number) => [0, 8, uid, id, 1, 0, 0, 0];
+    expect([...madt.subarray(36)]).toEqual([
+      ...[0, 0, 0xe0, 0xfe, 0, 0, 0, 0],
+      ...cpu(0, 0),
+      ...cpu(1, 1),
+      ...[1, 12, 0, 0, 0, 0, 0xc0, 0xfe, 0, 0, 0, 0],
+      ...[4, 6, 0xff, 0, 0, 1],
+    ]);
+  });
+
+  test("MADT: IDs from 255 up are x2APICs, with an NMI entry of their own", () => {
+    const { madt } = parse({ ...desc, apicIds: [0, 300] });
+    expect([...madt.subarray(52, 68)]).toEqual([9, 16, 0, 0, 44, 1, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0]);
+    expect([...madt.subarray(-12)]).toEqual([10, 12, 0, 0, 255, 255, 255, 255, 1, 0, 0, 0]);
+  });
+});
+
+describe("DSDT", () => {
+  const has = (bytes: Uint8Array, part: readonly number[]) =>
+    Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).includes(Buffer.from(part));
+
+  test("PNP0501 with its ports and an edge-triggered interrupt", () => {
+    const { dsdt } = parse(desc);
+    expect(has(dsdt, [0x0c, 0x41, 0xd0, 0x05, 0x01])).toBe(true);
+    expect(has(dsdt, [0x47, 1, 0xf8, 3, 0xf8, 3, 1, 8, 0x89, 6, 0, 3, 1, 4, 0, 0, 0, 0x79, 0])).toBe(true);
+  });
+
+  test("PNP0B00 with its two ports", () => {
+    const { dsdt } = parse(desc);
+    expect(has(dsdt, [0x0c, 0x41, 0xd0, 0x0b, 0x00])).toBe(true);
+    expect(has(dsdt, [0x47, 1, 0x70, 0, 0x70, 0, 1, 2, 0x79, 0])).toBe(true);
+  });
+
+  test("LNRO0005 with its window and a level-triggered, active-high, exclusive interrupt", () => {
+    const { dsdt } = parse(desc);
+    const resources = [0x86, 9, 0, 1, 0, 2, 0xb0, 0xfe, 0, 2, 0, 0, 0x89, 6, 0, 1, 1, 6, 0, 0, 0, 0x79, 0];
+    expect(has(dsdt, [0x0d, ...Buffer.from("LNRO0005"), 0])).toBe(true);
+    expect(has(dsdt, resources)).toBe(true);
+  });
+
+  test("\\_S5 is the type the sleep register takes", () => {
+    expect([...parse(desc).dsdt.subarray(-14)]).toEqual([
+      0x08, 0x5c, 0x5f, 0x53, 0x35, 0x5f, 0x12, 7, 4, 0x0a, 5, 0, 0, 0,
+    ]);
+  });
+
+  // ACPICA's compiler is the reference; where it is not installed there is nothing to compare with.
+  const iasl = spawnSync("iasl", ["-v"]).status === 0;
+  test.skipIf(!iasl)("decompiles and compiles again without a complaint", () => {
+    const folder = mkdtempSync(join(tmpdir(), "acpi-"));
+    try {
+      for (const [signature, table] of Object.entries(parse(desc).tables))
+        writeFileSync(join(folder, `${signature}.aml`), table);
+      const run = (...args: string[]) => spawnSync("iasl", args, { cwd: folder, encoding: "utf8" });
+      for (const signature of ["XSDT", "FACP", "APIC", "DSDT"]) {
+        const { status, stdout, stderr } = run("-d", `${signature}.aml`);
+        expect([signature, status, /warning|error/i.exec(stdout + stderr)]).toEqual([signature, 0, null]);
+      }
+      expect(run("-p", "again", "DSDT.dsl").stdout).toContain("0 Errors, 0 Warnings");
+      const source = readFileSync(join(folder, "DSDT.dsl"), "utf8");
+      expect(source.match(/LNRO0005/g)).toHaveLength(12);
+      expect(source).toContain('EisaId ("PNP0501")');
+      expect(source).toContain('EisaId ("PNP0B00")');
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+});
+
+test("a machine that cannot be described is refused", () => {
+  expect(() => buildAcpiTables({ ...desc, base: 0xe0008 })).toThrow(AcpiError);
+  expect(() => buildAcpiTables({ ...desc, apicIds: [] })).toThrow(AcpiError);
+  expect(() => buildAcpiTables({ ...desc, localApicAddress: 2 ** 32 })).toThrow(AcpiError);
+  expect(() => buildAcpiTables({ ...desc, s5Type: -1 })).toThrow(AmlError);
+});
