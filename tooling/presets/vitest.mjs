@@ -11,4 +11,12 @@ for (const floor of ["packages", "apps", "tooling"])
     if (existsSync(index)) alias[`@vm/${name}`] = index;
   }
 
-export default defineConfig({ resolve: { alias }, test: { include: ["test/**/*.test.ts"], testTimeout: 60_000 } });
+export default defineConfig({
+  resolve: { alias },
+  test: {
+    include: ["test/**/*.test.ts"],
+    testTimeout: 60_000,
+    // The report is what tooling/scripts adds up over the packages.
+    reporters: ["default", ["json", { outputFile: "coverage/report.json" }]],
+  },
+});

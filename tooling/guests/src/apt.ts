@@ -33,7 +33,8 @@ export class Apt {
    */
   static async open(dir: string, onProgress?: TransferProgress): Promise<{ apt: Apt; updateError: string }> {
     for (const program of ["apt-get", "apt-cache", "dpkg-deb"])
-      if (!(await exists(program))) throw new GuestError("no-apt", `this machine has no ${program}, so no Debian package can be fetched`);
+      if (!(await exists(program)))
+        throw new GuestError("no-apt", `this machine has no ${program}, so no Debian package can be fetched`);
     const lists = join(dir, "lists");
     const cache = join(dir, "cache");
     await mkdir(join(lists, "partial"), { recursive: true });

@@ -1,10 +1,11 @@
 /** Fetches the guests and prints where they are, as JSON. Exit status: 0, 1 (could not), 2 (usage), 3 (no apt here). */
 import { GuestError } from "./errors.js";
 import { ensureGuests } from "./guests.js";
-import { SERIES } from "./resolve.js";
 import { progressLine } from "./progress.js";
+import { SERIES } from "./resolve.js";
 
-const USAGE = "usage: node tooling/guests/dist/cli.js [--refresh]\nPrints a JSON object: busybox, kernels and initrds by series.\n";
+const USAGE =
+  "usage: node tooling/guests/dist/cli.js [--refresh]\nPrints a JSON object: busybox, kernels and initrds by series.\n";
 
 async function main(args: readonly string[]): Promise<number> {
   if (args.includes("--help")) {
@@ -22,7 +23,9 @@ async function main(args: readonly string[]): Promise<number> {
     const present = SERIES.filter((series) => guests.kernels[series] !== undefined);
     const initrds = Object.fromEntries(present.map((series) => [series, guests.initrd(series)]));
     line.end();
-    process.stdout.write(`${JSON.stringify({ busybox: guests.busybox, kernels: guests.kernels, initrds }, undefined, 2)}\n`);
+    process.stdout.write(
+      `${JSON.stringify({ busybox: guests.busybox, kernels: guests.kernels, initrds }, undefined, 2)}\n`,
+    );
     return 0;
   } catch (error) {
     line.end();

@@ -38,7 +38,9 @@ function validate(entries: readonly CpioEntry[]): void {
   for (const { path } of entries) {
     const parent = path.slice(0, Math.max(0, path.lastIndexOf("/")));
     if (parent !== "" && !directories.has(parent))
-      throw new CpioError(`cpio member ${JSON.stringify(path)}: its directory ${JSON.stringify(parent)} is not a member`);
+      throw new CpioError(
+        `cpio member ${JSON.stringify(path)}: its directory ${JSON.stringify(parent)} is not a member`,
+      );
   }
 }
 
@@ -83,7 +85,9 @@ function content(entry: CpioEntry, encoder: TextEncoder): { mode: number; data: 
       return { mode: S_IFLNK | 0o777, data: encoder.encode(entry.target) };
     case "file":
       if (entry.data.length > MAX_FILE_BYTES)
-        throw new CpioError(`cpio member ${JSON.stringify(entry.path)} has ${entry.data.length} bytes; the limit is 4 GiB`);
+        throw new CpioError(
+          `cpio member ${JSON.stringify(entry.path)} has ${entry.data.length} bytes; the limit is 4 GiB`,
+        );
       return { mode: S_IFREG | (entry.mode ?? 0o644), data: entry.data };
   }
 }

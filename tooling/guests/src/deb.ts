@@ -27,7 +27,15 @@ export async function unpackDeb(deb: string, into: string, wanted: (path: string
       await writeFile(target, data);
     }
   })();
-  const [status, outcome] = await Promise.all([closed, unpacked.then(() => undefined, (error: unknown) => error)]);
+  const [status, outcome] = await Promise.all([
+    closed,
+    unpacked.then(
+      () => undefined,
+      (error: unknown) => error,
+    ),
+  ]);
   if (status !== 0 || outcome !== undefined)
-    throw new GuestError("bad-package", `${deb} is not a whole Debian package: ${stderr.trim() || String(outcome)}`, { cause: outcome });
+    throw new GuestError("bad-package", `${deb} is not a whole Debian package: ${stderr.trim() || String(outcome)}`, {
+      cause: outcome,
+    });
 }

@@ -58,7 +58,9 @@ export async function ensureGuests(options: EnsureOptions = {}): Promise<Guests>
     const manifest = known ?? (await fetchPackages(dir, progress));
     return describe(dir, manifest, await packAll(dir, manifest, progress));
   };
-  return withLock(join(dir, "lock"), fill, (pid) => progress({ step: `waiting for process ${pid}, which is fetching the guests` }));
+  return withLock(join(dir, "lock"), fill, (pid) =>
+    progress({ step: `waiting for process ${pid}, which is fetching the guests` }),
+  );
 }
 
 async function readManifest(dir: string): Promise<Manifest | undefined> {
@@ -101,9 +103,15 @@ function isWanted(path: string): boolean {
   return /^(vmlinuz|config)-/.test(name) || path === "bin/busybox" || path === "usr/bin/busybox" || isModule(name);
 }
 
-const isModule = (name: string): boolean => MODULES.some((module) => name === `${module}.ko` || name === `${module}.ko.xz`);
+const isModule = (name: string): boolean =>
+  MODULES.some((module) => name === `${module}.ko` || name === `${module}.ko.xz`);
 
-async function fetchTree(apt: Apt, pkg: AptPackage, dir: string, progress: (progress: GuestProgress) => void): Promise<void> {
+async function fetchTree(
+  apt: Apt,
+  pkg: AptPackage,
+  dir: string,
+  progress: (progress: GuestProgress) => void,
+): Promise<void> {
   const tree = join(dir, treeName(pkg));
   if (await readdir(tree).then(Boolean, () => false)) return;
   const step = `fetching ${pkg.name} ${pkg.version} (${(pkg.size / 1e6).toFixed(1)} MB)`;
@@ -118,13 +126,20 @@ async function fetchTree(apt: Apt, pkg: AptPackage, dir: string, progress: (prog
 }
 
 /** Packs the initramfs of every kernel whose recipe has changed; returns their paths by series. */
-async function packAll(dir: string, manifest: Manifest, progress: (progress: GuestProgress) => void): Promise<ReadonlyMap<Series, string>> {
+async function packAll(
+  dir: string,
+  manifest: Manifest,
+  progress: (progress: GuestProgress) => void,
+): Promise<ReadonlyMap<Series, string>> {
   const init = await readInit();
   const paths = new Map<Series, string>();
   for (const series of SERIES) {
     const pkg = manifest.packages[series];
     if (pkg === undefined) continue;
-    const recipe = createHash("sha256").update(JSON.stringify([manifest.packages[BUSYBOX], pkg, init])).digest("hex").slice(0, 16);
+    const recipe = createHash("sha256")
+      .update(JSON.stringify([manifest.packages[BUSYBOX], pkg, init]))
+      .digest("hex")
+      .slice(0, 16);
     const path = join(dir, `initramfs-${series}-${recipe}.cpio`);
     paths.set(series, path);
     const names = await readdir(dir);
@@ -159,7 +174,8 @@ async function find(tree: string, name: string): Promise<string> {
 
 function packageOf(manifest: Manifest, key: string): AptPackage {
   const pkg = manifest.packages[key];
-  if (pkg === undefined) throw new GuestError("bad-package", `the guest cache names no ${key}; fetch again with --refresh`);
+  if (pkg === undefined)
+    throw new GuestError("bad-package", `the guest cache names no ${key}; fetch again with --refresh`);
   return pkg;
 }
 
@@ -171,7 +187,10 @@ async function describe(dir: string, manifest: Manifest, initrds: ReadonlyMap<Se
   }
   const known = (path: string | undefined, series: Series): string => {
     if (path !== undefined) return path;
-    throw new GuestError("no-package", `apt on this machine offers no ${series} cloud kernel (its -security or -backports suite does)`);
+    throw new GuestError(
+      "no-package",
+      `apt on this machine offers no ${series} cloud kernel (its -security or -backports suite does)`,
+    );
   };
   return {
     kernels,

@@ -11,7 +11,23 @@ export interface InitramfsParts {
   readonly init: string;
 }
 
-const DIRECTORIES = ["bin", "dev", "etc", "lib", "lib/modules", "mnt", "proc", "root", "run", "sbin", "sys", "tmp", "usr", "usr/bin", "usr/sbin"];
+const DIRECTORIES = [
+  "bin",
+  "dev",
+  "etc",
+  "lib",
+  "lib/modules",
+  "mnt",
+  "proc",
+  "root",
+  "run",
+  "sbin",
+  "sys",
+  "tmp",
+  "usr",
+  "usr/bin",
+  "usr/sbin",
+];
 
 /** The virtio drivers the guest's /init can load, in the order the kernel needs them. */
 export const MODULES = ["virtio_ring", "virtio", "virtio_mmio", "virtio_blk", "virtio-rng", "virtio_console"] as const;
@@ -23,7 +39,11 @@ export function readInit(): Promise<string> {
 
 /** Packs the initramfs of the boot: uncompressed, because unpacking it would be the emulated CPU's work. */
 export function packInitramfs(parts: InitramfsParts): Uint8Array {
-  const entries: CpioEntry[] = DIRECTORIES.map((path) => ({ path, type: "directory", mode: path === "tmp" ? 0o1777 : 0o755 }));
+  const entries: CpioEntry[] = DIRECTORIES.map((path) => ({
+    path,
+    type: "directory",
+    mode: path === "tmp" ? 0o1777 : 0o755,
+  }));
   entries.push({ path: "init", type: "file", mode: 0o755, data: new TextEncoder().encode(parts.init) });
   entries.push({ path: "bin/busybox", type: "file", mode: 0o755, data: parts.busybox });
   entries.push({ path: "bin/sh", type: "symlink", target: "busybox" });

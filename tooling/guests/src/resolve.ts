@@ -22,7 +22,10 @@ function byNumbers(a: string, b: string): number {
 export async function resolveKernel(apt: PackageSource, series: Series): Promise<AptPackage | undefined> {
   const ofSeries = new RegExp(`^linux-image-${series.replace(".", "\\.")}\\.[0-9].*-cloud-amd64$`);
   const recommended = (await apt.depends(META_PACKAGE)).filter((name) => ofSeries.test(name));
-  const others = (await apt.names(`linux-image-${series}.`)).filter((name) => ofSeries.test(name)).sort(byNumbers).reverse();
+  const others = (await apt.names(`linux-image-${series}.`))
+    .filter((name) => ofSeries.test(name))
+    .sort(byNumbers)
+    .reverse();
   for (const name of [...recommended, ...others]) {
     const candidate = await apt.candidate(name);
     if (candidate !== undefined) return candidate;

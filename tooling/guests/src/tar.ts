@@ -52,7 +52,10 @@ class ByteQueue {
  *
  * @throws TarError for a truncated or damaged archive.
  */
-export async function* readTar(source: AsyncIterable<Uint8Array>, wanted: (path: string) => boolean): AsyncGenerator<TarFile> {
+export async function* readTar(
+  source: AsyncIterable<Uint8Array>,
+  wanted: (path: string) => boolean,
+): AsyncGenerator<TarFile> {
   const queue = new ByteQueue(source[Symbol.asyncIterator]());
   let longName: string | undefined;
   for (;;) {

@@ -9,10 +9,17 @@ import { type CpioEntry, CpioError, packCpio } from "../src/index.js";
 const bytes = (text: string) => new TextEncoder().encode(text);
 const dir = (path: string): CpioEntry => ({ path, type: "directory" });
 const file = (path: string, text: string): CpioEntry => ({ path, type: "file", data: bytes(text) });
-const TREE: readonly CpioEntry[] = [dir("bin"), file("bin/a", "hello"), { path: "bin/sh", type: "symlink", target: "a" }, file("init", "")];
+const TREE: readonly CpioEntry[] = [
+  dir("bin"),
+  file("bin/a", "hello"),
+  { path: "bin/sh", type: "symlink", target: "a" },
+  file("init", ""),
+];
 
 /** A second, independent reading of the format: name -> fields of each member. */
-function readNewc(archive: Uint8Array): { name: string; mode: number; mtime: number; uid: number; ino: number; data: string }[] {
+function readNewc(
+  archive: Uint8Array,
+): { name: string; mode: number; mtime: number; uid: number; ino: number; data: string }[] {
   const text = Buffer.from(archive).toString("latin1");
   const members = [];
   for (let at = 0; ; ) {
@@ -52,7 +59,9 @@ describe("packCpio", () => {
     const member = fc.record({ data: fc.uint8Array({ maxLength: 40 }), mode: fc.integer({ min: 0, max: 0o7777 }) });
     fc.assert(
       fc.property(fc.array(member, { maxLength: 8 }), (members) => {
-        const archive = packCpio(members.map(({ data, mode }, index) => ({ path: `f${index}`, type: "file", data, mode })));
+        const archive = packCpio(
+          members.map(({ data, mode }, index) => ({ path: `f${index}`, type: "file", data, mode })),
+        );
         expect(archive.length % 512).toBe(0);
         expect(readNewc(archive).map(({ data, mode }) => ({ data, mode }))).toEqual(
           members.map(({ data, mode }) => ({ data: Buffer.from(data).toString("latin1"), mode: 0o100000 | mode })),
@@ -64,7 +73,11 @@ describe("packCpio", () => {
   it("unpacks with the system's cpio to the same tree", () => {
     const into = mkdtempSync(join(tmpdir(), "vm-cpio-"));
     const [program, args] = cpioProgram();
-    execFileSync(program, [...args, "-i", "-d"], { cwd: into, input: packCpio(TREE), stdio: ["pipe", "ignore", "ignore"] });
+    execFileSync(program, [...args, "-i", "-d"], {
+      cwd: into,
+      input: packCpio(TREE),
+      stdio: ["pipe", "ignore", "ignore"],
+    });
     expect(readFileSync(join(into, "bin/a"), "utf8")).toBe("hello");
     expect(readlinkSync(join(into, "bin/sh"))).toBe("a");
     expect(statSync(join(into, "init")).size).toBe(0);
@@ -83,7 +96,10 @@ describe("packCpio", () => {
 
 /** cpio of its own package or busybox's: Debian always has one of them once the guests are fetched. */
 function cpioProgram(): [string, string[]] {
-  for (const [program, args] of [["cpio", []], ["busybox", ["cpio"]]] as [string, string[]][]) {
+  for (const [program, args] of [
+    ["cpio", []],
+    ["busybox", ["cpio"]],
+  ] as [string, string[]][]) {
     try {
       execFileSync(program, [...args, "--help"], { stdio: "ignore" });
       return [program, args];

@@ -2,9 +2,9 @@ import { mkdtempSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { exists } from "../src/process.js";
 import { Apt } from "../src/apt.js";
 import { ensureGuests, guestCacheDir } from "../src/index.js";
+import { exists } from "../src/process.js";
 
 /** Where there is no apt there are no Debian packages to fetch; everywhere else these tests run. */
 const withApt = it.skipIf(!(await exists("apt-get")));
@@ -34,7 +34,10 @@ it("names what is missing where there is no apt", async () => {
   const path = process.env.PATH;
   process.env.PATH = mkdtempSync(join(tmpdir(), "vm-nothing-"));
   try {
-    await expect(Apt.open(mkdtempSync(join(tmpdir(), "vm-apt-")))).rejects.toMatchObject({ code: "no-apt", message: /no apt-get/ });
+    await expect(Apt.open(mkdtempSync(join(tmpdir(), "vm-apt-")))).rejects.toMatchObject({
+      code: "no-apt",
+      message: /no apt-get/,
+    });
   } finally {
     process.env.PATH = path;
   }

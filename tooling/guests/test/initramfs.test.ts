@@ -17,7 +17,8 @@ it("packs the same bytes from the same parts", async () => {
 
 it("holds /init, busybox, its sh and the modules", async () => {
   const text = Buffer.from(packInitramfs(await parts())).toString("latin1");
-  for (const path of ["init", "bin/busybox", "bin/sh", "lib/modules/virtio.ko", "dev", "proc", "sys"]) expect(text).toContain(`${path}\0`);
+  for (const path of ["init", "bin/busybox", "bin/sh", "lib/modules/virtio.ko", "dev", "proc", "sys"])
+    expect(text).toContain(`${path}\0`);
 });
 
 it("ships an /init that a POSIX shell parses", async () => {
@@ -26,7 +27,10 @@ it("ships an /init that a POSIX shell parses", async () => {
 
 it("undoes xz, and refuses what is not xz", async () => {
   // printf hello | xz --check=crc32
-  const hello = Buffer.from("/Td6WFoAAAFpIt42AgAhARYAAAB0L+WjAQAEaGVsbG8AAAAAhqYQNgABGQW86OzLkEKZDQEAAAAAAVla", "base64");
+  const hello = Buffer.from(
+    "/Td6WFoAAAFpIt42AgAhARYAAAB0L+WjAQAEaGVsbG8AAAAAhqYQNgABGQW86OzLkEKZDQEAAAAAAVla",
+    "base64",
+  );
   expect(Buffer.from(await unxz(hello)).toString()).toBe("hello");
   await expect(unxz(hello.subarray(0, 30))).rejects.toThrow(/xz stream/);
   await expect(unxz(new Uint8Array([1, 2, 3]))).rejects.toThrow(/xz stream/);

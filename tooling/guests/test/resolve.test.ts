@@ -23,7 +23,11 @@ it("takes the newest by number, not by letter, of another series", async () => {
 });
 
 it("takes neither unsigned nor debug packages nor names without a version", async () => {
-  const names = [...BACKPORTS.map((name) => `${name}-unsigned`), ...BACKPORTS.map((name) => `${name}-dbg`), "linux-image-6.12-cloud-amd64"];
+  const names = [
+    ...BACKPORTS.map((name) => `${name}-unsigned`),
+    ...BACKPORTS.map((name) => `${name}-dbg`),
+    "linux-image-6.12-cloud-amd64",
+  ];
   expect(await resolveKernel(source(K56, names), "6.12")).toBeUndefined();
 });
 

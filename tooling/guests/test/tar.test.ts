@@ -20,7 +20,11 @@ async function* chunks(bytes: Uint8Array, size: number): AsyncGenerator<Uint8Arr
   for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
 }
 
-async function read(bytes: Uint8Array, size: number, wanted: (path: string) => boolean): Promise<Record<string, number>> {
+async function read(
+  bytes: Uint8Array,
+  size: number,
+  wanted: (path: string) => boolean,
+): Promise<Record<string, number>> {
   const found: Record<string, number> = {};
   for await (const { path, data } of readTar(chunks(bytes, size), wanted)) found[path] = data.length;
   return found;

@@ -1,0 +1,58 @@
+// What is checked besides tests. Each check is a name and a function that returns the complaint, or "" if there is none.
+import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { checkManifests } from "../floors/manifests.mjs";
+import { root } from "./_paths.mjs";
+import { bin, toolEnv } from "./_prepare.mjs";
+import { capture } from "./_step.mjs";
+import { workspace } from "./_workspace.mjs";
+
+async function complaint(tool, args, cwd = root) {
+  const { status, output } = await capture(`${bin}/${tool}`, args, { cwd, env: toolEnv });
+  return status === 0 ? "" : output.trim() || `${tool} ended with status ${status}`;
+}
+
+const sources = () => ["packages", "apps", "tooling"].filter((floor) => existsSync(root + floor));
+
+/** publint and are-the-types-wrong on the tarball that would be published. */
+async function publishable({ dir, manifest }) {
+  const into = mkdtempSync(join(tmpdir(), "vm-pack-"));
+  try {
+    const packed = await complaint("pnpm", ["pack", "--pack-destination", into], root + dir);
+    if (packed !== "") return packed;
+    const tarball = join(into, readdirSync(into)[0]);
+    const found = await Promise.all([
+      complaint("publint", ["run", "--strict", tarball]),
+      complaint("attw", [tarball, "--profile", "esm-only", "--no-emoji", "--format", "ascii"]),
+    ]);
+    return found
+      .filter((text) => text !== "")
+      .map((text) => `${manifest.name}\n${text}`)
+      .join("\n");
+  } finally {
+    rmSync(into, { recursive: true });
+  }
+}
+
+async function publishableAll() {
+  const complaints = [];
+  for (const pkg of workspace()) if (!pkg.manifest.private) complaints.push(await publishable(pkg));
+  return complaints.filter((text) => text !== "").join("\n");
+}
+
+export const checks = [
+  ["format and lint", () => complaint("biome", ["ci", "--colors=off", "."])],
+  [
+    "floors",
+    async () =>
+      [
+        checkManifests(workspace()),
+        await complaint("depcruise", ["--config", "tooling/floors/rules.mjs", ...sources()]),
+      ]
+        .filter(Boolean)
+        .join("\n"),
+  ],
+  ["package contents", publishableAll],
+  ["types", () => complaint("turbo", ["run", "typecheck", "--continue", "--output-logs=errors-only"])],
+];

@@ -1,0 +1,54 @@
+// The whole gate: checks, then `npm test`; the last line counts both. A failed check counts as one failure.
+import { spawn } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { checks } from "./_checks.mjs";
+import { root } from "./_paths.mjs";
+import { prepare } from "./_prepare.mjs";
+import { StepError } from "./_step.mjs";
+
+const failed = [];
+
+async function runChecks() {
+  for (const [name, check] of checks) {
+    const began = Date.now();
+    const complaint = await check();
+    process.stdout.write(
+      `${complaint === "" ? "ok" : "FAILED"} ${name} (${Math.round((Date.now() - began) / 1000)} s)\n`,
+    );
+    if (complaint === "") continue;
+    process.stdout.write(`${complaint}\n`);
+    failed.push(name);
+  }
+}
+
+async function runTests() {
+  const file = join(mkdtempSync(join(tmpdir(), "vm-ci-")), "counts.json");
+  await new Promise((resolve, reject) => {
+    const child = spawn("npm", ["test"], {
+      cwd: root,
+      env: { ...process.env, VM_TEST_COUNTS: file },
+      stdio: ["ignore", "inherit", "inherit"],
+    });
+    child.on("error", reject);
+    child.on("close", resolve);
+  });
+  if (existsSync(file)) return JSON.parse(readFileSync(file, "utf8"));
+  failed.push("npm test");
+  return { passed: 0, failed: 0 };
+}
+
+let counts = { passed: 0, failed: 0 };
+try {
+  await prepare();
+  await runChecks();
+  counts = await runTests();
+} catch (error) {
+  if (!(error instanceof StepError)) process.stdout.write(`${error.stack}\n`);
+  failed.push(error.message);
+}
+for (const name of failed) process.stdout.write(`failed: ${name}\n`);
+const total = counts.failed + failed.length;
+if (total > 0 || counts.passed === 0) process.exitCode = 1;
+process.stdout.write(`${counts.passed} passed, ${total} failed\n`);
