@@ -1,4 +1,5 @@
 // dependency-cruiser rules: imports go downward only, through each package's index, declared in its manifest.
+import { fileURLToPath } from "node:url";
 import { directory, floors } from "./floors.mjs";
 
 const anyOf = (names) => `^(${names.map(directory).join("|")})/`;
@@ -68,7 +69,7 @@ export default {
     exclude: { path: ["/dist/", "/coverage/", "/\\.turbo/"] },
     tsPreCompilationDeps: true,
     combinedDependencies: true,
-    tsConfig: { fileName: "tooling/floors/tsconfig.json" },
+    tsConfig: { fileName: fileURLToPath(new URL("tsconfig.json", import.meta.url)) },
     enhancedResolveOptions: {
       exportsFields: ["exports"],
       conditionNames: ["import", "types", "node", "default"],
