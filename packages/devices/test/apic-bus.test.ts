@@ -39,7 +39,7 @@ describe("physical destinations (SDM 3A 11.6.2.1)", () => {
 describe("logical destinations (SDM 3A 11.6.2.2)", () => {
   test("flat: a mask over LDR", () => {
     const system = new FakeSystem([0, 1, 2]);
-    system.apics.forEach((apic, i) => apic.mmioWrite(0xd0, 4, (1 << (24 + i)) >>> 0));
+    for (const [i, apic] of system.apics.entries()) apic.mmioWrite(0xd0, 4, (1 << (24 + i)) >>> 0);
     ipi(system, 0x840, 0b101);
     expect(system.pending()).toEqual([true, false, true]);
   });

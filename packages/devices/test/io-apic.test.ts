@@ -120,7 +120,7 @@ describe("level-triggered entries", () => {
 
 test("destinations: physical, broadcast and logical", () => {
   const { system, ioApic, route } = setup([0, 1]);
-  system.apics.forEach((apic, i) => apic.mmioWrite(0xd0, 4, (1 << (24 + i)) >>> 0));
+  for (const [i, apic] of system.apics.entries()) apic.mmioWrite(0xd0, 4, (1 << (24 + i)) >>> 0);
   const fire = (low: number, destination: number) => {
     for (const apic of system.apics) while (apic.acknowledge() >= 0) apic.mmioWrite(0xb0, 4, 0);
     route(3, low, destination);
