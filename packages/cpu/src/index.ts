@@ -1,4 +1,5 @@
 export { CodeCache } from "./code/cache.js";
+export { type CpuidLeaf, CpuidTable, DEFAULT_CPUID } from "./cpuid.js";
 export { DecodeStatus, decode, format, Insn, Kind, type Mode, type Operand } from "./decode/index.js";
 export { generateInterpreter } from "./interp/generate.js";
 export {

@@ -229,10 +229,8 @@ export class Lowering {
   }
 }
 
-/** Instructions after which straight-line decoding makes no sense. */
-const ENDS: ReadonlySet<string> = new Set(
-  "iret callf jmpf retf syscall sysret sysenter sysexit int int1 int3 hlt wrmsr cross invalid jmpr callr lgdt".split(" "),
-);
+/** Helpers that never go on with the next record. */
+const ENDS: ReadonlySet<string> = new Set("iret callf jmpf retf syscall sysret sysenter sysexit int int1 hlt".split(" "));
 const LEGACY: ReadonlySet<string> = new Set(ROWS.filter((row) => row.legacy).map((row) => row.name));
 const BRANCHES: ReadonlySet<string> = new Set([
   "jmp",

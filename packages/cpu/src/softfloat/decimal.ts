@@ -15,7 +15,7 @@ function fromDigits(low: number, high: number): number {
 function eightDigits(value: number): number {
   let digits = 0;
   for (let shift = 0; shift < 32; shift += 4) {
-    digits |= value % 10 << shift;
+    digits |= (value % 10) << shift;
     value = Math.floor(value / 10);
   }
   return digits >>> 0;

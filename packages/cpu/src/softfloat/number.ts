@@ -77,7 +77,7 @@ export class Unpacked {
 
   /** Becomes the signed 64-bit integer `hi:lo`. */
   setInteger(lo: number, hi: number): void {
-    if (((lo | hi) >>> 0) === 0) {
+    if ((lo | hi) >>> 0 === 0) {
       this.setSpecial(Kind.Zero, false);
       return;
     }

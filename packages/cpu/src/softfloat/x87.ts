@@ -227,7 +227,8 @@ export class SoftFloat80 extends Environment {
       } else {
         this.noteDenormals(a, b);
         r.copyFrom(a);
-        if (b.kind === Kind.Infinity) r.setSpecial(b.negative ? Kind.Zero : Kind.Infinity, a.negative);
+        if (b.kind === Kind.Zero) this.keepDenormal();
+        else if (b.kind === Kind.Infinity) r.setSpecial(b.negative ? Kind.Zero : Kind.Infinity, a.negative);
         else if (r.kind === Kind.Finite && b.kind === Kind.Finite && b.exp >= 0) {
           const magnitude = b.exp > 16 ? 0x20000 : b.hi >>> (31 - b.exp);
           r.exp += b.negative ? -magnitude : magnitude;
@@ -285,11 +286,21 @@ export class SoftFloat80 extends Environment {
             remainder(a, b, r, distance - ((distance & 31) | 32), false);
             this.conditionCodes = 0x400;
           }
+          this.finish(EXTENDED[64]);
+        } else {
+          this.keepDenormal();
         }
-        this.finish(EXTENDED[64]);
       }
     }
     this.store80();
+  }
+
+  /** r is a itself, not a result: a denormal one goes back as it came, which is no underflow. */
+  private keepDenormal(): void {
+    const { r } = this;
+    if (!r.denormal) return;
+    r.shiftRightJam(EXTENDED[64].minExponent - r.exp);
+    r.exp = EXTENDED[64].minExponent;
   }
 
   private begin(): void {
@@ -321,27 +332,36 @@ export class SoftFloat80 extends Environment {
   }
 
   protected override overflow(format: Format): void {
-    if ((this.masks & Flag.O) !== 0 || !this.unmasked(Flag.O, -EXPONENT_ADJUSTMENT, format)) super.overflow(format);
+    if ((this.masks & Flag.O) !== 0) super.overflow(format);
+    else this.unmasked(Flag.O, -EXPONENT_ADJUSTMENT, format);
   }
 
   protected override underflow(format: Format): void {
-    if ((this.masks & Flag.U) !== 0 || !this.unmasked(Flag.U, EXPONENT_ADJUSTMENT, format)) super.underflow(format);
+    if ((this.masks & Flag.U) !== 0) super.underflow(format);
+    else this.unmasked(Flag.U, EXPONENT_ADJUSTMENT, format);
   }
 
   /**
-   * Register results are delivered with another exponent, or, when that does not help (FSCALE), as if the exception were masked: then
-   * this returns false. A store does not happen at all, and then nothing was inexact.
+   * Register results are delivered with another exponent, or, when that is not enough (FSCALE), as infinity or zero in every rounding mode.
+   * A store does not happen at all, and then nothing was inexact.
    */
-  private unmasked(flag: Flag.O | Flag.U, adjustment: number, format: Format): boolean {
+  private unmasked(flag: Flag.O | Flag.U, adjustment: number, format: Format): void {
+    const { r } = this;
     this.flags |= flag;
     if (this.withholding === WITHHOLDING_A_STORE) {
       this.flags &= ~Flag.P;
       this.rounded = Rounded.Exact;
-      return true;
+      return;
     }
-    const exp = this.r.exp + adjustment;
-    if (exp < format.minExponent || exp > format.maxExponent) return false;
-    this.r.exp = exp;
-    return true;
+    r.exp += adjustment;
+    if (r.exp > format.maxExponent) {
+      this.flags |= Flag.P;
+      r.setSpecial(Kind.Infinity, r.negative);
+      this.rounded = Rounded.Incremented;
+    } else if (r.exp < format.minExponent) {
+      this.flags |= Flag.P;
+      r.setSpecial(Kind.Zero, r.negative);
+      this.rounded = Rounded.Truncated;
+    }
   }
 }

@@ -1,0 +1,47 @@
+import { Vcpu } from "@vm/cpu";
+
+/** Where things are in guest-physical memory. The map of the machine, in one place. */
+export const ZERO_PAGE = 0x7000;
+export const BOOT_GDT = 0x8000;
+export const BOOT_PAGE_TABLES = 0x9000;
+export const COMMAND_LINE = 0x20000;
+/** Conventional memory ends here; the last KiB belongs to the BIOS data area of old. */
+export const LOW_RAM_END = 0x9fc00;
+export const ACPI_TABLES = 0xe0000;
+export const HIGH_RAM = 0x100000;
+export const IO_APIC = 0xfec00000;
+export const LOCAL_APIC = 0xfee00000;
+export const VIRTIO = 0xfeb00000;
+export const VIRTIO_STRIDE = 0x200;
+
+export const COM1 = 0x3f8;
+export const COM1_GSI = 4;
+export const RTC = 0x70;
+export const POWER = 0x600;
+/** First interrupt of the virtio slots. */
+export const VIRTIO_GSI = 5;
+
+/** Guest RAM the machine can have, in bytes: it lies below the device hole at 3 GiB. */
+export const MIN_RAM = 16 * 2 ** 20;
+export const MAX_RAM = 3 * 2 ** 30;
+
+const PAGE = 4096;
+const WASM_PAGE = 65536;
+/** Range for decoded code; untouched parts cost nothing. */
+const CODE_CACHE = 128 * 2 ** 20;
+
+/** Where things are in the one WebAssembly.Memory: a trap page, vCPUs, decoded code, guest frames. */
+export interface HostLayout {
+  readonly vcpu: (id: number) => number;
+  readonly code: readonly [number, number];
+  readonly frames: readonly [number, number];
+  /** 64 KiB pages in all. */
+  readonly pages: number;
+}
+
+export function hostLayout(cpus: number, ram: number): HostLayout {
+  const code = PAGE + cpus * Vcpu.bytes;
+  const frames = code + CODE_CACHE;
+  const pages = Math.ceil((frames + ram) / WASM_PAGE);
+  return { vcpu: (id) => PAGE + id * Vcpu.bytes, code: [code, frames], frames: [frames, frames + ram], pages };
+}

@@ -1,0 +1,190 @@
+import { CodeCache, type CpuidLeaf, CpuidTable, generateInterpreter, Vcpu } from "@vm/cpu";
+import {
+  ApicBus,
+  type BlockBackend,
+  buildAcpiTables,
+  CmosRtc,
+  IoApic,
+  LocalApic,
+  MmioBus,
+  type MmioSize,
+  PortBus,
+  type PortSize,
+  POWER_PORTS,
+  POWER_RESET,
+  POWER_RESET_VALUE,
+  POWER_S5_TYPE,
+  POWER_SLEEP_CONTROL,
+  POWER_SLEEP_STATUS,
+  PowerControl,
+  Uart16550A,
+  VIRTIO_MMIO_SIZE,
+  VirtioBlk,
+  VirtioMmio,
+  VirtioRng,
+} from "@vm/devices";
+import { Mmu } from "@vm/mmu";
+import type { VirtualClock } from "./clock.js";
+import * as L from "./layout.js";
+
+export interface SystemOptions {
+  readonly cpus: number;
+  /** Bytes of guest RAM, a multiple of 4096. */
+  readonly ram: number;
+  readonly clock: VirtualClock;
+  readonly disks: readonly BlockBackend[];
+  readonly cpuid?: readonly CpuidLeaf[];
+  /** Seconds since 1970 for the real-time clock. */
+  readonly unixTime: () => number;
+  readonly random: () => number;
+  readonly onConsole: (byte: number) => void;
+  readonly onPowerOff: () => void;
+  readonly onReset: () => void;
+  readonly onDiskError: (error: unknown) => void;
+}
+
+/** The board: every device, wired. The only file that knows them all. */
+export interface System {
+  readonly memory: WebAssembly.Memory;
+  readonly mmu: Mmu;
+  readonly code: CodeCache;
+  readonly vcpus: readonly Vcpu[];
+  readonly apics: readonly LocalApic[];
+  readonly uart: Uart16550A;
+  readonly ioApic: IoApic;
+  readonly ports: PortBus;
+  readonly mmio: MmioBus;
+  /** Guest-physical address of the ACPI root pointer. */
+  readonly rsdp: number;
+}
+
+let interpreter: WebAssembly.Module | undefined;
+
+/** The interpreter, compiled once per process. */
+function compiledInterpreter(): WebAssembly.Module {
+  interpreter ??= new WebAssembly.Module(generateInterpreter());
+  return interpreter;
+}
+
+export function buildSystem(options: SystemOptions): System {
+  const { cpus, ram, clock } = options;
+  const layout = L.hostLayout(cpus, ram);
+  const memory = new WebAssembly.Memory({ initial: layout.pages, maximum: layout.pages });
+  const mmu = new Mmu({ memory, arenaStart: layout.frames[0], arenaEnd: layout.frames[1] });
+  mmu.setMemslot({ slot: 0, gpa: 0, size: ram });
+  const code = new CodeCache(memory, ...layout.code);
+
+  const ports = new PortBus();
+  const mmio = new MmioBus();
+  const apicBus = new ApicBus();
+  const ioApic = new IoApic({ bus: apicBus });
+  apicBus.attachIoApic(ioApic);
+  mmio.attach(L.IO_APIC, 4096, ioApic);
+
+  const uart = new Uart16550A({ irq: ioApic.line(L.COM1_GSI), onTransmit: options.onConsole });
+  ports.attach(L.COM1, 8, uart);
+  ports.attach(L.RTC, 2, new CmosRtc({ clock: { unixTime: options.unixTime } }));
+  ports.attach(L.POWER, POWER_PORTS, new PowerControl({ basePort: L.POWER, onPowerOff: options.onPowerOff, onReset: options.onReset }));
+
+  const entropy = {
+    fill: (dst: Uint8Array): void => {
+      for (let k = 0; k < dst.length; k++) dst[k] = options.random() & 0xff;
+    },
+  };
+  const virtioDevices = [
+    ...options.disks.map((backend, k) => new VirtioBlk({ backend, serial: `vm-disk-${k}`, onError: options.onDiskError })),
+    ...(options.disks.length > 0 ? [new VirtioRng({ entropy })] : []),
+  ];
+  const virtio = virtioDevices.map((device, k) => {
+    const slot = { base: L.VIRTIO + k * L.VIRTIO_STRIDE, size: VIRTIO_MMIO_SIZE, gsi: L.VIRTIO_GSI + k };
+    mmio.attach(slot.base, slot.size, new VirtioMmio({ device: device as never, memory: mmu, irq: ioApic.line(slot.gsi) }));
+    return slot;
+  });
+
+  const cpuid = new CpuidTable(options.cpuid);
+  const apics: LocalApic[] = [];
+  const vcpus = Array.from({ length: cpus }, (_, id) => {
+    const signals = {
+      interrupt: () => vcpu.interrupt(),
+      nmi: () => vcpu.nmi(),
+      init: () => vcpu.init(),
+      sipi: (vector: number) => vcpu.sipi(vector),
+    };
+    const tsc = { tscToNs: (ticks: number) => ticks - vcpu.tscOffset };
+    const apic = new LocalApic({ id, bootstrap: id === 0, bus: apicBus, clock, tsc, cpu: signals, physicalAddressBits: 40 });
+    apicBus.attach(apic);
+    apics.push(apic);
+    const bus = {
+      mmioHigh: 0,
+      ioRead: (port: number, size: number) => ports.read(port, size as PortSize),
+      ioWrite: (port: number, size: number, value: number) => ports.write(port, size as PortSize, value),
+      mmioRead: (gpa: number, size: number): number => {
+        const page = apic.pageBase;
+        if (page !== null && gpa >= page && gpa < page + 4096 && size <= 4) return apic.mmioRead(gpa - page, size as MmioSize);
+        const value = mmio.read(gpa, size as MmioSize | 8);
+        bus.mmioHigh = mmio.hi;
+        return value;
+      },
+      mmioWrite: (gpa: number, size: number, lo: number, hi: number): void => {
+        const page = apic.pageBase;
+        if (page !== null && gpa >= page && gpa < page + 4096 && size <= 4) apic.mmioWrite(gpa - page, size as MmioSize, lo >>> 0);
+        else mmio.write(gpa, size as MmioSize | 8, lo >>> 0, hi >>> 0);
+      },
+    };
+    const apicPort = {
+      hasInterrupt: () => apic.hasInterrupt(),
+      acknowledge: () => apic.acknowledge(),
+      get cr8() {
+        return apic.cr8;
+      },
+      set cr8(value: number) {
+        apic.cr8 = value;
+      },
+      msrLo: 0,
+      msrHi: 0,
+      readMsr: (msr: number): boolean => {
+        const lo = apic.readMsr(msr);
+        if (lo < 0) return false;
+        apicPort.msrLo = lo | 0;
+        apicPort.msrHi = apic.hi | 0;
+        return true;
+      },
+      writeMsr: (msr: number, lo: number, hi: number) => apic.writeMsr(msr, lo, hi),
+    };
+    const vcpu: Vcpu = new Vcpu({
+      id,
+      memory,
+      base: layout.vcpu(id),
+      code,
+      interpreter: compiledInterpreter(),
+      bootstrap: id === 0,
+      ports: { mmu, bus, apic: apicPort, clock: { tsc: () => clock.now() }, entropy: { random: options.random }, cpuid },
+    });
+    return vcpu;
+  });
+  const flushAll = (): void => {
+    for (const vcpu of vcpus) vcpu.tlb.flush();
+  };
+  for (const vcpu of vcpus) vcpu.watchCode = flushAll;
+  mmu.onInvalidate(flushAll);
+  mmu.onHostWrite((gfn) => code.drop(gfn));
+
+  const acpi = buildAcpiTables({
+    base: L.ACPI_TABLES,
+    apicIds: vcpus.map((vcpu) => vcpu.id),
+    localApicAddress: L.LOCAL_APIC,
+    ioApic: { id: 0, address: L.IO_APIC, gsiBase: 0 },
+    power: {
+      sleepControlPort: L.POWER + POWER_SLEEP_CONTROL,
+      sleepStatusPort: L.POWER + POWER_SLEEP_STATUS,
+      resetPort: L.POWER + POWER_RESET,
+      resetValue: POWER_RESET_VALUE,
+    },
+    uarts: [{ port: L.COM1, gsi: L.COM1_GSI }],
+    rtcPort: L.RTC,
+    virtio,
+    s5Type: POWER_S5_TYPE,
+  });
+  mmu.write(L.ACPI_TABLES, acpi.bytes);
+  return { memory, mmu, code, vcpus, apics, uart, ioApic, ports, mmio, rsdp: acpi.rsdp };
+}

@@ -1,0 +1,196 @@
+import {
+  Access,
+  CodeCache,
+  type CpuidResult,
+  generateInterpreter,
+  Licence,
+  type MmuPort,
+  type PagingControls,
+  Seg,
+  Status,
+  type Translation,
+  Vcpu,
+} from "../../src/index.js";
+import * as S from "../../src/state.js";
+import { CODE_OFFSET, CODE_PAGE, type CpuState, DATA_PAGE, emptyState, GS_BASE } from "./initial-state.js";
+
+const MEMORY_PAGES = 128;
+const VCPU_AT = 0x1000;
+const CODE_FRAME = 0x80000;
+const DATA_FRAME = 0x81000;
+const CACHE_AT = 0x100000;
+const CACHE_END = 0x600000;
+/** Iterations after which the recorder gives up on a repeated string instruction. */
+const MAX_STEPS = 4096;
+
+/** What stopped the instruction. */
+export interface Raised {
+  readonly vector: number;
+  /** 0 where the exception has none. */
+  readonly errorCode: number;
+  /** Halves of CR2, for #PF. */
+  readonly cr2: readonly [number, number];
+}
+
+export interface Outcome {
+  readonly state: CpuState;
+  readonly raised: Raised | null;
+}
+
+interface MutableTranslation {
+  host: number;
+  gfn: number;
+  licence: number;
+  global: boolean;
+  errorCode: number;
+}
+
+/** The two pages of the recorder's process; everything else is unmapped, and above the user half belongs to its kernel. */
+class TwoPages implements MmuPort {
+  readonly #translation: MutableTranslation = { host: 0, gfn: 0, licence: 0, global: false, errorCode: 0 };
+  readonly translation: Translation = this.#translation;
+
+  translate(_: PagingControls, lo: number, hi: number, access: number): Status {
+    const t = this.#translation;
+    const page = (lo & ~0xfff) >>> 0;
+    const frame = hi !== 0 ? 0 : page === CODE_PAGE ? CODE_FRAME : page === DATA_PAGE ? DATA_FRAME : 0;
+    t.errorCode = (access & Access.Write ? 2 : 0) | (access & Access.User ? 4 : 0) | (access & Access.Fetch ? 0x10 : 0);
+    if (frame === 0 || (frame === DATA_FRAME && access & Access.Fetch)) {
+      // Linux reports any access above the user half as a protection violation.
+      const kernel = hi < 0 || (hi === 0x7fff && lo >>> 0 >= 0xfffff000);
+      if (kernel || frame !== 0) t.errorCode |= 1;
+      return Status.Fault;
+    }
+    t.host = frame;
+    t.gfn = frame >>> 12;
+    t.licence = Licence.Read | Licence.Write | (frame === CODE_FRAME ? Licence.Fetch : 0);
+    return Status.Ok;
+  }
+}
+
+/** A vCPU in the surroundings the recorder executed in: 64-bit mode, CPL 3, two pages. */
+export class RecorderMachine {
+  readonly #vcpu: Vcpu;
+  readonly #code: CodeCache;
+  readonly #u8: Uint8Array;
+
+  constructor() {
+    const memory = new WebAssembly.Memory({ initial: MEMORY_PAGES, maximum: MEMORY_PAGES });
+    this.#u8 = new Uint8Array(memory.buffer);
+    this.#code = new CodeCache(memory, CACHE_AT, CACHE_END);
+    const absent: CpuidResult = { eax: 0, ebx: 0, ecx: 0, edx: 0 };
+    this.#vcpu = new Vcpu({
+      id: 0,
+      memory,
+      base: VCPU_AT,
+      code: this.#code,
+      interpreter: new WebAssembly.Module(generateInterpreter()),
+      bootstrap: true,
+      ports: {
+        mmu: new TwoPages(),
+        bus: { ioRead: () => -1, ioWrite: () => undefined, mmioRead: () => -1, mmioWrite: () => undefined, mmioHigh: -1 },
+        apic: {
+          hasInterrupt: () => false,
+          acknowledge: () => -1,
+          cr8: 0,
+          readMsr: () => false,
+          writeMsr: () => false,
+          msrLo: 0,
+          msrHi: 0,
+        },
+        clock: { tsc: () => 0 },
+        entropy: { random: () => 0 },
+        cpuid: { query: () => absent },
+      },
+    });
+  }
+
+  /**
+   * Executes `code` once from `state`; a repeated string instruction until it is done.
+   * @throws whatever the engine throws: an engine error, never the guest's
+   */
+  execute(code: Uint8Array, state: CpuState): Outcome {
+    this.#load(code, state);
+    const vcpu = this.#vcpu;
+    let raised: { vector: number; errorCode: number; rip: number } | null = null;
+    vcpu.hooks = {
+      inject: (vector, errorCode) => {
+        raised ??= { vector, errorCode: errorCode ?? 0, rip: this.#rip() };
+      },
+    };
+    const repeats = isRepeatedString(code);
+    for (let step = 0; step < MAX_STEPS; step++) {
+      vcpu.run(1);
+      if (raised !== null || !repeats || this.#rip() !== 0) break;
+    }
+    const event = raised as { vector: number; errorCode: number; rip: number } | null;
+    const after = this.#snapshot(event?.rip ?? this.#rip());
+    return { state: after, raised: event && { ...event, cr2: [vcpu.cr2Lo, vcpu.cr2Hi] } };
+  }
+
+  #rip(): number {
+    const { ripLo, ripHi } = this.#vcpu;
+    return ripHi * 2 ** 32 + (ripLo >>> 0) - CODE_PAGE - CODE_OFFSET;
+  }
+
+  #load(code: Uint8Array, state: CpuState): void {
+    const vcpu = this.#vcpu;
+    this.#code.drop(CODE_FRAME >>> 12);
+    this.#code.drop(DATA_FRAME >>> 12);
+    this.#u8.fill(0, CODE_FRAME, CODE_FRAME + 4096);
+    this.#u8.fill(0xcc, CODE_FRAME + CODE_OFFSET, CODE_FRAME + CODE_OFFSET + code.length + 16);
+    this.#u8.set(code, CODE_FRAME + CODE_OFFSET);
+    this.#u8.set(state.memory, DATA_FRAME);
+    vcpu.reset();
+    vcpu.cr0 = 0x80050033 | 0;
+    vcpu.cr4 = 0x000306a0;
+    vcpu.efer = 0xd01;
+    vcpu.idtr.limit = 0;
+    vcpu.gdtr.limit = 0;
+    const data = { selector: 0x2b, baseLo: 0, baseHi: 0, limit: 0xffffffff, attributes: 0xc0f3 };
+    for (const seg of [Seg.ES, Seg.SS, Seg.DS, Seg.FS]) vcpu.setSegment(seg, { ...data });
+    vcpu.setSegment(Seg.GS, { ...data, baseLo: GS_BASE });
+    vcpu.setSegment(Seg.CS, { ...data, selector: 0x33, attributes: 0xa0fb });
+    vcpu.rflags = state.rflags;
+    vcpu.updateMode();
+    vcpu.updatePaging();
+    vcpu.bytes(S.GPR, 128).set(state.gpr);
+    vcpu.bytes(S.XMM, 256).set(state.xmm);
+    for (let k = 0; k < 8; k++) vcpu.bytes(S.FPR + 16 * k, 10).set(state.fpr.subarray(10 * k, 10 * k + 10));
+    vcpu.setI32(S.MXCSR, state.mxcsr);
+    vcpu.setU16(S.FCW, state.fcw);
+    vcpu.setU16(S.FSW, state.fsw);
+    vcpu.setU8(S.FTW, state.ftw);
+    vcpu.setRip(CODE_PAGE + CODE_OFFSET, 0);
+  }
+
+  #snapshot(rip: number): CpuState {
+    const vcpu = this.#vcpu;
+    const s = emptyState();
+    s.gpr.set(vcpu.bytes(S.GPR, 128));
+    s.rip = rip;
+    s.rflags = vcpu.rflags & ~(S.TF | S.RF);
+    s.mxcsr = vcpu.i32(S.MXCSR);
+    s.fcw = vcpu.u16(S.FCW);
+    s.fsw = vcpu.u16(S.FSW);
+    s.ftw = vcpu.u8(S.FTW);
+    s.xmm.set(vcpu.bytes(S.XMM, 256));
+    for (let k = 0; k < 8; k++) s.fpr.set(vcpu.bytes(S.FPR + 16 * k, 10), 10 * k);
+    s.memory.set(this.#u8.subarray(DATA_FRAME, DATA_FRAME + 4096));
+    return s;
+  }
+}
+
+const PREFIXES = new Set([0x66, 0x67, 0x2e, 0x36, 0x3e, 0x26, 0x64, 0x65]);
+
+/** Whether the recorder would single-step `code` until RIP moves. */
+function isRepeatedString(code: Uint8Array): boolean {
+  let repeated = false;
+  for (const byte of code) {
+    if (byte === 0xf2 || byte === 0xf3) repeated = true;
+    else if (!PREFIXES.has(byte) && (byte & 0xf0) !== 0x40) {
+      return repeated && ((byte >= 0xa4 && byte <= 0xa7) || (byte >= 0xaa && byte <= 0xaf) || (byte >= 0x6c && byte <= 0x6f));
+    }
+  }
+  return false;
+}

@@ -1,0 +1,88 @@
+import { type CpuState, type Overrides } from "./initial-state.js";
+import type { Raised } from "./recorder-machine.js";
+
+/** A recorded vector: one line of the file. Only what changed is there; numbers in strings are hexadecimal. */
+export interface Vector {
+  readonly i: number;
+  /** Seed of the initial state. */
+  readonly s: string;
+  /** Instruction bytes. */
+  readonly c: string;
+  readonly o?: Overrides;
+  /** Vector, error code, CR2 of the exception that stopped it. */
+  readonly x?: readonly [number, number, string?];
+  /** RIP after, relative to the instruction; absent = its length. */
+  readonly ip?: number;
+  readonly g?: Readonly<Record<string, string>>;
+  readonly f?: number;
+  /** Vector registers, 64 bytes each in memory order. */
+  readonly z?: Readonly<Record<string, string>>;
+  readonly mx?: number;
+  readonly fcw?: number;
+  readonly fsw?: number;
+  readonly ftw?: number;
+  /** x87 registers by physical number. */
+  readonly st?: Readonly<Record<string, string>>;
+  /** Memory, by offset in the data page. */
+  readonly m?: Readonly<Record<string, string>>;
+}
+
+/** @throws VectorFormatError when `line` is not a vector */
+export function parseVector(line: string, lineNumber: number): Vector {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    throw new VectorFormatError(lineNumber, "not JSON");
+  }
+  const { i, s, c } = (value ?? {}) as Partial<Vector>;
+  if (typeof i !== "number") throw new VectorFormatError(lineNumber, `"i" is ${JSON.stringify(i)}, not a number`);
+  if (typeof s !== "string" || !/^[0-9a-f]{1,16}$/.test(s)) throw new VectorFormatError(lineNumber, `"s" is ${JSON.stringify(s)}, not a seed of 1 to 16 hexadecimal digits`);
+  if (typeof c !== "string" || !/^([0-9a-f]{2}){1,15}$/.test(c)) throw new VectorFormatError(lineNumber, `"c" is ${JSON.stringify(c)}, not 1 to 15 bytes in hexadecimal`);
+  return value as Vector;
+}
+
+/** A line of the file is not a vector. */
+export class VectorFormatError extends Error {
+  override readonly name = "VectorFormatError";
+  constructor(line: number, problem: string) {
+    super(`line ${line}: ${problem}`);
+  }
+}
+
+export const bytesOf = (hex: string): Uint8Array => Uint8Array.from({ length: hex.length / 2 }, (_, k) => Number.parseInt(hex.slice(2 * k, 2 * k + 2), 16));
+
+/** The bytes of a number of up to 16 hexadecimal digits, least significant first. */
+const littleEndian = (hex: string): Uint8Array => bytesOf(hex.padStart(16, "0")).reverse();
+
+/** The state the recorder saw after the instruction: `before` with the vector's changes. */
+export function expectedState(vector: Vector, before: CpuState): CpuState {
+  const after: CpuState = {
+    ...before,
+    gpr: before.gpr.slice(),
+    fpr: before.fpr.slice(),
+    xmm: before.xmm.slice(),
+    memory: before.memory.slice(),
+    rip: vector.ip ?? vector.c.length / 2,
+    rflags: vector.f ?? before.rflags,
+    mxcsr: vector.mx ?? before.mxcsr,
+    fcw: vector.fcw ?? before.fcw,
+    fsw: vector.fsw ?? before.fsw,
+    ftw: vector.ftw ?? before.ftw,
+  };
+  for (const [k, hex] of Object.entries(vector.g ?? {})) after.gpr.set(littleEndian(hex), 8 * Number(k));
+  for (const [k, hex] of Object.entries(vector.st ?? {})) after.fpr.set(bytesOf(hex), 10 * Number(k));
+  for (const [k, hex] of Object.entries(vector.z ?? {})) if (Number(k) < 16) after.xmm.set(bytesOf(hex.slice(0, 32)), 16 * Number(k));
+  for (const [at, hex] of Object.entries(vector.m ?? {})) after.memory.set(bytesOf(hex), Number.parseInt(at, 16));
+  return after;
+}
+
+export function expectedException({ x }: Vector): Raised | null {
+  if (x === undefined) return null;
+  const digits = (x[2] ?? "0").padStart(16, "0");
+  return {
+    vector: x[0],
+    errorCode: x[1],
+    cr2: [Number.parseInt(digits.slice(8), 16) | 0, Number.parseInt(digits.slice(0, 8), 16) | 0],
+  };
+}
