@@ -33,12 +33,6 @@ export const Reg = {
 /** Version 0x14 (integrated, xAPIC/x2APIC), six LVT entries, no EOI-broadcast suppression (SDM 3A 11.4.8). */
 export const VERSION = 0x0005_0014;
 
-/** LVT and ICR bits (SDM 3A figures 11-8 and 11-12). */
-export const LVT_MASKED = 1 << 16;
-export const ICR_LOGICAL = 1 << 11;
-export const ICR_ASSERT = 1 << 14;
-export const ICR_LEVEL = 1 << 15;
-
 /** Spurious-interrupt vector register bit 8: the software enable (SDM 3A 11.9). */
 export const SVR_ENABLE = 1 << 8;
 
@@ -60,25 +54,3 @@ export const MSR_APIC_BASE = 0x1b;
 export const MSR_TSC_DEADLINE = 0x6e0;
 export const MSR_X2APIC_FIRST = 0x800;
 export const MSR_X2APIC_LAST = 0x8ff;
-
-/** What an LVT entry keeps of a write, in the order of the registers from {@link Reg.LvtTimer}: the defined, writable bits. */
-export const LVT_WRITABLE: readonly number[] = [0x7_00ff, 0x1_07ff, 0x1_07ff, 0x1_a7ff, 0x1_a7ff, 0x1_00ff];
-
-/** LVT bits that are read-only (delivery status, remote IRR): written 1s are ignored, not reserved. */
-export const LVT_READ_ONLY = 0x5000;
-
-/**
- * Bits a WRMSR may set in each x2APIC register; any other bit, and any bit of the high half, raises #GP (SDM 3A 11.12.1.2,
- * table 11-6). Registers not listed cannot be written. The ICR is listed with its low half; all of its high half may be set.
- */
-export const X2APIC_WRITABLE: ReadonlyMap<number, number> = new Map([
-  [Reg.Tpr, 0xff],
-  [Reg.Eoi, 0],
-  [Reg.Svr, 0x1ff],
-  [Reg.Esr, 0],
-  [Reg.IcrLow, 0xc_dfff],
-  ...LVT_WRITABLE.map((bits, i): [number, number] => [Reg.LvtTimer + i, bits | LVT_READ_ONLY]),
-  [Reg.InitialCount, 0xffff_ffff],
-  [Reg.DivideConfig, 0xb],
-  [Reg.SelfIpi, 0xff],
-]);

@@ -1,5 +1,6 @@
 import { type ApicMessage, type ApicTarget, BROADCAST, DeliveryMode } from "./apic-bus.js";
 import { matchesLogical, x2apicLogicalId } from "./apic-destination.js";
+import { decodeIcr, type Ipi, selfIpi } from "./apic-icr.js";
 import { ApicTimer } from "./apic-timer.js";
 import { InterruptQueue } from "./interrupt-queue.js";
 import type { LocalApicDesc, LocalApicMode, LocalApicState } from "./local-apic-desc.js";
@@ -9,11 +10,6 @@ import {
   BASE_ENABLE,
   BASE_RESERVED,
   BASE_X2APIC,
-  ICR_ASSERT,
-  ICR_LEVEL,
-  ICR_LOGICAL,
-  LVT_MASKED,
-  LVT_WRITABLE,
   MSR_APIC_BASE,
   MSR_TSC_DEADLINE,
   MSR_X2APIC_FIRST,
@@ -21,9 +17,10 @@ import {
   Reg,
   SVR_ENABLE,
   VERSION,
-  X2APIC_WRITABLE,
 } from "./local-apic-registers.js";
+import { LocalVectorTable } from "./local-vector-table.js";
 import type { MmioDevice, MmioSize } from "./ports.js";
+import { X2APIC_WRITABLE } from "./x2apic-msrs.js";
 
 /** Interrupt sources of the CPU package itself, each with an LVT entry. */
 export type LocalSource = "thermal" | "perf" | "lint0" | "lint1";
@@ -57,7 +54,7 @@ export class LocalApic implements ApicTarget, MmioDevice {
   private errors = 0;
   private icrLo = 0;
   private icrHi = 0;
-  private readonly lvt = new Uint32Array(LVT_WRITABLE.length).fill(LVT_MASKED);
+  private readonly lvt = new LocalVectorTable();
   private readonly queue: InterruptQueue;
   private readonly timer: ApicTimer;
 
@@ -103,7 +100,7 @@ export class LocalApic implements ApicTarget, MmioDevice {
   assertLocal(source: LocalSource): void {
     const reg = SOURCE_REG[source];
     this.local(reg);
-    if (reg === Reg.LvtPerf) this.setLvt(reg, this.getLvt(reg) | LVT_MASKED);
+    if (reg === Reg.LvtPerf) this.lvt.mask(reg);
   }
 
   /** The guest has written its TSC: the TSC deadline lies at another virtual time now. */
@@ -149,7 +146,7 @@ export class LocalApic implements ApicTarget, MmioDevice {
     if (writable === undefined || (lo & ~writable) !== 0) return false;
     if (reg === Reg.IcrLow) this.icrHi = hi >>> 0;
     else if (hi !== 0) return false;
-    if (reg === Reg.SelfIpi) this.sendIpi(lo & 0xff, DeliveryMode.Fixed, "self");
+    if (reg === Reg.SelfIpi) this.send(selfIpi(lo & 0xff));
     else this.writeReg(reg, lo >>> 0);
     return true;
   }
@@ -217,7 +214,7 @@ export class LocalApic implements ApicTarget, MmioDevice {
 
   save(): LocalApicState {
     const { baseLo, baseHi, ldr, dfr, svr, esr, errors, icrLo, icrHi } = this;
-    const parts = { lvt: [...this.lvt], queue: this.queue.save(), timer: this.timer.save() };
+    const parts = { lvt: this.lvt.save(), queue: this.queue.save(), timer: this.timer.save() };
     return { baseLo, baseHi, ldr, dfr, svr, esr, errors, icrLo, icrHi, ...parts };
   }
 
@@ -232,7 +229,7 @@ export class LocalApic implements ApicTarget, MmioDevice {
     this.errors = state.errors;
     this.icrLo = state.icrLo;
     this.icrHi = state.icrHi;
-    this.lvt.set(state.lvt);
+    this.lvt.restore(state.lvt);
     this.queue.restore(state.queue);
     this.timer.restore(state.timer);
     this.desc.onRelocate?.(this.pageBase);
@@ -258,20 +255,11 @@ export class LocalApic implements ApicTarget, MmioDevice {
     return true;
   }
 
-  private getLvt(reg: number): number {
-    return this.lvt[reg - Reg.LvtTimer] ?? 0;
-  }
-
-  private setLvt(reg: number, value: number): void {
-    this.lvt[reg - Reg.LvtTimer] = value;
-  }
-
-  /** The source of an LVT entry fires. Timer and error entries have no delivery mode: those bits read 0, which is fixed. */
+  /** The source of an LVT entry fires. */
   private local(reg: number): void {
-    const entry = this.getLvt(reg);
-    if ((entry & LVT_MASKED) !== 0) return;
-    const mode = (entry >> 8) & 7;
-    this.accept({ destination: this.id, logical: false, mode, vector: entry & 0xff, level: false });
+    if (this.lvt.isMasked(reg)) return;
+    const entry = this.lvt.get(reg);
+    this.accept({ destination: this.id, logical: false, mode: (entry >> 8) & 7, vector: entry & 0xff, level: false });
   }
 
   /** Records an error; its interrupt comes with the first of a kind, which also ends an illegal error vector's recursion. */
@@ -291,7 +279,7 @@ export class LocalApic implements ApicTarget, MmioDevice {
     if (reg >= Reg.Isr && reg < Reg.Tmr) return this.queue.isr.word(reg - Reg.Isr);
     if (reg >= Reg.Tmr && reg < Reg.Irr) return this.queue.tmr.word(reg - Reg.Tmr);
     if (reg >= Reg.Irr && reg < Reg.Esr) return this.queue.irr.word(reg - Reg.Irr);
-    if (reg >= Reg.LvtTimer && reg <= Reg.LvtError) return this.getLvt(reg);
+    if (this.lvt.has(reg)) return this.lvt.get(reg);
     switch (reg) {
       case Reg.Id:
         return this.mode === "x2apic" ? this.id : ((this.id & 0xff) << 24) >>> 0;
@@ -332,9 +320,8 @@ export class LocalApic implements ApicTarget, MmioDevice {
   /** Writes a register; false if there is none. Writes to read-only ones do nothing. */
   private writeReg(reg: number, value: number): boolean {
     if (reg >= Reg.Isr && reg < Reg.Esr) return true;
-    if (reg >= Reg.LvtTimer && reg <= Reg.LvtError) {
-      const masked = (this.svr & SVR_ENABLE) === 0 ? LVT_MASKED : 0;
-      this.setLvt(reg, (value & (LVT_WRITABLE[reg - Reg.LvtTimer] ?? 0)) | masked);
+    if (this.lvt.has(reg)) {
+      this.lvt.set(reg, value, (this.svr & SVR_ENABLE) === 0);
       if (reg === Reg.LvtTimer) this.selectTimerMode(value);
       return true;
     }
@@ -353,8 +340,7 @@ export class LocalApic implements ApicTarget, MmioDevice {
         return true;
       case Reg.Svr:
         this.svr = value & 0x1ff;
-        if ((value & SVR_ENABLE) === 0)
-          for (let i = 0; i < this.lvt.length; i++) this.lvt[i] = (this.lvt[i] ?? 0) | LVT_MASKED;
+        if ((value & SVR_ENABLE) === 0) this.lvt.maskAll();
         return true;
       case Reg.Esr:
         this.esr = this.errors;
@@ -362,7 +348,7 @@ export class LocalApic implements ApicTarget, MmioDevice {
         return true;
       case Reg.IcrLow:
         this.icrLo = value & 0xc_cfff;
-        this.writeIcr(value);
+        this.send(decodeIcr(value, this.icrHi, this.mode === "x2apic"));
         return true;
       case Reg.IcrHigh:
         this.icrHi = (value & 0xff00_0000) >>> 0;
@@ -383,25 +369,12 @@ export class LocalApic implements ApicTarget, MmioDevice {
     this.timer.setMode(mode === 1 ? "periodic" : mode === 2 ? "tsc-deadline" : "one-shot");
   }
 
-  private writeIcr(value: number): void {
-    const mode = (value >> 8) & 7;
-    // INIT level de-assert only synchronised arbitration IDs and is not supported since the Pentium 4 (SDM 3A 11.6.1).
-    if (mode === DeliveryMode.Init && (value & ICR_LEVEL) !== 0 && (value & ICR_ASSERT) === 0) return;
-    const shorthand = (["none", "self", "all", "others"] as const)[(value >> 18) & 3] ?? "none";
-    this.sendIpi(value & 0xff, mode, shorthand, (value & ICR_LOGICAL) !== 0);
-  }
-
-  /** Sends an IPI; its trigger mode is edge, whatever ICR bit 15 says (SDM 3A 11.6.1). */
-  private sendIpi(vector: number, mode: number, shorthand: "none" | "self" | "all" | "others", logical = false): void {
-    const fixed = mode === DeliveryMode.Fixed || mode === DeliveryMode.LowestPriority;
-    if (fixed && vector < 16) {
-      this.error(ApicError.SendIllegalVector);
-      return;
-    }
-    const eight = this.icrHi >>> 24;
-    const destination = this.mode === "x2apic" ? this.icrHi : eight === 0xff ? BROADCAST : eight;
-    const message: ApicMessage = { destination, logical, mode, vector, level: false };
-    if (shorthand === "none") this.desc.bus.send(message);
+  private send(ipi: Ipi | null): void {
+    if (!ipi) return;
+    const { message, shorthand } = ipi;
+    const fixed = message.mode === DeliveryMode.Fixed || message.mode === DeliveryMode.LowestPriority;
+    if (fixed && message.vector < 16) this.error(ApicError.SendIllegalVector);
+    else if (shorthand === "none") this.desc.bus.send(message);
     else if (shorthand === "self") this.accept(message);
     else this.desc.bus.broadcast(message, shorthand === "others" ? this : null);
   }
@@ -426,7 +399,7 @@ export class LocalApic implements ApicTarget, MmioDevice {
     this.ldr = this.esr = this.errors = this.icrLo = this.icrHi = 0;
     this.dfr = 0xffffffff;
     this.svr = 0xff;
-    this.lvt.fill(LVT_MASKED);
+    this.lvt.reset();
     this.queue.reset();
     this.timer.reset();
   }
