@@ -17,7 +17,7 @@ export interface BuiltinGuestOptions {
   readonly sleepPort?: number;
   /** SLP_TYP of S5 in bits 2 to 4 and SLP_EN, bit 5. Default 0x34: SLP_TYP 5. */
   readonly sleepValue?: number;
-  /** ACPI reset register (ACPI 6.4, 4.8.3.6). Default 0x604; when nothing answers there the guest triple-faults. */
+  /** ACPI reset register (ACPI 6.4, 4.8.3.6). Default 0x602; when nothing answers there the guest triple-faults. */
   readonly resetPort?: number;
   /** Default 1. */
   readonly resetValue?: number;
@@ -45,7 +45,7 @@ export interface GuestImage {
 const DEFAULTS: Platform = {
   sleepPort: 0x600,
   sleepValue: (5 << 2) | 0x20,
-  resetPort: 0x604,
+  resetPort: 0x602,
   resetValue: 1,
   statusPort: 0xf4,
   apicHz: 1e9,
