@@ -16,7 +16,7 @@ const CONDITION_CODES = new Map([
 type Destination = "st" | "codes" | "push" | number;
 
 /** Operations with a in ST(0) and b in ST(1) or in memory; both have been set when they run. */
-const OPERATIONS: Record<string, readonly [Destination, (b: DataView) => number | void]> = {
+const OPERATIONS: Record<string, readonly [Destination, (b: DataView) => unknown]> = {
   add: ["st", () => x.add()],
   sub: ["st", () => x.sub()],
   mul: ["st", () => x.mul()],
@@ -27,14 +27,62 @@ const OPERATIONS: Record<string, readonly [Destination, (b: DataView) => number 
   significand: ["st", () => x.extract()],
   com: ["codes", () => CONDITION_CODES.get(x.compare(true))],
   ucom: ["codes", () => CONDITION_CODES.get(x.compare(false))],
-  prem: ["st", () => (x.remainder(false), x.conditionCodes)],
-  prem1: ["st", () => (x.remainder(true), x.conditionCodes)],
-  ld32: ["push", (b) => (x.setA32(b.getUint32(0, true)), x.load())],
-  ld64: ["push", (b) => (x.setA64(b.getUint32(0, true), b.getUint32(4, true)), x.load())],
-  ild16: ["push", (b) => (x.setAInt(b.getInt16(0, true), b.getInt16(0, true) >> 31), x.load())],
-  ild32: ["push", (b) => (x.setAInt(b.getInt32(0, true), b.getInt32(0, true) >> 31), x.load())],
-  ild64: ["push", (b) => (x.setAInt(b.getUint32(0, true), b.getUint32(4, true)), x.load())],
-  bld: ["push", (b) => (x.setABcd(b.getUint32(0, true), b.getUint32(4, true), b.getUint16(8, true)), x.load())],
+  prem: [
+    "st",
+    () => {
+      x.remainder(false);
+      return x.conditionCodes;
+    },
+  ],
+  prem1: [
+    "st",
+    () => {
+      x.remainder(true);
+      return x.conditionCodes;
+    },
+  ],
+  ld32: [
+    "push",
+    (b) => {
+      x.setA32(b.getUint32(0, true));
+      x.load();
+    },
+  ],
+  ld64: [
+    "push",
+    (b) => {
+      x.setA64(b.getUint32(0, true), b.getUint32(4, true));
+      x.load();
+    },
+  ],
+  ild16: [
+    "push",
+    (b) => {
+      x.setAInt(b.getInt16(0, true), b.getInt16(0, true) >> 31);
+      x.load();
+    },
+  ],
+  ild32: [
+    "push",
+    (b) => {
+      x.setAInt(b.getInt32(0, true), b.getInt32(0, true) >> 31);
+      x.load();
+    },
+  ],
+  ild64: [
+    "push",
+    (b) => {
+      x.setAInt(b.getUint32(0, true), b.getUint32(4, true));
+      x.load();
+    },
+  ],
+  bld: [
+    "push",
+    (b) => {
+      x.setABcd(b.getUint32(0, true), b.getUint32(4, true), b.getUint16(8, true));
+      x.load();
+    },
+  ],
   st32: [4, () => x.toF32()],
   st64: [8, () => x.toF64()],
   ist16: [2, () => x.toInt(16)],
@@ -107,8 +155,8 @@ function replay(name: string, control: string, aHex: string, bHex: string): stri
   const operation = OPERATIONS[stem.replace(/r$/, "")] ?? OPERATIONS[stem];
   if (operation === undefined) throw new Error(`unknown operation ${name}`);
   const [destination, run] = operation;
-  const codes = run(b) ?? 0;
-  const status = x.flags | (x.c1 ? 0x200 : 0) | codes;
+  const codes = run(b);
+  const status = x.flags | (x.c1 ? 0x200 : 0) | (typeof codes === "number" ? codes : 0);
   const result =
     destination === "push" ? bytes("0".repeat(20)) : typeof destination === "number" ? bytes("cc".repeat(10)) : a;
   if (destination !== "codes" && x.written()) putResult(result, typeof destination === "number" ? destination : 10);
@@ -202,7 +250,7 @@ describe("properties", () => {
 
   it("FPREM repeated until C2 is clear ends below the divisor", () => {
     x.setControl(0x37f);
-    for (let i = 0; i < 500; i++) {
+    for (let i = 0; i < 100; i++) {
       const [bl, bh, be] = [random(), random() | 0x80000000, 1 + (random() % 0x3fff)] as const;
       let [al, ah, ae] = [random(), random() | 0x80000000, 0x3fff + (random() % 0x3fff)];
       let rounds = 0;

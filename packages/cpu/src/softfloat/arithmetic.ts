@@ -1,6 +1,6 @@
 // The five operations on finite, nonzero, normalised numbers. Each leaves in `r` the exact result, or its first 96 bits with the rest
 // condensed into the sticky bit: what rounding needs and no more. `r` may not be an operand. No exceptions are raised here.
-import { Kind, type Format, type Unpacked } from "./number.js";
+import { type Format, Kind, type Unpacked } from "./number.js";
 
 const TWO32 = 4294967296;
 

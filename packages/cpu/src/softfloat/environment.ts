@@ -42,7 +42,10 @@ export abstract class Environment {
     const { a, b, r } = this;
     if (this.propagateNaN()) return;
     const bNegative = b.negative !== subtract;
-    if (a.kind === Kind.Infinity && b.kind === Kind.Infinity && a.negative !== bNegative) return this.invalid();
+    if (a.kind === Kind.Infinity && b.kind === Kind.Infinity && a.negative !== bNegative) {
+      this.invalid();
+      return;
+    }
     this.noteDenormals(a, b);
     if (a.kind === Kind.Infinity) r.setSpecial(Kind.Infinity, a.negative);
     else if (b.kind === Kind.Infinity) r.setSpecial(Kind.Infinity, bNegative);
@@ -65,7 +68,10 @@ export abstract class Environment {
     if (this.propagateNaN()) return;
     const infinite = a.kind === Kind.Infinity || b.kind === Kind.Infinity;
     const zero = a.kind === Kind.Zero || b.kind === Kind.Zero;
-    if (infinite && zero) return this.invalid();
+    if (infinite && zero) {
+      this.invalid();
+      return;
+    }
     this.noteDenormals(a, b);
     if (infinite || zero) r.setSpecial(infinite ? Kind.Infinity : Kind.Zero, a.negative !== b.negative);
     else multiply(a, b, r);
@@ -76,7 +82,10 @@ export abstract class Environment {
   protected quotient(format: Format): void {
     const { a, b, r } = this;
     if (this.propagateNaN()) return;
-    if (a.kind === b.kind && a.kind !== Kind.Finite) return this.invalid();
+    if (a.kind === b.kind && a.kind !== Kind.Finite) {
+      this.invalid();
+      return;
+    }
     const negative = a.negative !== b.negative;
     if (b.kind === Kind.Zero && a.kind === Kind.Finite) {
       // Divide-by-zero outranks the denormal operand, which is then not looked at.
@@ -95,7 +104,10 @@ export abstract class Environment {
   protected root(format: Format): void {
     const { a, r } = this;
     if (this.propagateUnaryNaN()) return;
-    if (a.negative && a.kind !== Kind.Zero) return this.invalid();
+    if (a.negative && a.kind !== Kind.Zero) {
+      this.invalid();
+      return;
+    }
     this.noteDenormal(a);
     if (a.kind === Kind.Finite) squareRoot(a, r, format);
     else r.copyFrom(a);
@@ -174,16 +186,25 @@ export abstract class Environment {
     this.lo = 0;
     this.hi = 0;
     if (a.kind === Kind.Zero) return;
-    if (a.kind !== Kind.Finite || a.exp > 63) return this.integerIndefinite(width);
+    if (a.kind !== Kind.Finite || a.exp > 63) {
+      this.integerIndefinite(width);
+      return;
+    }
     const rounded = roundToInteger(a, rc);
     const { negative, hi, lo } = a;
     if (width === 64) {
-      if (hi > 0x80000000 || (hi === 0x80000000 && (lo !== 0 || !negative))) return this.integerIndefinite(width);
+      if (hi > 0x80000000 || (hi === 0x80000000 && (lo !== 0 || !negative))) {
+        this.integerIndefinite(width);
+        return;
+      }
       this.hi = (negative ? ~hi + (lo === 0 ? 1 : 0) : hi) >>> 0;
       this.lo = (negative ? -lo : lo) >>> 0;
     } else {
       const limit = width === 32 ? 0x80000000 : 0x8000;
-      if (hi !== 0 || lo > limit || (lo === limit && !negative)) return this.integerIndefinite(width);
+      if (hi !== 0 || lo > limit || (lo === limit && !negative)) {
+        this.integerIndefinite(width);
+        return;
+      }
       this.lo = ((negative ? -lo : lo) & (width === 32 ? -1 : 0xffff)) >>> 0;
     }
     this.rounded = rounded;

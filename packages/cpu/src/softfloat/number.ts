@@ -1,5 +1,5 @@
 /** What a floating-point datum is, once its format has been taken apart. The order matters: everything from QuietNaN on is not a number. */
-export const enum Kind {
+export enum Kind {
   Zero = 0,
   Finite = 1,
   Infinity = 2,

@@ -17,7 +17,7 @@ export function remainder(a: Unpacked, b: Unpacked, r: Unpacked, shift: number, 
   // steps, a is below b but may be above its half, so it is brought to b's exponent and only the rounding below remains.
   let rh = steps === 0 ? a.hi >>> 1 : a.hi;
   let rl = steps === 0 ? ((a.hi << 31) | (a.lo >>> 1)) >>> 0 : a.lo;
-  let lost = steps === 0 ? a.lo & 1 : 0;
+  const lost = steps === 0 ? a.lo & 1 : 0;
   let q = 0;
   for (let i = 0; i < steps; i++) {
     if (i !== 0) {

@@ -2,7 +2,7 @@ import type { Unpacked } from "./number.js";
 import { Round } from "./types.js";
 
 /** What rounding did to a significand. */
-export const enum Rounded {
+export enum Rounded {
   Exact = 0,
   /** Inexact, the magnitude became smaller. */
   Truncated = 1,

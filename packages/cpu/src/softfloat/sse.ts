@@ -1,6 +1,6 @@
 import { pack32, pack64High, pack64Low, unpack32, unpack64 } from "./encoding.js";
+import { BINARY32, BINARY64, type Format, Kind, type Unpacked } from "./number.js";
 import { SseEnvironment } from "./sse-environment.js";
-import { BINARY32, BINARY64, Kind, type Format, type Unpacked } from "./number.js";
 import { Relation, type Round } from "./types.js";
 
 /** Bit `relation + 1` of entry `predicate & 3` (EQ, LT, LE, UNORD) is set when it holds; predicates 4-7 are their negations. */

@@ -2,7 +2,7 @@
  * Rounding control, encoded as MXCSR.RC (bits 14:13) and the x87 control word's RC (bits 11:10).
  * Source: SDM Vol. 1, 4.8.4, Table 4-8.
  */
-export const enum Round {
+export enum Round {
   /** To the nearest representable value, ties to the even one. */
   Nearest = 0,
   /** Towards minus infinity. */
@@ -17,7 +17,7 @@ export const enum Round {
  * Floating-point exceptions, encoded as MXCSR bits 5:0 and the x87 status word's bits 5:0.
  * Source: SDM Vol. 1, 4.9.1 and 10.2.3.
  */
-export const enum Flag {
+export enum Flag {
   /** Invalid operation. */
   I = 1,
   /** Denormal operand. */
@@ -39,7 +39,7 @@ export const PRE_COMPUTATION: number = Flag.I | Flag.D | Flag.Z;
 export const ALL_MASKED = 0x3f;
 
 /** Precision control, encoded as the x87 control word's PC (bits 9:8): significand bits of ADD, SUB, MUL, DIV and SQRT. SDM Vol. 1, 8.1.5.2. */
-export const enum Precision {
+export enum Precision {
   Single = 0,
   /** Reserved by the SDM. */
   Reserved = 1,
@@ -48,7 +48,7 @@ export const enum Precision {
 }
 
 /** Outcome of a comparison `a ? b`. */
-export const enum Relation {
+export enum Relation {
   Less = -1,
   Equal = 0,
   Greater = 1,

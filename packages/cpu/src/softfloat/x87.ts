@@ -1,17 +1,14 @@
 import { decimal, digitsToInteger, integerToDigits } from "./decimal.js";
 import { pack32, pack64High, pack64Low, pack80Top, unpack32, unpack64, unpack80 } from "./encoding.js";
-import { Environment } from "./environment.js";
 import { BINARY32, BINARY64, EXTENDED, type Format, Kind } from "./number.js";
 import { remainder } from "./remainder.js";
 import { Rounded } from "./rounding.js";
-import { Flag, PRE_COMPUTATION, Precision, Relation, type Round } from "./types.js";
+import { Flag, type Relation, type Round } from "./types.js";
+import { WITHHOLDING_A_STORE, X87Environment } from "./x87-environment.js";
 
-/** Unmasked overflow and underflow deliver the result with its exponent moved by this much. SDM Vol. 1, 8.5.4 and 8.5.5. */
-const EXPONENT_ADJUSTMENT = 24576;
 /** 10^18 - 1, the largest packed BCD. */
 const MAX_BCD_HI = 0x0de0b6b3;
 const MAX_BCD_LO = 0xa763ffff;
-const WITHHOLDING_A_STORE = PRE_COMPUTATION | Flag.O | Flag.U;
 
 /**
  * x87 arithmetic on double extended (f80) numbers: results, exception flags, C1 and the responses to unmasked exceptions, bit-exact.
@@ -31,7 +28,7 @@ const WITHHOLDING_A_STORE = PRE_COMPUTATION | Flag.O | Flag.U;
  *
  * Sources: SDM Vol. 1, 4.8.3.5 and chapter 8; Vol. 2 for each instruction.
  */
-export class SoftFloat80 extends Environment {
+export class SoftFloat80 extends X87Environment {
   /** Sign (bit 15) and exponent of the last f80 result; its significand is `hi:lo`. */
   se = 0;
   /** FXTRACT's second result, an f80. */
@@ -40,28 +37,6 @@ export class SoftFloat80 extends Environment {
   exponentSe = 0;
   /** C0, C1, C2 and C3 after FPREM, in their places in the status word. */
   conditionCodes = 0;
-
-  private format: Format = EXTENDED[64];
-  /** The exceptions that, unmasked, keep the operation from writing its destination. */
-  private withholding = PRE_COMPUTATION;
-
-  /** Takes the exception masks (bits 5:0), precision control (9:8) and rounding control (11:10) from an x87 control word. */
-  setControl(fcw: number): void {
-    this.masks = fcw & 0x3f;
-    this.rc = (fcw >>> 10) & 3;
-    const precision = ((fcw >>> 8) & 3) as Precision;
-    this.format = EXTENDED[precision === Precision.Single ? 24 : precision === Precision.Double ? 53 : 64];
-  }
-
-  /** Condition code C1: the last result was rounded away from zero. */
-  get c1(): boolean {
-    return this.rounded === Rounded.Incremented;
-  }
-
-  /** False when an unmasked exception of the last operation keeps it from writing its destination or popping the stack. */
-  written(): boolean {
-    return (this.flags & this.withholding & ~this.masks) === 0;
-  }
 
   /** First operand (the destination, ST(0) of the one-operand instructions). */
   setA(lo: number, hi: number, se: number): void {
@@ -303,12 +278,6 @@ export class SoftFloat80 extends Environment {
     r.exp = EXTENDED[64].minExponent;
   }
 
-  private begin(): void {
-    this.flags = 0;
-    this.rounded = Rounded.Exact;
-    this.withholding = PRE_COMPUTATION;
-  }
-
   private narrow(format: Format): void {
     this.withholding = WITHHOLDING_A_STORE;
     if (this.propagateUnaryNaN()) return;
@@ -320,48 +289,5 @@ export class SoftFloat80 extends Environment {
     this.lo = this.r.lo;
     this.hi = this.r.hi;
     this.se = pack80Top(this.r);
-  }
-
-  /** A quiet NaN before a signaling one, then the larger significand, then the positive one. */
-  protected override prefersFirstNaN(): boolean {
-    const { a, b } = this;
-    if (a.kind !== b.kind) return a.kind === Kind.QuietNaN;
-    if (a.hi !== b.hi) return a.hi > b.hi;
-    if (a.lo !== b.lo) return a.lo > b.lo;
-    return !a.negative;
-  }
-
-  protected override overflow(format: Format): void {
-    if ((this.masks & Flag.O) !== 0) super.overflow(format);
-    else this.unmasked(Flag.O, -EXPONENT_ADJUSTMENT, format);
-  }
-
-  protected override underflow(format: Format): void {
-    if ((this.masks & Flag.U) !== 0) super.underflow(format);
-    else this.unmasked(Flag.U, EXPONENT_ADJUSTMENT, format);
-  }
-
-  /**
-   * Register results are delivered with another exponent, or, when that is not enough (FSCALE), as infinity or zero in every rounding mode.
-   * A store does not happen at all, and then nothing was inexact.
-   */
-  private unmasked(flag: Flag.O | Flag.U, adjustment: number, format: Format): void {
-    const { r } = this;
-    this.flags |= flag;
-    if (this.withholding === WITHHOLDING_A_STORE) {
-      this.flags &= ~Flag.P;
-      this.rounded = Rounded.Exact;
-      return;
-    }
-    r.exp += adjustment;
-    if (r.exp > format.maxExponent) {
-      this.flags |= Flag.P;
-      r.setSpecial(Kind.Infinity, r.negative);
-      this.rounded = Rounded.Incremented;
-    } else if (r.exp < format.minExponent) {
-      this.flags |= Flag.P;
-      r.setSpecial(Kind.Zero, r.negative);
-      this.rounded = Rounded.Truncated;
-    }
   }
 }
