@@ -27,5 +27,7 @@ export const R_DISP = 16;
 export const R_IMM = 24;
 /** u16: slot of the segment base. */
 export const R_SEG = 28;
-/** u16: free for the handler. */
+/** u16: `AUX2_STACK` or 0. */
 export const R_AUX2 = 30;
+/** An address that is not canonical is #SS instead of #GP (SDM vol. 1, 3.3.7.1). */
+export const AUX2_STACK = 1;

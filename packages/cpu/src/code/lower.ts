@@ -41,6 +41,8 @@ export class Lowering {
   #first = true;
   #offset = 0;
   #length = 0;
+  /** Memory accesses of the instruction go to the stack segment. */
+  #stack = false;
   readonly #memory: Memory = { base: 0, index: 0, scale: 0, dispLo: 0, dispHi: 0, seg: 0 };
   /** Page-relative target of the last instruction, as halves. */
   targetLo = 0;
@@ -63,6 +65,8 @@ export class Lowering {
     this.#first = charge;
     this.#offset = offset;
     this.#length = insn.len;
+    const inMemory = insn.operands.some((o, k) => k < insn.nops && o.kind === Kind.Mem);
+    this.#stack = inMemory ? insn.seg === 2 : STACK.has(insn.op);
     const row = rowOf(insn);
     if (row === null) return this.#helper(insn, insn.op);
     return this.#row(insn, row.name, row.size);
@@ -224,6 +228,7 @@ export class Lowering {
     this.#u8[record + R.R_LEN] = this.#length;
     this.#u8[record + R.R_CHARGE] = this.#first ? 1 : 0;
     this.#u16[(record + R.R_OFF) >> 1] = this.#offset;
+    this.#u16[(record + R.R_AUX2) >> 1] = this.#stack ? R.AUX2_STACK : 0;
     this.#first = false;
     return record;
   }
@@ -231,6 +236,8 @@ export class Lowering {
 
 /** Helpers that never go on with the next record. */
 const ENDS: ReadonlySet<string> = new Set("iret callf jmpf retf syscall sysret sysenter sysexit int int1 hlt".split(" "));
+/** Instructions without a memory operand that access the stack. */
+const STACK: ReadonlySet<string> = new Set("push pop call ret leave enter pushf popf pusha popa".split(" "));
 const LEGACY: ReadonlySet<string> = new Set(ROWS.filter((row) => row.legacy).map((row) => row.name));
 const BRANCHES: ReadonlySet<string> = new Set([
   "jmp",

@@ -39,6 +39,8 @@ export function rowOf(insn: Insn): RowRef | null {
       return { name: `${insn.op}${op1.size}`, size: op0.size };
     case "imul":
       return { name: insn.nops === 1 ? "imul1" : "imul", size: op0.size };
+    case "ret":
+      return { name: "ret", size };
     case "push":
       return op0.kind === Kind.Seg ? null : { name: "push", size };
     case "pop":

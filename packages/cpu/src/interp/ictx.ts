@@ -231,11 +231,12 @@ export class InterpreterCtx implements Ctx {
 
   // Control
 
-  push(value: I64): void {
+  push(value: I64, check?: () => void): void {
     const { f, size } = this;
     const v = f.let("i64", value);
     const sp = f.let("i64", this.#stackMasked(i64.add(this.reg(4, 8), i64.const(-size))));
     this.store(this.#stackLinear(sp), v, size);
+    check?.();
     this.setStackPointer(sp);
   }
 

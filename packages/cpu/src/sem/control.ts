@@ -58,8 +58,8 @@ export const CONTROL: readonly Row[] = [
     legacy: true,
     emit: (c) => {
       const target = c.get(0);
-      c.checkTarget(target);
-      c.push(c.next());
+      // The return address is in memory even if the target then faults (recorded from hardware).
+      c.push(c.next(), () => c.checkTarget(target));
       c.jump(target);
     },
   },

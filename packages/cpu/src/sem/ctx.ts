@@ -59,8 +59,8 @@ export interface Ctx {
   setXLow(k: number, value: I64, size: 4 | 8): void;
   mxcsr(): I32;
 
-  /** Pushes `value`; the stack pointer changes only if the store succeeds. */
-  push(value: I64): void;
+  /** Pushes `value`; the stack pointer changes only if the store succeeds and `check`, which runs after it, does not leave the instruction. */
+  push(value: I64, check?: () => void): void;
   /** Reads the top of the stack; `commit` moves the stack pointer. */
   pop(): { readonly value: Local<"i64">; commit(extra?: I64): void };
   /** Register `number` as an offset in the stack segment. */

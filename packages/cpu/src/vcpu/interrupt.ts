@@ -9,6 +9,8 @@ export interface Pending {
   readonly errorCode: number | null;
   /** `software`: INT n, INT3, INTO, whose gate's DPL is checked. */
   readonly kind: "exception" | "interrupt" | "software";
+  /** A #GP that becomes #SS if the instruction accessed the stack. */
+  readonly nonCanonical?: boolean;
   readonly cr2Lo?: number;
   readonly cr2Hi?: number;
 }

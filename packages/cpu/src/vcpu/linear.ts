@@ -236,7 +236,7 @@ export class LinearMemory {
   resolve(lo: number, hi: number, access: number): number {
     const vcpu = this.#vcpu;
     if (vcpu.mode === 64 && hi >> 15 !== hi >> 31) {
-      vcpu.raiseError(Vector.GP, 0);
+      vcpu.raiseNonCanonical();
       return -1;
     }
     for (;;) {

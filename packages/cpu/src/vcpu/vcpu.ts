@@ -354,6 +354,9 @@ export class Vcpu {
           const lo = this.i32(S.PC);
           const hi = this.i32(S.PC + 4);
           this.#fetcher.raiseFetchFault(lo, hi);
+        } else if (this.#pending?.nonCanonical) {
+          const flags = this.#view.getUint16(this.i32(S.REC) + R.R_AUX2, true);
+          if (flags & R.AUX2_STACK) this.raiseError(Vector.SS, 0);
         }
       } else if (outcome === RunExit.Sti) this.shadow = true;
       if (done > 0) {
@@ -403,6 +406,11 @@ export class Vcpu {
   raiseError(vector: Vector, errorCode: number): false {
     this.#pending = { vector, errorCode, kind: "exception" };
     return false;
+  }
+
+  /** #GP(0) for an address, or #SS(0) if the record turns out to access the stack. */
+  raiseNonCanonical(): void {
+    this.#pending = { vector: Vector.GP, errorCode: 0, kind: "exception", nonCanonical: true };
   }
 
   raiseFromCode(vector: number): void {

@@ -55,8 +55,11 @@ export const bytesOf = (hex: string): Uint8Array => Uint8Array.from({ length: he
 /** The bytes of a number of up to 16 hexadecimal digits, least significant first. */
 const littleEndian = (hex: string): Uint8Array => bytesOf(hex.padStart(16, "0")).reverse();
 
-/** The state the recorder saw after the instruction: `before` with the vector's changes. */
-export function expectedState(vector: Vector, before: CpuState): CpuState {
+/**
+ * The state the recorder saw after the instruction: `before` with the vector's changes.
+ * @param stackFlags the instruction is PUSHF: the recorder single-steps, so it finds TF set, which is not part of the state
+ */
+export function expectedState(vector: Vector, before: CpuState, stackFlags = false): CpuState {
   const after: CpuState = {
     ...before,
     gpr: before.gpr.slice(),
@@ -74,6 +77,10 @@ export function expectedState(vector: Vector, before: CpuState): CpuState {
   for (const [k, hex] of Object.entries(vector.st ?? {})) after.fpr.set(bytesOf(hex), 10 * Number(k));
   for (const [k, hex] of Object.entries(vector.z ?? {})) if (Number(k) < 16) after.xmm.set(bytesOf(hex.slice(0, 32)), 16 * Number(k));
   for (const [at, hex] of Object.entries(vector.m ?? {})) after.memory.set(bytesOf(hex), Number.parseInt(at, 16));
+  if (stackFlags && vector.x === undefined) {
+    const at = ((after.gpr[33] as number) << 8) & 0xf00 | (after.gpr[32] as number);
+    after.memory[at + 1] = (after.memory[at + 1] as number) & ~1;
+  }
   return after;
 }
 

@@ -49,8 +49,10 @@ const fwait: Helper = (vcpu) => {
   return NEXT;
 };
 
+/** Every register becomes empty; as any MMX instruction, it clears TOP (recorded from hardware). */
 const emms: Helper = x87((vcpu) => {
   vcpu.setU8(S.FTW, 0);
+  vcpu.setU16(S.FSW, vcpu.u16(S.FSW) & ~0x3800);
   return NEXT;
 });
 
