@@ -70,6 +70,16 @@ describe("one-shot (SDM 3A 11.5.4)", () => {
     expect(apic.hasInterrupt()).toBe(false);
   });
 
+  test("a change of the divisor after expiry does not start it again", () => {
+    const { apic, clock } = timer(0);
+    apic.mmioWrite(INITIAL, 4, 1000);
+    clock.advanceTo(1000);
+    apic.acknowledge();
+    apic.mmioWrite(DIVIDE, 4, 0b0000);
+    clock.advanceTo(10_000);
+    expect(apic.mmioRead(0x270, 4)).toBe(0);
+  });
+
   test("a change of the divisor goes on from the current count", () => {
     const { apic, clock } = timer(0);
     apic.mmioWrite(INITIAL, 4, 1000);

@@ -69,6 +69,26 @@ describe("time registers (MC146818A)", () => {
     expect(time()).toEqual([0x35, 0x45, 0x12, 6, 0x24, 0x12, 0x99, 0x19]);
   });
 
+  test("SET freezes the registers at the current time", () => {
+    const { clock, write, time } = setup();
+    write(0x0b, 0x82);
+    clock.seconds += 1000;
+    expect(time()).toEqual([0x07, 0x59, 0x21, 5, 0x29, 0x02, 0x24, 0x20]);
+  });
+
+  test.each([
+    [0x12, 0x00],
+    [0x01, 0x01],
+    [0x92, 0x12],
+    [0x89, 0x21],
+  ])("an hour set as 12-hour %i is 24-hour %i", (twelve, hour) => {
+    const { read, write } = setup();
+    write(0x0b, 0x00);
+    write(4, twelve);
+    write(0x0b, 0x02);
+    expect(read(4)).toBe(hour);
+  });
+
   test("a single field may be set while the clock runs", () => {
     const { write, time } = setup();
     write(4, 0x03);

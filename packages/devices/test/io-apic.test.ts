@@ -84,6 +84,18 @@ describe("level-triggered entries", () => {
     expect(read(0x30)).toBe(0x50 | LEVEL);
   });
 
+  test("a line that goes down and up in service is delivered once, at the EOI", () => {
+    const { apic, ioApic, route, complete } = setup();
+    route(16, 0x50 | LEVEL);
+    ioApic.line(16).set(true);
+    apic.acknowledge();
+    ioApic.line(16).set(false);
+    ioApic.line(16).set(true);
+    expect(apic.mmioRead(0x220, 4)).toBe(0);
+    complete();
+    expect(apic.acknowledge()).toBe(0x50);
+  });
+
   test("a line that is up when its pin is unmasked is delivered", () => {
     const { apic, ioApic, route } = setup();
     route(16, 0x50 | LEVEL | MASKED);

@@ -103,6 +103,13 @@ describe("registers (SDM 3A table 11-1)", () => {
     expect(kept).toEqual([0x700ff, 0x107ff, 0x107ff, 0x1a7ff, 0x1a7ff, 0x100ff]);
   });
 
+  test("LDR keeps its high byte, DFR its model nibble", () => {
+    const { apic } = one();
+    apic.mmioWrite(0xd0, 4, 0xffffffff);
+    apic.mmioWrite(0xe0, 4, 0);
+    expect([apic.mmioRead(0xd0, 4), apic.mmioRead(0xe0, 4)]).toEqual([0xff000000, 0x0fffffff]);
+  });
+
   test("software disable masks every LVT entry, keeps them masked, and refuses fixed interrupts but not NMI", () => {
     const { system, apic, cpu } = one();
     apic.mmioWrite(0x350, 4, 0x40);

@@ -218,6 +218,16 @@ describe("loopback", () => {
     expect([read(MSR), read(IIR)]).toEqual([0x90, 0x01]);
   });
 
+  test("the ring indicator is reported when it ends, not when it starts", () => {
+    const { read, write } = setup();
+    write(MCR, 0x10);
+    read(MSR);
+    write(MCR, 0x14);
+    expect(read(MSR)).toBe(0x40);
+    write(MCR, 0x10);
+    expect(read(MSR)).toBe(0x04);
+  });
+
   test("a full FIFO overruns: the newcomer is lost, LSR says so once, and the line status interrupt is the first", () => {
     const { read, write, drain } = setup();
     write(FCR, 1);

@@ -137,6 +137,7 @@ describe("requests", () => {
   ])("a request %s is IOERR and does not reach the backend", (_name, sector, length) => {
     const { driver, submit, disk } = setup();
     expect(submit(IN, sector, driver.buffer(length, true)).status()).toBe(IOERR);
+    expect(driver.take(0)?.written).toBe(0);
     expect(submit(OUT, sector, driver.buffer(length)).status()).toBe(IOERR);
     expect(disk.log).toEqual([]);
   });
@@ -230,6 +231,16 @@ describe("an asynchronous backend", () => {
     expect(copy.driver.bytes(buffer)).toEqual(new Uint8Array(512).fill(0x77));
     expect(copy.driver.memory.view.getUint16(copy.driver.rings(0).used + 2, true)).toBe(1);
     expect(copy.driver.irq.level).toBe(true);
+  });
+
+  test("a restore drops the requests of before", async () => {
+    const { driver, submit, disk } = setup();
+    const idle = driver.mmio.save();
+    disk.slow = true;
+    const request = submit(IN, 0, driver.buffer(512, true));
+    driver.mmio.restore(idle);
+    await disk.settle();
+    expect([request.status(), driver.take(0)]).toEqual([0xee, null]);
   });
 
   test("more requests in flight than the queue has entries need a reset", () => {

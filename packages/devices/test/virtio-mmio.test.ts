@@ -66,7 +66,7 @@ describe("initialisation (virtio 1.2, 3.1)", () => {
     driver.write(0x24, 1);
     driver.write(0x20, 0);
     driver.write(0x70, 0x0f);
-    expect(driver.read(0x70)).toBe(0x0f);
+    expect([driver.read(0x70), driver.mmio.save().driverFeatures]).toEqual([0x0f, [0, 1]]);
   });
 
   test("status bits are only added; 0 resets everything", () => {
@@ -115,6 +115,18 @@ describe("initialisation (virtio 1.2, 3.1)", () => {
     driver.write(0x44, 0);
     expect(driver.read(0x44)).toBe(0);
   });
+});
+
+test("a queue that was switched off starts at index 0 again", () => {
+  const driver = rng().start();
+  for (let i = 0; i < 3; i++) driver.add(0, driver.buffer(8, true));
+  driver.notify(0);
+  driver.write(0x30, 0);
+  driver.write(0x44, 0);
+  driver.setupQueue(0);
+  driver.add(0, driver.buffer(4, true));
+  driver.notify(0);
+  expect(driver.take(0)).toEqual({ head: 0, written: 4 });
 });
 
 describe("interrupts", () => {

@@ -71,6 +71,16 @@ describe("VirtioConsole (virtio 1.2, 5.3)", () => {
     expect(text(driver.bytes(buffers[1] as (typeof buffers)[number]).subarray(0, 7))).toBe("o world");
   });
 
+  test("input in chunks arrives in order through buffers of other sizes", () => {
+    const { device, driver } = setup();
+    driver.start();
+    for (const chunk of ["a", "bcdef", "gh", "ijklmnop"]) device.receive(ascii(chunk));
+    const buffers = Array.from({ length: 6 }, () => driver.buffer(3, true));
+    for (const buffer of buffers) driver.add(0, buffer);
+    driver.notify(0);
+    expect(buffers.map((buffer) => text(driver.bytes(buffer))).join("")).toBe("abcdefghijklmnop\0\0");
+  });
+
   test("input for a buffer that waits is delivered with an interrupt", () => {
     const { device, driver } = setup();
     driver.start();

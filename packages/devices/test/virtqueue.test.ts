@@ -46,6 +46,13 @@ describe("chains (virtio 1.2, 2.7)", () => {
     expect(sent()).toBe("abcdefgh");
   });
 
+  test("a chain may have as many buffers as the queue has entries", () => {
+    const { driver, sent } = setup();
+    driver.add(1, ...Array.from("abcdefgh", (letter) => driver.buffer(ascii(letter))));
+    driver.notify(1);
+    expect(sent()).toBe("abcdefgh");
+  });
+
   test("an indirect table is followed, after direct descriptors too, and its write flag is ignored", () => {
     const { driver, desc, sent } = setup();
     const table = driver.buffer(32);
@@ -100,6 +107,13 @@ describe("a malformed queue stops the device with DEVICE_NEEDS_RESET", () => {
       ({ driver, desc }) => {
         driver.writeDescriptor(desc, { gpa: BUFFERS, length: 16 }, INDIRECT, 0);
         driver.writeDescriptor(BUFFERS, buffer, NEXT, 0);
+      },
+    ],
+    [
+      "a chain with more buffers than the queue has entries",
+      ({ driver, desc }) => {
+        driver.writeDescriptor(desc, { gpa: BUFFERS, length: 16 * 9 }, INDIRECT, 0);
+        for (let i = 0; i < 9; i++) driver.writeDescriptor(BUFFERS + 16 * i, buffer, i < 8 ? NEXT : 0, i + 1);
       },
     ],
     [
