@@ -57,7 +57,7 @@ describe("logical destinations (SDM 3A 11.6.2.2)", () => {
   });
 
   test("x2APIC: cluster in the high half, mask in the low half", () => {
-    const system = new FakeSystem([0x00, 0x10, 0x11, 0x12]).x2apic();
+    const system = new FakeSystem([0x01, 0x10, 0x11, 0x12]).x2apic();
     system.apic(0).writeMsr(0x830, 0x840, 0x10006);
     expect(system.pending()).toEqual([false, false, true, true]);
   });

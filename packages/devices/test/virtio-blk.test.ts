@@ -237,10 +237,12 @@ describe("an asynchronous backend", () => {
     const { driver, submit, disk } = setup();
     const idle = driver.mmio.save();
     disk.slow = true;
-    const request = submit(IN, 0, driver.buffer(512, true));
+    disk.data.fill(0x77);
+    const buffer = driver.buffer(512, true);
+    const request = submit(IN, 0, buffer);
     driver.mmio.restore(idle);
     await disk.settle();
-    expect([request.status(), driver.take(0)]).toEqual([0xee, null]);
+    expect([request.status(), driver.take(0), driver.bytes(buffer)]).toEqual([0xee, null, new Uint8Array(512)]);
   });
 
   test("more requests in flight than the queue has entries need a reset", () => {
