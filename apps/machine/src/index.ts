@@ -1,1 +1,21 @@
-export {};
+export { BootError, KernelError } from "./boot/error.js";
+export type { ClockMode } from "./clock.js";
+export type { MachineConsole } from "./console.js";
+export { dumpRegisters } from "./dump.js";
+export type { Disposer } from "./emitter.js";
+export { MachineError } from "./error.js";
+export type { MachineExit, VcpuExit } from "./exit.js";
+export type { Hook, HookName } from "./hooks.js";
+export type { HostUsage } from "./host-usage.js";
+export { createMachine, type Machine } from "./machine.js";
+export { DEFAULT_COMMAND_LINE, type MachineOptions } from "./options.js";
+export type {
+  Devices,
+  ExitHandler,
+  Exits,
+  MachineEvents,
+  MachineHandle,
+  Plugin,
+  VcpuHandle,
+} from "./plugin.js";
+export type { ExitName, MachineStats } from "./stats.js";

@@ -18,12 +18,17 @@ export const COM1 = 0x3f8;
 export const COM1_GSI = 4;
 export const RTC = 0x70;
 export const POWER = 0x600;
-/** First interrupt of the virtio slots. */
-export const VIRTIO_GSI = 5;
+/** First interrupt of the virtio slots: above the 16 of the ISA bus, up to the I/O APIC's last. */
+export const VIRTIO_GSI = 16;
+/** Disks a machine can have; one slot is the entropy device's. */
+export const MAX_DISKS = 7;
+/** A byte written here is the exit status that a power-off reports. */
+export const EXIT_STATUS = 0xf4;
 
 /** Guest RAM the machine can have, in bytes: it lies below the device hole at 3 GiB. */
 export const MIN_RAM = 16 * 2 ** 20;
 export const MAX_RAM = 3 * 2 ** 30;
+export const MAX_CPUS = 32;
 
 const PAGE = 4096;
 const WASM_PAGE = 65536;

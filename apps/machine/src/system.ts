@@ -8,14 +8,14 @@ import {
   LocalApic,
   MmioBus,
   type MmioSize,
-  PortBus,
-  type PortSize,
   POWER_PORTS,
   POWER_RESET,
   POWER_RESET_VALUE,
   POWER_S5_TYPE,
   POWER_SLEEP_CONTROL,
   POWER_SLEEP_STATUS,
+  PortBus,
+  type PortSize,
   PowerControl,
   Uart16550A,
   VIRTIO_MMIO_SIZE,
@@ -40,6 +40,10 @@ export interface SystemOptions {
   readonly onConsole: (byte: number) => void;
   readonly onPowerOff: () => void;
   readonly onReset: () => void;
+  /** The guest wrote a byte to the exit-status port. */
+  readonly onExitStatus: (status: number) => void;
+  /** Something waits for a processor that may be idle or not the one that is running. */
+  readonly onAttention: (vcpu: Vcpu) => void;
   readonly onDiskError: (error: unknown) => void;
 }
 
@@ -84,7 +88,17 @@ export function buildSystem(options: SystemOptions): System {
   const uart = new Uart16550A({ irq: ioApic.line(L.COM1_GSI), onTransmit: options.onConsole });
   ports.attach(L.COM1, 8, uart);
   ports.attach(L.RTC, 2, new CmosRtc({ clock: { unixTime: options.unixTime } }));
-  ports.attach(L.POWER, POWER_PORTS, new PowerControl({ basePort: L.POWER, onPowerOff: options.onPowerOff, onReset: options.onReset }));
+  ports.attach(
+    L.POWER,
+    POWER_PORTS,
+    new PowerControl({ basePort: L.POWER, onPowerOff: options.onPowerOff, onReset: options.onReset }),
+  );
+
+  ports.attach(L.EXIT_STATUS, 1, {
+    ioWidth: 1,
+    ioRead: () => 0xff,
+    ioWrite: (_port, _size, status) => options.onExitStatus(status),
+  });
 
   const entropy = {
     fill: (dst: Uint8Array): void => {
@@ -92,26 +106,46 @@ export function buildSystem(options: SystemOptions): System {
     },
   };
   const virtioDevices = [
-    ...options.disks.map((backend, k) => new VirtioBlk({ backend, serial: `vm-disk-${k}`, onError: options.onDiskError })),
+    ...options.disks.map(
+      (backend, k) => new VirtioBlk({ backend, serial: `vm-disk-${k}`, onError: options.onDiskError }),
+    ),
     ...(options.disks.length > 0 ? [new VirtioRng({ entropy })] : []),
   ];
   const virtio = virtioDevices.map((device, k) => {
     const slot = { base: L.VIRTIO + k * L.VIRTIO_STRIDE, size: VIRTIO_MMIO_SIZE, gsi: L.VIRTIO_GSI + k };
-    mmio.attach(slot.base, slot.size, new VirtioMmio({ device: device as never, memory: mmu, irq: ioApic.line(slot.gsi) }));
+    mmio.attach(
+      slot.base,
+      slot.size,
+      new VirtioMmio({ device: device as never, memory: mmu, irq: ioApic.line(slot.gsi) }),
+    );
     return slot;
   });
 
   const cpuid = new CpuidTable(options.cpuid);
   const apics: LocalApic[] = [];
   const vcpus = Array.from({ length: cpus }, (_, id) => {
+    const attending =
+      <A extends unknown[]>(signal: (...args: A) => void) =>
+      (...args: A): void => {
+        signal(...args);
+        options.onAttention(vcpu);
+      };
     const signals = {
-      interrupt: () => vcpu.interrupt(),
-      nmi: () => vcpu.nmi(),
-      init: () => vcpu.init(),
-      sipi: (vector: number) => vcpu.sipi(vector),
+      interrupt: attending(() => vcpu.interrupt()),
+      nmi: attending(() => vcpu.nmi()),
+      init: attending(() => vcpu.init()),
+      sipi: attending((vector: number) => vcpu.sipi(vector)),
     };
     const tsc = { tscToNs: (ticks: number) => ticks - vcpu.tscOffset };
-    const apic = new LocalApic({ id, bootstrap: id === 0, bus: apicBus, clock, tsc, cpu: signals, physicalAddressBits: 40 });
+    const apic = new LocalApic({
+      id,
+      bootstrap: id === 0,
+      bus: apicBus,
+      clock,
+      tsc,
+      cpu: signals,
+      physicalAddressBits: 40,
+    });
     apicBus.attach(apic);
     apics.push(apic);
     const bus = {
@@ -120,14 +154,16 @@ export function buildSystem(options: SystemOptions): System {
       ioWrite: (port: number, size: number, value: number) => ports.write(port, size as PortSize, value),
       mmioRead: (gpa: number, size: number): number => {
         const page = apic.pageBase;
-        if (page !== null && gpa >= page && gpa < page + 4096 && size <= 4) return apic.mmioRead(gpa - page, size as MmioSize);
+        if (page !== null && gpa >= page && gpa < page + 4096 && size <= 4)
+          return apic.mmioRead(gpa - page, size as MmioSize);
         const value = mmio.read(gpa, size as MmioSize | 8);
         bus.mmioHigh = mmio.hi;
         return value;
       },
       mmioWrite: (gpa: number, size: number, lo: number, hi: number): void => {
         const page = apic.pageBase;
-        if (page !== null && gpa >= page && gpa < page + 4096 && size <= 4) apic.mmioWrite(gpa - page, size as MmioSize, lo >>> 0);
+        if (page !== null && gpa >= page && gpa < page + 4096 && size <= 4)
+          apic.mmioWrite(gpa - page, size as MmioSize, lo >>> 0);
         else mmio.write(gpa, size as MmioSize | 8, lo >>> 0, hi >>> 0);
       },
     };
@@ -158,7 +194,14 @@ export function buildSystem(options: SystemOptions): System {
       code,
       interpreter: compiledInterpreter(),
       bootstrap: id === 0,
-      ports: { mmu, bus, apic: apicPort, clock: { tsc: () => clock.now() }, entropy: { random: options.random }, cpuid },
+      ports: {
+        mmu,
+        bus,
+        apic: apicPort,
+        clock: { tsc: () => clock.now() },
+        entropy: { random: options.random },
+        cpuid,
+      },
     });
     return vcpu;
   });

@@ -1,4 +1,9 @@
-/** A kernel, initial ram disk or memory size cannot be used. The message is one sentence for the user. */
+/** A kernel cannot be used. The message is a clause about the kernel, for the user: "it is cut short: ...". */
+export class KernelError extends Error {
+  override readonly name = "KernelError";
+}
+
+/** A kernel, initial ram disk, command line or memory size do not go together. The message is one sentence for the user. */
 export class BootError extends Error {
   override readonly name = "BootError";
 }

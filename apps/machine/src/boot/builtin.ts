@@ -1,0 +1,24 @@
+import { builtinGuest } from "@vm/asm";
+import type { Vcpu } from "@vm/cpu";
+import { POWER_RESET, POWER_RESET_VALUE, POWER_S5_TYPE, POWER_SLEEP_CONTROL } from "@vm/devices";
+import type { Mmu } from "@vm/mmu";
+import * as L from "../layout.js";
+import { enterLongMode, writeCommandLine, writeZeroPage } from "./linux.js";
+
+/** SLP_TYP of S5 and SLP_EN of the sleep control register (ACPI 6.5, 4.8.3.7). */
+const SLEEP = (POWER_S5_TYPE << 2) | 0x20;
+
+/** Places the guest that comes with the machine, and leaves `vcpu` at its entry. It knows `exec="COMMAND"` on the command line. */
+export function loadBuiltinGuest(mmu: Mmu, vcpu: Vcpu, commandLine: string): void {
+  const { image, loadAddress, entry } = builtinGuest({
+    sleepPort: L.POWER + POWER_SLEEP_CONTROL,
+    sleepValue: SLEEP,
+    resetPort: L.POWER + POWER_RESET,
+    resetValue: POWER_RESET_VALUE,
+    statusPort: L.EXIT_STATUS,
+  });
+  mmu.write(loadAddress, image);
+  writeCommandLine(mmu, commandLine);
+  writeZeroPage(mmu, new Uint8Array(4096));
+  enterLongMode(mmu, vcpu, entry, L.ZERO_PAGE);
+}

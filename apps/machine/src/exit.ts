@@ -1,0 +1,24 @@
+import type { Exit } from "@vm/cpu";
+
+/**
+ * Why a machine ended. The processor's own reasons are named as in `@vm/cpu` and KVM; `vcpu` is the index of the processor that
+ * caused it.
+ */
+export type MachineExit =
+  /** The guest entered S5. `status` is the byte it wrote to the exit-status port, null if it wrote none. */
+  | { readonly reason: "power-off"; readonly status: number | null }
+  /** The guest wrote to the reset register. */
+  | { readonly reason: "reset" }
+  /** Triple fault. */
+  | { readonly reason: "shutdown"; readonly vcpu: number }
+  /** Every processor is halted with interrupts off: nothing will ever run again. */
+  | { readonly reason: "halted" }
+  /** A page was touched that a plugin withholds, and no plugin handled it; `access` as licence bits. */
+  | { readonly reason: "memory-fault"; readonly vcpu: number; readonly gfn: number; readonly access: number }
+  /** The machine cannot go on: the guest left what is emulated, or a hook, a device or a timer threw `error`. */
+  | { readonly reason: "internal-error"; readonly vcpu: number | null; readonly error: unknown }
+  /** `Machine.stop()` was called. */
+  | { readonly reason: "stopped" };
+
+/** An exit of one processor, as `MachineHandle.exits` reports it. Slices that merely end are not exits. */
+export type VcpuExit = Exclude<Exit, { readonly reason: "budget" | "kicked" }>;

@@ -1,0 +1,158 @@
+import type { Clock } from "@vm/devices";
+import type { Mmu } from "@vm/mmu";
+import { loadBuiltinGuest } from "./boot/builtin.js";
+import { readKernel } from "./boot/kernel.js";
+import { loadLinux } from "./boot/linux.js";
+import { VirtualClock } from "./clock.js";
+import { MachineConsole } from "./console.js";
+import { type Disposer, Emitter } from "./emitter.js";
+import { MachineError } from "./error.js";
+import type { MachineExit } from "./exit.js";
+import { processUsage } from "./host-usage.js";
+import { type MachineConfig, type MachineOptions, resolveOptions } from "./options.js";
+import {
+  type Devices,
+  ExitHandlers,
+  type Exits,
+  installPlugins,
+  type MachineEvents,
+  type MachineHandle,
+  type VcpuHandle,
+  vcpuHandles,
+} from "./plugin.js";
+import { RunLoop } from "./run-loop.js";
+import { collectStats, type MachineStats } from "./stats.js";
+import { buildSystem, type System } from "./system.js";
+
+/**
+ * Makes a machine with its guest loaded, ready to run.
+ *
+ * @throws {MachineError} for an option outside its range, {@link KernelError} for a kernel that cannot be used, {@link BootError} if
+ * kernel, ram disk and memory do not go together, and whatever a plugin's `install` throws
+ * @example const exit = await (await createMachine({ kernel, initrd })).run();
+ */
+export async function createMachine(options: MachineOptions = {}): Promise<Machine> {
+  const config = resolveOptions(options);
+  const kernel = options.kernel === undefined ? null : await readKernel(options.kernel);
+  const machine = new Machine(config, options);
+  const { system } = machine;
+  const [bootstrap] = system.vcpus;
+  if (bootstrap === undefined) throw new MachineError("a machine needs a processor");
+  const { commandLine, memory: ram } = config;
+  if (kernel === null) loadBuiltinGuest(system.mmu, bootstrap, commandLine);
+  else
+    loadLinux(system.mmu, bootstrap, { kernel, initrd: options.initrd ?? null, commandLine, ram, rsdp: system.rsdp });
+  machine.undoPlugins = await installPlugins(options.plugins ?? [], machine);
+  return machine;
+}
+
+/** A virtual machine; see {@link createMachine}. */
+export class Machine implements MachineHandle {
+  readonly vcpus: readonly VcpuHandle[];
+  readonly console: MachineConsole;
+  readonly exits: Exits;
+  readonly events: Pick<Emitter<MachineEvents>, "on">;
+  /** @internal */
+  readonly system: System;
+  /** @internal */
+  undoPlugins: Disposer = () => undefined;
+  readonly #clock: VirtualClock;
+  readonly #loop: RunLoop;
+  readonly #events = new Emitter<MachineEvents>();
+  readonly #exits = new ExitHandlers();
+  readonly #usage: NonNullable<MachineOptions["hostUsage"]>;
+  #memoryFaults = 0;
+  #exitStatus: number | null = null;
+  #ended: Promise<MachineExit> | null = null;
+
+  /** @internal Use {@link createMachine}. */
+  constructor(config: MachineConfig, { cpuid, hostUsage = processUsage }: MachineOptions) {
+    this.#usage = hostUsage;
+    this.#clock = new VirtualClock(config.clock);
+    this.console = new MachineConsole((bytes) => this.system.uart.receive(bytes));
+    this.system = buildSystem({
+      cpus: config.cpus,
+      ram: config.memory,
+      clock: this.#clock,
+      disks: config.disks,
+      ...(cpuid === undefined ? {} : { cpuid }),
+      unixTime: () => config.unixTime + this.#clock.now() / 1e9,
+      random: config.random,
+      onConsole: (byte) => this.console.transmit(byte),
+      onPowerOff: () => this.#loop.end({ reason: "power-off", status: this.#exitStatus }),
+      onReset: () => this.#loop.end({ reason: "reset" }),
+      onExitStatus: (status) => {
+        this.#exitStatus = status;
+      },
+      onAttention: (vcpu) => this.#loop.attend(vcpu),
+      onDiskError: (error) => this.#events.emit("disk-error", error),
+    });
+    this.vcpus = vcpuHandles(this.system.vcpus);
+    this.exits = this.#exits;
+    this.events = this.#events;
+    this.#loop = new RunLoop({
+      clock: this.#clock,
+      vcpus: this.system.vcpus,
+      settle: () => this.console.flush(),
+      onExit: (exit, { id }) => {
+        if (exit.reason === "memory-fault") this.#memoryFaults++;
+        return this.#exits.ask(exit, this.vcpus[id] as VcpuHandle);
+      },
+    });
+  }
+
+  /** Guest-physical memory. */
+  get memory(): Mmu {
+    return this.system.mmu;
+  }
+
+  /** Virtual time in ns since the machine was made. */
+  get clock(): Clock {
+    return this.#clock;
+  }
+
+  get devices(): Devices {
+    return this.system;
+  }
+
+  /** How the machine ended, null while it has not. */
+  get ended(): MachineExit | null {
+    return this.#loop.ended;
+  }
+
+  /** Runs the machine until it ends, and tells why it did. Once; further calls give the same promise. Never rejects for what the guest does. */
+  run(): Promise<MachineExit> {
+    this.#ended ??= this.#loop.run().then((exit) => {
+      this.#finish(exit);
+      return exit;
+    });
+    return this.#ended;
+  }
+
+  /** Stops at an instruction boundary; resolves when the guest stands still. Virtual time stands still with it. */
+  async pause(): Promise<void> {
+    await this.#loop.pause();
+    this.#events.emit("pause", undefined);
+  }
+
+  resume(): void {
+    this.#loop.resume();
+    this.#events.emit("resume", undefined);
+  }
+
+  /** Ends the machine at the next instruction boundary: `run` resolves with `stopped`, unless it has ended otherwise. */
+  stop(): void {
+    this.#loop.end({ reason: "stopped" });
+    if (this.#ended === null) void this.run();
+  }
+
+  stats(): MachineStats {
+    return collectStats(this.system.vcpus, this.#loop.executingMs, this.#memoryFaults, this.#usage());
+  }
+
+  #finish(exit: MachineExit): void {
+    this.console.end();
+    this.#events.emit("end", exit);
+    this.undoPlugins();
+  }
+}

@@ -1,0 +1,84 @@
+import type { CpuidLeaf } from "@vm/cpu";
+import type { BlockBackend } from "@vm/devices";
+import type { ClockMode } from "./clock.js";
+import { MachineError } from "./error.js";
+import type { HostUsage } from "./host-usage.js";
+import * as L from "./layout.js";
+import type { Plugin } from "./plugin.js";
+import { hostRandom, seededRandom } from "./random.js";
+
+/** What a machine is made of; everything has a default. */
+export interface MachineOptions {
+  /** A Linux bzImage or an x86-64 ELF kernel. Default: the built-in guest. */
+  readonly kernel?: Uint8Array | undefined;
+  /** Initial ram disk; needs a kernel. */
+  readonly initrd?: Uint8Array | undefined;
+  /** Words added to the kernel command line after {@link DEFAULT_COMMAND_LINE}. Up to 2047 bytes in all. */
+  readonly commandLine?: string | undefined;
+  /** Bytes of RAM: a multiple of 4096, 16 MiB to 3 GiB. Default 512 MiB. Pages the guest never touches take no host memory. */
+  readonly memory?: number | undefined;
+  /** Processors, 1 to 32. Default 1. */
+  readonly cpus?: number | undefined;
+  /** Up to 7 virtio disks. */
+  readonly disks?: readonly BlockBackend[] | undefined;
+  /** `host` (default): virtual time follows the host's. `icount`: it is the number of retired instructions, so runs repeat exactly. */
+  readonly clock?: ClockMode | undefined;
+  readonly plugins?: readonly Plugin[] | undefined;
+  /** What CPUID answers. Default: `DEFAULT_CPUID` of `@vm/cpu`. */
+  readonly cpuid?: readonly CpuidLeaf[] | undefined;
+  /** Seconds since 1970 at which the real-time clock starts. Default: now, or 1700000000 with `icount`. */
+  readonly unixTime?: number | undefined;
+  /** 32-bit seed of the guest's random numbers. Default: the host's cryptographic generator, or 1 with `icount`. */
+  readonly seed?: number | undefined;
+  /** What this program has used of its host, for statistics. Default: what Node tells. */
+  readonly hostUsage?: (() => HostUsage) | undefined;
+}
+
+/**
+ * Serial console; ACPI reset, at once after a panic; no self-tests of the kernel's ciphers, which would be two thirds of a boot;
+ * a time-stamp counter and a random generator to be trusted.
+ */
+export const DEFAULT_COMMAND_LINE =
+  "console=ttyS0 reboot=a panic=-1 cryptomgr.notests tsc=reliable no_timer_check random.trust_cpu=on";
+
+const DEFAULT_MEMORY = 512 * 2 ** 20;
+const ICOUNT_UNIX_TIME = 1_700_000_000;
+
+/** Options, checked and complete. */
+export interface MachineConfig {
+  readonly memory: number;
+  readonly cpus: number;
+  readonly disks: readonly BlockBackend[];
+  readonly clock: ClockMode;
+  readonly commandLine: string;
+  readonly unixTime: number;
+  readonly random: () => number;
+}
+
+/** @throws {MachineError} that names the value and what would be accepted */
+export function resolveOptions(options: MachineOptions): MachineConfig {
+  const { memory = DEFAULT_MEMORY, cpus = 1, disks = [], clock = "host", seed } = options;
+  if (!(memory >= L.MIN_RAM && memory <= L.MAX_RAM)) {
+    throw new MachineError(`${mib(memory)} of memory: a machine can have ${mib(L.MIN_RAM)} to ${mib(L.MAX_RAM)}`);
+  }
+  if (memory % 4096 !== 0) throw new MachineError(`${memory} bytes of memory are not a multiple of 4096`);
+  if (!Number.isInteger(cpus) || cpus < 1 || cpus > L.MAX_CPUS) {
+    throw new MachineError(`${cpus} CPUs: a machine can have 1 to ${L.MAX_CPUS}`);
+  }
+  if (disks.length > L.MAX_DISKS) throw new MachineError(`${disks.length} disks: a machine can have ${L.MAX_DISKS}`);
+  if (options.initrd !== undefined && options.kernel === undefined) {
+    throw new MachineError("an initial ram disk needs a kernel to go with it");
+  }
+  const deterministic = clock === "icount";
+  return {
+    memory,
+    cpus,
+    disks,
+    clock,
+    commandLine: [DEFAULT_COMMAND_LINE, options.commandLine ?? ""].join(" ").trim(),
+    unixTime: options.unixTime ?? (deterministic ? ICOUNT_UNIX_TIME : Date.now() / 1000),
+    random: seed === undefined && !deterministic ? hostRandom() : seededRandom(seed ?? 1),
+  };
+}
+
+const mib = (bytes: number): string => `${Number((bytes / 2 ** 20).toFixed(3))} MiB`;

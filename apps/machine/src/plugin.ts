@@ -1,0 +1,115 @@
+import type { Vcpu } from "@vm/cpu";
+import type { Clock } from "@vm/devices";
+import type { Mmu } from "@vm/mmu";
+import type { MachineConsole } from "./console.js";
+import type { Disposer, Emitter } from "./emitter.js";
+import type { MachineExit, VcpuExit } from "./exit.js";
+import { type Hook, type HookName, HookSet } from "./hooks.js";
+import type { System } from "./system.js";
+
+/** One processor of a machine. */
+export interface VcpuHandle {
+  /** Index, from 0; also its APIC id. */
+  readonly id: number;
+  /** Registers, memory as the guest sees it, injection: the processor itself. Its `hooks` belong to the machine; use `on`. */
+  readonly cpu: Vcpu;
+  /** Observes a hook beside any other observers. Returns the function that ends it. */
+  on<K extends HookName>(hook: K, observer: Hook<K>): Disposer;
+}
+
+/** Takes part in what happens when a processor leaves the guest. */
+export interface Exits {
+  /**
+   * Calls `handler` for every exit. If one returns true (or a promise of it; the machine waits), the exit is handled and the
+   * processor runs on; the handlers after it are not asked.
+   */
+  on(handler: ExitHandler): Disposer;
+}
+export type ExitHandler = (exit: VcpuExit, vcpu: VcpuHandle) => boolean | void | Promise<boolean | void>;
+
+/** The life of a machine. */
+export interface MachineEvents {
+  readonly pause: undefined;
+  readonly resume: undefined;
+  /** A disk could not do what the guest asked; the guest has been told. */
+  readonly "disk-error": unknown;
+  /** It has ended. */
+  readonly end: MachineExit;
+}
+
+/** What is on the board, and the two buses a plugin can put devices of its own on. */
+export type Devices = Pick<System, "ports" | "mmio" | "uart" | "ioApic" | "apics">;
+
+/** A machine as a plugin sees it. */
+export interface MachineHandle {
+  readonly vcpus: readonly VcpuHandle[];
+  /** Guest-physical memory. */
+  readonly memory: Mmu;
+  /** Virtual time, and calls at points of it. */
+  readonly clock: Clock;
+  readonly devices: Devices;
+  readonly exits: Exits;
+  readonly events: Pick<Emitter<MachineEvents>, "on">;
+  readonly console: MachineConsole;
+  pause(): Promise<void>;
+  resume(): void;
+  stop(): void;
+}
+
+/** Adds something to a machine. */
+export interface Plugin {
+  readonly name: string;
+  /**
+   * Called once, before the guest runs. The function it returns is called when the machine has ended, or could not be made after
+   * all; plugins are undone in reverse order.
+   */
+  // biome-ignore lint/suspicious/noConfusingVoidType: a plugin with nothing to undo returns nothing
+  install(machine: MachineHandle): Disposer | void | Promise<Disposer | void>;
+}
+
+/** The processors of a board as handles. */
+export function vcpuHandles(vcpus: readonly Vcpu[]): readonly VcpuHandle[] {
+  return vcpus.map((cpu) => {
+    const hooks = new HookSet(cpu.hooks);
+    return { id: cpu.id, cpu, on: (hook, observer) => hooks.add(hook, observer) };
+  });
+}
+
+/** The handlers of exits, asked in the order they came. */
+export class ExitHandlers implements Exits {
+  readonly #handlers = new Set<ExitHandler>();
+
+  on(handler: ExitHandler): Disposer {
+    const own: ExitHandler = (exit, vcpu) => handler(exit, vcpu);
+    this.#handlers.add(own);
+    return () => void this.#handlers.delete(own);
+  }
+
+  /** Whether someone handled `exit`. Answers at once while no handler takes its time. */
+  ask(exit: VcpuExit, vcpu: VcpuHandle): boolean | Promise<boolean> {
+    return this.#handlers.size === 0 ? false : this.#askEach(exit, vcpu);
+  }
+
+  async #askEach(exit: VcpuExit, vcpu: VcpuHandle): Promise<boolean> {
+    for (const handler of this.#handlers) if ((await handler(exit, vcpu)) === true) return true;
+    return false;
+  }
+}
+
+/** Installs plugins; returns what undoes them all. If one fails, those before it are undone. */
+export async function installPlugins(plugins: readonly Plugin[], machine: MachineHandle): Promise<Disposer> {
+  const disposers: Disposer[] = [];
+  const undo = (): void => {
+    for (const dispose of disposers.splice(0).reverse()) dispose();
+  };
+  try {
+    for (const plugin of plugins) {
+      const dispose = await plugin.install(machine);
+      if (dispose) disposers.push(dispose);
+    }
+  } catch (error) {
+    undo();
+    throw error;
+  }
+  return undo;
+}

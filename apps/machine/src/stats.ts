@@ -1,0 +1,43 @@
+import type { Vcpu } from "@vm/cpu";
+import type { HostUsage } from "./host-usage.js";
+
+/** What a machine has done so far. */
+export interface MachineStats extends HostUsage {
+  /** Guest instructions retired, all processors. */
+  readonly instructions: number;
+  /** Million instructions a second of host time spent executing guest code; idle time does not count. */
+  readonly mips: number;
+  /** How often the guest needed the machine, by reason, named as KVM's exits. */
+  readonly exits: Readonly<Record<ExitName, number>>;
+  /** Translations looked up in page tables. */
+  readonly tlbMisses: number;
+  /** Exceptions delivered. */
+  readonly faults: number;
+}
+
+const EXIT_NAMES = ["io", "mmio", "cpuid", "msr", "hlt", "hypercall"] as const;
+export type ExitName = (typeof EXIT_NAMES)[number] | "interrupt" | "memory-fault";
+
+/** @param executingMs host time spent executing guest code */
+export function collectStats(
+  vcpus: readonly Vcpu[],
+  executingMs: number,
+  memoryFaults: number,
+  usage: HostUsage,
+): MachineStats {
+  const sum = (of: (vcpu: Vcpu) => number): number => vcpus.reduce((total, vcpu) => total + of(vcpu), 0);
+  const instructions = sum((vcpu) => vcpu.retired);
+  const counted = Object.fromEntries(EXIT_NAMES.map((name) => [name, sum((vcpu) => vcpu.counts[name])]));
+  return {
+    instructions,
+    ...usage,
+    mips: executingMs === 0 ? 0 : Math.round(instructions / executingMs / 10) / 100,
+    exits: {
+      ...(counted as Record<(typeof EXIT_NAMES)[number], number>),
+      interrupt: sum((vcpu) => vcpu.counts.interrupts),
+      "memory-fault": memoryFaults,
+    },
+    tlbMisses: sum((vcpu) => vcpu.tlb.misses),
+    faults: sum((vcpu) => vcpu.counts.faults),
+  };
+}
