@@ -46,6 +46,13 @@ export default {
       to: { path: "^(packages|apps|tooling)/[^/]+/src/", pathNot: ["^$1/", "/src/index\\.ts$"] },
     },
     {
+      name: "by-name",
+      comment: "A package is imported by its name, not by a path into its folder.",
+      severity: "error",
+      from: { path: "^((?:packages|apps)/[^/]+)/" },
+      to: { path: "^(packages|apps|tooling)/", pathNot: "^$1/", dependencyTypesNot: ["aliased"] },
+    },
+    {
       name: "no-circles",
       severity: "error",
       from: {},
