@@ -1,38 +1,42 @@
 /**
  * The vocabulary between the CPU's TLBs and this package: what is asked, what is answered.
  *
- * The values are plain numbers so that a CPU can declare the same port structurally without importing this package.
+ * Signatures use plain numbers, so a CPU can declare the same port structurally without importing this package.
  */
 
 /** What kind of access is translated; bits, 0 = explicit supervisor data read. */
-export const Access = {
+export enum Access {
   /** Data write (also the read half of a read-modify-write). */
-  Write: 1,
+  Write = 1,
   /** User-mode access: CPL 3 and not one of the implicit supervisor accesses. */
-  User: 2,
+  User = 2,
   /** Instruction fetch. Never together with Write. */
-  Fetch: 4,
+  Fetch = 4,
   /** EFLAGS.AC is set: an explicit supervisor access may touch user pages under CR4.SMAP. */
-  Ac: 8,
+  Ac = 8,
   /** Implicit supervisor access (GDT, LDT, IDT, TSS): SMAP applies whatever AC is, and User is ignored. SDM 3A 4.6. */
-  Implicit: 16,
-} as const;
+  Implicit = 16,
+}
 
 /** What may be done with a page without asking again; bits. */
-export const Licence = { Read: 1, Write: 2, Fetch: 4, All: 7 } as const;
+export enum Licence {
+  Read = 1,
+  Write = 2,
+  Fetch = 4,
+  All = 7,
+}
 
 /** The outcome of a translation. */
-export const Status = {
+export enum Status {
   /** The access may proceed at `translation.host`. */
-  Ok: 0,
+  Ok = 0,
   /** Deliver #PF with `translation.errorCode`. */
-  Fault: 1,
+  Fault = 1,
   /** Nothing is mapped at `translation.gfn` (or it is a write to a read-only memslot): a device access. */
-  Mmio: 2,
+  Mmio = 2,
   /** Leave the guest: the access at `translation.gfn` is withheld; `translation.errorCode` is its {@link Licence} bit. */
-  Exit: 3,
-} as const;
-export type Status = (typeof Status)[keyof typeof Status];
+  Exit = 3,
+}
 
 /** The registers that control paging, each a u32 (or the same bits as an i32). */
 export interface PagingControls {

@@ -1,4 +1,4 @@
-import { PAGE_SIZE } from "./bits.js";
+import { Page } from "./bits.js";
 
 declare const pfnBrand: unique symbol;
 /** Number of a 4 KiB frame of the wasm memory: host byte offset / 4096. 0 is never a frame. */
@@ -36,16 +36,16 @@ export class FrameArena {
    */
   constructor(memory: WebAssembly.Memory, start: number, end: number) {
     const size = memory.buffer.byteLength;
-    const aligned = Number.isInteger(start / PAGE_SIZE) && Number.isInteger(end / PAGE_SIZE);
-    if (!aligned || start < PAGE_SIZE || end < start || end > size) {
+    const aligned = Number.isInteger(start / Page.Size) && Number.isInteger(end / Page.Size);
+    if (!aligned || start < Page.Size || end < start || end > size) {
       throw new ArenaError(
         `arena [${start}, ${end}) must be 4096-aligned, within [4096, ${size}) and not end before it starts`,
       );
     }
     this.u8 = new Uint8Array(memory.buffer);
     this.u32 = new Uint32Array(memory.buffer);
-    this.#next = start / PAGE_SIZE;
-    this.#end = end / PAGE_SIZE;
+    this.#next = start / Page.Size;
+    this.#end = end / Page.Size;
     this.capacity = this.#end - this.#next;
   }
 
@@ -78,7 +78,7 @@ export class FrameArena {
     this.#taken++;
     const reused = this.#free.pop();
     if (reused === undefined) return this.#next++ as Pfn;
-    this.u8.fill(0, reused * PAGE_SIZE, (reused + 1) * PAGE_SIZE);
+    this.u8.fill(0, reused * Page.Size, (reused + 1) * Page.Size);
     return reused;
   }
 

@@ -1,35 +1,50 @@
-/** Architectural bit positions used by paging. SDM volume 3A, sections 2.5 (CRs), 2.2.1 (EFER), 4.2-4.5 (entries), 4.7 (#PF). */
+/**
+ * Architectural bit positions used by paging: SDM 3A 2.5 (control registers), 2.2.1 (EFER), 4.2-4.5 (entries), 4.7 (#PF).
+ * Enums because the bundler replaces their members by literals, which it does not for constants of another module.
+ */
 
-export const CR0_WP = 1 << 16;
-export const CR0_PG = 1 << 31;
+export enum Page {
+  /** Bytes. */
+  Size = 4096,
+}
 
-export const CR4_PSE = 1 << 4;
-export const CR4_PAE = 1 << 5;
-export const CR4_PGE = 1 << 7;
-export const CR4_SMEP = 1 << 20;
-export const CR4_SMAP = 1 << 21;
+export enum Cr0 {
+  Wp = 1 << 16,
+  Pg = 1 << 31,
+}
 
-export const EFER_LMA = 1 << 10;
-export const EFER_NXE = 1 << 11;
+export enum Cr4 {
+  Pse = 1 << 4,
+  Pae = 1 << 5,
+  Pge = 1 << 7,
+  Smep = 1 << 20,
+  Smap = 1 << 21,
+}
 
-/** Bits of the low half of every paging-structure entry. */
-export const PTE_P = 1 << 0;
-export const PTE_RW = 1 << 1;
-export const PTE_US = 1 << 2;
-export const PTE_A = 1 << 5;
-export const PTE_D = 1 << 6;
-/** Page size; PAT in a 4 KiB leaf. */
-export const PTE_PS = 1 << 7;
-export const PTE_G = 1 << 8;
-/** Execute-disable, in the high half of an 8-byte entry. */
-export const PTE_HI_XD = 1 << 31;
+export enum Efer {
+  Lma = 1 << 10,
+  Nxe = 1 << 11,
+}
 
-export const PF_P = 1 << 0;
-export const PF_W = 1 << 1;
-export const PF_U = 1 << 2;
-export const PF_RSVD = 1 << 3;
-export const PF_I = 1 << 4;
+/** Bits of a paging-structure entry; all in its low half but Xd. */
+export enum Pte {
+  P = 1 << 0,
+  Rw = 1 << 1,
+  Us = 1 << 2,
+  A = 1 << 5,
+  D = 1 << 6,
+  /** Page size; PAT in a 4 KiB leaf. */
+  Ps = 1 << 7,
+  G = 1 << 8,
+  /** Execute-disable, in the high half of an 8-byte entry. */
+  XdHi = 1 << 31,
+}
 
-/** Bytes in a page, and its logarithm. */
-export const PAGE_SIZE = 4096;
-export const PAGE_SHIFT = 12;
+/** Page-fault error code. */
+export enum Pf {
+  P = 1 << 0,
+  W = 1 << 1,
+  U = 1 << 2,
+  Rsvd = 1 << 3,
+  I = 1 << 4,
+}

@@ -1,5 +1,5 @@
 import type { FrameArena, Pfn } from "./arena.js";
-import { PAGE_SIZE } from "./bits.js";
+import { Page } from "./bits.js";
 import { DirtyLog } from "./dirty-log.js";
 
 /** A memslot as its user describes it; the fields of `struct kvm_userspace_memory_region`. */
@@ -49,8 +49,8 @@ export class Memslot {
   describe(): Required<MemslotDesc> {
     return {
       slot: this.slot,
-      gpa: this.gfn * PAGE_SIZE,
-      size: this.pages * PAGE_SIZE,
+      gpa: this.gfn * Page.Size,
+      size: this.pages * Page.Size,
       readonly: this.readonly,
       dirtyLog: this.dirty !== null,
     };
@@ -143,7 +143,7 @@ export class Memslots {
   }
 
   #create(desc: MemslotDesc): void {
-    const slot = new Memslot(desc.slot, desc.gpa / PAGE_SIZE, desc.size / PAGE_SIZE, desc.readonly ?? false);
+    const slot = new Memslot(desc.slot, desc.gpa / Page.Size, desc.size / Page.Size, desc.readonly ?? false);
     this.#refuseOverlap(slot.gfn, slot.pages, null);
     if (slot.pages > this.arena.available) {
       throw new MemslotError(
@@ -159,9 +159,9 @@ export class Memslots {
   }
 
   #change(slot: Memslot, desc: MemslotDesc): void {
-    const gfn = desc.gpa / PAGE_SIZE;
-    if (slot.pages !== desc.size / PAGE_SIZE || slot.readonly !== (desc.readonly ?? false)) {
-      const is = `${slot.pages * PAGE_SIZE} bytes, readonly ${slot.readonly}`;
+    const gfn = desc.gpa / Page.Size;
+    if (slot.pages !== desc.size / Page.Size || slot.readonly !== (desc.readonly ?? false)) {
+      const is = `${slot.pages * Page.Size} bytes, readonly ${slot.readonly}`;
       throw new MemslotError("EINVAL", `memslot ${slot.slot} is ${is}; delete it first to change its size or readonly`);
     }
     this.#refuseOverlap(gfn, slot.pages, slot);
@@ -197,11 +197,11 @@ export class Memslots {
       ["gpa", gpa],
       ["size", size],
     ] as const) {
-      if (!Number.isInteger(value / PAGE_SIZE) || value < 0) {
+      if (!Number.isInteger(value / Page.Size) || value < 0) {
         throw new MemslotError("EINVAL", `memslot ${slot}: ${what} ${value} is not a multiple of 4096, at least 0`);
       }
     }
-    const limit = this.maxGfn * PAGE_SIZE;
+    const limit = this.maxGfn * Page.Size;
     if (gpa + size > limit) {
       throw new MemslotError(
         "EINVAL",
@@ -213,8 +213,8 @@ export class Memslots {
   #refuseOverlap(gfn: number, pages: number, self: Memslot | null): void {
     for (const other of this.#sorted) {
       if (other !== self && gfn < other.gfn + other.pages && other.gfn < gfn + pages) {
-        const range = `[${other.gfn * PAGE_SIZE}, ${(other.gfn + other.pages) * PAGE_SIZE})`;
-        throw new MemslotError("EEXIST", `memslot at ${gfn * PAGE_SIZE} overlaps memslot ${other.slot} ${range}`);
+        const range = `[${other.gfn * Page.Size}, ${(other.gfn + other.pages) * Page.Size})`;
+        throw new MemslotError("EEXIST", `memslot at ${gfn * Page.Size} overlaps memslot ${other.slot} ${range}`);
       }
     }
   }

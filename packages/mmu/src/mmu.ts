@@ -1,6 +1,6 @@
 import { Access, Licence, type PagingControls, Status, type Translation } from "./access.js";
 import { FrameArena } from "./arena.js";
-import { CR0_PG, PAGE_SIZE } from "./bits.js";
+import { Cr0, Page } from "./bits.js";
 import { forEachRun } from "./dirty-log.js";
 import { Listeners } from "./listeners.js";
 import { type MemslotDesc, MemslotError, Memslots } from "./memslots.js";
@@ -43,7 +43,7 @@ export class Mmu extends PhysicalMemory {
     }
     const invalidated = new Listeners<[gfn: number, pages: number]>();
     const arena = new FrameArena(memory, arenaStart, arenaEnd);
-    const slots = new Memslots(arena, 2 ** maxPhyAddr / PAGE_SIZE, (gfn, pages) => invalidated.emit(gfn, pages));
+    const slots = new Memslots(arena, 2 ** maxPhyAddr / Page.Size, (gfn, pages) => invalidated.emit(gfn, pages));
     super(slots);
     this.#invalidated = invalidated;
     this.#slots = slots;
@@ -58,14 +58,15 @@ export class Mmu extends PhysicalMemory {
    * @param lo low half of the linear address
    * @param hi high half; canonical (checked by the CPU), ignored outside long mode
    * @param access {@link Access} bits
+   * @returns a {@link Status}
    */
-  translate(controls: PagingControls, lo: number, hi: number, access: number): Status {
+  translate(controls: PagingControls, lo: number, hi: number, access: number): number {
     const t = this.translation;
     if ((access & Access.Implicit) !== 0) access &= ~Access.User;
     let gfn = lo >>> 12;
     let licence: number = Licence.All;
     let global = false;
-    if ((controls.cr0 & CR0_PG) !== 0) {
+    if ((controls.cr0 & Cr0.Pg) !== 0) {
       const walker = this.#walker;
       if (!walker.walk(controls, lo, hi, access)) {
         t.errorCode = walker.errorCode;
@@ -81,7 +82,7 @@ export class Mmu extends PhysicalMemory {
     const second = this.#second;
     const status = second.resolve(gfn, want);
     if (status === Status.Ok) {
-      t.host = second.pfn * PAGE_SIZE;
+      t.host = second.pfn * Page.Size;
       t.licence = licence & second.licence;
       t.global = global;
     } else if (status === Status.Exit) {

@@ -1,4 +1,4 @@
-import { PAGE_SIZE } from "./bits.js";
+import { Page } from "./bits.js";
 import { Listeners } from "./listeners.js";
 import type { Memslots } from "./memslots.js";
 
@@ -31,19 +31,19 @@ export class PhysicalMemory {
   /** Host offset of page `gfn`, taking a frame if it was never touched; 0 if no memslot backs it. Writing there is not noticed by anyone. */
   frameOf(gfn: number): number {
     const slot = this.#slots.find(gfn);
-    return slot === null ? 0 : this.#slots.touch(slot, gfn) * PAGE_SIZE;
+    return slot === null ? 0 : this.#slots.touch(slot, gfn) * Page.Size;
   }
 
   /** Host offset of page `gfn`; 0 if it was never touched or no memslot backs it. */
   peekFrame(gfn: number): number {
     const slot = this.#slots.find(gfn);
-    return slot === null ? 0 : (slot.pfns[gfn - slot.gfn] ?? 0) * PAGE_SIZE;
+    return slot === null ? 0 : (slot.pfns[gfn - slot.gfn] ?? 0) * Page.Size;
   }
 
   /** Whether memslots back all of `[gpa, gpa + size)`. */
   backed(gpa: number, size: number): boolean {
-    const end = (gpa + size) / PAGE_SIZE;
-    let gfn = Math.floor(gpa / PAGE_SIZE);
+    const end = (gpa + size) / Page.Size;
+    let gfn = Math.floor(gpa / Page.Size);
     while (gfn < end) {
       const slot = this.#slots.find(gfn);
       if (slot === null) return false;
@@ -56,9 +56,9 @@ export class PhysicalMemory {
   read(gpa: number, dst: Uint8Array): boolean {
     if (!this.backed(gpa, dst.length)) return false;
     for (let done = 0; done < dst.length; ) {
-      const offset = (gpa + done) % PAGE_SIZE;
-      const size = Math.min(PAGE_SIZE - offset, dst.length - done);
-      const frame = this.peekFrame((gpa + done - offset) / PAGE_SIZE);
+      const offset = (gpa + done) % Page.Size;
+      const size = Math.min(Page.Size - offset, dst.length - done);
+      const frame = this.peekFrame((gpa + done - offset) / Page.Size);
       if (frame === 0) dst.fill(0, done, done + size);
       else dst.set(this.#u8.subarray(frame + offset, frame + offset + size), done);
       done += size;
@@ -70,9 +70,9 @@ export class PhysicalMemory {
   write(gpa: number, src: Uint8Array): boolean {
     if (!this.backed(gpa, src.length)) return false;
     for (let done = 0; done < src.length; ) {
-      const offset = (gpa + done) % PAGE_SIZE;
-      const size = Math.min(PAGE_SIZE - offset, src.length - done);
-      const gfn = (gpa + done - offset) / PAGE_SIZE;
+      const offset = (gpa + done) % Page.Size;
+      const size = Math.min(Page.Size - offset, src.length - done);
+      const gfn = (gpa + done - offset) / Page.Size;
       this.#u8.set(size === src.length ? src : src.subarray(done, done + size), this.frameOf(gfn) + offset);
       const slot = this.#slots.find(gfn);
       slot?.dirty?.mark(gfn - slot.gfn);
@@ -84,24 +84,24 @@ export class PhysicalMemory {
 
   /** The byte at `gpa`; 0xff where nothing is. */
   readU8(gpa: number): number {
-    const gfn = Math.floor(gpa / PAGE_SIZE);
+    const gfn = Math.floor(gpa / Page.Size);
     const frame = this.peekFrame(gfn);
-    if (frame !== 0) return this.#view.getUint8(frame + (gpa % PAGE_SIZE));
+    if (frame !== 0) return this.#view.getUint8(frame + (gpa % Page.Size));
     return this.#slots.find(gfn) === null ? 0xff : 0;
   }
 
   /** The u16 at `gpa`; 0xffff if any byte is unbacked. */
   readU16(gpa: number): number {
-    const offset = gpa % PAGE_SIZE;
-    const frame = offset <= PAGE_SIZE - 2 ? this.peekFrame((gpa - offset) / PAGE_SIZE) : 0;
+    const offset = gpa % Page.Size;
+    const frame = offset <= Page.Size - 2 ? this.peekFrame((gpa - offset) / Page.Size) : 0;
     if (frame !== 0) return this.#view.getUint16(frame + offset, true);
     return this.#gather(gpa, 2) ? this.#scalar.getUint16(0, true) : 0xffff;
   }
 
   /** The u32 at `gpa`; 0xffffffff if any byte is unbacked. A u64 is two of these. */
   readU32(gpa: number): number {
-    const offset = gpa % PAGE_SIZE;
-    const frame = offset <= PAGE_SIZE - 4 ? this.peekFrame((gpa - offset) / PAGE_SIZE) : 0;
+    const offset = gpa % Page.Size;
+    const frame = offset <= Page.Size - 4 ? this.peekFrame((gpa - offset) / Page.Size) : 0;
     if (frame !== 0) return this.#view.getUint32(frame + offset, true);
     return this.#gather(gpa, 4) ? this.#scalar.getUint32(0, true) : 0xffffffff;
   }

@@ -66,7 +66,8 @@ export class MemslotLevel implements SecondLevel {
 
   table(gfn: number): number {
     const slot = this.slots.find(gfn);
-    return slot === null ? -1 : (slot.pfns[gfn - slot.gfn] ?? 0);
+    // As an i32, so that the walker stays in integer registers.
+    return slot === null ? -1 : (slot.pfns[gfn - slot.gfn] as number) | 0;
   }
 
   mayMark(gfn: number): boolean {

@@ -1,5 +1,5 @@
 import type { Pfn } from "./arena.js";
-import { PAGE_SIZE } from "./bits.js";
+import { Page } from "./bits.js";
 import { type MemslotDesc, MemslotError, type Memslots } from "./memslots.js";
 
 /** The contents of one touched page. */
@@ -27,7 +27,7 @@ export function* touchedPages(slots: Memslots): Generator<PageImage> {
         throw new MemslotError("EINVAL", "the memslots changed while their pages were being saved");
       const pfn = slot.pfns[page] as Pfn;
       if (pfn === 0) continue;
-      yield { gfn: slot.gfn + page, bytes: slots.arena.u8.subarray(pfn * PAGE_SIZE, (pfn + 1) * PAGE_SIZE) };
+      yield { gfn: slot.gfn + page, bytes: slots.arena.u8.subarray(pfn * Page.Size, (pfn + 1) * Page.Size) };
     }
   }
 }
@@ -42,12 +42,12 @@ export function restorePages(slots: Memslots, image: MemoryImage): void {
   const u8 = slots.arena.u8;
   for (const { gfn, bytes } of image.pages) {
     const slot = slots.find(gfn);
-    if (slot === null || bytes.length !== PAGE_SIZE) {
+    if (slot === null || bytes.length !== Page.Size) {
       throw new MemslotError(
         "EINVAL",
-        `page ${gfn} of ${bytes.length} bytes: expected ${PAGE_SIZE} bytes inside a memslot of the image`,
+        `page ${gfn} of ${bytes.length} bytes: expected ${Page.Size} bytes inside a memslot of the image`,
       );
     }
-    u8.set(bytes, slots.touch(slot, gfn) * PAGE_SIZE);
+    u8.set(bytes, slots.touch(slot, gfn) * Page.Size);
   }
 }
