@@ -4,7 +4,7 @@ import type { Disposer } from "./emitter.js";
 export type HookName = keyof VcpuHooks;
 export type Hook<K extends HookName> = NonNullable<VcpuHooks[K]>;
 
-type AnyHook = (...args: never[]) => boolean | void;
+type AnyHook = (...args: never[]) => boolean | undefined;
 
 /**
  * How the answers of several observers of one hook become one. `all`: each can veto, every one is asked. `first`: the first that

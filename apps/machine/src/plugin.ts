@@ -25,7 +25,7 @@ export interface Exits {
    */
   on(handler: ExitHandler): Disposer;
 }
-export type ExitHandler = (exit: VcpuExit, vcpu: VcpuHandle) => boolean | void | Promise<boolean | void>;
+export type ExitHandler = (exit: VcpuExit, vcpu: VcpuHandle) => boolean | undefined | Promise<boolean | undefined>;
 
 /** The life of a machine. */
 export interface MachineEvents {

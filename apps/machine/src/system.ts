@@ -25,6 +25,7 @@ import {
 } from "@vm/devices";
 import { Mmu } from "@vm/mmu";
 import type { VirtualClock } from "./clock.js";
+import { MachineError } from "./error.js";
 import * as L from "./layout.js";
 
 export interface SystemOptions {
@@ -70,10 +71,19 @@ function compiledInterpreter(): WebAssembly.Module {
   return interpreter;
 }
 
+/** @throws {MachineError} if the host has not so much address space */
+function allocate(pages: number): WebAssembly.Memory {
+  try {
+    return new WebAssembly.Memory({ initial: pages, maximum: pages });
+  } catch (cause) {
+    throw new MachineError(`the host cannot give the machine ${pages / 16} MiB of memory`, { cause });
+  }
+}
+
 export function buildSystem(options: SystemOptions): System {
   const { cpus, ram, clock } = options;
   const layout = L.hostLayout(cpus, ram);
-  const memory = new WebAssembly.Memory({ initial: layout.pages, maximum: layout.pages });
+  const memory = allocate(layout.pages);
   const mmu = new Mmu({ memory, arenaStart: layout.frames[0], arenaEnd: layout.frames[1] });
   mmu.setMemslot({ slot: 0, gpa: 0, size: ram });
   const code = new CodeCache(memory, ...layout.code);

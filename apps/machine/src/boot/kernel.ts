@@ -24,6 +24,7 @@ export interface KernelImage {
 const HEADER = 0x1f1;
 const EM_X86_64 = 62;
 const PT_LOAD = 1;
+const PT_INTERP = 3;
 
 /**
  * Reads a bzImage (Documentation/arch/x86/boot.rst, protocol 2.08 or later) or a plain x86-64 ELF kernel.
@@ -69,7 +70,9 @@ function readElf(file: Uint8Array, setupHeader: Uint8Array | null, initrdMax: nu
   let entry = u64(24);
   for (let k = 0; k < count; k++) {
     const p = at + k * entrySize;
-    if (view.getUint32(p, true) !== PT_LOAD) continue;
+    const type = view.getUint32(p, true);
+    if (type === PT_INTERP) throw new KernelError("it is an ELF program, not a kernel");
+    if (type !== PT_LOAD) continue;
     const offset = u64(p + 8);
     const virtual = u64(p + 16);
     const address = u64(p + 24);

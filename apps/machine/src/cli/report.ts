@@ -1,0 +1,53 @@
+import { dumpRegisters, type Machine, type MachineExit } from "../index.js";
+import { ExitCode } from "./exit-code.js";
+
+/** Says on stderr how the machine ended, as far as the guest has not, and returns the status of the program. */
+export function report(
+  machine: Machine,
+  exit: MachineExit,
+  commandStatus: number | null,
+  wasCommand: boolean,
+  verbose: boolean,
+): number {
+  if (commandStatus !== null) return commandStatus;
+  switch (exit.reason) {
+    case "shutdown":
+      say(`triple fault on CPU ${exit.vcpu}\n${dump(machine, exit.vcpu)}`);
+      return ExitCode.Crash;
+    case "internal-error": {
+      const { error } = exit;
+      const trace = verbose && error instanceof Error ? `\n${error.stack}` : "";
+      const registers = exit.vcpu === null ? "" : `\n${dump(machine, exit.vcpu)}`;
+      say(`the machine cannot go on: ${error instanceof Error ? error.message : String(error)}${trace}${registers}`);
+      return ExitCode.Crash;
+    }
+    case "memory-fault":
+      say(`the guest touched page 0x${exit.gfn.toString(16)}, which it may not\n${dump(machine, exit.vcpu)}`);
+      return ExitCode.Crash;
+    case "power-off":
+      if (wasCommand) return noStatus("powered off");
+      return exit.status ?? ExitCode.Ok;
+    case "reset":
+      if (wasCommand) return noStatus("asked for a reset");
+      say("the guest asked for a reset, which ends the machine");
+      return ExitCode.Ok;
+    case "halted":
+      if (wasCommand) return noStatus("halted");
+      say("the guest has halted for good");
+      return ExitCode.Ok;
+    case "stopped":
+      return ExitCode.Ok;
+  }
+}
+
+export const say = (text: string): void => void process.stderr.write(`vm: ${text}\n`);
+
+function noStatus(how: string): number {
+  say(`the guest ${how} before its command had ended; -v shows what the kernel said`);
+  return ExitCode.NoStatus;
+}
+
+function dump(machine: Machine, id: number): string {
+  const vcpu = machine.vcpus[id];
+  return vcpu === undefined ? "" : dumpRegisters(vcpu.cpu);
+}
