@@ -76,10 +76,12 @@ export function capture(program, args, { env = {}, cwd = root } = {}) {
  */
 export function become(program, args, env = {}) {
   const child = spawn(program, args, { stdio: "inherit", env: { ...process.env, ...env } });
-  const passed = ["SIGTERM", "SIGHUP"];
-  for (const signal of passed) process.on(signal, () => child.kill(signal));
-  process.on("SIGINT", () => undefined);
-  process.on("SIGQUIT", () => undefined);
+  for (const signal of ["SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
+  // Ctrl-C at a terminal goes to the whole foreground group: passed on, it would arrive twice.
+  for (const signal of ["SIGINT", "SIGQUIT"])
+    process.on(signal, () => {
+      if (!process.stdin.isTTY) child.kill(signal);
+    });
   child.on("error", (error) => {
     process.stderr.write(`${program}: ${error.message}\n`);
     process.exitCode = 1;
