@@ -6,7 +6,7 @@ import { Listeners } from "./listeners.js";
 import { type MemslotDesc, MemslotError, Memslots } from "./memslots.js";
 import { PhysicalMemory } from "./physical.js";
 import { MemslotLevel, type SecondLevel } from "./second-level.js";
-import { type MemoryImage, restorePages, touchedPages } from "./snapshot.js";
+import { type MemoryImage, restorePages, TouchedPages } from "./snapshot.js";
 import { PageWalker } from "./walk.js";
 import { Watches } from "./watches.js";
 
@@ -148,7 +148,7 @@ export class Mmu extends PhysicalMemory {
 
   /** Memslots and touched pages. The pages are read when iterated and are views: consume or copy them before the machine runs on. */
   save(): MemoryImage {
-    return { memslots: this.memslots, pages: touchedPages(this.#slots) };
+    return { memslots: this.memslots, pages: new TouchedPages(this.#slots) };
   }
 
   /**

@@ -40,8 +40,9 @@ export class PhysicalMemory {
     return slot === null ? 0 : (slot.pfns[gfn - slot.gfn] ?? 0) * Page.Size;
   }
 
-  /** Whether memslots back all of `[gpa, gpa + size)`. */
+  /** Whether memslots back all of `[gpa, gpa + size)`; nothing is needed to back an empty range. */
   backed(gpa: number, size: number): boolean {
+    if (size === 0) return true;
     const end = (gpa + size) / Page.Size;
     let gfn = Math.floor(gpa / Page.Size);
     while (gfn < end) {

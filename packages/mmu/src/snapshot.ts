@@ -1,6 +1,6 @@
 import type { Pfn } from "./arena.js";
 import { Page } from "./bits.js";
-import { type MemslotDesc, MemslotError, type Memslots } from "./memslots.js";
+import { type Memslot, type MemslotDesc, MemslotError, type Memslots } from "./memslots.js";
 
 /** The contents of one touched page. */
 export interface PageImage {
@@ -15,31 +15,41 @@ export interface MemoryImage {
   readonly pages: Iterable<PageImage>;
 }
 
-/**
- * Every touched page, in ascending order. `bytes` are views of guest memory: consume or copy them before the machine runs on.
- * @throws MemslotError EINVAL while iterating, if the memslots changed since the iteration began
- */
-export function* touchedPages(slots: Memslots): Generator<PageImage> {
-  const layout = slots.all;
-  for (const slot of layout) {
-    for (let page = 0; page < slot.pages; page++) {
-      if (slots.all !== layout)
-        throw new MemslotError("EINVAL", "the memslots changed while their pages were being saved");
-      const pfn = slot.pfns[page] as Pfn;
-      if (pfn === 0) continue;
-      yield { gfn: slot.gfn + page, bytes: slots.arena.u8.subarray(pfn * Page.Size, (pfn + 1) * Page.Size) };
+/** Every touched page, ascending. `bytes` are views of guest memory: consume or copy them before the machine runs on. */
+export class TouchedPages implements Iterable<PageImage> {
+  readonly #layout: readonly Memslot[];
+
+  constructor(readonly slots: Memslots) {
+    this.#layout = slots.all;
+  }
+
+  /** @throws MemslotError EINVAL as soon as the memslots are no longer those of the time of construction */
+  *[Symbol.iterator](): Generator<PageImage> {
+    const { u8 } = this.slots.arena;
+    for (const slot of this.#layout) {
+      for (let page = 0; page < slot.pages; page++) {
+        if (this.slots.all !== this.#layout) {
+          throw new MemslotError("EINVAL", "the memslots changed while their pages were being saved");
+        }
+        const pfn = slot.pfns[page] as Pfn;
+        if (pfn === 0) continue;
+        yield { gfn: slot.gfn + page, bytes: u8.subarray(pfn * Page.Size, (pfn + 1) * Page.Size) };
+      }
     }
   }
 }
 
 /**
  * Replaces all memslots and all contents by `image`.
- * @throws MemslotError if the layout does not fit, EINVAL if a page is not 4096 bytes inside one of its memslots. What was there before is gone then.
+ * @throws MemslotError EINVAL, with nothing changed, for an unread image of these very memslots (its pages are views of what would be dropped);
+ * any code if the layout does not fit, EINVAL if a page is not 4096 bytes inside one of the image's memslots: what was there before is gone then
  */
 export function restorePages(slots: Memslots, image: MemoryImage): void {
+  if (image.pages instanceof TouchedPages && image.pages.slots === slots) {
+    throw new MemslotError("EINVAL", "an image of the same memory: copy its pages before restoring them");
+  }
   for (const { slot } of [...slots.all]) slots.set({ slot, gpa: 0, size: 0 });
   for (const desc of image.memslots) slots.set(desc);
-  const u8 = slots.arena.u8;
   for (const { gfn, bytes } of image.pages) {
     const slot = slots.find(gfn);
     if (slot === null || bytes.length !== Page.Size) {
@@ -48,6 +58,6 @@ export function restorePages(slots: Memslots, image: MemoryImage): void {
         `page ${gfn} of ${bytes.length} bytes: expected ${Page.Size} bytes inside a memslot of the image`,
       );
     }
-    u8.set(bytes, slots.touch(slot, gfn) * Page.Size);
+    slots.arena.u8.set(bytes, slots.touch(slot, gfn) * Page.Size);
   }
 }
