@@ -10,7 +10,8 @@ export async function guests(otherwise) {
   const bar = progress("getting the Debian guest");
   try {
     return await ensureGuests({
-      onProgress: ({ step, percent }) => bar.detail(percent === undefined ? step : `${step} ${Math.round(percent)} %`),
+      onProgress: ({ step, percent }) =>
+        bar.detail(percent === undefined || !process.stderr.isTTY ? step : `${step} ${Math.round(percent)} %`),
     });
   } catch (error) {
     if (!(error instanceof GuestError)) throw error;
