@@ -41,13 +41,24 @@ export const TLB_FETCH = 0x114;
 export const INTR_PENDING = 0x118;
 /** Host address of the read-modify-write in progress (u32). */
 export const RMW_HOST = 0x11c;
+/** Linear address of the access that missed the TLB (i64), and `SlowAccess` plus its size (u32). */
+export const SLOW_ADDRESS = 0x120;
+export const SLOW_ACCESS = 0x128;
+/** Exception vector for the `raise` exit (u32). */
+export const RAISE = 0x12c;
+/** Operation for the `outside` exit (u32). */
+export const OUTSIDE_OP = 0x130;
 /** Staging for accesses that have no single host address: MMIO and page-crossing (64 bytes). */
 export const SCRATCH = 0x140;
-/** Vector temporaries of split instructions. */
+/** Vector temporaries of split instructions, 16 bytes each: the memory operand, and the destination of an MMX instruction. */
 export const XTMP = 0x180;
+export const XTMP2 = 0x190;
 export const MXCSR = 0x1a0;
 /** Current privilege level (u32). */
 export const CPL = 0x1a4;
+/** Exception every SSE instruction raises (6 or 7), or 0 while SSE can be used (u32). MMX_OFF is the same for MMX. */
+export const SSE_OFF = 0x1a8;
+export const MMX_OFF = 0x1ac;
 /** XMM0-15, 16 bytes each. */
 export const XMM = 0x200;
 /** x87/MMX registers by physical number, 16 bytes each: 64-bit significand, then 16 bits of sign and exponent. */

@@ -64,6 +64,19 @@ export class Tlb {
     return ((this.#i32[at + 2] as number) + lo) >>> 0;
   }
 
+  /** Makes `entry` lead the accesses whose last byte is in the page of `hi:lo` to `value` + address, until `drop`. */
+  override(entry: number, lo: number, hi: number, value: number): void {
+    const at = entry >> 2;
+    this.#i32[at] = lo & ~0xfff;
+    this.#i32[at + 1] = hi;
+    this.#i32[at + 2] = value;
+  }
+
+  /** Forgets one entry. */
+  drop(entry: number): void {
+    this.#i32[entry >> 2] = S.TLB_INVALID;
+  }
+
   /** Forgets every page, or every page that is not global. */
   flush(global = true): void {
     if (this.#overflow) {

@@ -128,8 +128,8 @@ export class Lowering {
     let temporary = -1;
     if (number === undefined && memoryAt >= 0) {
       const operand = insn.operands[memoryAt] as Operand;
-      const vector = form.includes("x");
-      const aligned = operand.size === 16 && !UNALIGNED.has(name);
+      const vector = handlerNumber(handlerKey(name, size, form.replace("m", "r"), legacy)) === undefined;
+      const aligned = operand.size === 16 && !UNALIGNED.has(insn.op);
       const step = memoryAt === 0 && MODIFY.has(name) ? `rmw${size}` : `ld${vector ? "x" : ""}${aligned ? "a" : ""}${operand.size}`;
       this.#memoryRecord(step);
       writeBack = step.startsWith("rmw");
@@ -250,7 +250,10 @@ const BRANCHES: ReadonlySet<string> = new Set([
 ]);
 const BIT_STRINGS: ReadonlySet<string> = new Set(["bt", "bts", "btr", "btc"]);
 /** Vector instructions whose 16-byte memory operand need not be aligned. */
-export const UNALIGNED: ReadonlySet<string> = new Set(["movups", "movupd", "movdqu", "lddqu", "pcmpistri", "pcmpistrm", "pcmpestri", "pcmpestrm"]);
+export const UNALIGNED: ReadonlySet<string> = new Set(
+  "movups movupd movdqu lddqu pcmpistri pcmpistrm pcmpestri pcmpestrm pcmpestri64 pcmpestrm64".split(" "),
+);
+
 function letterOf(operand: Operand, name: string, k: number): string {
   switch (operand.kind) {
     case Kind.Gpr:
@@ -262,7 +265,6 @@ function letterOf(operand: Operand, name: string, k: number): string {
     case Kind.Const1:
       return name === "movabs" ? "I" : "i";
     case Kind.Xmm:
-      return "x";
     case Kind.Mmx:
       return "x";
     case Kind.Rel:
@@ -280,6 +282,8 @@ function slotOf(operand: Operand): number {
       return S.GPR + 8 * operand.reg + 1;
     case Kind.Xmm:
       return S.XMM + 16 * operand.reg;
+    case Kind.Mmx:
+      return S.FPR + 16 * operand.reg;
     default:
       return 0;
   }

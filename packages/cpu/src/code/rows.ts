@@ -2,7 +2,9 @@ import { type Insn, Kind } from "../decode/index.js";
 import { ROWS } from "../sem/index.js";
 
 const NAMES: ReadonlySet<string> = new Set(ROWS.map((row) => row.name));
-const ALIAS: Readonly<Record<string, string>> = { sal: "shl", movsxd: "movsx4", prefetch: "nop", pause: "nop", clflush: "nop", clflushopt: "nop", clwb: "nop", lfence: "nop", mfence: "nop", sfence: "nop" };
+/** SSE rows by name, with the sizes they are instantiated for. */
+const SSE: ReadonlyMap<string, readonly number[]> = new Map(ROWS.filter((row) => row.sse).map((row) => [row.name, row.sizes]));
+const ALIAS: Readonly<Record<string, string>> = { sal: "shl", movsxd: "movsx4", prefetch: "nop", pause: "nop", clflush: "nop", clflushopt: "nop", clwb: "nop", lfence: "nop", mfence: "nop", sfence: "nop", movnti: "mov" };
 
 export interface RowRef {
   readonly name: string;
@@ -60,7 +62,18 @@ export function rowOf(insn: Insn): RowRef | null {
     default: {
       const name = ALIAS[insn.op] ?? insn.op;
       if (name === "nop") return { name, size: 4 };
+      const sizes = SSE.get(name);
+      if (sizes !== undefined) return vectorRow(insn, name, sizes);
       return NAMES.has(name) ? { name, size: insn.nops > 0 && op0.size > 0 ? op0.size : size } : null;
     }
   }
+}
+
+/** The row of a vector instruction: its size is that of a general register among the operands, if that matters. */
+function vectorRow(insn: Insn, name: string, sizes: readonly number[]): RowRef {
+  const [op0, op1] = insn.operands;
+  if (op0.kind === Kind.Mem && NAMES.has(`${name}.m`)) return { name: `${name}.m`, size: op0.size };
+  if (sizes.length === 1) return { name, size: sizes[0] as number };
+  const general = op0.kind === Kind.Gpr ? op0 : op1;
+  return { name, size: general.size };
 }

@@ -1,28 +1,9 @@
-import { type Expr, type Func, type FunctionBuilder, i32, i64, type Label, type Local, v128 } from "@vm/wasm";
+import { type Expr, type FunctionBuilder, i32, i64, type Label, type Local, v128 } from "@vm/wasm";
 import * as R from "../record.js";
 import type { Ctx, I32, I64, Row, Size, V128 } from "../sem/ctx.js";
 import { truncate } from "../sem/flags.js";
+import { type OutsideName, outsideNumber } from "../sem/outside.js";
 import * as S from "../state.js";
-
-/** Imports of the interpreter, implemented by the vCPU. Addresses are passed as 32-bit halves; no i64 crosses the border. */
-export interface SlowPaths {
-  /** Host address of `size` readable bytes at linear `hi:lo`, possibly `SCRATCH`; 0 = leave the instruction. */
-  readonly load: Func;
-  /** Writes the `size` bytes staged in `SCRATCH`; 0 = leave the instruction. */
-  readonly store: Func;
-  /** Like `load`, but every byte is known to be writable. */
-  readonly modify: Func;
-  /** Writes back what `modify` staged in `SCRATCH`. */
-  readonly commit: Func;
-  /** Notes exception `vector` with error code 0 as the reason of leaving. */
-  readonly raise: Func;
-  /** Executes the record's instruction in TypeScript; see `HelperResult`. */
-  readonly helper: Func;
-  /** The record for the instruction at linear `hi:lo`. */
-  readonly fetch: Func;
-  /** The record a direct branch within a page leads to; patches the branch. */
-  readonly link: Func;
-}
 
 /** The function under construction and its fixed parts. */
 export interface Frame {
@@ -33,17 +14,39 @@ export interface Frame {
   readonly rec: Local<"i32">;
   /** Linear address for `lookup`. */
   readonly target: Local<"i64">;
-  readonly slow: SlowPaths;
-  readonly mulHigh: Func;
-  readonly divQuotient: Func;
   /** Starts the record `rec`. */
   readonly next: Label;
   /** Finds the record for `target` and starts it. */
   readonly lookup: Label;
-  /** Leaves with the instruction undone. */
+  /**
+   * Ways out of the loop, where TypeScript is called. The loop itself contains no call: that keeps `rec` and the bases in registers.
+   * The reason of leaving is in the state block where one is needed.
+   */
+  readonly exits: Exits;
+}
+
+/** Labels outside the dispatch loop. */
+export interface Exits {
+  /** TLB miss: fills the TLB (or stages the access) and starts the record again. `SLOW_ADDRESS` and `SLOW_ACCESS` tell the access. */
+  readonly miss: Label;
+  /** Leaves with the instruction undone and exception `RAISE` pending, or whatever TypeScript noted. */
+  readonly raise: Label;
   readonly fault: Label;
+  /** Executes the record's instruction in TypeScript; see `HelperResult`. */
+  readonly helper: Label;
+  /** Executes operation `OUTSIDE_OP` on the record's operands in TypeScript and goes on with the next record. */
+  readonly outside: Label;
+  /** Decodes the target of a direct branch. */
+  readonly link: Label;
   /** Leaves after the instruction; `rec` is the next one. */
   readonly yield: Label;
+}
+
+/** What a missing TLB entry was wanted for; added to the size of the access in `SLOW_ACCESS`. */
+export const enum SlowAccess {
+  Load = 0x100,
+  Store = 0x200,
+  Modify = 0x300,
 }
 
 const PAGE_MASK = i64.const(-4096);
@@ -79,6 +82,7 @@ export class InterpreterCtx implements Ctx {
     const { f } = this;
     switch (this.#form[k]) {
       case "r":
+      case "x":
         return f.let("i64", loadSized(this.#slot(k), size));
       case "i":
         return f.let("i64", truncate(i64.load32_s(this.#frame.rec, R.R_IMM), size));
@@ -88,7 +92,7 @@ export class InterpreterCtx implements Ctx {
         return f.let("i64", i64.load(this.#frame.rec, R.R_DISP));
       case "m":
         if (k === 0 && this.#modify) {
-          this.#host = this.#probe(this.linear(), size, S.TLB_WRITE, this.#frame.slow.modify);
+          this.#host = this.#probe(this.linear(), size, SlowAccess.Modify);
           return f.let("i64", loadSized(this.#host, size));
         }
         return this.load(this.linear(), size);
@@ -102,9 +106,7 @@ export class InterpreterCtx implements Ctx {
     if (this.#form[k] === "r") {
       this.#storeRegister(this.#slot(k), value, size);
     } else if (this.#host !== undefined) {
-      const { cpu, slow } = this.#frame;
       storeSized(f, this.#host, value, size);
-      f.if(i32.eq(this.#host, i32.add(cpu, i32.const(S.SCRATCH))), () => f.do(f.call(slow.commit, i32.const(size))));
     } else {
       this.store(this.linear(), value, size);
     }
@@ -137,56 +139,33 @@ export class InterpreterCtx implements Ctx {
   // Memory
 
   load(linear: Local<"i64">, size: Size): Local<"i64"> {
-    return this.f.let("i64", loadSized(this.#probe(linear, size, S.TLB_READ, this.#frame.slow.load), size));
+    return this.f.let("i64", loadSized(this.#probe(linear, size, SlowAccess.Load), size));
   }
 
   store(linear: Local<"i64">, value: I64, size: Size): void {
-    const { f } = this;
-    const { cpu, slow } = this.#frame;
-    const v = f.let("i64", value);
-    const entry = f.let("i32", this.#entry(linear, S.TLB_WRITE));
-    f.if(
-      i64.ne(lastPage(linear, size), i64.load(entry)),
-      () => {
-        f.store("i64.store", cpu, v, S.SCRATCH);
-        f.brIf(i32.eqz(f.call<"i32">(slow.store, lo(linear), hi(linear), i32.const(size))), this.#frame.fault);
-      },
-      () => storeSized(f, i32.add(i32.wrap_i64(linear), i32.load(entry, 8)), v, size),
-    );
+    const v = this.f.let("i64", value);
+    storeSized(this.f, this.#probe(linear, size, SlowAccess.Store), v, size);
   }
 
   /** Vector load of 16 bytes. */
   loadX(linear: Local<"i64">): Local<"v128"> {
-    return this.f.let("v128", v128.load(this.#probe(linear, 16, S.TLB_READ, this.#frame.slow.load)));
+    return this.f.let("v128", v128.load(this.#probe(linear, 16, SlowAccess.Load)));
   }
 
   storeX(linear: Local<"i64">, value: V128): void {
-    const { f } = this;
-    const { cpu, slow } = this.#frame;
-    const entry = f.let("i32", this.#entry(linear, S.TLB_WRITE));
-    f.if(
-      i64.ne(lastPage(linear, 16), i64.load(entry)),
-      () => {
-        f.store("v128.store", cpu, value, S.SCRATCH);
-        f.brIf(i32.eqz(f.call<"i32">(slow.store, lo(linear), hi(linear), i32.const(16))), this.#frame.fault);
-      },
-      () => f.store("v128.store", i32.add(i32.wrap_i64(linear), i32.load(entry, 8)), value),
-    );
+    this.f.store("v128.store", this.#probe(linear, 16, SlowAccess.Store), value);
   }
 
   /** Probes the memory operand for reading and writing; the host address is kept in the state block for `modifyEnd`. */
   modifyBegin(): void {
-    const host = this.#probe(this.linear(), this.size, S.TLB_WRITE, this.#frame.slow.modify);
+    const host = this.#probe(this.linear(), this.size, SlowAccess.Modify);
     this.f.store("i32.store", this.#frame.cpu, host, S.RMW_HOST);
     this.f.store("i64.store", this.#frame.cpu, loadSized(host, this.size), S.TMP);
   }
 
   modifyEnd(): void {
-    const { f } = this;
-    const { cpu, slow } = this.#frame;
-    const host = f.let("i32", i32.load(cpu, S.RMW_HOST));
-    storeSized(f, host, i64.load(cpu, S.TMP), this.size);
-    f.if(i32.eq(host, i32.add(cpu, i32.const(S.SCRATCH))), () => f.do(f.call(slow.commit, i32.const(this.size))));
+    const { cpu } = this.#frame;
+    storeSized(this.f, i32.load(cpu, S.RMW_HOST), i64.load(cpu, S.TMP), this.size);
   }
 
   // Flags
@@ -216,11 +195,36 @@ export class InterpreterCtx implements Ctx {
 
   // Vectors
 
+  imm8(): I32 {
+    return i32.load8_u(this.#frame.rec, R.R_IMM);
+  }
+
+  aligned(): void {
+    if (this.#form.includes("m")) this.faultIf(i32.and(i32.wrap_i64(this.linear()), i32.const(15)), 13);
+  }
+
+  xmm(number: number): V128 {
+    return v128.load(this.#frame.cpu, S.XMM + 16 * number);
+  }
+
+  outside(name: OutsideName): void {
+    this.f.store("i32.store", this.#frame.cpu, i32.const(outsideNumber(name)), S.OUTSIDE_OP);
+    this.f.br(this.#frame.exits.outside);
+  }
+
+  /** Raises what is in `word` (`SSE_OFF` or `MMX_OFF`) unless it is 0. */
+  checkUnit(word: number): void {
+    const vector = (): I32 => i32.load(this.#frame.cpu, word);
+    this.#raiseIf(vector(), vector());
+  }
+
   getX(k: number): Local<"v128"> {
+    if (this.#form[k] === "m") return this.loadX(this.linear());
     return this.f.let("v128", v128.load(this.#slot(k)));
   }
   setX(k: number, value: V128): void {
-    this.f.store("v128.store", this.#slot(k), value);
+    if (this.#form[k] === "m") this.storeX(this.linear(), value);
+    else this.f.store("v128.store", this.#slot(k), value);
   }
   setXLow(k: number, value: I64, size: 4 | 8): void {
     storeSized(this.f, this.#slot(k), value, size);
@@ -304,10 +308,14 @@ export class InterpreterCtx implements Ctx {
   }
 
   faultIf(condition: I32, vector: number): void {
+    this.#raiseIf(condition, i32.const(vector));
+  }
+
+  #raiseIf(condition: I32, vector: I32): void {
     const { f } = this;
     f.if(condition, () => {
-      f.do(f.call(this.#frame.slow.raise, i32.const(vector)));
-      f.br(this.#frame.fault);
+      f.store("i32.store", this.#frame.cpu, vector, S.RAISE);
+      f.br(this.#frame.exits.raise);
     });
   }
 
@@ -315,27 +323,52 @@ export class InterpreterCtx implements Ctx {
     const { f } = this;
     const { cpu, rec } = this.#frame;
     f.set(rec, i32.add(rec, i32.const(R.RECORD)));
-    f.brIf(i32.load(cpu, S.INTR_PENDING), this.#frame.yield);
+    f.brIf(i32.load(cpu, S.INTR_PENDING), this.#frame.exits.yield);
     f.br(this.#frame.next);
     this.#continued = true;
   }
 
   mulHigh(a: I64, b: I64): I64 {
-    return this.f.call(this.#frame.mulHigh, a, b);
+    const { f } = this;
+    const x = f.let("i64", a);
+    const y = f.let("i64", b);
+    const low = (v: I64): I64 => i64.and(v, i64.const2(-1, 0));
+    const high = (v: I64): I64 => i64.shr_u(v, i64.const(32));
+    const mid = f.let("i64", i64.add(i64.mul(high(x), low(y)), high(i64.mul(low(x), low(y)))));
+    const cross = f.let("i64", i64.add(i64.mul(low(x), high(y)), low(mid)));
+    return i64.add(i64.add(i64.mul(high(x), high(y)), high(mid)), high(cross));
   }
 
-  divide(high: I64, low: I64, divisor: I64): { quotient: Local<"i64">; remainder: Local<"i64"> } {
+  divide(dividendHigh: I64, dividendLow: I64, by: I64): { quotient: Local<"i64">; remainder: Local<"i64"> } {
     const { f } = this;
-    const h = f.let("i64", high);
-    const l = f.let("i64", low);
-    const d = f.let("i64", divisor);
-    const quotient = f.temp("i64");
+    const high = f.let("i64", dividendHigh);
+    const low = f.let("i64", dividendLow);
+    const divisor = f.let("i64", by);
+    const quotient = f.let("i64", low);
     f.if(
-      i64.eqz(h),
-      () => f.set(quotient, i64.div_u(l, d)),
-      () => f.set(quotient, f.call(this.#frame.divQuotient, h, l, d)),
+      i64.eqz(high),
+      () => f.set(quotient, i64.div_u(low, divisor)),
+      () => this.#divideBitwise(high, quotient, divisor),
     );
-    return { quotient, remainder: f.let("i64", i64.sub(l, i64.mul(quotient, d))) };
+    return { quotient, remainder: f.let("i64", i64.sub(low, i64.mul(quotient, divisor))) };
+  }
+
+  /** `low` = `high:low / divisor`, a bit at a time; `high` is used up. */
+  #divideBitwise(high: Local<"i64">, low: Local<"i64">, divisor: Local<"i64">): void {
+    const { f } = this;
+    const count = f.let("i32", i32.const(64));
+    const out = f.temp("i64");
+    const one = i64.const(1);
+    f.loop((again) => {
+      f.set(out, i64.shr_u(high, i64.const(63)));
+      f.set(high, i64.or(i64.shl(high, one), i64.shr_u(low, i64.const(63))));
+      f.set(low, i64.shl(low, one));
+      f.if(i32.or(i64.ne(out, i64.const(0)), i64.ge_u(high, divisor)), () => {
+        f.set(high, i64.sub(high, divisor));
+        f.set(low, i64.or(low, one));
+      });
+      f.brIf(f.tee(count, i32.sub(count, i32.const(1))), again);
+    });
   }
 
   /** Ends the handler: on to the next record unless the emitter went elsewhere. */
@@ -363,22 +396,18 @@ export class InterpreterCtx implements Ctx {
     else storeSized(this.f, address, value, size);
   }
 
-  #entry(linear: Local<"i64">, tlb: number): I32 {
-    const index = i32.and(i32.shr_u(i32.wrap_i64(linear), i32.const(8)), i32.const((S.TLB_ENTRIES - 1) * S.TLB_ENTRY));
-    return i32.add(i32.load(this.#frame.cpu, tlb), index);
-  }
-
-  /** Host address of a memory access, through the TLB or the slow path. */
-  #probe(linear: Local<"i64">, size: number, tlb: number, slow: Func): Local<"i32"> {
+  /** Host address of a memory access. A miss leaves the loop; the record is then started again. */
+  #probe(linear: Local<"i64">, size: number, access: SlowAccess): Local<"i32"> {
     const { f } = this;
-    const host = f.temp("i32");
-    const entry = f.let("i32", this.#entry(linear, tlb));
-    f.if(
-      i64.ne(lastPage(linear, size), i64.load(entry)),
-      () => f.brIf(i32.eqz(f.tee(host, f.call<"i32">(slow, lo(linear), hi(linear), i32.const(size)))), this.#frame.fault),
-      () => f.set(host, i32.add(i32.wrap_i64(linear), i32.load(entry, 8))),
-    );
-    return host;
+    const { cpu, exits } = this.#frame;
+    const index = i32.and(i32.shr_u(i32.wrap_i64(linear), i32.const(8)), i32.const((S.TLB_ENTRIES - 1) * S.TLB_ENTRY));
+    const entry = f.let("i32", i32.add(i32.load(cpu, access === SlowAccess.Load ? S.TLB_READ : S.TLB_WRITE), index));
+    f.if(i64.ne(lastPage(linear, size), i64.load(entry)), () => {
+      f.store("i64.store", cpu, linear, S.SLOW_ADDRESS);
+      f.store("i32.store", cpu, i32.const(access + size), S.SLOW_ACCESS);
+      f.br(exits.miss);
+    });
+    return f.let("i32", i32.add(i32.wrap_i64(linear), i32.load(entry, 8)));
   }
 
   #stackMasked(offset: I64): I64 {
@@ -390,9 +419,6 @@ export class InterpreterCtx implements Ctx {
     return this.f.let("i64", i64.add(offset, i64.load(this.#frame.cpu, S.SEG_BASE + 16)));
   }
 }
-
-const lo = (linear: Local<"i64">): I32 => i32.wrap_i64(linear);
-const hi = (linear: Local<"i64">): I32 => i32.wrap_i64(i64.shr_u(linear, i64.const(32)));
 
 /** Page of the last byte of an access: differs from the entry's tag for a miss and for an access that crosses the page. */
 function lastPage(linear: Local<"i64">, size: number): I64 {

@@ -1,4 +1,4 @@
-import { i32, i64, v128 } from "@vm/wasm";
+import { i32, i64 } from "@vm/wasm";
 import * as R from "../record.js";
 import type { Size } from "../sem/ctx.js";
 import { truncate } from "../sem/flags.js";
@@ -50,25 +50,21 @@ export const STEPS: readonly Step[] = [
   ...SIZES.map((size) => simple(`rmw${size}`, size, "m", (c) => c.modifyBegin())),
   ...SIZES.map((size) => simple(`wb${size}`, size, "m", (c) => c.modifyEnd())),
   // Vector operand fetch into XTMP. The short ones clear the rest; `ldxa` wants alignment.
-  ...([4, 8] as const).map((size) =>
+  ...([2, 4, 8] as const).map((size) =>
     simple(`ldx${size}`, size, "m", (c, { f, cpu }) => {
+      c.checkUnit(S.SSE_OFF);
       f.store("i64.store", cpu, c.load(c.linear(), size), S.XTMP);
       f.store("i64.store", cpu, i64.const(0), S.XTMP + 8);
     }),
   ),
-  simple("ldx16", 8, "m", (c, { f, cpu }) => f.store("v128.store", cpu, c.loadX(c.linear()), S.XTMP)),
-  simple("ldxa16", 8, "m", (c, { f, cpu }) => {
-    const linear = c.linear();
-    c.faultIf(i32.and(i32.wrap_i64(linear), i32.const(15)), 13);
-    f.store("v128.store", cpu, c.loadX(linear), S.XTMP);
+  simple("ldx16", 8, "m", (c, { f, cpu }) => {
+    c.checkUnit(S.SSE_OFF);
+    f.store("v128.store", cpu, c.loadX(c.linear()), S.XTMP);
   }),
-  simple("stx16", 8, "mr", (c, { f, cpu, rec }) =>
-    c.storeX(c.linear(), f.let("v128", v128.load(i32.add(cpu, i32.load16_u(rec, R.R_SRC))))),
-  ),
-  simple("stxa16", 8, "mr", (c, { f, cpu, rec }) => {
-    const linear = c.linear();
-    c.faultIf(i32.and(i32.wrap_i64(linear), i32.const(15)), 13);
-    c.storeX(linear, f.let("v128", v128.load(i32.add(cpu, i32.load16_u(rec, R.R_SRC)))));
+  simple("ldxa16", 8, "m", (c, { f, cpu }) => {
+    c.checkUnit(S.SSE_OFF);
+    c.aligned();
+    f.store("v128.store", cpu, c.loadX(c.linear()), S.XTMP);
   }),
   // Effective addresses that wrap at 16 or 32 bits, with the segment base added.
   ...([2, 4] as const).map((size) =>
@@ -129,31 +125,15 @@ export const STEPS: readonly Step[] = [
   {
     // A direct branch whose target is not decoded yet.
     name: "link",
-    emit: ({ f, rec, slow, next }) => {
-      f.set(rec, f.call(slow.link, rec));
-      f.br(next);
-    },
+    emit: ({ f, exits }) => f.br(exits.link),
   },
   {
     name: "helper",
-    emit: ({ f, cpu, rec, target, slow, next, lookup, fault }) => {
-      const result = f.let("i32", f.call<"i32">(slow.helper, rec));
-      f.if(i32.eqz(result), () => {
-        f.set(rec, i32.add(rec, i32.const(R.RECORD)));
-        f.br(next);
-      });
-      f.if(i32.eq(result, i32.const(HelperResult.Jump)), () => {
-        f.set(target, i64.load(cpu, S.PC));
-        f.br(lookup);
-      });
-      f.brIf(i32.eq(result, i32.const(HelperResult.Fault)), fault);
-      f.set(rec, result);
-      f.br(next);
-    },
+    emit: ({ f, exits }) => f.br(exits.helper),
   },
   {
     // Where the fetch of the next instruction faulted: raised only if that instruction is started.
     name: "refetch",
-    emit: ({ f, fault }) => f.br(fault),
+    emit: ({ f, exits }) => f.br(exits.fault),
   },
 ];

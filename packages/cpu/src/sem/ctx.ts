@@ -1,4 +1,5 @@
 import type { Expr, FunctionBuilder, Local } from "@vm/wasm";
+import type { OutsideName } from "./outside.js";
 
 export type I32 = Expr<"i32">;
 export type I64 = Expr<"i64">;
@@ -52,8 +53,20 @@ export interface Ctx {
   /** Current privilege level, 0 to 3. */
   cpl(): I32;
 
-  /** Vector operand `k`, all 16 bytes. */
+  /** The 8-bit immediate that is the last operand, as i32. */
+  imm8(): I32;
+  /** Leaves the instruction with #GP(0) unless its memory operand, if it has one, is 16-byte aligned. */
+  aligned(): void;
+  /**
+   * Executes operation `name` of `OUTSIDE` in TypeScript on the instruction's operands, which must be registers, temporaries or an immediate.
+   * Writes the result, or leaves the instruction with an exception.
+   */
+  outside(name: OutsideName): void;
+
+  /** Vector operand `k`, all 16 bytes. `get` reads the low bytes of one. */
   getX(k: number): Local<"v128">;
+  /** XMM register `number`. */
+  xmm(number: number): V128;
   setX(k: number, value: V128): void;
   /** Low 8 or 4 bytes of vector operand `k` replaced, the rest kept. */
   setXLow(k: number, value: I64, size: 4 | 8): void;
@@ -100,6 +113,8 @@ export interface Row {
   readonly forms: readonly string[];
   /** Operand 0 is read and written (a memory operand is probed for writing when read). */
   readonly modify?: boolean;
+  /** The instruction is SSE: #UD or #NM while that is off (SDM vol. 3, table 13-1). */
+  readonly sse?: boolean;
   /** Also instantiate for non-64-bit code. */
   readonly legacy?: boolean;
   readonly emit: (c: Ctx) => void;

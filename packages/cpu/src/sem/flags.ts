@@ -53,6 +53,15 @@ export function flagsResult(c: Ctx, r: I64, cf: I64, of: I64): void {
   setCarryOverflow(c, cf, of, c64(0));
 }
 
+/** ZF and CF as given, every other flag 0: PTEST and ordered floating-point comparisons. */
+export function flagsCompare(c: Ctx, zf: I32, cf: I32): void {
+  const zero = c.f.let("i64", i64.extend_i32_u(zf));
+  const carry = i64.sub(c64(0), i64.extend_i32_u(cf));
+  // A result of 1 has the odd parity wanted; that of 0 is corrected.
+  c.setFa(i64.or(i64.and(carry, i64.const2(0, 0xc0000000)), i64.shl(zero, c64(8))));
+  c.setFr(i64.sub(c64(1), zero));
+}
+
 /** Sets CF and OF (i64, 0 or 1), keeps SF ZF AF PF. */
 export function setCarryOverflowOnly(c: Ctx, cf: I64, of: I64): void {
   setCarryOverflow(c, cf, of, i64.and(c.fa(), i64.const2(0x0001ff08, 0)));

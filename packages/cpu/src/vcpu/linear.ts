@@ -1,4 +1,5 @@
 import type { CodeCache } from "../code/cache.js";
+import { SlowAccess } from "../interp/ictx.js";
 import { Access, type BusPort, Licence, type MmuPort, Status } from "../ports.js";
 import * as S from "../state.js";
 import { type Tlb } from "../tlb.js";
@@ -18,9 +19,6 @@ export class LinearMemory {
   readonly #u8: Uint8Array;
   readonly #view: DataView;
   readonly #scratch: number;
-  /** Where the staged bytes of a `modify` go: linear address, and guest-physical when it is MMIO. */
-  #commitLo = 0;
-  #commitHi = 0;
   /** Last value read by `read`. */
   lo = 0;
   hi = 0;
@@ -39,69 +37,144 @@ export class LinearMemory {
     this.#scratch = vcpu.base + S.SCRATCH;
   }
 
-  // Imports of generated code
+  // Generated code
 
-  /** See `SlowPaths.load`. */
-  readonly slowLoad = (lo: number, hi: number, size: number): number => {
-    const offset = lo & 0xfff;
-    if (offset + size > 4096) return this.#loadAcross(lo, hi, size);
-    const page = this.resolve(lo, hi, this.#vcpu.accessMode);
-    if (page > 0) {
-      const { tlb } = this.#vcpu.tlbBases;
-      this.#tlb.fill(tlb[0], lo, hi, (page - (lo & ~0xfff)) | 0, this.#mmu.translation.global);
-      return page + offset;
-    }
-    if (page < 0) return 0;
-    this.#mmioLoad(this.#gfn * 4096 + offset, size, this.#scratch);
-    return this.#scratch;
+  /**
+   * Generated code missed a TLB: fills it, or stages the access if there is no host memory that can be touched directly (MMIO, two
+   * pages, a page with decoded code). A staged access is a TLB entry that leads to `SCRATCH` for one instruction; `finish` carries it out.
+   * @returns 1 to start the record again, 0 with an exception or exit pending
+   */
+  readonly miss = (): number => {
+    const vcpu = this.#vcpu;
+    const lo = vcpu.i32(S.SLOW_ADDRESS);
+    const hi = vcpu.i32(S.SLOW_ADDRESS + 4);
+    const access = vcpu.i32(S.SLOW_ACCESS) & 0xf00;
+    const size = vcpu.i32(S.SLOW_ACCESS) & 0xff;
+    if (access === SlowAccess.Load) return this.#missLoad(lo, hi, size) ? 1 : 0;
+    return this.#missStore(lo, hi, size, access === SlowAccess.Modify) ? 1 : 0;
   };
 
-  /** See `SlowPaths.store`. */
-  readonly slowStore = (lo: number, hi: number, size: number): number => {
-    const offset = lo & 0xfff;
-    if (offset + size > 4096) return this.#storeAcross(lo, hi, size) ? 1 : 0;
-    const page = this.#resolveWrite(lo, hi);
-    if (page < 0) return 0;
-    if (page > 0) this.#copyOut(page + offset, size, offset);
-    else this.#mmioStore(this.#gfn * 4096 + offset, size, this.#scratch);
-    return 1;
-  };
-
-  /** See `SlowPaths.modify`. */
-  readonly slowModify = (lo: number, hi: number, size: number): number => {
-    const offset = lo & 0xfff;
-    this.#commitLo = lo;
-    this.#commitHi = hi;
-    if (offset + size > 4096) {
-      const first = 4096 - offset;
-      const next = (lo + first) | 0;
-      const nextHi = next >>> 0 < lo >>> 0 ? (hi + 1) | 0 : hi;
-      if (this.#resolveWrite(lo, hi) < 0 || this.#resolveWrite(next, nextHi) < 0) return 0;
-      return this.#loadAcross(lo, hi, size);
+  #missLoad(lo: number, hi: number, size: number): boolean {
+    if ((lo & 0xfff) + size <= 4096) {
+      const page = this.resolve(lo, hi, this.#vcpu.accessMode);
+      if (page < 0) return false;
+      if (page > 0) {
+        this.#tlb.fill(this.#vcpu.tlbBases.tlb[0], lo, hi, (page - (lo & ~0xfff)) | 0, this.#mmu.translation.global);
+        return true;
+      }
     }
+    const stage = this.#stage(lo, hi, size, false);
+    if (this.#loadTo(lo, hi, size, stage)) return true;
+    this.discard();
+    return false;
+  }
+
+  #missStore(lo: number, hi: number, size: number, modify: boolean): boolean {
+    const across = (lo & 0xfff) + size > 4096;
     const page = this.#resolveWrite(lo, hi);
-    if (page < 0) return 0;
+    if (page < 0) return false;
+    if (!across && page > 0 && this.#licence & Licence.Write && !this.#code.isCode(this.#gfn)) return true;
+    if (across) {
+      const next = nextPage(lo, hi);
+      if (this.#resolveWrite(next.lo, next.hi) < 0) return false;
+    }
+    const stage = this.#stage(lo, hi, size, true);
+    if (!modify || this.#loadTo(lo, hi, size, stage)) return true;
+    this.discard();
+    return false;
+  }
+
+  /** Makes the TLB lead this access to a piece of `SCRATCH`, and ends the slice after the instruction. */
+  #stage(lo: number, hi: number, size: number, store: boolean): number {
+    const stage = this.#scratch + 16 * this.#staged.length;
+    const base = this.#vcpu.tlbBases.tlb[store ? 1 : 0];
+    const last = (lo & 0xfff) + size > 4096 ? nextPage(lo, hi) : { lo, hi };
+    this.#tlb.override(this.#tlb.entry(base, lo), last.lo, last.hi, (stage - lo) | 0);
+    this.#staged.push({ lo, hi, size, store, stage, entry: this.#tlb.entry(base, lo) });
+    this.#vcpu.endSlice();
+    return stage;
+  }
+
+  /** The instruction with staged accesses has retired: its stores are carried out. */
+  finish(): void {
+    if (this.#staged.length === 0) return;
+    const staged = this.#staged.splice(0);
+    for (const { entry } of staged) this.#tlb.drop(entry);
+    for (const { lo, hi, size, store, stage } of staged) if (store) this.#storeFrom(lo, hi, size, stage);
+  }
+
+  /** The instruction with staged accesses did not retire. */
+  discard(): void {
+    for (const { entry } of this.#staged.splice(0)) this.#tlb.drop(entry);
+  }
+
+  readonly #staged: { lo: number; hi: number; size: number; store: boolean; stage: number; entry: number }[] = [];
+
+  /** Copies `size` readable bytes, of whatever kind, to host address `to`. */
+  #loadTo(lo: number, hi: number, size: number, to: number): boolean {
+    const offset = lo & 0xfff;
+    const first = Math.min(size, 4096 - offset);
+    const mode = this.#vcpu.accessMode;
+    const a = this.resolve(lo, hi, mode);
+    if (a < 0) return false;
+    const gfn = this.#gfn;
+    let b = 0;
+    if (first < size) {
+      const next = nextPage(lo, hi);
+      b = this.resolve(next.lo, next.hi, mode);
+      if (b < 0) return false;
+    }
+    this.#copyIn(a, gfn, offset, first, to);
+    if (first < size) this.#copyIn(b, this.#gfn, 0, size - first, to + first);
+    return true;
+  }
+
+  #copyIn(page: number, gfn: number, offset: number, size: number, to: number): void {
+    if (page > 0) this.#u8.copyWithin(to, page + offset, page + offset + size);
+    else this.#mmioLoad(gfn * 4096 + offset, size, to);
+  }
+
+  /** Writes the `size` bytes at host address `from`. Nothing is written if a page is not writable. */
+  #storeFrom(lo: number, hi: number, size: number, from: number): boolean {
+    const offset = lo & 0xfff;
+    const first = Math.min(size, 4096 - offset);
+    const a = this.#resolveWrite(lo, hi);
+    if (a < 0) return false;
+    const gfn = this.#gfn;
+    if (first < size) {
+      const next = nextPage(lo, hi);
+      const b = this.#resolveWrite(next.lo, next.hi);
+      if (b < 0) return false;
+      this.#copyOut(b, this.#gfn, 0, size - first, from + first);
+    }
+    this.#copyOut(a, gfn, offset, first, from);
+    return true;
+  }
+
+  #copyOut(page: number, gfn: number, offset: number, size: number, from: number): void {
     if (page === 0) {
-      this.#mmioLoad(this.#gfn * 4096 + offset, size, this.#scratch);
-      return this.#scratch;
+      this.#mmioStore(gfn * 4096 + offset, size, from);
+      return;
     }
-    if (!this.#code.isCode(this.#gfn)) return page + offset;
-    // Stores into code pages must be seen: stage the operand.
-    this.#u8.copyWithin(this.#scratch, page + offset, page + offset + size);
-    return this.#scratch;
-  };
-
-  /** See `SlowPaths.commit`: the page was found writable by `slowModify` of the same instruction. */
-  readonly commit = (size: number): void => {
-    this.slowStore(this.#commitLo, this.#commitHi, size);
-  };
+    this.#u8.copyWithin(page + offset, from, from + size);
+    if (this.#code.wrote(gfn, offset, size)) this.#vcpu.endSlice();
+  }
 
   // Accesses from TypeScript
 
-  /** Host address of [`hi:lo`, + size) within one page, for reading; 0 with something pending. MMIO is staged. */
+  /** Host address of `size` <= 16 readable bytes, copied to `SCRATCH` if they are not plain RAM in one page; 0 with something pending. */
   hostForRead(lo: number, hi: number, size: number): number {
     const host = this.#tlb.probe(this.#vcpu.tlbBases.tlb[0], lo, hi, size);
-    return host !== 0 ? host : this.slowLoad(lo, hi, size);
+    if (host !== 0) return host;
+    if ((lo & 0xfff) + size <= 4096) {
+      const page = this.resolve(lo, hi, this.#vcpu.accessMode);
+      if (page < 0) return 0;
+      if (page > 0) {
+        this.#tlb.fill(this.#vcpu.tlbBases.tlb[0], lo, hi, (page - (lo & ~0xfff)) | 0, this.#mmu.translation.global);
+        return page + (lo & 0xfff);
+      }
+    }
+    return this.#loadTo(lo, hi, size, this.#scratch) ? this.#scratch : 0;
   }
 
   /** Like `hostForRead` for more bytes than can be staged: 0 if it is not plain RAM (nothing is pending then), -1 with something pending. */
@@ -136,7 +209,7 @@ export class LinearMemory {
       this.#view.setInt32(host, valueLo, true);
       if (size === 8) this.#view.setInt32(host + 4, valueHi, true);
     }
-    return !staged || this.slowStore(lo, hi, size) !== 0;
+    return !staged || this.#storeFrom(lo, hi, size, host);
   }
 
   /** Reads `out.length` bytes, each page checked before anything is read of it. */
@@ -271,58 +344,16 @@ export class LinearMemory {
     return page;
   }
 
-  /** Staged bytes to RAM, telling the code cache. */
-  #copyOut(host: number, size: number, offset: number, from = this.#scratch): void {
-    this.#u8.copyWithin(host, from, from + size);
-    if (this.#code.wrote(this.#gfn, offset, size)) this.#vcpu.kick();
-  }
-
-  #loadAcross(lo: number, hi: number, size: number): number {
-    const first = 4096 - (lo & 0xfff);
-    const next = (lo + first) | 0;
-    const nextHi = next >>> 0 < lo >>> 0 ? (hi + 1) | 0 : hi;
-    const mode = this.#vcpu.accessMode;
-    const a = this.resolve(lo, hi, mode);
-    if (a < 0) return 0;
-    const gfn = this.#gfn;
-    const b = this.resolve(next, nextHi, mode);
-    if (b < 0) return 0;
-    const stage = this.#scratch;
-    if (a > 0) this.#u8.copyWithin(stage, a + (lo & 0xfff), a + 4096);
-    else for (let k = 0; k < first; k++) this.#mmioLoad(gfn * 4096 + (lo & 0xfff) + k, 1, stage + k);
-    if (b > 0) this.#u8.copyWithin(stage + first, b, b + size - first);
-    else for (let k = first; k < size; k++) this.#mmioLoad(this.#gfn * 4096 + k - first, 1, stage + k);
-    return stage;
-  }
-
-  #storeAcross(lo: number, hi: number, size: number): boolean {
-    const offset = lo & 0xfff;
-    const first = 4096 - offset;
-    const next = (lo + first) | 0;
-    const nextHi = next >>> 0 < lo >>> 0 ? (hi + 1) | 0 : hi;
-    const stage = this.#scratch;
-    const a = this.#resolveWrite(lo, hi);
-    if (a < 0) return false;
-    const gfn = this.#gfn;
-    const b = this.#resolveWrite(next, nextHi);
-    if (b < 0) return false;
-    const second = this.#gfn;
-    if (b > 0) this.#copyOut(b, size - first, 0, stage + first);
-    else for (let k = first; k < size; k++) this.#mmioStore(second * 4096 + k - first, 1, stage + k);
-    this.#gfn = gfn;
-    if (a > 0) this.#copyOut(a + offset, first, offset);
-    else for (let k = 0; k < first; k++) this.#mmioStore(gfn * 4096 + offset + k, 1, stage + k);
-    return true;
-  }
-
   #mmioLoad(gpa: number, size: number, to: number): void {
-    if (size === 16) {
-      this.#mmioLoad(gpa, 8, to);
-      this.#mmioLoad(gpa + 8, 8, to + 8);
+    if (size !== 1 && size !== 2 && size !== 4 && size !== 8) {
+      // Half of an access across pages, or a vector: in pieces a bus knows.
+      const piece = size === 16 ? 8 : 1;
+      for (let k = 0; k < size; k += piece) this.#mmioLoad(gpa + k, piece, to + k);
       return;
     }
     const low = this.#bus.mmioRead(gpa, size);
     const high = size === 8 ? this.#bus.mmioHigh : 0;
+    this.#vcpu.counts.mmio++;
     this.#vcpu.hooks.mmio?.(gpa, size, false, low, high);
     if (size === 1) this.#u8[to] = low;
     else if (size === 2) this.#view.setUint16(to, low, true);
@@ -333,14 +364,21 @@ export class LinearMemory {
   }
 
   #mmioStore(gpa: number, size: number, from: number): void {
-    if (size === 16) {
-      this.#mmioStore(gpa, 8, from);
-      this.#mmioStore(gpa + 8, 8, from + 8);
+    if (size !== 1 && size !== 2 && size !== 4 && size !== 8) {
+      const piece = size === 16 ? 8 : 1;
+      for (let k = 0; k < size; k += piece) this.#mmioStore(gpa + k, piece, from + k);
       return;
     }
     this.#take(from, size);
     const { lo, hi } = this;
+    this.#vcpu.counts.mmio++;
     this.#vcpu.hooks.mmio?.(gpa, size, true, lo, hi);
     this.#bus.mmioWrite(gpa, size, lo, hi);
   }
+}
+
+/** First byte of the page after that of `hi:lo`. */
+function nextPage(lo: number, hi: number): { lo: number; hi: number } {
+  const next = ((lo | 0xfff) + 1) | 0;
+  return { lo: next, hi: next === 0 ? (hi + 1) | 0 : hi };
 }

@@ -6,13 +6,14 @@ import { Access, type PagingControls, type VcpuPorts } from "../ports.js";
 import * as R from "../record.js";
 import * as S from "../state.js";
 import { Tlb } from "../tlb.js";
-import { ATTR_DB, ATTR_L, CR0_PG, CR4_SMAP, EFER_LMA, Seg, Vector } from "./constants.js";
+import { ATTR_DB, ATTR_L, CR0_EM, CR0_PG, CR0_TS, CR4_OSFXSR, CR4_SMAP, EFER_LMA, Seg, Vector } from "./constants.js";
 import type { Exit } from "./exit.js";
 import { Fetcher } from "./fetch.js";
 import type { VcpuHooks } from "./hooks.js";
 import { deliver, type Pending } from "./interrupt.js";
 import { LinearMemory } from "./linear.js";
 import { HELPERS } from "./helpers.js";
+import { executeOutside } from "./outside.js";
 import { readFlags, writeFlags } from "./rflags.js";
 import { emptySegment, type SegmentCache } from "./segments.js";
 
@@ -133,16 +134,13 @@ export class Vcpu {
     this.linear = new LinearMemory(this, memory, ports.mmu, ports.bus, code, this.tlb);
     const refetch = base + S.STATE_SIZE;
     this.#fetcher = new Fetcher(this, memory, code, this.linear, this.tlb, refetch, handlerNumber("refetch") as number);
-    const { slowLoad, slowStore, slowModify, commit } = this.linear;
     const instance = new WebAssembly.Instance(options.interpreter, {
       vm: {
         memory,
-        load: slowLoad,
-        store: slowStore,
-        modify: slowModify,
-        commit,
-        raise: (vector: number) => this.raiseFromCode(vector),
+        miss: this.linear.miss,
+        raise: () => this.raiseFromCode(this.i32(S.RAISE)),
         helper: (record: number) => this.#helper(record),
+        outside: (record: number) => (executeOutside(this, this.i32(S.OUTSIDE_OP), record) ? 1 : 0),
         fetch: this.#fetcher.fetch,
         link: this.#fetcher.link,
       },
@@ -265,6 +263,7 @@ export class Vcpu {
     for (const seg of [Seg.ES, Seg.SS, Seg.DS, Seg.FS, Seg.GS]) this.setSegment(seg, emptySegment());
     this.setReg(2, 0x000a0671, 0);
     this.updateMode();
+    this.updateUnits();
     this.setRip(0xfff0, 0);
     this.#pending = null;
     this.#shutdown = false;
@@ -350,6 +349,7 @@ export class Vcpu {
       left -= done;
       this.#loadRip();
       if (outcome === RunExit.Fault) {
+        this.linear.discard();
         if (this.#pending === null && this.#exit === null) {
           const lo = this.i32(S.PC);
           const hi = this.i32(S.PC + 4);
@@ -358,7 +358,10 @@ export class Vcpu {
           const flags = this.#view.getUint16(this.i32(S.REC) + R.R_AUX2, true);
           if (flags & R.AUX2_STACK) this.raiseError(Vector.SS, 0);
         }
-      } else if (outcome === RunExit.Sti) this.shadow = true;
+      } else {
+        this.linear.finish();
+        if (outcome === RunExit.Sti) this.shadow = true;
+      }
       if (done > 0) {
         if (traced && this.#pending === null) this.raiseTrap();
         if (this.singleStep) this.hooks.singleStep?.();
@@ -545,8 +548,17 @@ export class Vcpu {
     this.setI32(S.TLB_FETCH, this.tlbBases.tlb[2]);
   }
 
+  /** Recomputes whether SSE and MMX can be used (SDM vol. 3, tables 12-1 and 13-1): after changes of CR0 or CR4. */
+  updateUnits(): void {
+    const emulated = (this.cr0 & CR0_EM) !== 0;
+    const switched = this.cr0 & CR0_TS ? Vector.NM : 0;
+    this.setI32(S.SSE_OFF, emulated || !(this.cr4 & CR4_OSFXSR) ? Vector.UD : switched);
+    this.setI32(S.MMX_OFF, emulated ? Vector.UD : switched);
+  }
+
   /** Tells the MMU's view of the control registers and drops translations. */
   updatePaging(global = true): void {
+    this.updateUnits();
     this.paging.cr0 = this.cr0;
     this.paging.cr4 = this.cr4;
     this.paging.efer = this.efer;

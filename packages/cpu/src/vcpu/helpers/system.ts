@@ -396,6 +396,7 @@ const clts: Helper = (vcpu) => {
   if (!privileged(vcpu)) return FAULT;
   vcpu.cr0 &= ~8;
   vcpu.paging.cr0 = vcpu.cr0;
+  vcpu.updateUnits();
   return NEXT;
 };
 
