@@ -31,7 +31,7 @@ function interactiveSession(): Session {
   return {
     words: process.stdout.isTTY ? `vm.cols=${columns} vm.rows=${rows}` : "",
     attach: (machine) => {
-      const escape = new EscapeKey();
+      const keys = new EscapeKey();
       const terminal = process.stdin.isTTY === true;
       machine.console.onOutput((bytes) => void process.stdout.write(bytes));
       const restore = takeKeyboard((bytes) => {
@@ -39,7 +39,7 @@ function interactiveSession(): Session {
           machine.console.write(bytes);
           return;
         }
-        const { input, actions } = escape.push(bytes);
+        const { input, actions } = keys.push(bytes);
         if (input.length > 0) machine.console.write(input);
         for (const action of actions) {
           if (action === "quit") machine.stop();
