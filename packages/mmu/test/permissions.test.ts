@@ -124,3 +124,12 @@ test("an implicit supervisor access made at CPL 3 is a supervisor access: U = 0 
   expect(translate(mmu, longMode(), LINEAR, Access.Implicit | Access.User | Access.Write)).toBe(Status.Fault);
   expect(mmu.translation.errorCode).toBe(3);
 });
+
+test("EFLAGS.AC lifts SMAP for explicit supervisor accesses only", () => {
+  const mmu = newMmu(16);
+  for (const [i, gpa] of entriesOf(LINEAR).entries()) write64(mmu, gpa, BigInt((i + 2) * PAGE) | P | RW | US);
+  const controls = longMode({ cr4: PAE | SMAP });
+  expect(translate(mmu, controls, LINEAR, Access.Ac)).toBe(Status.Ok);
+  expect(translate(mmu, controls, LINEAR, Access.Implicit | Access.Ac)).toBe(Status.Fault);
+  expect(mmu.translation.errorCode).toBe(1);
+});

@@ -312,6 +312,22 @@ describe("32-bit paging (SDM 4.3)", () => {
     expect(mmu.translation.errorCode).toBe(PF.P | PF.RSVD);
   });
 
+  test.each([
+    [32, [13, 14, 15, 16, 17, 18, 19, 20, 21]],
+    [36, [17, 18, 19, 20, 21]],
+    [40, [21]],
+    [52, [21]],
+  ])("with MAXPHYADDR %i the reserved bits of a 4 MiB leaf are %j", (maxPhyAddr, reserved) => {
+    const found = Array.from({ length: 31 }, (_, i) => i + 1).filter((bit) => {
+      const mmu = newMmu(16, { maxPhyAddr });
+      mmu.writeU32(0x1000 + 3 * 4, 0xab40_0083 | (1 << bit));
+      return (
+        mmu.translate(controls, 0x00c0_5123, 0, 0) === Status.Fault && mmu.translation.errorCode === (PF.P | PF.RSVD)
+      );
+    });
+    expect(found).toEqual(reserved);
+  });
+
   test("without CR4.PSE bit 7 of a PDE is ignored", () => {
     const mmu = newMmu(16);
     mmu.writeU32(0x1000 + 3 * 4, 0x2087);
