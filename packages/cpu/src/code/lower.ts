@@ -138,6 +138,8 @@ export class Lowering {
       number = handlerNumber(handlerKey(name, size, form, legacy));
     }
     if (number === undefined) return this.#missing(insn);
+    // INSERTPS takes the only element there is in memory.
+    if (name === "insertps" && memoryAt === 1) insn.immLo &= 0x3f;
     const record = this.#emitNumber(number);
     this.#fill(record, insn, form, temporary === -1 ? -1 : memoryAt, temporary);
     if (writeBack) this.#memoryRecord(`wb${size}`);

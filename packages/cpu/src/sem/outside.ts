@@ -12,7 +12,7 @@ export const OUTSIDE: readonly string[] = [
   ...each("comi ucomi", "sd"),
   ...each("rcp rsqrt", "ps"),
   ...each("cvtsi2ss cvtsi2sd cvtss2si cvtsd2si cvttss2si cvttsd2si", "4", "8"),
-  ..."cvtss2sd cvtsd2ss cvtps2pd cvtpd2ps cvtdq2ps cvtdq2pd cvtps2dq cvttps2dq cvtpd2dq cvttpd2dq".split(" "),
+  ..."cvtss2sd cvtsd2ss cvtps2pd cvtpd2ps cvtdq2ps cvtps2dq cvttps2dq cvtpd2dq cvttpd2dq".split(" "),
   ..."cvtpi2ps cvtpi2pd cvtps2pi cvttps2pi cvtpd2pi cvttpd2pi".split(" "),
   ..."aesenc aesenclast aesdec aesdeclast aesimc aeskeygenassist pclmulqdq".split(" "),
   ..."sha1nexte sha1msg1 sha1msg2 sha1rnds4 sha256rnds2 sha256msg1 sha256msg2".split(" "),

@@ -140,10 +140,11 @@ const ss = (name: string, { shape, f32: op, f64: wide }: Operation): Row =>
     const fine = fine32(shape, a, b, r);
     const [p, q] = [f64.promote_f32(x), f64.promote_f32(y)];
     const back = f64.promote_f32(f32.reinterpret_i32(r));
-    // Sums of singles are exact in double precision unless their exponents are far apart; then the single cannot be exact either.
     const exact =
       shape === "quotient" ? f64.eq(f64.mul(back, q), p) : shape === "root" ? f64.eq(f64.mul(back, back), q) : f64.eq(wide(p, q), back);
-    const sure = shape === "sum" ? i32.and(exact, f64.eq(f64.sub(wide(p, q), p), name === "sub" ? f64.neg(q) : q)) : exact;
+    // A sum in double precision may itself be inexact; it is not if either operand comes back.
+    const signed = name === "sub" ? f64.neg(q) : q;
+    const sure = shape === "sum" ? all(exact, f64.eq(f64.sub(wide(p, q), p), signed), f64.eq(f64.sub(wide(p, q), signed), p)) : exact;
     c.f.if(
       shape === "choice" ? fine : i32.and(fine, i32.or(relaxed(c), i32.and(nearest(c), sure))),
       () => c.setXLow(0, i64.extend_i32_u(r), 4),

@@ -1,3 +1,23 @@
-import { Vector } from "./constants.js";
+import { OUTSIDE } from "../sem/outside.js";
+import { AES } from "./outside/aes.js";
+import { CONVERSIONS } from "./outside/convert.js";
+import { FLOAT } from "./outside/float.js";
+import { MISCELLANEOUS } from "./outside/miscellaneous.js";
+import { Operands, type OutsideOperation } from "./outside/operands.js";
+import { SHA } from "./outside/sha.js";
+import { STRINGS } from "./outside/strings.js";
 import type { Vcpu } from "./vcpu.js";
-export function executeOutside(vcpu: Vcpu, _op: number, _record: number): boolean { return vcpu.raise(Vector.UD); }
+
+const FAMILIES: Readonly<Record<string, OutsideOperation>> = { ...FLOAT, ...CONVERSIONS, ...AES, ...SHA, ...STRINGS, ...MISCELLANEOUS };
+
+/** Implementations in the order of `OUTSIDE`. */
+const OPERATIONS: readonly OutsideOperation[] = OUTSIDE.map((name) => {
+  const operation = FAMILIES[name];
+  if (operation === undefined) throw new RangeError(`operation ${name} has no implementation`);
+  return operation;
+});
+
+/** Executes operation number `op` on the operands of `record`. @returns false with an exception pending */
+export function executeOutside(vcpu: Vcpu, op: number, record: number): boolean {
+  return (OPERATIONS[op] as OutsideOperation)(new Operands(vcpu, record));
+}
