@@ -21,8 +21,8 @@ const FEATURES_ECX = bits(0, 9, 13, 17, 21, 22, 23, 24, 30, 31);
 const EXTENDED_EBX = bits(0, 1, 7, 9, 10, 18, 19, 20, 23, 24);
 /** Leaf 7 ECX: UMIP RDPID. */
 const EXTENDED_ECX = bits(2, 22);
-/** Leaf 7 EDX: FSRM, ARCH_CAPABILITIES. */
-const EXTENDED_EDX = bits(4, 29);
+/** Leaf 7 EDX: FSRM, IBRS and IBPB, ARCH_CAPABILITIES. */
+const EXTENDED_EDX = bits(4, 26, 29);
 
 /**
  * The default CPU: GenuineIntel (leaves 0x15 and 0x16 are read only for Intel), one TSC tick a nanosecond, a KVM signature without

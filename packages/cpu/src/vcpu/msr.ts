@@ -24,8 +24,9 @@ const CONSTANT: ReadonlyMap<number, readonly [number, number]> = new Map([
   // Locked, nothing enabled.
   [MSR.FEATURE_CONTROL, [1, 0]],
   [MSR.MTRR_CAP, [0, 0]],
-  // No Meltdown, no RSBA, L1D flush not needed, no SSB, MDS, TAA, ... so that the guest adds no mitigation.
-  [MSR.ARCH_CAPABILITIES, [0x0c0ae1eb | 0, 0]],
+  // RDCL IBRS_ALL SKIP_L1DFL SSB MDS PSCHANGE TAA SBDR FBSDP PSDP BHI PBRSB GDS RFDS ITS: an interpreter does not speculate, so the
+  // guest need not defend itself (SDM vol. 4, table 2-2, IA32_ARCH_CAPABILITIES).
+  [MSR.ARCH_CAPABILITIES, [0x0d10e17b, 0x40000000]],
 ]);
 
 /** Power-on value of IA32_PAT (SDM vol. 3, table 12-12). */
@@ -60,6 +61,7 @@ export function readMsr(vcpu: Vcpu, msr: number, out: Halves): boolean {
       return set(vcpu.msrs.get(msr) ?? PAT_RESET);
     case MSR.MISC_ENABLE:
       return set(vcpu.msrs.get(msr) ?? MISC_ENABLE);
+    case MSR.SPEC_CTRL:
     case MSR.BIOS_SIGN_ID:
       return set(vcpu.msr(msr));
     default: {
@@ -119,6 +121,13 @@ export function writeMsr(vcpu: Vcpu, msr: number, lo: number, hi: number): boole
     case MSR.MISC_ENABLE:
       vcpu.msrs.set(msr, [lo, hi]);
       return true;
+    case MSR.SPEC_CTRL:
+      // IBRS, STIBP, SSBD: there is no speculation to control.
+      if (hi !== 0 || lo & ~7) return false;
+      vcpu.msrs.set(msr, [lo, hi]);
+      return true;
+    case MSR.PRED_CMD:
+      return hi === 0 && (lo & ~1) === 0;
     case MSR.BIOS_SIGN_ID:
       // Written before CPUID to ask for the microcode revision: there is none.
       return true;
