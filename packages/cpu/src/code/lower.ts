@@ -4,6 +4,7 @@ import * as R from "../record.js";
 import { ROWS } from "../sem/index.js";
 import * as S from "../state.js";
 import type { CodeCache, CrossSite, HelperSite } from "./cache.js";
+import { isMmx, mmxRecords } from "./mmx.js";
 import { rowOf } from "./rows.js";
 
 const MODIFY: ReadonlySet<string> = new Set(ROWS.filter((row) => row.modify).map((row) => row.name));
@@ -67,6 +68,7 @@ export class Lowering {
     this.#length = insn.len;
     const inMemory = insn.operands.some((o, k) => k < insn.nops && o.kind === Kind.Mem);
     this.#stack = inMemory ? insn.seg === 2 : STACK.has(insn.op);
+    if (isMmx(insn)) return this.#mmx(insn);
     const row = rowOf(insn);
     if (row === null) return this.#helper(insn, insn.op);
     return this.#row(insn, row.name, row.size);
@@ -144,6 +146,18 @@ export class Lowering {
     this.#fill(record, insn, form, temporary === -1 ? -1 : memoryAt, temporary);
     if (writeBack) this.#memoryRecord(`wb${size}`);
     return this.#flow(insn, name, record);
+  }
+
+  #mmx(insn: Insn): Flow {
+    if (insn.operands.some((o, k) => k < insn.nops && o.kind === Kind.Mem)) this.#address(insn);
+    for (const { handler, dst = 0, src = 0, imm = 0, memory } of mmxRecords(insn, slotOf)) {
+      const record = this.#emit(handler);
+      this.#u16[(record + R.R_DST) >> 1] = dst;
+      this.#u16[(record + R.R_SRC) >> 1] = src;
+      this.setImmediate(record, imm);
+      if (memory) this.#fillMemory(record);
+    }
+    return Flow.Through;
   }
 
   #missing(insn: Insn): never {

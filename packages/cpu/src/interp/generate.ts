@@ -3,6 +3,7 @@ import * as R from "../record.js";
 import { ROWS } from "../sem/index.js";
 import * as S from "../state.js";
 import { type Exits, type Frame, InterpreterCtx } from "./ictx.js";
+import { MMX_STEPS } from "./mmx-steps.js";
 import { HelperResult, STEPS } from "./steps.js";
 
 /** Why `run` returned. */
@@ -22,7 +23,7 @@ interface Handler {
 
 /** Every handler in jump-table order: the steps, then each instruction x size x form. */
 const HANDLERS: readonly Handler[] = [
-  ...STEPS.map(({ name, emit }): Handler => ({ key: name, emit })),
+  ...[...STEPS, ...MMX_STEPS].map(({ name, emit }): Handler => ({ key: name, emit })),
   ...ROWS.flatMap((row) =>
     row.sizes.flatMap((size) =>
       row.forms.flatMap((form) =>

@@ -1,6 +1,7 @@
 import { DATA_HELPERS } from "./helpers/data.js";
 import { FPU_HELPERS } from "./helpers/fpu.js";
 import { IO_HELPERS } from "./helpers/io.js";
+import { SSE_HELPERS } from "./helpers/sse.js";
 import { STACK_HELPERS } from "./helpers/stack.js";
 import { STRING_HELPERS } from "./helpers/string.js";
 import { SYSTEM_HELPERS } from "./helpers/system.js";
@@ -9,7 +10,7 @@ import type { Helper } from "./vcpu.js";
 
 /** Instructions executed in TypeScript, by mnemonic. What is in neither this table nor `ROWS` raises #UD. */
 export const HELPERS: ReadonlyMap<string, Helper> = new Map(
-  [SYSTEM_HELPERS, IO_HELPERS, TRANSFER_HELPERS, STACK_HELPERS, STRING_HELPERS, DATA_HELPERS, FPU_HELPERS].flatMap((family) =>
+  [SYSTEM_HELPERS, IO_HELPERS, TRANSFER_HELPERS, STACK_HELPERS, STRING_HELPERS, DATA_HELPERS, FPU_HELPERS, SSE_HELPERS].flatMap((family) =>
     Object.entries(family),
   ),
 );

@@ -49,13 +49,6 @@ const fwait: Helper = (vcpu) => {
   return NEXT;
 };
 
-/** Every register becomes empty; as any MMX instruction, it clears TOP (recorded from hardware). */
-const emms: Helper = x87((vcpu) => {
-  vcpu.setU8(S.FTW, 0);
-  vcpu.setU16(S.FSW, vcpu.u16(S.FSW) & ~0x3800);
-  return NEXT;
-});
-
 /** The 512-byte area of FXSAVE in 64-bit format (SDM vol. 1, table 10-2). x87 registers are stored from the top of the stack. */
 const fxsave: Helper = (vcpu, { insn }) => {
   if (!available(vcpu)) return FAULT;
@@ -119,7 +112,6 @@ export const FPU_HELPERS: Readonly<Record<string, Helper>> = {
   fnstsw,
   fldcw,
   fwait,
-  emms,
   fxsave,
   fxrstor,
   ldmxcsr,

@@ -89,16 +89,19 @@ const dotProduct32: OutsideOperation = (o) => {
     if (!(o.imm & (0x10 << n))) return 0;
     unit.mul32(o.a(n), o.b(n));
     return unit.lo;
-  }) as [number, number, number, number];
+  });
   if (!finish(o)) return false;
-  unit.add32(products[0], products[1]);
-  const low = unit.lo;
-  unit.add32(products[2], products[3]);
-  const high = unit.lo;
+  // Every element has a sum of its own, which starts with its own product: that decides which of several NaNs comes out.
+  const pairs = [0, 1, 2, 3].map((n) => {
+    unit.add32(products[n] as number, products[n ^ 1] as number);
+    return unit.lo;
+  });
   if (!finish(o)) return false;
-  unit.add32(low, high);
-  const sum = unit.lo;
-  return finish(o) && o.write(...[0, 1, 2, 3].map((n) => (o.imm & (1 << n) ? sum : 0)));
+  const sums = [0, 1, 2, 3].map((n) => {
+    unit.add32(pairs[n] as number, pairs[n ^ 2] as number);
+    return o.imm & (1 << n) ? unit.lo : 0;
+  });
+  return finish(o) && o.write(...sums);
 };
 const dotProduct64: OutsideOperation = (o) => {
   begin(o);
@@ -108,10 +111,12 @@ const dotProduct64: OutsideOperation = (o) => {
     return [unit.lo, unit.hi];
   }) as [[number, number], [number, number]];
   if (!finish(o)) return false;
-  unit.add64(...products[0], ...products[1]);
-  const { lo, hi } = unit;
-  const at = (n: number): [number, number] => (o.imm & (1 << n) ? [lo, hi] : [0, 0]);
-  return finish(o) && o.write(...at(0), ...at(1));
+  const sum = (first: 0 | 1): [number, number] => {
+    unit.add64(...products[first], ...products[first === 0 ? 1 : 0]);
+    return o.imm & (1 << first) ? [unit.lo, unit.hi] : [0, 0];
+  };
+  const sums = [...sum(0), ...sum(1)];
+  return finish(o) && o.write(...sums);
 };
 
 const bits = new Uint32Array(1);
