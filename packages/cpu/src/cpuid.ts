@@ -11,7 +11,7 @@ const bits = (...positions: number[]): number => positions.reduce((mask, bit) =>
 /** Twelve characters as EBX, EDX, ECX (or another order, by the caller) of a vendor leaf. */
 const text = (s: string, at: number): number =>
   s.charCodeAt(at) | (s.charCodeAt(at + 1) << 8) | (s.charCodeAt(at + 2) << 16) | (s.charCodeAt(at + 3) << 24);
-const brand = "Virtual x86-64 processor in WebAssembly".padEnd(48, "\0");
+const brand = "Virtual x86-64 CPU in WebAssembly".padEnd(48, "\0");
 
 /** Leaf 1 EDX: FPU DE PSE TSC MSR PAE CX8 APIC SEP PGE CMOV PAT CLFSH MMX FXSR SSE SSE2 SS. */
 const FEATURES_EDX = bits(0, 2, 3, 4, 5, 6, 8, 9, 11, 13, 15, 16, 19, 23, 24, 25, 26, 27);

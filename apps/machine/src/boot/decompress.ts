@@ -1,20 +1,26 @@
 import { decompress as zstd } from "fzstd";
 import lz4 from "lz4js";
-import { XzReadableStream } from "xz-decompress";
+import * as xz from "xz-decompress";
 import { KernelError } from "./error.js";
 
-/** Compression formats of Linux payloads, by magic. */
+// A CommonJS bundle: Node sees only its default export, bundlers its names.
+const { XzReadableStream } = (xz as { default?: typeof xz }).default ?? xz;
+
+/** Compression formats of Linux payloads, by magic. A decompressor is loaded when a kernel needs it. */
 const FORMATS = [
   { name: "lz4", magic: [0x02, 0x21, 0x4c, 0x18], unpack: lz4Legacy },
   {
     name: "zstd",
     magic: [0x28, 0xb5, 0x2f, 0xfd],
-    unpack: async (data: Uint8Array, size: number) => zstd(data, new Uint8Array(size)),
+    unpack: async (data: Uint8Array, size: number) => (await import("fzstd")).decompress(data, new Uint8Array(size)),
   },
   {
     name: "xz",
     magic: [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00],
-    unpack: (data: Uint8Array) => throughStream(data, (s) => new XzReadableStream(s)),
+    unpack: async (data: Uint8Array) => {
+      const { XzReadableStream } = (await import("xz-decompress")).default;
+      return throughStream(data, (s) => new XzReadableStream(s));
+    },
   },
   {
     name: "gzip",
@@ -50,6 +56,7 @@ export async function decompress(data: Uint8Array, size: number): Promise<Uint8A
 
 /** LZ4's legacy frame, which the kernel uses: magic, then blocks of at most 8 MiB, each with its length before it. */
 async function lz4Legacy(data: Uint8Array, size: number): Promise<Uint8Array> {
+  const { default: lz4 } = await import("lz4js");
   const out = new Uint8Array(size);
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
   let at = 4;
