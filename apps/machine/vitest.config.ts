@@ -1,1 +1,5 @@
-export { default } from "@vm/presets/vitest";
+import preset from "@vm/presets/vitest";
+import { mergeConfig } from "vitest/config";
+
+// The programs under test take a core each, and boots take long: one file at a time.
+export default mergeConfig(preset, { test: { fileParallelism: false, testTimeout: 180_000 } });

@@ -1,3 +1,6 @@
+export { type CpuidLeaf, DEFAULT_CPUID, type Vcpu, type VcpuHooks } from "@vm/cpu";
+export type { BlockBackend, Clock, MmioDevice, PortDevice, Timer } from "@vm/devices";
+export type { Mmu } from "@vm/mmu";
 export { BootError, KernelError } from "./boot/error.js";
 export type { ClockMode } from "./clock.js";
 export type { MachineConsole } from "./console.js";

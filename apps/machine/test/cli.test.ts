@@ -179,7 +179,7 @@ describe("on a terminal", () => {
     running.type("\x01x");
     const { status, stdout } = await running.ended;
     expect(status).toBe(0);
-    expect(stdout.slice(stdout.lastIndexOf("speed"))).toMatch(/ icanon[^]* echo /);
+    expect(stdout.slice(stdout.lastIndexOf("speed"))).toMatch(/ icanon[\s\S]* echo /);
   });
 
   it.each([
@@ -192,7 +192,7 @@ describe("on a terminal", () => {
     process.kill(Number(/pid (\d+)/.exec(seen)?.[1]), signal);
     const { status, stdout } = await running.ended;
     expect(status).toBe(expected);
-    expect(stdout.slice(stdout.lastIndexOf("speed"))).toMatch(/ icanon[^]* echo /);
+    expect(stdout.slice(stdout.lastIndexOf("speed"))).toMatch(/ icanon[\s\S]* echo /);
   });
 
   it("a power-off restores it too", async () => {
@@ -201,6 +201,6 @@ describe("on a terminal", () => {
     running.type("exit 9\r");
     const { status, stdout } = await running.ended;
     expect(status).toBe(9);
-    expect(stdout.slice(stdout.lastIndexOf("speed"))).toMatch(/ icanon[^]* echo /);
+    expect(stdout.slice(stdout.lastIndexOf("speed"))).toMatch(/ icanon[\s\S]* echo /);
   });
 });

@@ -74,6 +74,21 @@ describe("readKernel", () => {
 });
 
 describe("decompress", () => {
+  /** What the compressed texts below say: made by lz4 -l, zstd and xz --check=crc32. */
+  const plain = Uint8Array.from({ length: 512 }, (_, k) => (((k % 64) ** 2) >> 3) & 0xff);
+  const packed = {
+    lz4: "AiFMGEwAAAD/MQAAAAECAwQGCAoMDxIVGBwgJCgtMjc8QkhOVFtiaXB4gIiQmaKrtL7I0tzn8v0IFCAsOEVSX2x6iJaks8LR4PBAAP+pULPC0eDw",
+    zstd: "KLUv/WAAAU0CAAQEAAAAAQIDBAYICgwPEhUYHCAkKC0yNzxCSE5UW2JpcHiAiJCZoqu0vsjS3Ofy/QgUICw4RVJfbHqIlqSzwtHg8AEAQO+ghig=",
+    xz: "/Td6WFoAAAFpIt42AgAhARYAAAB0L+Wj4AH/AEtdAABn/qBOr++dSKrVDBBc9D5dj4ion/Iqz9tpyMJ/qa5IK4zAEmUWfMXqWVMpr02TVwx2X8mhA8KV0hwh06xzTxbGYrxx2rGJsjsAAAAAjN1MoQABY4AEAAAA7I6xcz4wDYsCAAAAAAFZWg==",
+  };
+  it.each(Object.entries(packed))("unpacks %s", async (_, text) => {
+    expect(await decompress(Buffer.from(text, "base64"), plain.length)).toEqual(plain);
+  });
+
+  it.each(Object.entries(packed))("refuses %s that is cut short", async (_, text) => {
+    await expect(decompress(Buffer.from(text, "base64").subarray(0, 60), plain.length)).rejects.toThrow(KernelError);
+  });
+
   it("passes an ELF that is not compressed", async () => {
     expect(await decompress(elf, elf.length)).toBe(elf);
   });

@@ -1,0 +1,60 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { createMachine } from "../../src/index.js";
+import { onTerminal, run } from "../cli.js";
+import { transcript } from "../guest.js";
+import { SyscallCounter } from "../syscall-counter.example.js";
+import { bootFlags, guests } from "./debian.js";
+
+describe.skipIf(guests === null)("Debian's unmodified kernels", () => {
+  it("6.1 on a terminal: the shell, typing, the window's size, two processors, quitting", async () => {
+    const running = onTerminal([...bootFlags("6.1"), "--cpus", "2"], "stty -a");
+    await running.until("/ # ");
+    const type = async (line: string, answer: RegExp): Promise<string> => {
+      const from = running.stdout.length;
+      running.type(`${line}\r`);
+      return running.until(answer, from);
+    };
+    expect(await type("uname -srm", /\nLinux .*\n[\s\S]*\/ # /)).toMatch(/\nLinux 6\.1\.\S+ x86_64\r/);
+    expect(await type("grep -c ^processor /proc/cpuinfo", /\n\d+\r*\n/)).toMatch(/\n2\r*\n/);
+    await type("stty size", /\n31 97\r*\n/);
+    await type("sleep 100", /sleep 100\r*\n/);
+    await type("\x03echo $?", /\n130\r*\n/);
+    running.type("\x01x");
+    const { status, stdout } = await running.ended;
+    expect(status).toBe(0);
+    expect(stdout.slice(stdout.lastIndexOf("speed"))).toMatch(/ icanon[\s\S]* echo /);
+  });
+
+  it("6.12: a command, its output alone on stdout, its status, the kernel's log on stderr", async () => {
+    const { status, stdout, stderr } = await run(
+      ...bootFlags("6.12"),
+      "-v",
+      "--exec",
+      "uname -r; echo to stderr >&2; exit 41",
+    );
+    expect(stdout).toMatch(/^6\.12\.\S+\nto stderr\n$/);
+    expect(status).toBe(41);
+    expect(stderr).toContain("Linux version 6.12");
+  });
+
+  it("the README's plugin counts the system calls of each process", async () => {
+    const counter = new SyscallCounter();
+    const kill = 62;
+    const loop = (times: number): string =>
+      `sh -c 'i=0; while [ $i -lt ${times} ]; do kill -0 $$; i=$((i+1)); done; exit'`;
+    const command = Buffer.from(`${loop(111)}; ${loop(222)}; true`).toString("base64url");
+    const machine = await createMachine({
+      kernel: readFileSync(guests?.kernel("6.1") ?? ""),
+      initrd: readFileSync(guests?.initrd("6.1") ?? ""),
+      commandLine: `vm.exec=${command} vm.nonce=00`,
+      plugins: [counter],
+    });
+    const seen = transcript(machine);
+    expect(await machine.run()).toEqual({ reason: "power-off", status: null });
+    expect(seen.text).toContain("\x01VM-EXEC-END 00 0\x02");
+    const kills = [...counter.counts.values()].map((calls) => calls.get(kill) ?? 0);
+    expect(kills).toContain(111);
+    expect(kills).toContain(222);
+  });
+});
