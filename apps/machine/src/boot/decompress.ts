@@ -1,10 +1,4 @@
-import { decompress as zstd } from "fzstd";
-import lz4 from "lz4js";
-import * as xz from "xz-decompress";
 import { KernelError } from "./error.js";
-
-// A CommonJS bundle: Node sees only its default export, bundlers its names.
-const { XzReadableStream } = (xz as { default?: typeof xz }).default ?? xz;
 
 /** Compression formats of Linux payloads, by magic. A decompressor is loaded when a kernel needs it. */
 const FORMATS = [
