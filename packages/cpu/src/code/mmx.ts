@@ -26,11 +26,9 @@ const HELPERS: ReadonlySet<string> = new Set(["maskmovq"]);
 export function isMmx(insn: Insn): boolean {
   const [op0, op1] = insn.operands;
   const mmx = (insn.nops > 0 && op0.kind === Kind.Mmx) || (insn.nops > 1 && op1.kind === Kind.Mmx);
-  // Conversions from memory to MMX registers or the reverse are named by their mnemonic only.
-  return (mmx || FROM_MMX_MEMORY.has(insn.op)) && !HELPERS.has(insn.op);
+  return mmx && !HELPERS.has(insn.op);
 }
 
-const FROM_MMX_MEMORY: ReadonlySet<string> = new Set(["cvtpi2ps"]);
 /** Results of whose low half come from both operands: they work on the joined operands. */
 const JOINED = /^(pack|phadd|phsub)/;
 
@@ -68,7 +66,7 @@ export function mmxRecords(insn: Insn, slot: (operand: Operand) => number): read
       return [check, ...load, { ...row("pshuflw", "xxi", dst, src), imm }, set(dst)];
     case "cvtpi2ps":
     case "cvtpi2pd":
-      return [check, ...load, row(op, "xx", dst, src), done];
+      return [check, row(op, "xx", dst, src), done];
     case "pshufb":
       return [check, ...load, join(dst, dst), row(op, "xx", S.XTMP2, src), out(dst)];
     case "palignr":

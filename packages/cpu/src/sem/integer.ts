@@ -122,11 +122,8 @@ export const INTEGER: readonly Row[] = [
       c.f.if(
         i64.eq(rax, old),
         () => c.set(0, b),
-        () => {
-          // The destination is written in either case; a 32-bit register is then zero-extended.
-          c.set(0, old);
-          c.setReg(0, old);
-        },
+        // A destination that differs stays, all 64 bits of a register (recorded from hardware).
+        () => c.setReg(0, old),
       );
       flagsSub(c, rax, old, c.f.let("i64", i64.sub(rax, old)));
     },

@@ -223,7 +223,7 @@ export class LinearMemory {
 
   /** Writes `bytes` after making sure that all of them can be written. */
   writeBytes(lo: number, hi: number, bytes: Uint8Array): boolean {
-    if (!this.probeWrite((lo + bytes.length - 1) | 0, hi) || !this.probeWrite(lo, hi)) return false;
+    if (!this.probeWriteRange(lo, hi, bytes.length)) return false;
     for (let k = 0; k < bytes.length; k++) if (!this.write((lo + k) | 0, hi, 1, bytes[k] as number, 0)) return false;
     return true;
   }
@@ -279,6 +279,14 @@ export class LinearMemory {
   /** Probes for writing without writing: false with something pending. */
   probeWrite(lo: number, hi: number): boolean {
     return this.#resolveWrite(lo, hi) >= 0;
+  }
+
+  /** Probes `size` bytes, at most a page, for writing: a fault names the first byte, or the start of the second page. */
+  probeWriteRange(lo: number, hi: number, size: number): boolean {
+    if (!this.probeWrite(lo, hi)) return false;
+    if ((lo & 0xfff) + size <= 4096) return true;
+    const next = nextPage(lo, hi);
+    return this.probeWrite(next.lo, next.hi);
   }
 
   /** Probes the top of the stack of the current mode. */

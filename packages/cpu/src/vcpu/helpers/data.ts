@@ -15,7 +15,7 @@ const cmpxchg8b: Helper = (vcpu, { insn }) => {
   effectiveAddress(vcpu, insn, address);
   const { lo, hi } = address;
   const { linear } = vcpu;
-  if (!linear.probeWrite(lo, hi) || !linear.probeWrite((lo + 7) | 0, hi) || !linear.read(lo, hi, 8)) return FAULT;
+  if (!linear.probeWriteRange(lo, hi, 8) || !linear.read(lo, hi, 8)) return FAULT;
   const [oldLo, oldHi] = [linear.lo, linear.hi];
   const equal = oldLo === vcpu.regLo(0) && oldHi === vcpu.regLo(2);
   // The destination is written in either case.

@@ -91,9 +91,9 @@ const dotProduct32: OutsideOperation = (o) => {
     return unit.lo;
   });
   if (!finish(o)) return false;
-  // Every element has a sum of its own, which starts with its own product: that decides which of several NaNs comes out.
+  // Every element has a sum of its own, which starts with its neighbour: that decides which of several NaNs comes out.
   const pairs = [0, 1, 2, 3].map((n) => {
-    unit.add32(products[n] as number, products[n ^ 1] as number);
+    unit.add32(products[n ^ 1] as number, products[n] as number);
     return unit.lo;
   });
   if (!finish(o)) return false;
@@ -112,7 +112,7 @@ const dotProduct64: OutsideOperation = (o) => {
   }) as [[number, number], [number, number]];
   if (!finish(o)) return false;
   const sum = (first: 0 | 1): [number, number] => {
-    unit.add64(...products[first], ...products[first === 0 ? 1 : 0]);
+    unit.add64(...products[first === 0 ? 1 : 0], ...products[first]);
     return o.imm & (1 << first) ? [unit.lo, unit.hi] : [0, 0];
   };
   const sums = [...sum(0), ...sum(1)];
