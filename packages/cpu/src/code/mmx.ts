@@ -88,5 +88,7 @@ function move({ op, operands: [op0, op1] }: Insn, slot: (operand: Operand) => nu
   const form = letter(op0) + letter(op1);
   const record = row(name, form, slot(op0), slot(op1), size);
   const accessed: PlannedRecord = form.includes("m") ? { ...record, memory: true } : record;
+  // The x87 state changes even if the store then faults; a load that faults changes nothing (recorded from hardware).
+  if (op0.kind === Kind.Mem) return [check, done, accessed];
   return [check, accessed, op0.kind === Kind.Mmx ? set(slot(op0)) : done];
 }

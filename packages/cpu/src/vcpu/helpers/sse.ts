@@ -40,6 +40,7 @@ const maskedMove: Helper = (vcpu, { insn }) => {
   const { kind, reg } = insn.operands[0];
   const mmx = kind === Kind.Mmx;
   if (!usable(vcpu, mmx)) return FAULT;
+  if (mmx) enterMmx(vcpu);
   const base = mmx ? S.FPR : S.XMM;
   const length = mmx ? 8 : 16;
   const data = vcpu.bytes(base + 16 * reg, length);
@@ -60,7 +61,6 @@ const maskedMove: Helper = (vcpu, { insn }) => {
     for (const k of chosen) if ((k & 8) === half && !vcpu.linear.probeWrite(...at(samePage ? half : k))) return FAULT;
   }
   for (const k of chosen) if (!vcpu.linear.write(...at(k), 1, data[k] as number, 0)) return FAULT;
-  if (mmx) enterMmx(vcpu);
   return NEXT;
 };
 
