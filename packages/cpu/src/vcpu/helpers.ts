@@ -6,11 +6,12 @@ import { STACK_HELPERS } from "./helpers/stack.js";
 import { STRING_HELPERS } from "./helpers/string.js";
 import { SYSTEM_HELPERS } from "./helpers/system.js";
 import { TRANSFER_HELPERS } from "./helpers/transfer.js";
+import { X87_HELPERS } from "./helpers/x87.js";
 import type { Helper } from "./vcpu.js";
 
 /** Instructions executed in TypeScript, by mnemonic. What is in neither this table nor `ROWS` raises #UD. */
 export const HELPERS: ReadonlyMap<string, Helper> = new Map(
-  [SYSTEM_HELPERS, IO_HELPERS, TRANSFER_HELPERS, STACK_HELPERS, STRING_HELPERS, DATA_HELPERS, FPU_HELPERS, SSE_HELPERS].flatMap((family) =>
+  [SYSTEM_HELPERS, IO_HELPERS, TRANSFER_HELPERS, STACK_HELPERS, STRING_HELPERS, DATA_HELPERS, FPU_HELPERS, SSE_HELPERS, X87_HELPERS].flatMap((family) =>
     Object.entries(family),
   ),
 );

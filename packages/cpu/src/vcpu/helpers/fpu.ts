@@ -1,8 +1,9 @@
 import * as S from "../../state.js";
-import { CR0_EM, CR0_MP, CR0_TS, CR4_OSFXSR, Vector } from "../constants.js";
+import { CR0_EM, CR0_TS, CR4_OSFXSR, Vector } from "../constants.js";
 import { effectiveAddress, type Halves, readOperand, writeOperand } from "../operands.js";
 import type { Helper, Vcpu } from "../vcpu.js";
 import { done, FAULT, NEXT } from "./common.js";
+import { summarize } from "./x87-unit.js";
 
 const address: Halves = { lo: 0, hi: 0 };
 
@@ -14,40 +15,7 @@ function available(vcpu: Vcpu): boolean {
   return vcpu.cr0 & (CR0_TS | CR0_EM) ? vcpu.raise(Vector.NM) : true;
 }
 
-const x87 =
-  (body: (vcpu: Vcpu, site: Parameters<Helper>[1]) => number): Helper =>
-  (vcpu, site) =>
-    available(vcpu) ? body(vcpu, site) : FAULT;
-
-const fninit: Helper = x87((vcpu) => {
-  vcpu.setU16(S.FCW, 0x37f);
-  vcpu.setU16(S.FSW, 0);
-  vcpu.setU8(S.FTW, 0);
-  return NEXT;
-});
-
-const fnclex: Helper = x87((vcpu) => {
-  vcpu.setU16(S.FSW, vcpu.u16(S.FSW) & 0x7f00);
-  return NEXT;
-});
-
-const fnstcw: Helper = x87((vcpu, { insn }) => done(writeOperand(vcpu, insn, 0, vcpu.u16(S.FCW), 0)));
-const fnstsw: Helper = x87((vcpu, { insn }) => done(writeOperand(vcpu, insn, 0, vcpu.u16(S.FSW), 0)));
-
 const value: Halves = { lo: 0, hi: 0 };
-
-const fldcw: Helper = x87((vcpu, { insn }) => {
-  if (!readOperand(vcpu, insn, 0, value)) return FAULT;
-  // Bit 6 reads as one, bits 7 and 13-15 as zero.
-  vcpu.setU16(S.FCW, (value.lo & 0x1f7f) | 0x40);
-  return NEXT;
-});
-
-const fwait: Helper = (vcpu) => {
-  if ((vcpu.cr0 & (CR0_MP | CR0_TS)) === (CR0_MP | CR0_TS)) return done(vcpu.raise(Vector.NM));
-  if (vcpu.u16(S.FSW) & ~vcpu.u16(S.FCW) & 0x3f) return done(vcpu.raise(Vector.MF));
-  return NEXT;
-};
 
 /** The 512-byte area of FXSAVE in 64-bit format (SDM vol. 1, table 10-2). x87 registers are stored from the top of the stack. */
 const fxsave: Helper = (vcpu, { insn }) => {
@@ -80,6 +48,7 @@ const fxrstor: Helper = (vcpu, { insn }) => {
   if (mxcsr & ~MXCSR_MASK) return done(vcpu.raiseError(Vector.GP, 0));
   vcpu.setU16(S.FCW, (view.getUint16(0, true) & 0x1f7f) | 0x40);
   vcpu.setU16(S.FSW, view.getUint16(2, true));
+  summarize(vcpu);
   vcpu.setU8(S.FTW, area[4] as number);
   vcpu.setI32(S.MXCSR, mxcsr);
   const top = (vcpu.u16(S.FSW) >> 11) & 7;
@@ -106,12 +75,6 @@ const ldmxcsr: Helper = (vcpu, { insn }) => {
 };
 
 export const FPU_HELPERS: Readonly<Record<string, Helper>> = {
-  fninit,
-  fnclex,
-  fnstcw,
-  fnstsw,
-  fldcw,
-  fwait,
   fxsave,
   fxrstor,
   ldmxcsr,

@@ -1,0 +1,80 @@
+import type { Insn } from "../../decode/index.js";
+import { add64, effectiveAddress, type Halves, readOperand } from "../operands.js";
+import type { Vcpu } from "../vcpu.js";
+import { unit } from "./x87-unit.js";
+
+/** Memory operands of x87 instructions. */
+
+const value: Halves = { lo: 0, hi: 0 };
+const address: Halves = { lo: 0, hi: 0 };
+
+/** Reads operand 0 of 4 or 8 bytes, or an integer of 2 to 8 bytes sign-extended. */
+function read(vcpu: Vcpu, insn: Insn, integer: boolean): boolean {
+  if (!readOperand(vcpu, insn, 0, value)) return false;
+  const { size } = insn.operands[0];
+  if (integer && size === 2) value.lo = (value.lo << 16) >> 16;
+  if (integer && size < 8) value.hi = value.lo >> 31;
+  return true;
+}
+
+/** The memory operand, m32, m64 or an integer, becomes the unit's first operand. False with an exception pending. */
+export function loadA(vcpu: Vcpu, insn: Insn, integer: boolean): boolean {
+  if (!read(vcpu, insn, integer)) return false;
+  if (integer) unit.setAInt(value.lo, value.hi);
+  else if (insn.operands[0].size === 4) unit.setA32(value.lo);
+  else unit.setA64(value.lo, value.hi);
+  return true;
+}
+
+/** The same for the second operand. */
+export function loadB(vcpu: Vcpu, insn: Insn, integer: boolean): boolean {
+  if (!read(vcpu, insn, integer)) return false;
+  if (integer) unit.setBInt(value.lo, value.hi);
+  else if (insn.operands[0].size === 4) unit.setB32(value.lo);
+  else unit.setB64(value.lo, value.hi);
+  return true;
+}
+
+/** Moves `address` on by `offset` bytes; outside 64-bit code it wraps at 4 GiB. */
+function advance(vcpu: Vcpu, offset: number): void {
+  add64(address, address.lo, address.hi, offset, 0);
+  if (vcpu.mode !== 64) address.hi = 0;
+}
+
+/** Ten bytes read by `read80`. */
+export const extended = { lo: 0, hi: 0, se: 0 };
+
+/** Reads an m80 into `extended`. */
+export function read80(vcpu: Vcpu, insn: Insn): boolean {
+  const { linear } = vcpu;
+  effectiveAddress(vcpu, insn, address);
+  if (!linear.read(address.lo, address.hi, 8)) return false;
+  extended.lo = linear.lo;
+  extended.hi = linear.hi;
+  advance(vcpu, 8);
+  if (!linear.read(address.lo, address.hi, 2)) return false;
+  extended.se = linear.lo;
+  return true;
+}
+
+/** Writes an m80, all of it or nothing. */
+export function write80(vcpu: Vcpu, insn: Insn, lo: number, hi: number, se: number): boolean {
+  const bytes = new Uint8Array(10);
+  const view = new DataView(bytes.buffer);
+  view.setInt32(0, lo, true);
+  view.setInt32(4, hi, true);
+  view.setUint16(8, se, true);
+  return writeArea(vcpu, insn, bytes);
+}
+
+/** Reads the memory operand's `area.length` bytes. */
+export function readArea(vcpu: Vcpu, insn: Insn, area: Uint8Array): boolean {
+  effectiveAddress(vcpu, insn, address);
+  return vcpu.linear.readBytes(address.lo, address.hi, area);
+}
+
+/** Writes bytes to the memory operand after making sure that all can be written. */
+export function writeArea(vcpu: Vcpu, insn: Insn, area: Uint8Array): boolean {
+  effectiveAddress(vcpu, insn, address);
+  return vcpu.linear.writeBytes(address.lo, address.hi, area);
+}
