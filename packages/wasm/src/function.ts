@@ -1,6 +1,15 @@
 import { Bytes } from "./bytes.js";
 import { emitNode, LocalNode, Node, NodeKind } from "./node.js";
-import { type Expr, type Func, type FuncType, type Label, type Local, VAL_TYPE, type ValType, WasmBuildError } from "./types.js";
+import {
+  type Expr,
+  type Func,
+  type FuncType,
+  type Label,
+  type Local,
+  VAL_TYPE,
+  type ValType,
+  WasmBuildError,
+} from "./types.js";
 
 type I32 = Expr<"i32">;
 type Any = Expr<ValType>;
@@ -40,7 +49,8 @@ export class FunctionBuilder implements Func {
   /** The parameter at `position`. */
   param<T extends ValType>(position: number): Local<T> {
     const type = this.params[position];
-    if (type === undefined) throw new WasmBuildError(`no parameter ${position}; the function has ${this.params.length}`);
+    if (type === undefined)
+      throw new WasmBuildError(`no parameter ${position}; the function has ${this.params.length}`);
     return new LocalNode(position, type as T);
   }
 
@@ -66,7 +76,8 @@ export class FunctionBuilder implements Func {
     try {
       return body();
     } finally {
-      for (let i = mine.length - 1; i >= 0; i--) this.#free[(mine[i] as LocalNode<ValType>).type].push(mine[i] as LocalNode<ValType>);
+      for (let i = mine.length - 1; i >= 0; i--)
+        this.#free[(mine[i] as LocalNode<ValType>).type].push(mine[i] as LocalNode<ValType>);
       this.#scope = outer;
     }
   }
@@ -153,21 +164,21 @@ export class FunctionBuilder implements Func {
 
   br(label: Label): void {
     this.#code.u8(0x0c);
-    this.#code.u32(this.#depth - label.depth);
+    this.#code.u32(this.#distance(label));
   }
 
   brIf(condition: I32, label: Label): void {
     emitNode(this.#code, condition as Node);
     this.#code.u8(0x0d);
-    this.#code.u32(this.#depth - label.depth);
+    this.#code.u32(this.#distance(label));
   }
 
   brTable(selector: I32, labels: readonly Label[], fallback: Label): void {
     emitNode(this.#code, selector as Node);
     this.#code.u8(0x0e);
     this.#code.u32(labels.length);
-    for (const label of labels) this.#code.u32(this.#depth - label.depth);
-    this.#code.u32(this.#depth - fallback.depth);
+    for (const label of labels) this.#code.u32(this.#distance(label));
+    this.#code.u32(this.#distance(fallback));
   }
 
   return(value?: Any): void {
@@ -185,7 +196,10 @@ export class FunctionBuilder implements Func {
   }
 
   callIndirect<T extends ValType>(type: FuncType, table: number, selector: I32, ...args: Any[]): Expr<T> {
-    return new Node(NodeKind.CallIndirect, 0x11, null, null, null, type.index, table, null, [...args, selector] as Node[]);
+    return new Node(NodeKind.CallIndirect, 0x11, null, null, null, type.index, table, null, [
+      ...args,
+      selector,
+    ] as Node[]);
   }
 
   globalGet<T extends ValType>(index: number): Expr<T> {
@@ -230,6 +244,15 @@ export class FunctionBuilder implements Func {
     body.append(this.#code);
     body.u8(0x0b);
     out.sized(body);
+  }
+
+  /** Constructs between here and the one of `label`. */
+  #distance({ depth }: Label): number {
+    if (depth > this.#depth)
+      throw new WasmBuildError(
+        `branch to a label at depth ${depth} from depth ${this.#depth}: its construct has ended`,
+      );
+    return this.#depth - depth;
   }
 
   #emitAll(values: readonly Any[]): void {

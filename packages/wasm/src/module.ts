@@ -44,7 +44,8 @@ export class ModuleBuilder {
   }
 
   importFunction(module: string, name: string, params: readonly ValType[], result: ValType | null): Func {
-    if (this.#functions.length > 0) throw new WasmBuildError(`import ${module}.${name} after the first defined function`);
+    if (this.#functions.length > 0)
+      throw new WasmBuildError(`import ${module}.${name} after the first defined function`);
     const type = this.type(params, result);
     this.#imports.push({
       module,

@@ -25,12 +25,22 @@ const load =
   <R extends ValType>(op: number, align: number) =>
   (address: I32, offset = 0): Expr<R> =>
     new Node(NodeKind.Load, op, n(address), null, null, align, offset);
+const sat =
+  <A extends ValType, R extends ValType>(op: number) =>
+  (a: Expr<A>): Expr<R> =>
+    new Node(NodeKind.Misc, op, n(a));
 const vun =
   <A extends ValType = "v128", R extends ValType = "v128">(op: number) =>
   (a: Expr<A>): Expr<R> =>
     new Node(NodeKind.Simd, op, n(a));
-const vbin = (op: number) => (a: V128, b: V128): V128 => new Node(NodeKind.Simd, op, n(a), n(b));
-const vshift = (op: number) => (a: V128, count: I32): V128 => new Node(NodeKind.Simd, op, n(a), n(count));
+const vbin =
+  (op: number) =>
+  (a: V128, b: V128): V128 =>
+    new Node(NodeKind.Simd, op, n(a), n(b));
+const vshift =
+  (op: number) =>
+  (a: V128, count: I32): V128 =>
+    new Node(NodeKind.Simd, op, n(a), n(count));
 const extract =
   <R extends ValType>(op: number) =>
   (a: V128, lane: number): Expr<R> =>
@@ -85,8 +95,10 @@ export const i32 = {
   reinterpret_f32: un<"f32", "i32">(0xbc),
   extend8_s: un<"i32", "i32">(0xc0),
   extend16_s: un<"i32", "i32">(0xc1),
-  trunc_sat_f32_s: (a: F32): I32 => new Node(NodeKind.Misc, 0, n(a)),
-  trunc_sat_f64_s: (a: F64): I32 => new Node(NodeKind.Misc, 2, n(a)),
+  trunc_sat_f32_s: sat<"f32", "i32">(0),
+  trunc_sat_f32_u: sat<"f32", "i32">(1),
+  trunc_sat_f64_s: sat<"f64", "i32">(2),
+  trunc_sat_f64_u: sat<"f64", "i32">(3),
 } as const;
 
 export const i64 = {
@@ -139,8 +151,10 @@ export const i64 = {
   extend8_s: un<"i64", "i64">(0xc2),
   extend16_s: un<"i64", "i64">(0xc3),
   extend32_s: un<"i64", "i64">(0xc4),
-  trunc_sat_f32_s: (a: F32): I64 => new Node(NodeKind.Misc, 4, n(a)),
-  trunc_sat_f64_s: (a: F64): I64 => new Node(NodeKind.Misc, 6, n(a)),
+  trunc_sat_f32_s: sat<"f32", "i64">(4),
+  trunc_sat_f32_u: sat<"f32", "i64">(5),
+  trunc_sat_f64_s: sat<"f64", "i64">(6),
+  trunc_sat_f64_u: sat<"f64", "i64">(7),
 } as const;
 
 export const f32 = {
@@ -154,14 +168,22 @@ export const f32 = {
   ge: bin<"f32", "i32">(0x60),
   abs: un<"f32", "f32">(0x8b),
   neg: un<"f32", "f32">(0x8c),
+  ceil: un<"f32", "f32">(0x8d),
+  floor: un<"f32", "f32">(0x8e),
+  trunc: un<"f32", "f32">(0x8f),
   nearest: un<"f32", "f32">(0x90),
   sqrt: un<"f32", "f32">(0x91),
   add: bin<"f32">(0x92),
   sub: bin<"f32">(0x93),
   mul: bin<"f32">(0x94),
   div: bin<"f32">(0x95),
+  min: bin<"f32">(0x96),
+  max: bin<"f32">(0x97),
+  copysign: bin<"f32">(0x98),
   convert_i32_s: un<"i32", "f32">(0xb2),
+  convert_i32_u: un<"i32", "f32">(0xb3),
   convert_i64_s: un<"i64", "f32">(0xb4),
+  convert_i64_u: un<"i64", "f32">(0xb5),
   demote_f64: un<"f64", "f32">(0xb6),
   reinterpret_i32: un<"i32", "f32">(0xbe),
 } as const;
@@ -177,14 +199,22 @@ export const f64 = {
   ge: bin<"f64", "i32">(0x66),
   abs: un<"f64", "f64">(0x99),
   neg: un<"f64", "f64">(0x9a),
+  ceil: un<"f64", "f64">(0x9b),
+  floor: un<"f64", "f64">(0x9c),
+  trunc: un<"f64", "f64">(0x9d),
   nearest: un<"f64", "f64">(0x9e),
   sqrt: un<"f64", "f64">(0x9f),
   add: bin<"f64">(0xa0),
   sub: bin<"f64">(0xa1),
   mul: bin<"f64">(0xa2),
   div: bin<"f64">(0xa3),
+  min: bin<"f64">(0xa4),
+  max: bin<"f64">(0xa5),
+  copysign: bin<"f64">(0xa6),
   convert_i32_s: un<"i32", "f64">(0xb7),
+  convert_i32_u: un<"i32", "f64">(0xb8),
   convert_i64_s: un<"i64", "f64">(0xb9),
+  convert_i64_u: un<"i64", "f64">(0xba),
   promote_f32: un<"f32", "f64">(0xbb),
   reinterpret_i64: un<"i64", "f64">(0xbf),
 } as const;

@@ -28,7 +28,20 @@ test("equal calls give equal bytes", () => {
 
 test("i64 constants keep all 64 bits", () => {
   const m = new ModuleBuilder();
-  const values = [0n, 1n, -1n, 63n, 64n, -64n, -65n, 0x7fffffffn, 0x80000000n, -(1n << 63n), (1n << 63n) - 1n, 0x0123456789abcdefn];
+  const values = [
+    0n,
+    1n,
+    -1n,
+    63n,
+    64n,
+    -64n,
+    -65n,
+    0x7fffffffn,
+    0x80000000n,
+    -(1n << 63n),
+    (1n << 63n) - 1n,
+    0x0123456789abcdefn,
+  ];
   for (const [k, v] of values.entries()) {
     const f = m.function([], "i64");
     f.value(i64.const(v));
