@@ -23,6 +23,11 @@ const CACHE_END = 0x600000;
 /** Iterations after which the recorder gives up on a repeated string instruction. */
 const MAX_STEPS = 4096;
 
+/** PG AM WP NE ET MP PE. */
+export const CR0 = 0x80050033 | 0;
+/** FSGSBASE PCIDE OSXMMEXCPT OSFXSR PGE PAE. */
+export const CR4 = 0x000306a0;
+
 /** What stopped the instruction. */
 export interface Raised {
   readonly vector: number;
@@ -107,10 +112,11 @@ export class RecorderMachine {
 
   /**
    * Executes `code` once from `state`; a repeated string instruction until it is done.
+   * @param controls CR0 and CR4, as the recorder's Linux sets them unless given
    * @throws whatever the engine throws: an engine error, never the guest's
    */
-  execute(code: Uint8Array, state: CpuState): Outcome {
-    this.#load(code, state);
+  execute(code: Uint8Array, state: CpuState, { cr0 = CR0, cr4 = CR4 }: { cr0?: number; cr4?: number } = {}): Outcome {
+    this.#load(code, state, cr0, cr4);
     const vcpu = this.#vcpu;
     let raised: { vector: number; errorCode: number; rip: number } | null = null;
     vcpu.hooks = {
@@ -133,7 +139,7 @@ export class RecorderMachine {
     return ripHi * 2 ** 32 + (ripLo >>> 0) - CODE_PAGE - CODE_OFFSET;
   }
 
-  #load(code: Uint8Array, state: CpuState): void {
+  #load(code: Uint8Array, state: CpuState, cr0: number, cr4: number): void {
     const vcpu = this.#vcpu;
     this.#code.drop(CODE_FRAME >>> 12);
     this.#code.drop(DATA_FRAME >>> 12);
@@ -142,8 +148,8 @@ export class RecorderMachine {
     this.#u8.set(code, CODE_FRAME + CODE_OFFSET);
     this.#u8.set(state.memory, DATA_FRAME);
     vcpu.reset();
-    vcpu.cr0 = 0x80050033 | 0;
-    vcpu.cr4 = 0x000306a0;
+    vcpu.cr0 = cr0;
+    vcpu.cr4 = cr4;
     vcpu.efer = 0xd01;
     vcpu.idtr.limit = 0;
     vcpu.gdtr.limit = 0;
