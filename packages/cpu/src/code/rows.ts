@@ -4,7 +4,27 @@ import { ROWS } from "../sem/index.js";
 const NAMES: ReadonlySet<string> = new Set(ROWS.map((row) => row.name));
 /** SSE rows by name, with the sizes they are instantiated for. */
 const SSE: ReadonlyMap<string, readonly number[]> = new Map(ROWS.filter((row) => row.sse).map((row) => [row.name, row.sizes]));
-const ALIAS: Readonly<Record<string, string>> = { sal: "shl", movsxd: "movsx4", prefetch: "nop", pause: "nop", clflush: "nop", clflushopt: "nop", clwb: "nop", lfence: "nop", mfence: "nop", sfence: "nop", movnti: "mov" };
+/** Mnemonics whose semantics is another's: hints, synonyms, and vector instructions that differ only in the type they are meant for. */
+const ALIAS: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    nop: "prefetch pause clflush clflushopt clwb lfence mfence sfence",
+    shl: "sal",
+    movsx4: "movsxd",
+    mov: "movnti",
+    movups: "movupd movdqu lddqu",
+    movaps: "movapd movdqa movntps movntpd movntdq movntdqa",
+    movlps: "movlpd",
+    movhps: "movhpd",
+    pand: "andps andpd",
+    pandn: "andnps andnpd",
+    por: "orps orpd",
+    pxor: "xorps xorpd",
+    punpckldq: "unpcklps",
+    punpckhdq: "unpckhps",
+    punpcklqdq: "unpcklpd",
+    punpckhqdq: "unpckhpd",
+  }).flatMap(([name, others]) => others.split(" ").map((other): [string, string] => [other, name])),
+);
 
 export interface RowRef {
   readonly name: string;
@@ -60,7 +80,7 @@ export function rowOf(insn: Insn): RowRef | null {
     case "nop":
       return { name: insn.op, size: 4 };
     default: {
-      const name = ALIAS[insn.op] ?? insn.op;
+      const name = ALIAS.get(insn.op) ?? insn.op;
       if (name === "nop") return { name, size: 4 };
       const sizes = SSE.get(name);
       if (sizes !== undefined) return vectorRow(insn, name, sizes);

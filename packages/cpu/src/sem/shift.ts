@@ -5,16 +5,18 @@ import { carry, flagsResult, setCarryOverflowOnly, signExtend, truncate } from "
 const ALL: readonly Size[] = [1, 2, 4, 8];
 const k = (value: number): I64 => i64.const(value);
 const one = k(1);
+/** Memory operands are left to the lowering: rotates and most shifts of memory are rare. */
+const REGISTER = ["rr", "ri"];
 const bit = (value: I64, at: I64): I64 => i64.and(i64.shr_u(value, at), one);
 
 /**
  * A shift or rotate. The count is masked to 6 bits for 64-bit operands, else 5; a count of 0 changes neither flags nor the
  * destination (a 32-bit register is still zero-extended). SDM vol. 2, SAL/SAR/SHL/SHR and RCL/RCR/ROL/ROR.
  */
-const shift = (name: string, emit: (c: Ctx, a: Local64, count: Local64, bits: number) => void): Row => ({
+const shift = (name: string, emit: (c: Ctx, a: Local64, count: Local64, bits: number) => void, forms = REGISTER): Row => ({
   name,
   sizes: ALL,
-  forms: ["rr", "mr", "ri", "mi"],
+  forms,
   modify: true,
   emit: (c) => {
     const a = c.get(0);

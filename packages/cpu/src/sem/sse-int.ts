@@ -6,16 +6,6 @@ const THIRTY_TWO = i32.const(32);
 
 type Binary = (a: V128, b: V128, c: Ctx) => V128;
 
-const swapped = (f: Binary): Binary => (a, b, c) => f(b, a, c);
-
-/** Bitwise logic; PS, PD and integer forms are the same. */
-const LOGIC: Readonly<Record<string, Binary>> = {
-  and: v128.and,
-  andn: swapped(v128.andnot),
-  or: v128.or,
-  xor: v128.xor,
-};
-
 /** High words of eight products. */
 const highWords = (low: Binary, high: Binary): Binary => (a, b, c) => shuffle(low(a, b, c), high(a, b, c), 2, everyOther(2, 1));
 
@@ -71,15 +61,14 @@ const UNPACK: Readonly<Record<string, readonly [number, boolean]>> = {
   punpckhwd: [2, true],
   punpckhdq: [4, true],
   punpckhqdq: [8, true],
-  unpcklps: [4, false],
-  unpckhps: [4, true],
-  unpcklpd: [8, false],
-  unpckhpd: [8, true],
 };
 
 /** Integer arithmetic, logic, comparison, packing: SSE2, SSSE3 and SSE4. SDM vol. 2. */
 export const SSE_INT: readonly Row[] = [
-  ...Object.entries(LOGIC).flatMap(([name, f]) => [binary(`p${name}`, f), binary(`${name}ps`, f), binary(`${name}pd`, f)]),
+  binary("pand", v128.and),
+  binary("pandn", (a, b) => v128.andnot(b, a)),
+  binary("por", v128.or),
+  binary("pxor", v128.xor),
   ...Object.entries(UNPACK).map(([name, [size, high]]) => binary(name, (a, b) => shuffle(a, b, size, interleave(size, high)))),
   ...rows<Binary>(binary, {
     paddb: i8x16.add,
