@@ -9,7 +9,10 @@ const FIXTURES = ["cpu-vectors.jsonl.gz", "cpu-vectors-mmx.jsonl.gz"];
 
 /** Groups of instructions by the features they need (iced-x86's names); the first group that has all of them counts. */
 const GROUPS: readonly (readonly [string, RegExp])[] = [
-  ["integer", /^(INTEL.*|X64|CMOV|CX8|CMPXCHG16B|MULTIBYTENOP|PAUSE|LZCNT|BMI1|POPCNT|MOVBE|ADX|CLF.*|CLWB|PREFETCHW.*)$/],
+  [
+    "integer",
+    /^(INTEL.*|X64|CMOV|CX8|CMPXCHG16B|MULTIBYTENOP|PAUSE|LZCNT|BMI1|POPCNT|MOVBE|ADX|CLF.*|CLWB|PREFETCHW.*)$/,
+  ],
   ["MMX", /^MMX$/],
   ["SSE", /^(SSE|MMX)$/],
   ["SSE2", /^(SSE2|MMX)$/],
@@ -37,7 +40,9 @@ describe("vectors recorded from a processor", () => {
   it.each(GROUPS.map(([name]) => name))("%s instructions leave the recorded state", (name) => {
     const group = judged.filter((j) => j.verdict !== "notOffered" && groupOf(j.features) === name);
     expect(group.length).toBeGreaterThan(50);
-    const bad = group.filter((j) => j.verdict !== "pass").map((j) => `${j.verdict} #${j.vector.i} ${j.code} ${j.vector.c}: ${j.details.join("; ")}`);
+    const bad = group
+      .filter((j) => j.verdict !== "pass")
+      .map((j) => `${j.verdict} #${j.vector.i} ${j.code} ${j.vector.c}: ${j.details.join("; ")}`);
     expect(bad).toEqual([]);
   });
 

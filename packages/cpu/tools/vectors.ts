@@ -38,7 +38,8 @@ function main(args: readonly string[]): number {
   const unknown = flags.find((a) => a !== "--json" && a !== "--details");
   if (unknown !== undefined) throw new UsageError(`unknown option ${unknown}; --json and --details are known`);
   const [file] = files;
-  if (file === undefined || files.length > 1) throw new UsageError(`expected one file, got ${files.length}; try --help`);
+  if (file === undefined || files.length > 1)
+    throw new UsageError(`expected one file, got ${files.length}; try --help`);
   const vectors = readLines(file).map((line, k) => parseVector(line, k + 1));
 
   const replayer = new Replayer();
@@ -47,13 +48,16 @@ function main(args: readonly string[]): number {
   for (const vector of vectors) {
     const judged = replayer.run(vector);
     totals[judged.verdict]++;
-    (codes[judged.code] ??= noCounts())[judged.verdict]++;
+    const counts = codes[judged.code] ?? noCounts();
+    codes[judged.code] = counts;
+    counts[judged.verdict]++;
     if (flags.includes("--details") && (judged.verdict === "fail" || judged.verdict === "crash")) {
       process.stdout.write(`${describe(vector.i, vector.c, judged)}\n`);
     }
   }
   const sorted = Object.fromEntries(Object.entries(codes).sort(([a], [b]) => (a < b ? -1 : 1)));
-  if (flags.includes("--json")) process.stdout.write(`${JSON.stringify({ vectors: vectors.length, totals, codes: sorted })}\n`);
+  if (flags.includes("--json"))
+    process.stdout.write(`${JSON.stringify({ vectors: vectors.length, totals, codes: sorted })}\n`);
   else process.stdout.write(table(sorted, totals, vectors.length));
   return totals.fail + totals.crash === 0 ? 0 : 1;
 }
@@ -65,7 +69,11 @@ function describe(id: number, bytes: string, { code, verdict, details }: Judged)
 function table(codes: Readonly<Record<string, Counts>>, totals: Counts, vectors: number): string {
   const line = (name: string, c: Counts): string =>
     `${name.padEnd(44)} pass ${String(c.pass).padStart(6)}  fail ${String(c.fail).padStart(5)}  crash ${String(c.crash).padStart(5)}  not-offered ${String(c.notOffered).padStart(6)}\n`;
-  return Object.entries(codes).map(([name, c]) => line(name, c)).join("") + line(`total of ${vectors} vectors`, totals);
+  return (
+    Object.entries(codes)
+      .map(([name, c]) => line(name, c))
+      .join("") + line(`total of ${vectors} vectors`, totals)
+  );
 }
 
 try {

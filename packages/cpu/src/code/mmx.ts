@@ -38,7 +38,11 @@ const done: PlannedRecord = { handler: "mmx.done" };
 const set = (dst: number): PlannedRecord => ({ handler: "mmx.set", dst });
 const out = (dst: number): PlannedRecord => ({ handler: "mmx.out", dst });
 const join = (low: number, high: number): PlannedRecord => ({ handler: "mmx.join", dst: low, src: high });
-const row = (name: string, form: string, dst: number, src: number, size = 8): PlannedRecord => ({ handler: handlerKey(name, size, form), dst, src });
+const row = (name: string, form: string, dst: number, src: number, size = 8): PlannedRecord => ({
+  handler: handlerKey(name, size, form),
+  dst,
+  src,
+});
 
 /** The records of `insn`; `slot` gives the slot of a register operand. */
 export function mmxRecords(insn: Insn, slot: (operand: Operand) => number): readonly PlannedRecord[] {
@@ -48,7 +52,9 @@ export function mmxRecords(insn: Insn, slot: (operand: Operand) => number): read
   const dst = slot(op0);
   const inMemory = insn.nops > 1 && op1.kind === Kind.Mem;
   const src = inMemory ? S.XTMP : slot(op1);
-  const load: PlannedRecord[] = inMemory ? [{ handler: op1.size === 16 ? "ldxa16" : `ldx${op1.size}`, memory: true }] : [];
+  const load: PlannedRecord[] = inMemory
+    ? [{ handler: op1.size === 16 ? "ldxa16" : `ldx${op1.size}`, memory: true }]
+    : [];
   const imm = insn.immLo & 0xff;
   switch (op) {
     case "movq2dq":
@@ -60,7 +66,8 @@ export function mmxRecords(insn: Insn, slot: (operand: Operand) => number): read
     case "pextrw":
       return [check, { ...row(op, "rxi", dst, src, 4), imm: imm & 3 }, done];
     case "pinsrw":
-      if (inMemory) return [check, { handler: "ld2", memory: true }, { ...row(op, "xri", dst, S.TMP), imm: imm & 3 }, set(dst)];
+      if (inMemory)
+        return [check, { handler: "ld2", memory: true }, { ...row(op, "xri", dst, S.TMP), imm: imm & 3 }, set(dst)];
       return [check, { ...row(op, "xri", dst, src), imm: imm & 3 }, set(dst)];
     case "pshufw":
       return [check, ...load, { ...row("pshuflw", "xxi", dst, src), imm }, set(dst)];

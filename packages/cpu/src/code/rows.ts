@@ -3,7 +3,9 @@ import { ROWS } from "../sem/index.js";
 
 const NAMES: ReadonlySet<string> = new Set(ROWS.map((row) => row.name));
 /** SSE rows by name, with the sizes they are instantiated for. */
-const SSE: ReadonlyMap<string, readonly number[]> = new Map(ROWS.filter((row) => row.sse).map((row) => [row.name, row.sizes]));
+const SSE: ReadonlyMap<string, readonly number[]> = new Map(
+  ROWS.filter((row) => row.sse).map((row) => [row.name, row.sizes]),
+);
 /** Mnemonics whose semantics is another's: hints, synonyms, and vector instructions that differ only in the type they are meant for. */
 const ALIAS: ReadonlyMap<string, string> = new Map(
   Object.entries({
@@ -52,9 +54,17 @@ export function rowOf(insn: Insn): RowRef | null {
     case "jcxz":
       return { name: insn.op, size: insn.addrSize };
     case "mov":
-      if (op0.kind === Kind.Seg || op1.kind === Kind.Seg || op0.kind === Kind.Cr || op1.kind === Kind.Cr || op0.kind === Kind.Dr || op1.kind === Kind.Dr)
+      if (
+        op0.kind === Kind.Seg ||
+        op1.kind === Kind.Seg ||
+        op0.kind === Kind.Cr ||
+        op1.kind === Kind.Cr ||
+        op0.kind === Kind.Dr ||
+        op1.kind === Kind.Dr
+      )
         return null;
-      if (op1.kind === Kind.Imm && op0.size === 8 && insn.immHi !== insn.immLo >> 31) return { name: "movabs", size: 8 };
+      if (op1.kind === Kind.Imm && op0.size === 8 && insn.immHi !== insn.immLo >> 31)
+        return { name: "movabs", size: 8 };
       return { name: "mov", size: op0.size };
     case "movzx":
     case "movsx":

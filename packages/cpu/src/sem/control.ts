@@ -87,7 +87,10 @@ export const CONTROL: readonly Row[] = [
     },
   },
   { name: "jmp", sizes: [8], forms: [""], emit: (c) => c.branchAlways() },
-  ...Array.from({ length: 16 }, (_, cc): Row => ({ name: `j${cc}`, sizes: [8], forms: [""], emit: (c) => c.branch(condition(c, cc)) })),
+  ...Array.from(
+    { length: 16 },
+    (_, cc): Row => ({ name: `j${cc}`, sizes: [8], forms: [""], emit: (c) => c.branch(condition(c, cc)) }),
+  ),
   // LOOP, LOOPE, LOOPNE, JCXZ: the size is that of the counter (address size).
   ...(["loop", "loope", "loopne"] as const).map(
     (name): Row => ({
@@ -147,4 +150,3 @@ export const CONTROL: readonly Row[] = [
     },
   },
 ];
-

@@ -12,7 +12,13 @@ const c64 = (value: number): I64 => i64.const(value);
 
 /** `value` sign-extended from `size` bytes. */
 export function signExtend(value: I64, size: Size): I64 {
-  return size === 1 ? i64.extend8_s(value) : size === 2 ? i64.extend16_s(value) : size === 4 ? i64.extend32_s(value) : value;
+  return size === 1
+    ? i64.extend8_s(value)
+    : size === 2
+      ? i64.extend16_s(value)
+      : size === 4
+        ? i64.extend32_s(value)
+        : value;
 }
 
 /** `value` truncated to `size` bytes. */

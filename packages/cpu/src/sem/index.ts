@@ -11,4 +11,15 @@ import { SSE_MOVE } from "./sse-move.js";
 import { SSE_SHUFFLE } from "./sse-shuffle.js";
 
 /** Every instruction that has a semantics of its own in generated code. */
-export const ROWS: readonly Row[] = [...INTEGER, ...SHIFT, ...MULDIV, ...BITS, ...CONTROL, ...SSE_MOVE, ...SSE_INT, ...SSE_SHUFFLE, ...SSE_FLOAT, ...SSE_CONVERT];
+export const ROWS: readonly Row[] = [
+  ...INTEGER,
+  ...SHIFT,
+  ...MULDIV,
+  ...BITS,
+  ...CONTROL,
+  ...SSE_MOVE,
+  ...SSE_INT,
+  ...SSE_SHUFFLE,
+  ...SSE_FLOAT,
+  ...SSE_CONVERT,
+];

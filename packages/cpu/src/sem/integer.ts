@@ -1,6 +1,17 @@
 import { i32, i64 } from "@vm/wasm";
 import type { Ctx, I64, Local64, Row, Size } from "./ctx.js";
-import { carry, condition, flagsAdd, flagsLogic, flagsSub, overflow, setCarry, signExtend, truncate, unpackFlags } from "./flags.js";
+import {
+  carry,
+  condition,
+  flagsAdd,
+  flagsLogic,
+  flagsSub,
+  overflow,
+  setCarry,
+  signExtend,
+  truncate,
+  unpackFlags,
+} from "./flags.js";
 
 const ALL: readonly Size[] = [1, 2, 4, 8];
 const WIDE: readonly Size[] = [2, 4, 8];
@@ -9,7 +20,12 @@ const TWO = ["rr", "rm", "mr", "ri", "mi"];
 type Binary = (c: Ctx, a: Local64, b: Local64) => I64;
 
 /** `op0 = op0 OP op1`, flags by `flags`. */
-const alu = (name: string, result: Binary, flags: (c: Ctx, a: Local64, b: Local64, r: Local64) => void, write = true): Row => ({
+const alu = (
+  name: string,
+  result: Binary,
+  flags: (c: Ctx, a: Local64, b: Local64, r: Local64) => void,
+  write = true,
+): Row => ({
   name,
   sizes: ALL,
   forms: TWO,
@@ -135,7 +151,12 @@ export const INTEGER: readonly Row[] = [
     emit: (c) => c.set(0, byteSwap(c)),
   },
   { name: "cbw", sizes: WIDE, forms: [""], emit: (c) => c.setReg(0, signExtend(c.reg(0, half(c.size)), half(c.size))) },
-  { name: "cwd", sizes: WIDE, forms: [""], emit: (c) => c.setReg(2, i64.shr_s(signExtend(c.reg(0), c.size), i64.const(63))) },
+  {
+    name: "cwd",
+    sizes: WIDE,
+    forms: [""],
+    emit: (c) => c.setReg(2, i64.shr_s(signExtend(c.reg(0), c.size), i64.const(63))),
+  },
   ...conditional(),
   { name: "clc", sizes: [4], forms: [""], emit: (c) => setCarry(c, i64.const(0)) },
   { name: "stc", sizes: [4], forms: [""], emit: (c) => setCarry(c, i64.const(1)) },
@@ -146,7 +167,10 @@ export const INTEGER: readonly Row[] = [
     forms: [""],
     emit: (c) => {
       const of = i32.wrap_i64(i64.shl(overflow(c), i64.const(11)));
-      unpackFlags(c, c.f.let("i32", i32.or(i32.and(i32.wrap_i64(i64.shr_u(c.reg(0, 2), i64.const(8))), i32.const(0xd5)), of)));
+      unpackFlags(
+        c,
+        c.f.let("i32", i32.or(i32.and(i32.wrap_i64(i64.shr_u(c.reg(0, 2), i64.const(8))), i32.const(0xd5)), of)),
+      );
     },
   },
 ];

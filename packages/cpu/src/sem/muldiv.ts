@@ -1,5 +1,5 @@
 import { i32, i64 } from "@vm/wasm";
-import type { Ctx, I32, I64, Local64, Row, Size } from "./ctx.js";
+import type { Ctx, I32, I64, Local64, Row } from "./ctx.js";
 import { flagsResult, signExtend, truncate } from "./flags.js";
 
 const k = (value: number): I64 => i64.const(value);
@@ -108,7 +108,8 @@ export const MULDIV: readonly Row[] = [
       const a = c.f.let("i64", signExtend(c.get(c.operands === 3 ? 2 : 0), c.size));
       const b = c.f.let("i64", signExtend(c.get(1), c.size));
       const low = c.f.let("i64", i64.mul(a, b));
-      const high = c.size === 8 ? i64.ne(signedHigh(c, a, b), i64.shr_s(low, k(63))) : i64.ne(signExtend(low, c.size), low);
+      const high =
+        c.size === 8 ? i64.ne(signedHigh(c, a, b), i64.shr_s(low, k(63))) : i64.ne(signExtend(low, c.size), low);
       const overflow = c.f.let("i32", high);
       c.set(0, low);
       productFlags(c, low, overflow);

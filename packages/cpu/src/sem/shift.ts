@@ -13,7 +13,11 @@ const bit = (value: I64, at: I64): I64 => i64.and(i64.shr_u(value, at), one);
  * A shift or rotate. The count is masked to 6 bits for 64-bit operands, else 5; a count of 0 changes neither flags nor the
  * destination (a 32-bit register is still zero-extended). SDM vol. 2, SAL/SAR/SHL/SHR and RCL/RCR/ROL/ROR.
  */
-const shift = (name: string, emit: (c: Ctx, a: Local64, count: Local64, bits: number) => void, forms = REGISTER): Row => ({
+const shift = (
+  name: string,
+  emit: (c: Ctx, a: Local64, count: Local64, bits: number) => void,
+  forms = REGISTER,
+): Row => ({
   name,
   sizes: ALL,
   forms,

@@ -2,13 +2,22 @@ import { f32, f32x4, f64, f64x2, i32, i32x4, i64 } from "@vm/wasm";
 import type { Ctx, I32, I64, Row, Size } from "./ctx.js";
 import { nearest, normal32, normal64, relaxed, zero32, zero64 } from "./float-checks.js";
 
-const row = (name: string, sizes: readonly Size[], forms: readonly string[], emit: (c: Ctx) => void): Row => ({ name, sizes, forms, sse: true, emit });
+const row = (name: string, sizes: readonly Size[], forms: readonly string[], emit: (c: Ctx) => void): Row => ({
+  name,
+  sizes,
+  forms,
+  sse: true,
+  emit,
+});
 
 /** Truncated or rounded to an integer of the destination's size, as a float: exact, or acceptable when inexactness loses nothing. */
 const toInteger = (name: string, source: 4 | 8, truncate: boolean): Row =>
   row(name, [4, 8], ["rx"], (c) => {
     const bits = c.get(1, source);
-    const x = c.f.let("f64", source === 8 ? f64.reinterpret_i64(bits) : f64.promote_f32(f32.reinterpret_i32(i32.wrap_i64(bits))));
+    const x = c.f.let(
+      "f64",
+      source === 8 ? f64.reinterpret_i64(bits) : f64.promote_f32(f32.reinterpret_i32(i32.wrap_i64(bits))),
+    );
     const limit = c.size === 8 ? 2 ** 63 : 2 ** 31;
     // The rounded value may be the limit itself, which does not fit; truncation makes no value larger.
     const rounded = c.f.let("f64", truncate ? x : f64.nearest(x));
@@ -96,7 +105,9 @@ export const SSE_CONVERT: readonly Row[] = [
     );
   }),
   ..."cvtps2pd cvtpd2ps cvtps2dq cvttps2dq cvtpd2dq cvttpd2dq".split(" ").map((name) => outside(name)),
-  ..."addsubps addsubpd haddps haddpd hsubps hsubpd rcpss rcpps rsqrtss rsqrtps".split(" ").map((name) => outside(name)),
+  ..."addsubps addsubpd haddps haddpd hsubps hsubpd rcpss rcpps rsqrtss rsqrtps"
+    .split(" ")
+    .map((name) => outside(name)),
   ..."roundss roundsd roundps roundpd dpps dppd".split(" ").map((name) => outside(name, "xxi")),
   ..."cvtpi2ps cvtpi2pd cvtps2pi cvttps2pi cvtpd2pi cvttpd2pi".split(" ").map((name) => outside(name)),
   ..."aesenc aesenclast aesdec aesdeclast aesimc sha1nexte sha1msg1 sha1msg2 sha256rnds2 sha256msg1 sha256msg2 phminposuw"

@@ -39,12 +39,36 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   sub: { shape: "sum", f64: f64.sub, f32: f32.sub, pd: f64x2.sub, ps: f32x4.sub },
   mul: { shape: "product", f64: f64.mul, f32: f32.mul, pd: f64x2.mul, ps: f32x4.mul },
   div: { shape: "quotient", f64: f64.div, f32: f32.div, pd: f64x2.div, ps: f32x4.div },
-  sqrt: { shape: "root", f64: (_, b) => f64.sqrt(b), f32: (_, b) => f32.sqrt(b), pd: (_, b) => f64x2.sqrt(b), ps: (_, b) => f32x4.sqrt(b) },
-  min: { shape: "choice", f64: (a, b) => select(f64.lt(a, b), a, b), f32: (a, b) => select(f32.lt(a, b), a, b), pd: (a, b) => f64x2.pmin(b, a), ps: (a, b) => f32x4.pmin(b, a) },
-  max: { shape: "choice", f64: (a, b) => select(f64.gt(a, b), a, b), f32: (a, b) => select(f32.gt(a, b), a, b), pd: (a, b) => f64x2.pmax(b, a), ps: (a, b) => f32x4.pmax(b, a) },
+  sqrt: {
+    shape: "root",
+    f64: (_, b) => f64.sqrt(b),
+    f32: (_, b) => f32.sqrt(b),
+    pd: (_, b) => f64x2.sqrt(b),
+    ps: (_, b) => f32x4.sqrt(b),
+  },
+  min: {
+    shape: "choice",
+    f64: (a, b) => select(f64.lt(a, b), a, b),
+    f32: (a, b) => select(f32.lt(a, b), a, b),
+    pd: (a, b) => f64x2.pmin(b, a),
+    ps: (a, b) => f32x4.pmin(b, a),
+  },
+  max: {
+    shape: "choice",
+    f64: (a, b) => select(f64.gt(a, b), a, b),
+    f32: (a, b) => select(f32.gt(a, b), a, b),
+    pd: (a, b) => f64x2.pmax(b, a),
+    ps: (a, b) => f32x4.pmax(b, a),
+  },
 };
 
-const row = (name: string, forms: readonly string[], emit: (c: Ctx) => void, size: 4 | 8 = 8): Row => ({ name, sizes: [size], forms, sse: true, emit });
+const row = (name: string, forms: readonly string[], emit: (c: Ctx) => void, size: 4 | 8 = 8): Row => ({
+  name,
+  sizes: [size],
+  forms,
+  sse: true,
+  emit,
+});
 
 /** Whether the result of a scalar operation is what x86 gives, but for inexactness. */
 const fine64 = (shape: Shape, a: I64, b: I64, r: I64): I32 => {
@@ -121,7 +145,8 @@ const sd = (name: string, { shape, f64: op }: Operation): Row =>
     const b = c.get(1, 8);
     const r = c.f.let("i64", i64.reinterpret_f64(op(f64.reinterpret_i64(a), f64.reinterpret_i64(b))));
     const fine = fine64(shape, a, b, r);
-    const enough = shape === "choice" ? fine : i32.and(fine, i32.or(relaxed(c), i32.and(nearest(c), exact64(shape, op, a, b, r))));
+    const enough =
+      shape === "choice" ? fine : i32.and(fine, i32.or(relaxed(c), i32.and(nearest(c), exact64(shape, op, a, b, r))));
     c.f.if(
       enough,
       () => c.setXLow(0, r, 8),
@@ -141,10 +166,17 @@ const ss = (name: string, { shape, f32: op, f64: wide }: Operation): Row =>
     const [p, q] = [f64.promote_f32(x), f64.promote_f32(y)];
     const back = f64.promote_f32(f32.reinterpret_i32(r));
     const exact =
-      shape === "quotient" ? f64.eq(f64.mul(back, q), p) : shape === "root" ? f64.eq(f64.mul(back, back), q) : f64.eq(wide(p, q), back);
+      shape === "quotient"
+        ? f64.eq(f64.mul(back, q), p)
+        : shape === "root"
+          ? f64.eq(f64.mul(back, back), q)
+          : f64.eq(wide(p, q), back);
     // A sum in double precision may itself be inexact; it is not if either operand comes back.
     const signed = name === "sub" ? f64.neg(q) : q;
-    const sure = shape === "sum" ? all(exact, f64.eq(f64.sub(wide(p, q), p), signed), f64.eq(f64.sub(wide(p, q), signed), p)) : exact;
+    const sure =
+      shape === "sum"
+        ? all(exact, f64.eq(f64.sub(wide(p, q), p), signed), f64.eq(f64.sub(wide(p, q), signed), p))
+        : exact;
     c.f.if(
       shape === "choice" ? fine : i32.and(fine, i32.or(relaxed(c), i32.and(nearest(c), sure))),
       () => c.setXLow(0, i64.extend_i32_u(r), 4),

@@ -7,12 +7,17 @@ const THIRTY_TWO = i32.const(32);
 type Binary = (a: V128, b: V128, c: Ctx) => V128;
 
 /** High words of eight products. */
-const highWords = (low: Binary, high: Binary): Binary => (a, b, c) => shuffle(low(a, b, c), high(a, b, c), 2, everyOther(2, 1));
+const highWords =
+  (low: Binary, high: Binary): Binary =>
+  (a, b, c) =>
+    shuffle(low(a, b, c), high(a, b, c), 2, everyOther(2, 1));
 
 /** Neighbours combined: even elements of `a:b` with odd ones. */
-const horizontal = (size: 2 | 4, op: Binary): Binary => (a, b, c) => {
-  return op(shuffle(a, b, size, everyOther(size, 0)), shuffle(a, b, size, everyOther(size, 1)), c);
-};
+const horizontal =
+  (size: 2 | 4, op: Binary): Binary =>
+  (a, b, c) => {
+    return op(shuffle(a, b, size, everyOther(size, 0)), shuffle(a, b, size, everyOther(size, 1)), c);
+  };
 
 /** Even doublewords in the places `extmul_low` takes. */
 const evens = (x: V128): V128 => shuffle(x, x, 4, [0, 2, 0, 2]);
@@ -46,10 +51,12 @@ interface Lanes {
 }
 
 /** PSIGN: `a` with the sign of `b`, 0 where `b` is. */
-const withSign = (lanes: Lanes, bits: number): Binary => (a, b, c) => {
-  const sign = c.f.let("v128", lanes.shr_s(b, i32.const(bits - 1)));
-  return v128.andnot(lanes.sub(v128.xor(a, sign), sign), lanes.eq(b, ZERO));
-};
+const withSign =
+  (lanes: Lanes, bits: number): Binary =>
+  (a, b, c) => {
+    const sign = c.f.let("v128", lanes.shr_s(b, i32.const(bits - 1)));
+    return v128.andnot(lanes.sub(v128.xor(a, sign), sign), lanes.eq(b, ZERO));
+  };
 
 /** Unpacking, by mnemonic: element size and half. */
 const UNPACK: Readonly<Record<string, readonly [number, boolean]>> = {
@@ -69,7 +76,9 @@ export const SSE_INT: readonly Row[] = [
   binary("pandn", (a, b) => v128.andnot(b, a)),
   binary("por", v128.or),
   binary("pxor", v128.xor),
-  ...Object.entries(UNPACK).map(([name, [size, high]]) => binary(name, (a, b) => shuffle(a, b, size, interleave(size, high)))),
+  ...Object.entries(UNPACK).map(([name, [size, high]]) =>
+    binary(name, (a, b) => shuffle(a, b, size, interleave(size, high))),
+  ),
   ...rows<Binary>(binary, {
     paddb: i8x16.add,
     paddw: i16x8.add,

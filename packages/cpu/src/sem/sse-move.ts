@@ -62,8 +62,20 @@ export const SSE_MOVE: readonly Row[] = [
   ...integer("movq", 8, ["xr", "xm", "xx"]),
   ...half("movlps", false),
   ...half("movhps", true),
-  { name: "movhlps", sizes: [8], forms: ["xx"], sse: true, emit: (c) => c.setX(0, shuffle(c.getX(0), c.getX(1), 8, [3, 1])) },
-  { name: "movlhps", sizes: [8], forms: ["xx"], sse: true, emit: (c) => c.setX(0, shuffle(c.getX(0), c.getX(1), 8, [0, 2])) },
+  {
+    name: "movhlps",
+    sizes: [8],
+    forms: ["xx"],
+    sse: true,
+    emit: (c) => c.setX(0, shuffle(c.getX(0), c.getX(1), 8, [3, 1])),
+  },
+  {
+    name: "movlhps",
+    sizes: [8],
+    forms: ["xx"],
+    sse: true,
+    emit: (c) => c.setX(0, shuffle(c.getX(0), c.getX(1), 8, [0, 2])),
+  },
   {
     name: "ptest",
     sizes: [8],

@@ -69,7 +69,13 @@ const EXTRACT: Readonly<Record<string, Size>> = { pextrb: 1, pextrw: 2, pextrd: 
 const INSERT: Readonly<Record<string, Size>> = { pinsrb: 1, pinsrw: 2, pinsrd: 4, pinsrq: 8 };
 
 const splat = (value: I64, size: Size): V128 =>
-  size === 8 ? i64x2.splat(value) : size === 4 ? i32x4.splat(i32.wrap_i64(value)) : size === 2 ? i16x8.splat(i32.wrap_i64(value)) : i8x16.splat(i32.wrap_i64(value));
+  size === 8
+    ? i64x2.splat(value)
+    : size === 4
+      ? i32x4.splat(i32.wrap_i64(value))
+      : size === 2
+        ? i16x8.splat(i32.wrap_i64(value))
+        : i8x16.splat(i32.wrap_i64(value));
 
 /** All ones in element `imm` (modulo their number) of `size` bytes. */
 function elementMask(imm: I32, size: Size): V128 {
@@ -78,14 +84,21 @@ function elementMask(imm: I32, size: Size): V128 {
 }
 
 /** BLENDxx: element `n` of operand 1 where bit `n` of `imm` is set. */
-const blend = (size: 2 | 4 | 8) => (a: V128, b: V128, imm: I32): V128 => {
-  const bits = Array.from({ length: 16 / size }, (_, n) => 1 << n);
-  const chosen =
-    size === 2
-      ? i16x8.eq(v128.and(i16x8.splat(imm), words(...bits)), words(...bits))
-      : shuffle(i32x4.eq(v128.and(i32x4.splat(imm), dwords(1, 2, 4, 8)), dwords(1, 2, 4, 8)), ZERO, 4, size === 4 ? [0, 1, 2, 3] : [0, 0, 1, 1]);
-  return v128.bitselect(b, a, chosen);
-};
+const blend =
+  (size: 2 | 4 | 8) =>
+  (a: V128, b: V128, imm: I32): V128 => {
+    const bits = Array.from({ length: 16 / size }, (_, n) => 1 << n);
+    const chosen =
+      size === 2
+        ? i16x8.eq(v128.and(i16x8.splat(imm), words(...bits)), words(...bits))
+        : shuffle(
+            i32x4.eq(v128.and(i32x4.splat(imm), dwords(1, 2, 4, 8)), dwords(1, 2, 4, 8)),
+            ZERO,
+            4,
+            size === 4 ? [0, 1, 2, 3] : [0, 0, 1, 1],
+          );
+    return v128.bitselect(b, a, chosen);
+  };
 
 /** INSERTPS: element imm[7:6] of operand 1 (0 if it was memory) into imm[5:4], then zeros where imm[3:0]. */
 function insertSingle(a: V128, b: V128, imm: I32, c: Ctx): V128 {
@@ -129,9 +142,23 @@ export const SSE_SHUFFLE: readonly Row[] = [
   ...rows(controlled, {
     pshufd: (_a: V128, b: V128, imm: I32) => i8x16.swizzle(b, dwordControl(imm)),
     pshuflw: (_a: V128, b: V128, imm: I32) =>
-      i8x16.swizzle(b, wordControl(imm, words(64, 16, 4, 1, 0, 0, 0, 0), words(0x100, 0x100, 0x100, 0x100, 0x908, 0xb0a, 0xd0c, 0xf0e))),
+      i8x16.swizzle(
+        b,
+        wordControl(
+          imm,
+          words(64, 16, 4, 1, 0, 0, 0, 0),
+          words(0x100, 0x100, 0x100, 0x100, 0x908, 0xb0a, 0xd0c, 0xf0e),
+        ),
+      ),
     pshufhw: (_a: V128, b: V128, imm: I32) =>
-      i8x16.swizzle(b, wordControl(imm, words(0, 0, 0, 0, 64, 16, 4, 1), words(0x100, 0x302, 0x504, 0x706, 0x908, 0x908, 0x908, 0x908))),
+      i8x16.swizzle(
+        b,
+        wordControl(
+          imm,
+          words(0, 0, 0, 0, 64, 16, 4, 1),
+          words(0x100, 0x302, 0x504, 0x706, 0x908, 0x908, 0x908, 0x908),
+        ),
+      ),
     shufps: (a: V128, b: V128, imm: I32, c: Ctx) => {
       const control = c.f.let("v128", dwordControl(imm));
       return shuffle(i8x16.swizzle(a, control), i8x16.swizzle(b, control), 4, [0, 1, 6, 7]);

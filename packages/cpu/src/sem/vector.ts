@@ -18,10 +18,12 @@ export const pieces = (size: number, order: readonly number[]): number[] =>
   order.flatMap((piece) => Array.from({ length: size }, (_, k) => piece * size + k));
 
 /** Pieces of `a` and `b` in the order of `order`, e.g. [0, 4, 1, 5] with size 4 to interleave the low halves. */
-export const shuffle = (a: V128, b: V128, size: number, order: readonly number[]): V128 => i8x16.shuffle(a, b, pieces(size, order));
+export const shuffle = (a: V128, b: V128, size: number, order: readonly number[]): V128 =>
+  i8x16.shuffle(a, b, pieces(size, order));
 
 /** Numbers of the even or odd pieces of two vectors. */
-export const everyOther = (size: number, first: 0 | 1): number[] => Array.from({ length: 16 / size }, (_, k) => 2 * k + first);
+export const everyOther = (size: number, first: 0 | 1): number[] =>
+  Array.from({ length: 16 / size }, (_, k) => 2 * k + first);
 
 /** Numbers that interleave the low or high halves of two vectors. */
 export function interleave(size: number, high: boolean): number[] {

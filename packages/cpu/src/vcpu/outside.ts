@@ -8,7 +8,14 @@ import { SHA } from "./outside/sha.js";
 import { STRINGS } from "./outside/strings.js";
 import type { Vcpu } from "./vcpu.js";
 
-const FAMILIES: Readonly<Record<string, OutsideOperation>> = { ...FLOAT, ...CONVERSIONS, ...AES, ...SHA, ...STRINGS, ...MISCELLANEOUS };
+const FAMILIES: Readonly<Record<string, OutsideOperation>> = {
+  ...FLOAT,
+  ...CONVERSIONS,
+  ...AES,
+  ...SHA,
+  ...STRINGS,
+  ...MISCELLANEOUS,
+};
 
 /** Implementations in the order of `OUTSIDE`. */
 const OPERATIONS: readonly OutsideOperation[] = OUTSIDE.map((name) => {

@@ -26,7 +26,6 @@ export interface Classified {
   readonly operandBits: number;
   /** Immediate count of a shift, or -1 for CL. */
   readonly count: number;
-  /** Register number of operand 1 if that is an 8-byte-aligned general register, else -1. */
 }
 
 const FLAGS: readonly (readonly [number, number])[] = [
@@ -53,7 +52,8 @@ export function classify(bytes: Uint8Array): Classified | null {
     if (insn.isInvalid) return null;
     const features = [...insn.cpuidFeatures()].map((f) => CpuidFeature[f] as string);
     const legacy = insn.encoding === EncodingKind.Legacy;
-    const mask = (table: typeof FLAGS): number => table.reduce((sum, [bit, value]) => sum | (insn.rflagsUndefined & bit ? value : 0), 0);
+    const mask = (table: typeof FLAGS): number =>
+      table.reduce((sum, [bit, value]) => sum | (insn.rflagsUndefined & bit ? value : 0), 0);
     const code = Code[insn.code] as string;
     const last = insn.opCount - 1;
     return {

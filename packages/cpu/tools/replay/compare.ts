@@ -15,7 +15,13 @@ const C1 = 0x200;
  * Every difference between what was recorded and what the vCPU did, in words; empty if there is none after leaving out what the
  * architecture leaves undefined or approximate.
  */
-export function differences(insn: Classified, before: CpuState, expected: CpuState, raised: Raised | null, got: Outcome): string[] {
+export function differences(
+  insn: Classified,
+  before: CpuState,
+  expected: CpuState,
+  raised: Raised | null,
+  got: Outcome,
+): string[] {
   const found: string[] = [];
   const note = (what: string, want: string | number, have: string | number): void => {
     found.push(`${what}: recorded ${want}, got ${have}`);
@@ -76,7 +82,8 @@ function flagsMask(insn: Classified, count: number, raised: Raised | null): numb
 function compareBlocks(name: string, size: number, want: Uint8Array, have: Uint8Array, note: Note): void {
   for (let at = 0; at < want.length; at += size) {
     const [a, b] = [want.subarray(at, at + size), have.subarray(at, at + size)];
-    if (a.some((byte, k) => byte !== b[k])) note(`${name} ${name === "memory" ? hex(at) : at / size}`, hexBytes(a), hexBytes(b));
+    if (a.some((byte, k) => byte !== b[k]))
+      note(`${name} ${name === "memory" ? hex(at) : at / size}`, hexBytes(a), hexBytes(b));
   }
 }
 
@@ -93,7 +100,8 @@ function compareApproximately(want: Uint8Array, have: Uint8Array, note: Note): v
 
 /** Significands at most one unit apart, everything else equal. */
 function compareFpuClosely(want: Uint8Array, have: Uint8Array, note: Note): void {
-  const value = (bytes: Uint8Array, at: number): bigint => bytes.subarray(at, at + 10).reduceRight((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
+  const value = (bytes: Uint8Array, at: number): bigint =>
+    bytes.subarray(at, at + 10).reduceRight((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
   for (let k = 0; k < 8; k++) {
     const [a, b] = [value(want, 10 * k), value(have, 10 * k)];
     const distance = a > b ? a - b : b - a;

@@ -139,7 +139,8 @@ export function initialState(seed: string, overrides: Overrides): CpuState {
   const f = x.next();
   s.rflags = 0x202 | (f.lo & 0x8d5) | (((f.lo >>> 20) & 7) === 0 ? 0x400 : 0);
   const m = x.next();
-  s.mxcsr = 0x1f80 | ((m.lo & 3) << 13) | (((m.lo >>> 8) & 7) === 0 ? 0x8000 : 0) | (((m.lo >>> 16) & 7) === 0 ? 0x40 : 0);
+  s.mxcsr =
+    0x1f80 | ((m.lo & 3) << 13) | (((m.lo >>> 8) & 7) === 0 ? 0x8000 : 0) | (((m.lo >>> 16) & 7) === 0 ? 0x40 : 0);
   if (((m.lo >>> 24) & 15) === 0) s.mxcsr &= ~(0x80 << (m.hi % 6));
   drawFpu(x, s);
   for (let k = 0; k < 8; k++) drawInteger(x);
@@ -188,7 +189,8 @@ function drawFpu(x: SplitMix, s: CpuState): void {
     const choice = a.lo & 7;
     if (choice === 0) [mlo, mhi, exponent] = [0, 0, 0];
     else if (choice === 1) [mlo, mhi, exponent] = [0, 0x80000000, 0x7fff];
-    else if (choice === 2) [mlo, mhi, exponent] = [((b.lo >>> 2) | (b.hi << 30)) >>> 0, (0xc0000000 | (b.hi >>> 2)) >>> 0, 0x7fff];
+    else if (choice === 2)
+      [mlo, mhi, exponent] = [((b.lo >>> 2) | (b.hi << 30)) >>> 0, (0xc0000000 | (b.hi >>> 2)) >>> 0, 0x7fff];
     else if (choice === 3) [mlo, mhi, exponent] = [0, 0x80000000, 0x3fff];
     else if (choice === 4) [mlo, mhi, exponent] = [((b.lo >>> 1) | (b.hi << 31)) >>> 0, b.hi >>> 1, 0];
     view.setUint32(at, mlo, true);

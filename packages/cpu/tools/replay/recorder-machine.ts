@@ -93,7 +93,13 @@ export class RecorderMachine {
       bootstrap: true,
       ports: {
         mmu: new TwoPages(),
-        bus: { ioRead: () => -1, ioWrite: () => undefined, mmioRead: () => -1, mmioWrite: () => undefined, mmioHigh: -1 },
+        bus: {
+          ioRead: () => -1,
+          ioWrite: () => undefined,
+          mmioRead: () => -1,
+          mmioWrite: () => undefined,
+          mmioHigh: -1,
+        },
         apic: {
           hasInterrupt: () => false,
           acknowledge: () => -1,
@@ -195,7 +201,9 @@ function isRepeatedString(code: Uint8Array): boolean {
   for (const byte of code) {
     if (byte === 0xf2 || byte === 0xf3) repeated = true;
     else if (!PREFIXES.has(byte) && (byte & 0xf0) !== 0x40) {
-      return repeated && ((byte >= 0xa4 && byte <= 0xa7) || (byte >= 0xaa && byte <= 0xaf) || (byte >= 0x6c && byte <= 0x6f));
+      return (
+        repeated && ((byte >= 0xa4 && byte <= 0xa7) || (byte >= 0xaa && byte <= 0xaf) || (byte >= 0x6c && byte <= 0x6f))
+      );
     }
   }
   return false;

@@ -29,7 +29,13 @@ export class Replayer {
     const before = initialState(vector.s, vector.o ?? {});
     try {
       const outcome = this.#machine.execute(bytes, before);
-      const details = differences(insn, before, expectedState(vector, before, insn.mnemonic.startsWith("pushf")), expectedException(vector), outcome);
+      const details = differences(
+        insn,
+        before,
+        expectedState(vector, before, insn.mnemonic.startsWith("pushf")),
+        expectedException(vector),
+        outcome,
+      );
       return { verdict: details.length === 0 ? "pass" : "fail", code, features, details };
     } catch (error) {
       this.#machine = new RecorderMachine();

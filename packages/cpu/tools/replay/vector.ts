@@ -1,4 +1,4 @@
-import { type CpuState, type Overrides } from "./initial-state.js";
+import type { CpuState, Overrides } from "./initial-state.js";
 import type { Raised } from "./recorder-machine.js";
 
 /** A recorded vector: one line of the file. Only what changed is there; numbers in strings are hexadecimal. */
@@ -37,8 +37,10 @@ export function parseVector(line: string, lineNumber: number): Vector {
   }
   const { i, s, c } = (value ?? {}) as Partial<Vector>;
   if (typeof i !== "number") throw new VectorFormatError(lineNumber, `"i" is ${JSON.stringify(i)}, not a number`);
-  if (typeof s !== "string" || !/^[0-9a-f]{1,16}$/.test(s)) throw new VectorFormatError(lineNumber, `"s" is ${JSON.stringify(s)}, not a seed of 1 to 16 hexadecimal digits`);
-  if (typeof c !== "string" || !/^([0-9a-f]{2}){1,15}$/.test(c)) throw new VectorFormatError(lineNumber, `"c" is ${JSON.stringify(c)}, not 1 to 15 bytes in hexadecimal`);
+  if (typeof s !== "string" || !/^[0-9a-f]{1,16}$/.test(s))
+    throw new VectorFormatError(lineNumber, `"s" is ${JSON.stringify(s)}, not a seed of 1 to 16 hexadecimal digits`);
+  if (typeof c !== "string" || !/^([0-9a-f]{2}){1,15}$/.test(c))
+    throw new VectorFormatError(lineNumber, `"c" is ${JSON.stringify(c)}, not 1 to 15 bytes in hexadecimal`);
   return value as Vector;
 }
 
@@ -50,7 +52,8 @@ export class VectorFormatError extends Error {
   }
 }
 
-export const bytesOf = (hex: string): Uint8Array => Uint8Array.from({ length: hex.length / 2 }, (_, k) => Number.parseInt(hex.slice(2 * k, 2 * k + 2), 16));
+export const bytesOf = (hex: string): Uint8Array =>
+  Uint8Array.from({ length: hex.length / 2 }, (_, k) => Number.parseInt(hex.slice(2 * k, 2 * k + 2), 16));
 
 /** The bytes of a number of up to 16 hexadecimal digits, least significant first. */
 const littleEndian = (hex: string): Uint8Array => bytesOf(hex.padStart(16, "0")).reverse();
@@ -75,10 +78,11 @@ export function expectedState(vector: Vector, before: CpuState, stackFlags = fal
   };
   for (const [k, hex] of Object.entries(vector.g ?? {})) after.gpr.set(littleEndian(hex), 8 * Number(k));
   for (const [k, hex] of Object.entries(vector.st ?? {})) after.fpr.set(bytesOf(hex), 10 * Number(k));
-  for (const [k, hex] of Object.entries(vector.z ?? {})) if (Number(k) < 16) after.xmm.set(bytesOf(hex.slice(0, 32)), 16 * Number(k));
+  for (const [k, hex] of Object.entries(vector.z ?? {}))
+    if (Number(k) < 16) after.xmm.set(bytesOf(hex.slice(0, 32)), 16 * Number(k));
   for (const [at, hex] of Object.entries(vector.m ?? {})) after.memory.set(bytesOf(hex), Number.parseInt(at, 16));
   if (stackFlags && vector.x === undefined) {
-    const at = ((after.gpr[33] as number) << 8) & 0xf00 | (after.gpr[32] as number);
+    const at = (((after.gpr[33] as number) << 8) & 0xf00) | (after.gpr[32] as number);
     after.memory[at + 1] = (after.memory[at + 1] as number) & ~1;
   }
   return after;

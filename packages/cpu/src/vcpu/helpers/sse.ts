@@ -77,4 +77,9 @@ const emms: Helper = (vcpu) => {
   return NEXT;
 };
 
-export const SSE_HELPERS: Readonly<Record<string, Helper>> = { crc32, maskmovq: maskedMove, maskmovdqu: maskedMove, emms };
+export const SSE_HELPERS: Readonly<Record<string, Helper>> = {
+  crc32,
+  maskmovq: maskedMove,
+  maskmovdqu: maskedMove,
+  emms,
+};

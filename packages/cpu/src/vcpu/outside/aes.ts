@@ -26,7 +26,8 @@ SBOX.forEach((y, x) => {
 });
 
 /** ShiftRows: row r of column c comes from column c + r, or c - r. */
-const shiftRows = (s: Uint8Array, sign: 1 | -1): Uint8Array => s.map((_, k) => s[(k + sign * 4 * (k & 3)) & 15] as number);
+const shiftRows = (s: Uint8Array, sign: 1 | -1): Uint8Array =>
+  s.map((_, k) => s[(k + sign * 4 * (k & 3)) & 15] as number);
 const substitute = (s: Uint8Array, box: Uint8Array): Uint8Array => s.map((x) => box[x] as number);
 /** MixColumns with the given first row of the matrix. */
 const mixColumns = (s: Uint8Array, row: readonly [number, number, number, number]): Uint8Array =>

@@ -33,7 +33,7 @@ function lanes(width: 1 | 2, count: number, lane: Lane): OutsideOperation {
       result[k] = unit.lo;
       if (width === 2) result[k + 1] = unit.hi;
     }
-    return finish(o) && o.write(...result.subarray(0, width * count));
+    return finish(o) && o.writeFirst(result, width * count);
   };
 }
 
@@ -57,30 +57,36 @@ const compare =
   (o) => {
     begin(o);
     const relation =
-      width === 1 ? unit.compare32(o.a(0), o.b(0), signaling) : unit.compare64(o.a(0), o.a(1), o.b(0), o.b(1), signaling);
+      width === 1
+        ? unit.compare32(o.a(0), o.b(0), signaling)
+        : unit.compare64(o.a(0), o.a(1), o.b(0), o.b(1), signaling);
     if (!finish(o)) return false;
     o.vcpu.rflags = (o.vcpu.rflags & ~S.ARITH) | (COMPARISON_FLAGS.get(relation) as number);
     return true;
   };
 
 /** Neighbours combined: the elements of operand 0, then those of operand 1. */
-const horizontal32 = (op: (a: number, b: number) => void): OutsideOperation => (o) => {
-  begin(o);
-  for (let n = 0; n < 4; n++) {
-    if (n < 2) op(o.a(2 * n), o.a(2 * n + 1));
-    else op(o.b(2 * n - 4), o.b(2 * n - 3));
-    result[n] = unit.lo;
-  }
-  return finish(o) && o.write(...result);
-};
-const horizontal64 = (op: (alo: number, ahi: number, blo: number, bhi: number) => void): OutsideOperation => (o) => {
-  begin(o);
-  op(o.a(0), o.a(1), o.a(2), o.a(3));
-  [result[0], result[1]] = [unit.lo, unit.hi];
-  op(o.b(0), o.b(1), o.b(2), o.b(3));
-  [result[2], result[3]] = [unit.lo, unit.hi];
-  return finish(o) && o.write(...result);
-};
+const horizontal32 =
+  (op: (a: number, b: number) => void): OutsideOperation =>
+  (o) => {
+    begin(o);
+    for (let n = 0; n < 4; n++) {
+      if (n < 2) op(o.a(2 * n), o.a(2 * n + 1));
+      else op(o.b(2 * n - 4), o.b(2 * n - 3));
+      result[n] = unit.lo;
+    }
+    return finish(o) && o.writeFirst(result, 4);
+  };
+const horizontal64 =
+  (op: (alo: number, ahi: number, blo: number, bhi: number) => void): OutsideOperation =>
+  (o) => {
+    begin(o);
+    op(o.a(0), o.a(1), o.a(2), o.a(3));
+    [result[0], result[1]] = [unit.lo, unit.hi];
+    op(o.b(0), o.b(1), o.b(2), o.b(3));
+    [result[2], result[3]] = [unit.lo, unit.hi];
+    return finish(o) && o.writeFirst(result, 4);
+  };
 
 /** DPPS and DPPD: products selected by imm[7:4], summed, written where imm[3:0] says. An unmasked exception stops between the steps. */
 const dotProduct32: OutsideOperation = (o) => {
@@ -142,15 +148,51 @@ const reciprocal = approximate((x) => 1 / x);
 const reciprocalRoot = approximate((x) => (x === 0 ? 1 / x : 1 / Math.sqrt(x)));
 
 export const FLOAT: Readonly<Record<string, OutsideOperation>> = {
-  ...forms("add", (a, _, b) => unit.add32(a, b), (al, ah, bl, bh) => unit.add64(al, ah, bl, bh)),
-  ...forms("sub", (a, _, b) => unit.sub32(a, b), (al, ah, bl, bh) => unit.sub64(al, ah, bl, bh)),
-  ...forms("mul", (a, _, b) => unit.mul32(a, b), (al, ah, bl, bh) => unit.mul64(al, ah, bl, bh)),
-  ...forms("div", (a, _, b) => unit.div32(a, b), (al, ah, bl, bh) => unit.div64(al, ah, bl, bh)),
-  ...forms("min", (a, _, b) => unit.min32(a, b), (al, ah, bl, bh) => unit.min64(al, ah, bl, bh)),
-  ...forms("max", (a, _, b) => unit.max32(a, b), (al, ah, bl, bh) => unit.max64(al, ah, bl, bh)),
-  ...forms("sqrt", (_al, _ah, b) => unit.sqrt32(b), (_al, _ah, bl, bh) => unit.sqrt64(bl, bh)),
-  ...forms("cmp", (a, _, b, _bh, o) => unit.cmpPredicate32(a, b, o.imm & 7), (al, ah, bl, bh, o) => unit.cmpPredicate64(al, ah, bl, bh, o.imm & 7)),
-  ...forms("round", (_al, _ah, b, _bh, o) => unit.round32(b, o.imm), (_al, _ah, bl, bh, o) => unit.round64(bl, bh, o.imm)),
+  ...forms(
+    "add",
+    (a, _, b) => unit.add32(a, b),
+    (al, ah, bl, bh) => unit.add64(al, ah, bl, bh),
+  ),
+  ...forms(
+    "sub",
+    (a, _, b) => unit.sub32(a, b),
+    (al, ah, bl, bh) => unit.sub64(al, ah, bl, bh),
+  ),
+  ...forms(
+    "mul",
+    (a, _, b) => unit.mul32(a, b),
+    (al, ah, bl, bh) => unit.mul64(al, ah, bl, bh),
+  ),
+  ...forms(
+    "div",
+    (a, _, b) => unit.div32(a, b),
+    (al, ah, bl, bh) => unit.div64(al, ah, bl, bh),
+  ),
+  ...forms(
+    "min",
+    (a, _, b) => unit.min32(a, b),
+    (al, ah, bl, bh) => unit.min64(al, ah, bl, bh),
+  ),
+  ...forms(
+    "max",
+    (a, _, b) => unit.max32(a, b),
+    (al, ah, bl, bh) => unit.max64(al, ah, bl, bh),
+  ),
+  ...forms(
+    "sqrt",
+    (_al, _ah, b) => unit.sqrt32(b),
+    (_al, _ah, bl, bh) => unit.sqrt64(bl, bh),
+  ),
+  ...forms(
+    "cmp",
+    (a, _, b, _bh, o) => unit.cmpPredicate32(a, b, o.imm & 7),
+    (al, ah, bl, bh, o) => unit.cmpPredicate64(al, ah, bl, bh, o.imm & 7),
+  ),
+  ...forms(
+    "round",
+    (_al, _ah, b, _bh, o) => unit.round32(b, o.imm),
+    (_al, _ah, bl, bh, o) => unit.round64(bl, bh, o.imm),
+  ),
   addsubps: lanes(1, 4, (a, _, b, _bh, _o, n) => (n & 1 ? unit.add32(a, b) : unit.sub32(a, b))),
   addsubpd: lanes(2, 2, (al, ah, bl, bh, _, n) => (n & 1 ? unit.add64(al, ah, bl, bh) : unit.sub64(al, ah, bl, bh))),
   haddps: horizontal32((a, b) => unit.add32(a, b)),

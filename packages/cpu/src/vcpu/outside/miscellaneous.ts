@@ -15,9 +15,13 @@ const slidingDifferences: OutsideOperation = (o) => {
   const block = 4 * (o.imm & 3);
   const sums = new Uint16Array(8);
   for (let n = 0; n < 8; n++) {
-    for (let k = 0; k < 4; k++) sums[n] = (sums[n] as number) + Math.abs((a[window + n + k] as number) - (b[block + k] as number));
+    for (let k = 0; k < 4; k++)
+      sums[n] = (sums[n] as number) + Math.abs((a[window + n + k] as number) - (b[block + k] as number));
   }
   return o.writeBytes(new Uint8Array(sums.buffer));
 };
 
-export const MISCELLANEOUS: Readonly<Record<string, OutsideOperation>> = { phminposuw: smallestWord, mpsadbw: slidingDifferences };
+export const MISCELLANEOUS: Readonly<Record<string, OutsideOperation>> = {
+  phminposuw: smallestWord,
+  mpsadbw: slidingDifferences,
+};

@@ -11,10 +11,11 @@ export class Operands {
     readonly vcpu: Vcpu,
     record: number,
   ) {
-    const view = new DataView(vcpu.memory.buffer, record, R.RECORD);
-    this.dst = view.getUint16(R.R_DST, true);
-    this.src = view.getUint16(R.R_SRC, true);
-    this.imm = view.getUint8(R.R_IMM);
+    const { memory } = vcpu;
+    const field = (at: number): number => (memory[record + at] as number) | ((memory[record + at + 1] as number) << 8);
+    this.dst = field(R.R_DST);
+    this.src = field(R.R_SRC);
+    this.imm = memory[record + R.R_IMM] as number;
   }
 
   /** Doubleword `k` of operand 0 or 1, unsigned. */
@@ -27,9 +28,12 @@ export class Operands {
 
   /** Writes doublewords of operand 0 from the lowest on. */
   write(...values: readonly number[]): true {
-    values.forEach((value, k) => {
-      this.vcpu.setI32(this.dst + 4 * k, value);
-    });
+    return this.writeFirst(values, values.length);
+  }
+
+  /** Writes the first `count` of `values`. */
+  writeFirst(values: ArrayLike<number>, count: number): true {
+    for (let k = 0; k < count; k++) this.vcpu.setI32(this.dst + 4 * k, values[k] as number);
     return true;
   }
 

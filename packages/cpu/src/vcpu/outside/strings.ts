@@ -7,7 +7,8 @@ import type { Operands, OutsideOperation } from "./operands.js";
 function elements(bytes: Uint8Array, imm: number): number[] {
   const view = new DataView(bytes.buffer);
   const signed = (imm & 2) !== 0;
-  if (imm & 1) return Array.from({ length: 8 }, (_, k) => (signed ? view.getInt16(2 * k, true) : view.getUint16(2 * k, true)));
+  if (imm & 1)
+    return Array.from({ length: 8 }, (_, k) => (signed ? view.getInt16(2 * k, true) : view.getUint16(2 * k, true)));
   return Array.from({ length: 16 }, (_, k) => (signed ? view.getInt8(k) : view.getUint8(k)));
 }
 
