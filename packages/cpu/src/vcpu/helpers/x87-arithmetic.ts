@@ -1,4 +1,4 @@
-import { type Insn, Kind } from "../../decode/index.js";
+import { Kind } from "../../decode/index.js";
 import type { Helper, Vcpu } from "../vcpu.js";
 import { FAULT, NEXT } from "./common.js";
 import { loadA, loadB } from "./x87-memory.js";
@@ -11,12 +11,10 @@ import {
   lowWord,
   note,
   noteOperation,
-  overflow,
   pop,
   put,
   putIndefinite,
   putResult,
-  rotate,
   setA,
   setB,
   setCodes,
@@ -70,7 +68,7 @@ const binary =
   };
 
 /** Stack underflow of an operation with its destination in ST(to). */
-function missing(vcpu: Vcpu, to: number, pops = false): number {
+export function missing(vcpu: Vcpu, to: number, pops = false): number {
   if (underflow(vcpu)) {
     putIndefinite(vcpu, to);
     if (pops) pop(vcpu);
@@ -79,7 +77,7 @@ function missing(vcpu: Vcpu, to: number, pops = false): number {
 }
 
 /** `ST(0) = op ST(0)`. */
-const unary =
+export const unary =
   (compute: () => void): X87 =>
   (vcpu) => {
     if (empty(vcpu, 0)) return missing(vcpu, 0);
@@ -98,21 +96,6 @@ const scale: X87 = (vcpu) => {
   if (noteOperation(vcpu)) putResult(vcpu, 0);
   return NEXT;
 };
-
-/** `ST(1) = ST(1) op ST(0)`, popping: FPATAN, FYL2X, FYL2XP1. The unit's first operand is ST(0). */
-const intoNext =
-  (compute: () => void): X87 =>
-  (vcpu) => {
-    if (empty(vcpu, 0) || empty(vcpu, 1)) return missing(vcpu, 1, true);
-    setA(vcpu, 0);
-    setB(vcpu, 1);
-    compute();
-    if (noteOperation(vcpu)) {
-      putResult(vcpu, 1);
-      pop(vcpu);
-    }
-    return NEXT;
-  };
 
 /** FPREM and FPREM1: the low bits of the quotient, or "not finished", go to the condition codes. */
 const remainder =
@@ -143,42 +126,6 @@ const sign =
     return NEXT;
   };
 
-/** An instruction with two results, of which the second is pushed: `compute` leaves the first as its result and pushes through `second`. */
-const pair =
-  (compute: () => void, second: () => readonly [lo: number, hi: number, se: number]): X87 =>
-  (vcpu) => {
-    const missingSource = empty(vcpu, 0);
-    if (missingSource || !empty(vcpu, 7)) {
-      if (missingSource ? underflow(vcpu) : overflow(vcpu)) {
-        putIndefinite(vcpu, 0);
-        rotate(vcpu, -1);
-        putIndefinite(vcpu, 0);
-      }
-      return NEXT;
-    }
-    setA(vcpu, 0);
-    compute();
-    if (!noteOperation(vcpu)) return NEXT;
-    putResult(vcpu, 0);
-    const [lo, hi, se] = second();
-    rotate(vcpu, -1);
-    put(vcpu, 0, lo, hi, se);
-    return NEXT;
-  };
-
-/** FXTRACT: the exponent stays, the significand is pushed. */
-const extract: X87 = (vcpu, insn) => {
-  const significand: [number, number, number] = [0, 0, 0];
-  return pair(
-    () => {
-      unit.extract();
-      significand.splice(0, 3, unit.lo, unit.hi, unit.se);
-      [unit.lo, unit.hi, unit.se] = [unit.exponentLo, unit.exponentHi, unit.exponentSe];
-    },
-    () => significand,
-  )(vcpu, insn);
-};
-
 const families = Object.entries(TWO_OPERANDS).flatMap(([name, operation]): [string, X87][] => [
   [`f${name}`, binary(operation, false, false)],
   [`f${name}p`, binary(operation, false, true)],
@@ -191,7 +138,6 @@ const others: Readonly<Record<string, X87>> = {
   fsqrt: unary(() => unit.sqrt()),
   frndint: unary(() => unit.roundInt()),
   fscale: scale,
-  fxtract: extract,
   fprem: remainder(false),
   fprem1: remainder(true),
 };

@@ -105,14 +105,10 @@ function copyTo(vcpu: Vcpu, to: number, pops: boolean): number {
   return NEXT;
 }
 
-/** D9 D8+i: FSTP that does not mind an empty ST(0): its bits are copied, the other register's tag stays (recorded from hardware). */
+/** D9 D8+i: FSTP that does not mind an empty ST(0), but only pops then (recorded from hardware). */
 const fstpnce: X87 = (vcpu, insn) => {
-  const { reg } = insn.operands[0];
-  const tags = vcpu.u8(S.FTW);
-  const missing = empty(vcpu, 0);
+  if (!empty(vcpu, 0)) return copyTo(vcpu, insn.operands[0].reg, true);
   note(vcpu, 0, false);
-  put(vcpu, reg, lowWord(vcpu, 0), highWord(vcpu, 0), topWord(vcpu, 0));
-  if (missing) vcpu.setU8(S.FTW, tags);
   pop(vcpu);
   return NEXT;
 };

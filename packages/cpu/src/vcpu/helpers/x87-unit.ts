@@ -1,5 +1,5 @@
 import type { Insn } from "../../decode/index.js";
-import { Flag, SoftFloat80 } from "../../softfloat/index.js";
+import { Flag, Transcendental80 } from "../../softfloat/index.js";
 import * as S from "../../state.js";
 import { CR0_EM, CR0_NE, CR0_TS, Vector } from "../constants.js";
 import type { Helper, Vcpu } from "../vcpu.js";
@@ -22,7 +22,7 @@ const FSW_SUMMARY = 0x8080;
 const EXCEPTIONS = 0x3f;
 
 /** The arithmetic; `begin` gives it the control word, results are taken from it at once. */
-export const unit = new SoftFloat80();
+export const unit = new Transcendental80();
 
 /** Executes an x87 instruction. False: an exception is pending and nothing has changed. */
 export type X87 = (vcpu: Vcpu, insn: Insn) => number;
