@@ -218,7 +218,6 @@ export function buildSystem(options: SystemOptions): System {
   const flushAll = (): void => {
     for (const vcpu of vcpus) vcpu.tlb.flush();
   };
-  for (const vcpu of vcpus) vcpu.watchCode = flushAll;
   mmu.onInvalidate(flushAll);
   mmu.onHostWrite((gfn) => code.drop(gfn));
 

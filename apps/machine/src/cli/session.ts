@@ -26,10 +26,11 @@ export function chooseSession(flags: BootFlags): Session {
 
 /** The user sits at the guest's serial line. */
 function interactiveSession(): Session {
-  const { columns, rows } = process.stdout;
+  // A terminal that does not know its size says 0.
+  const { columns, rows } = process.stdout.isTTY ? process.stdout : { columns: 0, rows: 0 };
   let detach = (): void => undefined;
   return {
-    words: process.stdout.isTTY ? `vm.cols=${columns} vm.rows=${rows}` : "",
+    words: columns > 0 && rows > 0 ? `vm.cols=${columns} vm.rows=${rows}` : "",
     attach: (machine) => {
       const keys = new EscapeKey();
       const terminal = process.stdin.isTTY === true;
