@@ -4,8 +4,8 @@ import { describe, expect, it } from "vitest";
 import { Replayer } from "../tools/replay/replay.js";
 import { parseVector } from "../tools/replay/vector.js";
 
-/** Every instruction without MMX registers, and those with. */
-const FIXTURES = ["cpu-vectors.jsonl.gz", "cpu-vectors-mmx.jsonl.gz"];
+/** Every instruction without MMX and x87 register operands, and those with. */
+const FIXTURES = ["cpu-vectors.jsonl.gz", "cpu-vectors-mmx.jsonl.gz", "cpu-vectors-x87.jsonl.gz"];
 
 /** Groups of instructions by the features they need (iced-x86's names); the first group that has all of them counts. */
 const GROUPS: readonly (readonly [string, RegExp])[] = [
@@ -17,6 +17,7 @@ const GROUPS: readonly (readonly [string, RegExp])[] = [
   ["SSE", /^(SSE|MMX)$/],
   ["SSE2", /^(SSE2|MMX)$/],
   ["SSE3", /^SSE3$/],
+  ["x87", /^(FPU.*|SSE3)$/],
   ["SSSE3", /^(SSSE3|MMX)$/],
   ["SSE4.1", /^SSE4_1$/],
   ["SSE4.2", /^SSE4_2$/],

@@ -126,8 +126,9 @@ export const CONTROL: readonly Row[] = [
     forms: [""],
     emit: (c) => {
       needIopl(c);
+      const wasClear = c.f.let("i32", i32.eqz(i32.and(c.systemFlags(), i32.const(S.IF))));
       c.setSystemFlags(i32.or(c.systemFlags(), i32.const(S.IF)));
-      c.yieldToInterrupt();
+      c.yieldToInterrupt(wasClear);
     },
   },
   {

@@ -1,6 +1,17 @@
-import { f32, f32x4, f64, f64x2, i32, i32x4, i64 } from "@vm/wasm";
+import { f32, f32x4, f64, f64x2, i32, i32x4, i64, i64x2, select } from "@vm/wasm";
 import type { Ctx, I32, I64, Row, Size } from "./ctx.js";
-import { nearest, normal32, normal64, relaxed, zero32, zero64 } from "./float-checks.js";
+import {
+  nearest,
+  normal32,
+  normal64,
+  ordinary32,
+  ordinary64,
+  ordinaryX,
+  relaxed,
+  SINGLE,
+  zero32,
+  zero64,
+} from "./float-checks.js";
 
 const row = (name: string, sizes: readonly Size[], forms: readonly string[], emit: (c: Ctx) => void): Row => ({
   name,
@@ -58,6 +69,59 @@ const fromInteger = (name: string, target: 4 | 8): Row =>
 
 const widen = (bits: I32): I64 => i64.reinterpret_f64(f64.promote_f32(f32.reinterpret_i32(bits)));
 
+/** CVTPS2DQ and CVTTPS2DQ of elements that fit. */
+const singlesToIntegers = (
+  name: string,
+  round: (x: ReturnType<typeof f32.nearest>) => ReturnType<typeof f32.nearest>,
+): Row =>
+  row(name, [8], ["xx"], (c) => {
+    const x = c.getX(1);
+    const lane = (n: number): I32 => i32.trunc_sat_f32_s(round(f32x4.extract_lane(x, n)));
+    const limit = f32x4.splat(f32.const(2 ** 31));
+    c.f.if(
+      i32.and(relaxed(c), i32.eq(i32x4.bitmask(f32x4.lt(f32x4.abs(x), limit)), i32.const(15))),
+      () => {
+        const first = i32x4.replace_lane(i32x4.splat(lane(0)), 1, lane(1));
+        c.setX(0, i32x4.replace_lane(i32x4.replace_lane(first, 2, lane(2)), 3, lane(3)));
+      },
+      () => c.outside(name),
+    );
+  });
+
+/** ROUNDSx with the mode in imm[1:0] (imm[2] clear) of an ordinary number; imm[3] says that inexactness does not matter. */
+const rounding = (name: string, size: 4 | 8): Row =>
+  row(name, [8], ["xxi"], (c) => {
+    const bits = c.get(1, size);
+    const imm = c.f.let("i32", c.imm8());
+    const bit = (n: number): I32 => i32.and(imm, i32.const(n));
+    const ordinary = size === 8 ? ordinary64(bits) : ordinary32(i32.wrap_i64(bits));
+    const store = (r: I64): void => {
+      c.f.if(
+        i32.or(bit(8), i32.or(relaxed(c), i64.eq(r, bits))),
+        () => c.setXLow(0, r, size),
+        () => c.outside(name),
+      );
+    };
+    c.f.if(
+      i32.and(ordinary, i32.eqz(bit(4))),
+      () => {
+        // 0 nearest, 1 down, 2 up, 3 towards zero.
+        if (size === 8) {
+          const x = f64.reinterpret_i64(bits);
+          const odd = select(bit(2), f64.trunc(x), f64.floor(x));
+          const even = select(bit(2), f64.ceil(x), f64.nearest(x));
+          store(c.f.let("i64", i64.reinterpret_f64(select(bit(1), odd, even))));
+        } else {
+          const x = f32.reinterpret_i32(i32.wrap_i64(bits));
+          const odd = select(bit(2), f32.trunc(x), f32.floor(x));
+          const even = select(bit(2), f32.ceil(x), f32.nearest(x));
+          store(c.f.let("i64", i64.extend_i32_u(i32.reinterpret_f32(select(bit(1), odd, even)))));
+        }
+      },
+      () => c.outside(name),
+    );
+  });
+
 const outside = (name: string, form = "xx"): Row => row(name, [8], [form], (c) => c.outside(name));
 
 /** Conversions, and what is always computed in TypeScript. SDM vol. 1, 11.4.1.6. */
@@ -104,11 +168,25 @@ export const SSE_CONVERT: readonly Row[] = [
       () => c.outside("cvtdq2ps"),
     );
   }),
-  ..."cvtps2pd cvtpd2ps cvtps2dq cvttps2dq cvtpd2dq cvttpd2dq".split(" ").map((name) => outside(name)),
+  row("cvtps2pd", [8], ["xx"], (c) => {
+    const x = c.getX(1);
+    const lane = (n: number): I64 => widen(i32x4.extract_lane(x, n));
+    // Only the low two elements count.
+    c.f.if(
+      i32.eq(i32.and(i32x4.bitmask(ordinaryX(SINGLE, x)), i32.const(3)), i32.const(3)),
+      () => c.setX(0, i64x2.replace_lane(i64x2.splat(lane(0)), 1, lane(1))),
+      () => c.outside("cvtps2pd"),
+    );
+  }),
+  singlesToIntegers("cvttps2dq", (x) => x),
+  singlesToIntegers("cvtps2dq", f32.nearest),
+  rounding("roundsd", 8),
+  rounding("roundss", 4),
+  ..."cvtpd2ps cvtpd2dq cvttpd2dq".split(" ").map((name) => outside(name)),
   ..."addsubps addsubpd haddps haddpd hsubps hsubpd rcpss rcpps rsqrtss rsqrtps"
     .split(" ")
     .map((name) => outside(name)),
-  ..."roundss roundsd roundps roundpd dpps dppd".split(" ").map((name) => outside(name, "xxi")),
+  ..."roundps roundpd dpps dppd".split(" ").map((name) => outside(name, "xxi")),
   ..."cvtpi2ps cvtpi2pd cvtps2pi cvttps2pi cvtpd2pi cvttpd2pi".split(" ").map((name) => outside(name)),
   ..."aesenc aesenclast aesdec aesdeclast aesimc sha1nexte sha1msg1 sha1msg2 sha256rnds2 sha256msg1 sha256msg2 phminposuw"
     .split(" ")
