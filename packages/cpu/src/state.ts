@@ -59,6 +59,8 @@ export const CPL = 0x1a4;
 /** Exception every SSE instruction raises (6 or 7), or 0 while SSE can be used (u32). MMX_OFF is the same for MMX. */
 export const SSE_OFF = 0x1a8;
 export const MMX_OFF = 0x1ac;
+/** Value of the budget when STI last cleared the way for interrupts (i32); 0 if it was the last instruction of the slice. */
+export const STI_LEFT = 0x1b0;
 /** XMM0-15, 16 bytes each. */
 export const XMM = 0x200;
 /** x87/MMX registers by physical number, 16 bytes each: 64-bit significand, then 16 bits of sign and exponent. */
@@ -69,7 +71,7 @@ export const FSW = 0x382;
 export const FTW = 0x384;
 
 /** Entries of one TLB; a power of two. */
-export const TLB_ENTRIES = 1024;
+export const TLB_ENTRIES = 4096;
 /** Bytes of an entry: i64 tag (page address, or `TLB_INVALID`), i32 addend, i32 guest frame number. */
 export const TLB_ENTRY = 16;
 export const TLB_BYTES = TLB_ENTRIES * TLB_ENTRY;

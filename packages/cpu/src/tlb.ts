@@ -1,7 +1,7 @@
 import * as S from "./state.js";
 
 /** Log entries after which a flush clears the TLBs wholesale. */
-const LOG = 4096;
+const LOG = 8192;
 
 /**
  * The software TLBs of one vCPU: read, write and fetch for each mmu index, direct-mapped, probed by generated code.

@@ -55,6 +55,7 @@ export class CodeCache {
   #nextRecord: number;
   #sites: Site[] = [];
   readonly #onDrop: (() => void)[] = [];
+  readonly #onWatch: (() => void)[] = [];
   /** Counts `reset`s, so that whoever holds a record address can tell that it is void. */
   generation = 0;
 
@@ -80,6 +81,11 @@ export class CodeCache {
     this.#onDrop.push(listener);
   }
 
+  /** Calls `listener` before code of a frame that had none is decoded: write TLB entries for it must go. */
+  onWatch(listener: () => void): void {
+    this.#onWatch.push(listener);
+  }
+
   /** Whether stores into this frame must be looked at. */
   isCode(gfn: number): boolean {
     return this.#modes.has(gfn);
@@ -92,7 +98,9 @@ export class CodeCache {
     if (page === undefined) {
       page = { gfn, mode, host, map: 0, granules: new Uint8Array(4096 >> GRANULE_SHIFT), alive: true };
       this.#pages.set(key, page);
-      this.#modes.set(gfn, (this.#modes.get(gfn) ?? 0) | (1 << (mode >> 5)));
+      const modes = this.#modes.get(gfn);
+      this.#modes.set(gfn, (modes ?? 0) | (1 << (mode >> 5)));
+      if (modes === undefined) for (const listener of this.#onWatch) listener();
     }
     return page;
   }

@@ -102,7 +102,6 @@ export class Fetcher {
       // Everything was dropped: start over with a new page.
       return this.#decodeRun(cache.page(page.gfn, page.mode, page.host), start);
     }
-    this.#vcpu.watchCode(page.gfn);
     const first = cache.nextRecord;
     const branches: Branch[] = [];
     const lowering = this.#lowering;
@@ -192,7 +191,6 @@ export class Fetcher {
       return this.fetch(at, this.#i32[pva + 1] as number);
     }
     const next = cache.page(gfn, vcpu.mode, host);
-    vcpu.watchCode(gfn);
     const insn = this.#insn;
     const status = decode(this.#cross, 0, head + MAX_INSN, vcpu.mode, insn);
     site.records = cache.nextRecord;

@@ -47,6 +47,8 @@ interface TlbBases {
 }
 
 const ZERO_MSR: readonly [number, number] = [0, 0];
+/** Faults in a row, without an instruction retired in between, after which `run` returns to its caller. */
+const FUTILE_FAULTS = 1024;
 const EXIT_BUDGET: Exit = { reason: "budget" };
 const EXIT_HLT: Exit = { reason: "hlt" };
 const EXIT_SHUTDOWN: Exit = { reason: "shutdown" };
@@ -100,6 +102,8 @@ export class Vcpu {
   #nmi = false;
   #kicked = false;
   #shutdown = false;
+  /** A single-step trap follows the instruction. */
+  #traced = false;
   /** An NMI is being handled; further ones wait for IRET. */
   nmiBlocked = false;
   /** Single-step every instruction and call `hooks.singleStep`. */
@@ -147,6 +151,7 @@ export class Vcpu {
     });
     this.#run = (instance.exports as { run: (cpu: number) => RunExit }).run;
     code.onDrop(() => this.tlb.flush());
+    code.onWatch(() => this.tlb.flush());
     this.waitForSipi = !options.bootstrap;
     this.reset();
   }
@@ -263,14 +268,13 @@ export class Vcpu {
     for (const seg of [Seg.ES, Seg.SS, Seg.DS, Seg.FS, Seg.GS]) this.setSegment(seg, emptySegment());
     this.setReg(2, 0x000a0671, 0);
     this.updateMode();
-    this.updateUnits();
+    this.updatePaging();
     this.setRip(0xfff0, 0);
     this.#pending = null;
     this.#shutdown = false;
     this.shadow = false;
     this.halted = false;
     this.nmiBlocked = false;
-    this.tlb.flush();
   }
 
   /** INIT: back to the reset state, waiting for SIPI. Caches of code stay. */
@@ -331,6 +335,7 @@ export class Vcpu {
     this.#kicked = false;
     this.#exit = null;
     let left = budget;
+    let futile = 0;
     while (left > 0) {
       if (this.#pending !== null) this.#deliverPending();
       else if (!this.shadow) this.#takeInterrupt();
@@ -340,7 +345,8 @@ export class Vcpu {
       this.shadow = false;
       this.setI32(S.SLICE, slice);
       this.setI32(S.BUDGET, slice);
-      const traced = (this.flags & S.TF) !== 0;
+      this.setI32(S.STI_LEFT, -1);
+      this.traceByFlags();
       const outcome = this.#run(this.base);
       const done = this.i32(S.SLICE) - this.i32(S.BUDGET);
       this.setI32(S.SLICE, 0);
@@ -360,14 +366,17 @@ export class Vcpu {
         }
       } else {
         this.linear.finish();
-        if (outcome === RunExit.Sti) this.shadow = true;
+        if (outcome === RunExit.Sti || this.i32(S.STI_LEFT) === 0) this.shadow = true;
       }
       if (done > 0) {
-        if (traced && this.#pending === null) this.raiseTrap();
+        if (this.#traced && this.#pending === null) this.raiseTrap();
         if (this.singleStep) this.hooks.singleStep?.();
       }
       if (this.#exit !== null) return this.#exit;
       if (this.#kicked) return EXIT_KICKED;
+      // A handler that faults at its own first instruction retires nothing: the host gets its turn all the same.
+      futile = done > 0 ? 0 : futile + 1;
+      if (futile === FUTILE_FAULTS) break;
     }
     if (this.#pending !== null) this.#deliverPending();
     return this.#shutdown ? EXIT_SHUTDOWN : EXIT_BUDGET;
@@ -449,6 +458,7 @@ export class Vcpu {
   #deliverPending(): void {
     const pending = this.#pending as Pending;
     this.#pending = null;
+    this.halted = false;
     this.counts.faults++;
     this.#loadRip();
     this.#deliver(pending);
@@ -462,7 +472,10 @@ export class Vcpu {
 
   /** Delivers a software interrupt; `ripLo`, `ripHi` are its return address. A fault on the way returns to `at`, the instruction. */
   deliverSoftware(event: Pending, at: readonly [number, number]): boolean {
-    if (deliver(this, event, at)) return true;
+    if (deliver(this, event, at)) {
+      this.traceByFlags();
+      return true;
+    }
     this.#shutdown = true;
     this.#stop();
     return true;
@@ -485,6 +498,14 @@ export class Vcpu {
   flagsChanged(): void {
     this.updateAccess();
     if (this.flags & S.TF || (this.flags & S.IF && this.i32(S.INTR_PENDING) !== 0)) this.#stop();
+  }
+
+  /**
+   * TF as it is now, not as it was when the instruction started, decides whether a single-step trap follows: software interrupts, which
+   * clear it (SDM vol. 3, 17.3.1.4), SYSCALL and SYSRET.
+   */
+  traceByFlags(): void {
+    this.#traced = (this.flags & S.TF) !== 0;
   }
 
   /** Has the next instruction looked up anew. */
@@ -577,8 +598,6 @@ export class Vcpu {
     return (this.cr0 & CR0_PG) !== 0;
   }
 
-  /** Code of this frame is about to be cached: stores into it must be seen by every vCPU. */
-  watchCode: (gfn: number) => void = () => this.tlb.flush();
 
   // Helpers
 
