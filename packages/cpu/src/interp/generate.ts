@@ -130,7 +130,7 @@ export function generateInterpreter(): Uint8Array<ArrayBuffer> {
                         f.block((lookup) => {
                           f.set(left, i32.sub(left, i32.load8_u(rec, R.R_CHARGE)));
                           f.brIf(i32.lt_s(left, i32.const(0)), spent);
-                          emitDispatch({ f, cpu, rec, target, next, lookup, exits });
+                          emitDispatch({ f, cpu, rec, left, target, next, lookup, exits });
                         });
                         find();
                         f.brIf(rec, next);

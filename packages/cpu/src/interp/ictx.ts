@@ -12,6 +12,8 @@ export interface Frame {
   readonly cpu: Local<"i32">;
   /** Current record. */
   readonly rec: Local<"i32">;
+  /** Instructions that may still be started. */
+  readonly left: Local<"i32">;
   /** Linear address for `lookup`. */
   readonly target: Local<"i64">;
   /** Starts the record `rec`. */
@@ -319,11 +321,14 @@ export class InterpreterCtx implements Ctx {
     });
   }
 
-  yieldToInterrupt(): void {
+  yieldToInterrupt(wasClear: I32): void {
     const { f } = this;
-    const { cpu, rec } = this.#frame;
+    const { cpu, rec, left } = this.#frame;
     f.set(rec, i32.add(rec, i32.const(R.RECORD)));
-    f.brIf(i32.load(cpu, S.INTR_PENDING), this.#frame.exits.yield);
+    f.if(wasClear, () => {
+      f.store("i32.store", cpu, left, S.STI_LEFT);
+      f.brIf(i32.load(cpu, S.INTR_PENDING), this.#frame.exits.yield);
+    });
     f.br(this.#frame.next);
     this.#continued = true;
   }

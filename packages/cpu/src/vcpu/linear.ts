@@ -256,7 +256,7 @@ export class LinearMemory {
       if (page < 0) return false;
       if (page > 0) {
         this.#u8[page + (l & 0xfff)] = (k < 4 ? valueLo >>> (8 * k) : valueHi >>> (8 * (k - 4))) & 0xff;
-        if (this.#code.wrote(this.#gfn, l & 0xfff, 1)) this.#vcpu.kick();
+        if (this.#code.wrote(this.#gfn, l & 0xfff, 1)) this.#vcpu.endSlice();
       }
     }
     return true;

@@ -236,6 +236,7 @@ const syscall: Helper = (vcpu, { insn }) => {
   vcpu.rflags = vcpu.rflags & ~maskLo & ~S.RF;
   vcpu.setSegments(flatSegment(selector, 0x1b | ATTR_L), flatSegment((selector + 8) & 0xffff, 0x13 | ATTR_DB));
   vcpu.setRip(targetLo, targetHi);
+  vcpu.traceByFlags();
   return JUMP;
 };
 
@@ -253,6 +254,7 @@ const sysret: Helper = (vcpu, { insn }) => {
   vcpu.setSegments(code, flatSegment((base + 8) | 3, 0x73 | ATTR_DB));
   vcpu.setRip(lo, hi);
   vcpu.flagsChanged();
+  vcpu.traceByFlags();
   return JUMP;
 };
 
