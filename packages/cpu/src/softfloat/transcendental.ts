@@ -49,7 +49,7 @@ export class Transcendental80 extends SoftFloat80 {
       if (a.kind === Kind.Infinity && a.negative) this.setPower(0, true);
       else if (a.kind === Kind.Finite && a.exp < 0) this.deliver(exp2m1(realOf(a)));
       else if (a.kind === Kind.Finite) {
-        this.flags |= Flag.P;
+        this.noteInexact();
         if (a.negative && a.exp === 0 && this.isPowerOfTwo(a)) this.setPower(-1, true);
       }
     }
@@ -95,7 +95,7 @@ export class Transcendental80 extends SoftFloat80 {
         else if (a.kind === Kind.Zero || b.kind === Kind.Zero) r.setSpecial(Kind.Zero, negative);
         else if (a.negative && a.exp >= 0) {
           r.copyFrom(a);
-          this.flags |= Flag.P;
+          this.noteInexact();
         } else this.deliver(multiply(realOf(b), log2p1(realOf(a))));
       }
     }
@@ -170,6 +170,10 @@ export class Transcendental80 extends SoftFloat80 {
       }
     }
     this.put();
+  }
+
+  private noteInexact(): void {
+    if (!this.operandFault()) this.flags |= Flag.P;
   }
 
   private isPowerOfTwo(x: Unpacked): boolean {

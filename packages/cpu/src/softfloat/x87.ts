@@ -37,6 +37,8 @@ export class SoftFloat80 extends X87Environment {
   exponentSe = 0;
   /** C0, C1, C2 and C3 after FPREM, in their places in the status word. */
   conditionCodes = 0;
+  /** False when FPREM found a NaN or an invalid operation: there is no quotient then. */
+  hasQuotient = false;
 
   /** First operand (the destination, ST(0) of the one-operand instructions). */
   setA(lo: number, hi: number, se: number): void {
@@ -244,11 +246,13 @@ export class SoftFloat80 extends X87Environment {
   remainder(nearest: boolean): void {
     this.begin();
     this.conditionCodes = 0;
+    this.hasQuotient = false;
     const { a, b, r } = this;
     if (!this.propagateNaN()) {
       if (a.kind === Kind.Infinity || b.kind === Kind.Zero) {
         this.invalid();
       } else {
+        this.hasQuotient = true;
         this.noteDenormals(a, b);
         if (this.operandFault()) return;
         r.copyFrom(a);

@@ -97,20 +97,18 @@ const scale: X87 = (vcpu) => {
   return NEXT;
 };
 
-/** FPREM and FPREM1: the low bits of the quotient, or "not finished", go to the condition codes. */
+/** FPREM and FPREM1: the low bits of the quotient, or "not finished", go to the condition codes. Without a quotient C2 is cleared only. */
 const remainder =
   (nearest: boolean): X87 =>
   (vcpu) => {
-    if (empty(vcpu, 0) || empty(vcpu, 1)) {
-      return missing(vcpu, 0);
-    }
+    setCodes(vcpu, FSW_C2, 0);
+    if (empty(vcpu, 0) || empty(vcpu, 1)) return missing(vcpu, 0);
     setA(vcpu, 0);
     setB(vcpu, 1);
     unit.remainder(nearest);
     note(vcpu, unit.flags, false);
     if (unit.written()) {
-      setCodes(vcpu, FSW_C0 | FSW_C2 | FSW_C3, 0);
-      setCodes(vcpu, 0, unit.conditionCodes);
+      if (unit.hasQuotient) setCodes(vcpu, FSW_C0 | FSW_C2 | FSW_C3, unit.conditionCodes);
       putResult(vcpu, 0);
     }
     return NEXT;

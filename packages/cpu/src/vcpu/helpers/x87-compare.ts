@@ -12,7 +12,7 @@ import {
   FSW_C3,
   highWord,
   lowWord,
-  note,
+  noteKeepingC1,
   pop,
   setA,
   setB,
@@ -45,27 +45,28 @@ const RELATION_FLAGS: ReadonlyMap<Relation, number> = new Map([
 /** Where the result of a comparison goes. */
 type Report = (vcpu: Vcpu, relation: Relation) => void;
 
-const toCodes: Report = (vcpu, relation) => setCodes(vcpu, CODES, RELATION_CODES.get(relation) as number);
+const toCodes: Report = (vcpu, relation) => setCodes(vcpu, CODES | FSW_C1, RELATION_CODES.get(relation) as number);
+/** FCOMI and its kin leave C1 alone. */
 const toFlags: Report = (vcpu, relation) => {
   vcpu.rflags = (vcpu.rflags & ~S.ARITH) | (RELATION_FLAGS.get(relation) as number);
 };
 
-function popTimes(vcpu: Vcpu, times: number): void {
-  for (let k = 0; k < times; k++) pop(vcpu);
-}
-
-/** Compares the unit's operands, of which `missing` says that one was not there; an unmasked #I keeps the result from being reported. */
+/**
+ * Compares the unit's operands, of which `missing` says that one was not there. The result is reported in any case; an unmasked exception
+ * keeps the registers on the stack (recorded from hardware).
+ */
 function finish(vcpu: Vcpu, missing: boolean, signaling: boolean, report: Report, pops: number): number {
   let relation = Relation.Unordered;
+  let delivered: boolean;
   if (missing) {
-    if (!underflow(vcpu)) return NEXT;
+    delivered = underflow(vcpu);
   } else {
     relation = unit.compare(signaling);
-    note(vcpu, unit.flags, false);
-    if (!unit.written()) return NEXT;
+    noteKeepingC1(vcpu, unit.flags);
+    delivered = unit.written();
   }
   report(vcpu, relation);
-  popTimes(vcpu, pops);
+  for (let k = 0; delivered && k < pops; k++) pop(vcpu);
   return NEXT;
 }
 

@@ -37,11 +37,8 @@ const intoNext =
     return NEXT;
   };
 
-/** The trigonometric functions say in C2 that their argument is too large for them; they do nothing then. @returns whether they worked */
-function reduced(vcpu: Vcpu): boolean {
-  setCodes(vcpu, FSW_C2, unit.outOfRange ? FSW_C2 : 0);
-  return !unit.outOfRange;
-}
+/** The trigonometric functions say in C2 that their argument is too large for them; they do nothing then. */
+const noteRange = (vcpu: Vcpu): void => setCodes(vcpu, FSW_C2, unit.outOfRange ? FSW_C2 : 0);
 
 /** `ST(0) = op ST(0)` for FSIN and FCOS. */
 const trigonometric = (compute: () => void): X87 => {
@@ -49,7 +46,7 @@ const trigonometric = (compute: () => void): X87 => {
   return (vcpu, insn) => {
     unit.outOfRange = false;
     const result = body(vcpu, insn);
-    reduced(vcpu);
+    noteRange(vcpu);
     return result;
   };
 };
@@ -70,11 +67,13 @@ function readyForTwo(vcpu: Vcpu): boolean {
 const trigonometricPair =
   (compute: () => void): X87 =>
   (vcpu) => {
+    setCodes(vcpu, FSW_C2, 0);
     if (!readyForTwo(vcpu)) return NEXT;
     setA(vcpu, 0);
     compute();
     const delivered = noteOperation(vcpu);
-    if (!reduced(vcpu) || !delivered) return NEXT;
+    noteRange(vcpu);
+    if (unit.outOfRange || !delivered) return NEXT;
     putResult(vcpu, 0);
     rotate(vcpu, -1);
     put(vcpu, 0, unit.secondLo, unit.secondHi, unit.secondSe);

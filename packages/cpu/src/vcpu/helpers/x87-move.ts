@@ -208,7 +208,6 @@ const conditional =
       if (underflow(vcpu)) putIndefinite(vcpu, 0);
       return NEXT;
     }
-    note(vcpu, 0, false);
     if (((vcpu.rflags & mask) !== 0) === wanted)
       put(vcpu, 0, lowWord(vcpu, reg), highWord(vcpu, reg), topWord(vcpu, reg));
     return NEXT;
@@ -259,10 +258,12 @@ const others: Readonly<Record<string, X87>> = {
   fbstp: store(toBcd, true),
   fxch,
   ffree: (vcpu, insn) => {
+    note(vcpu, 0, false);
     free(vcpu, insn.operands[0].reg);
     return NEXT;
   },
   ffreep: (vcpu, insn) => {
+    note(vcpu, 0, false);
     free(vcpu, insn.operands[0].reg);
     pop(vcpu);
     return NEXT;

@@ -120,6 +120,9 @@ export function note(vcpu: Vcpu, flags: number, c1: boolean): void {
   summarize(vcpu);
 }
 
+/** Notes exceptions. */
+export const noteKeepingC1 = (vcpu: Vcpu, flags: number): void => note(vcpu, flags, (vcpu.u16(S.FSW) & FSW_C1) !== 0);
+
 /** Notes what the unit's last operation raised. @returns whether it delivers its result */
 export function noteOperation(vcpu: Vcpu): boolean {
   note(vcpu, unit.flags, unit.c1);
