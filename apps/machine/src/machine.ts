@@ -147,7 +147,8 @@ export class Machine implements MachineHandle {
   }
 
   stats(): MachineStats {
-    return collectStats(this.system.vcpus, this.#loop.executingMs, this.#memoryFaults, this.#usage());
+    const { vcpus, mmu } = this.system;
+    return collectStats(vcpus, this.#loop.executingMs, this.#memoryFaults, mmu.touchedFrames * 4096, this.#usage());
   }
 
   #finish(exit: MachineExit): void {

@@ -13,6 +13,8 @@ export interface MachineStats extends HostUsage {
   readonly tlbMisses: number;
   /** Exceptions delivered. */
   readonly faults: number;
+  /** Guest RAM that was ever touched, in bytes. */
+  readonly touchedRamBytes: number;
 }
 
 const EXIT_NAMES = ["io", "mmio", "cpuid", "msr", "hlt", "hypercall"] as const;
@@ -23,6 +25,7 @@ export function collectStats(
   vcpus: readonly Vcpu[],
   executingMs: number,
   memoryFaults: number,
+  touchedRamBytes: number,
   usage: HostUsage,
 ): MachineStats {
   const sum = (of: (vcpu: Vcpu) => number): number => vcpus.reduce((total, vcpu) => total + of(vcpu), 0);
@@ -39,5 +42,6 @@ export function collectStats(
     },
     tlbMisses: sum((vcpu) => vcpu.tlb.misses),
     faults: sum((vcpu) => vcpu.counts.faults),
+    touchedRamBytes,
   };
 }

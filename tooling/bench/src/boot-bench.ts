@@ -45,7 +45,7 @@ export async function benchBoot(
 ): Promise<string> {
   const boot: Boot = { kernel: guests.kernel(series), initrd: guests.initrd(series), append: APPEND };
   const version = await qemuVersion();
-  const rows = [["run", "CPU s here", "MIPS", "RSS MB", "CPU s TCG", "RSS MB", "ratio"]];
+  const rows = [["run", "CPU s here", "MIPS", "RSS MB", "RAM touched", "CPU s TCG", "RSS MB", "ratio"]];
   const here: number[] = [];
   const there: number[] = [];
   for (let run = 1; run <= repetitions; run++) {
@@ -57,7 +57,7 @@ export async function benchBoot(
       seconds(measured.cpuSeconds),
       (stats.instructions / measured.cpuSeconds / 1e6).toFixed(1),
     ];
-    row.push(megabytes(Math.max(stats.peakRssBytes, measured.peakRssBytes)));
+    row.push(megabytes(Math.max(stats.peakRssBytes, measured.peakRssBytes)), megabytes(stats.touchedRamBytes));
     if (version !== undefined) {
       const qemu = await bootQemu(boot);
       there.push(qemu.cpuSeconds);

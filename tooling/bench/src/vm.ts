@@ -9,6 +9,7 @@ export interface VmStats {
   /** CPU time of all threads, seconds. */
   readonly cpuSeconds: number;
   readonly peakRssBytes: number;
+  readonly touchedRamBytes: number;
 }
 
 /** What is booted. */

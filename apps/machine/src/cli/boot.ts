@@ -4,6 +4,7 @@ import { reason, UsageError } from "./errors.js";
 import { ExitCode } from "./exit-code.js";
 import { type FileDisk, openDisk } from "./file-disk.js";
 import { type BootFlags, type BootNumbers, parseFlags } from "./flags.js";
+import { collectGarbage } from "./garbage.js";
 import { Progress } from "./progress.js";
 import { report, say } from "./report.js";
 import { chooseSession, type Session } from "./session.js";
@@ -18,13 +19,17 @@ export async function boot(flags: BootFlags): Promise<number> {
   const began = performance.now();
   const numbers = parseFlags(flags);
   const session = chooseSession(flags);
-  const kernel = flags.kernel === undefined ? undefined : readFile("--kernel", flags.kernel);
-  const initrd = flags.initrd === undefined ? undefined : readFile("--initrd", flags.initrd);
+  const images = {
+    kernel: flags.kernel === undefined ? undefined : readFile("--kernel", flags.kernel),
+    initrd: flags.initrd === undefined ? undefined : readFile("--initrd", flags.initrd),
+  };
   const disks: FileDisk[] = [];
   try {
     for (const argument of flags.disk ?? []) disks.push(openDisk(argument));
-    const machine = await makeMachine(flags, numbers, session, { kernel, initrd, disks });
-    if (kernel === undefined && flags.exec === undefined) say(BUILTIN_NOTE);
+    const machine = await makeMachine(flags, numbers, session, { ...images, disks });
+    images.kernel = images.initrd = undefined;
+    collectGarbage();
+    if (flags.kernel === undefined && flags.exec === undefined) say(BUILTIN_NOTE);
     const deadline = numbers.timeout === null ? null : began + numbers.timeout * 1000;
     return await runMachine(machine, session, flags, deadline);
   } finally {
