@@ -105,7 +105,15 @@ describe("the built-in guest", () => {
     const { stderr } = await run("boot", "--memory", "16M", "--clock", "icount", "--stats", "--exec", "echo x");
     expect(stderr).toMatch(/^\{[^\n]*\}\n$/);
     const stats = JSON.parse(stderr) as Record<string, unknown>;
-    for (const key of ["instructions", "cpuSeconds", "cpuSecondsMain", "mips", "tlbMisses", "peakRssBytes"]) {
+    for (const key of [
+      "instructions",
+      "cpuSeconds",
+      "cpuSecondsMain",
+      "mips",
+      "tlbMisses",
+      "peakRssBytes",
+      "touchedRamBytes",
+    ]) {
       expect([key, stats[key]]).toEqual([key, expect.any(Number)]);
       expect(stats[key]).toBeGreaterThan(0);
     }
