@@ -178,6 +178,12 @@ export function angle(y: Real, x: Real): Real {
   return y.m < 0n ? negate(t) : t;
 }
 
+/** x to the nearest 80 bits. */
+export function roundTo80({ m, e }: Real): Real {
+  const excess = bitLength(m) - 80;
+  return excess > 0 ? { m: ((m >> BigInt(excess - 1)) + 1n) >> 1n, e: e + excess } : { m, e };
+}
+
 /** 2^x - 1 for |x| <= 1. */
 export function exp2m1(x: Real): Real {
   const t = multiply(x, LN2);
@@ -199,7 +205,8 @@ export function log2(x: Real): Real {
   const one: Real = { m: 1n, e: 0 };
   const difference = add(significand, negate(one));
   const exponent: Real = { m: BigInt(bits + x.e), e: 0 };
-  if (difference.m === 0n) return exponent;
+  // Of powers of two below one, processors find a logarithm that is a little too small in magnitude: directed rounding shows it.
+  if (difference.m === 0n) return exponent.m < 0n ? { m: (exponent.m << 100n) + 1n, e: -100 } : exponent;
   const fraction = log2OfRatio(divide(difference, add(significand, one)));
   return exponent.m === 0n ? fraction : add(exponent, fraction);
 }

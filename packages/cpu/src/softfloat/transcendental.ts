@@ -9,15 +9,19 @@ import {
   negate,
   PI,
   type Real,
+  roundTo80,
   sineAndCosine,
 } from "./elementary.js";
 import { pack80Top } from "./encoding.js";
-import { EXTENDED, Kind, type Unpacked } from "./number.js";
+import { EXTENDED, type Format, Kind, type Unpacked } from "./number.js";
 import { Flag } from "./types.js";
 import { SoftFloat80 } from "./x87.js";
 
 /** Arguments of the trigonometric functions are below 2^63 in magnitude. */
 const TRIGONOMETRIC_LIMIT = 63;
+
+/** Below 2^this a sine or tangent is its argument and a cosine 1.0, in every rounding mode, as on processors. */
+const LINEAR_LIMIT = -69;
 
 /** The exact value of a finite number. */
 function realOf({ hi, lo, exp, negative }: Unpacked): Real {
@@ -25,6 +29,7 @@ function realOf({ hi, lo, exp, negative }: Unpacked): Real {
   return { m: negative ? -m : m, e: exp - 63 };
 }
 
+const ONE: Real = { m: 1n, e: 0 };
 const magnitude = ({ m, e }: Real): Real => ({ m: m < 0n ? -m : m, e });
 
 /**
@@ -38,6 +43,8 @@ export class Transcendental80 extends SoftFloat80 {
   secondSe = 0;
   /** The argument of a trigonometric function was 2^63 or more, and nothing was done: C2. */
   outOfRange = false;
+  /** The value being rounded is not exact. */
+  private approximate = false;
 
   /** F2XM1: 2^a - 1. Beyond [-1, 1], where the result is undefined, it is a itself, as on processors; so it is for 1. */
   f2xm1(): void {
@@ -116,7 +123,7 @@ export class Transcendental80 extends SoftFloat80 {
       } else if (a.kind === Kind.Zero) {
         this.deliverAngle(2n);
       } else {
-        this.deliver(angle(realOf(b), realOf(a)));
+        this.deliver(roundTo80(angle(realOf(b), realOf(a))));
       }
     }
     this.put();
@@ -164,7 +171,8 @@ export class Transcendental80 extends SoftFloat80 {
           if (even) this.setPower(0, false);
         } else if (!this.outOfRange) {
           this.noteDenormal(a);
-          const value = f(sineAndCosine(magnitude(realOf(a))));
+          const x = magnitude(realOf(a));
+          const value = f(a.exp < LINEAR_LIMIT ? { sine: x, cosine: ONE } : sineAndCosine(x));
           this.deliver(a.negative && !even ? negate(value) : value);
         }
       }
@@ -194,20 +202,30 @@ export class Transcendental80 extends SoftFloat80 {
     this.deliver({ m: (this.b.negative ? -quarters : quarters) * PI.m, e: PI.e - 2 });
   }
 
-  /** r = the value, which is not exact, rounded. */
+  /** r = the value, rounded; it counts as inexact even where it is not. */
   private deliver({ m, e }: Real): void {
     const { r } = this;
     const bits = bitLength(m);
     const absolute = m < 0n ? -m : m;
-    const top = bits > 96 ? absolute >> BigInt(bits - 96) : absolute << BigInt(96 - bits);
+    const excess = BigInt(bits - 96);
+    const top = excess > 0n ? absolute >> excess : absolute << -excess;
+    const lost = excess > 0n && top << excess !== absolute;
     r.kind = Kind.Finite;
     r.negative = m < 0n;
     r.denormal = false;
     r.exp = e + bits - 1;
     r.hi = Number(top >> 64n);
     r.lo = Number((top >> 32n) & 0xffffffffn);
-    r.ext = (Number(top & 0xffffffffn) | 1) >>> 0;
+    r.ext = (Number(top & 0xffffffffn) | (lost ? 1 : 0)) >>> 0;
+    this.approximate = true;
     this.finish(EXTENDED[64]);
+    this.approximate = false;
+    this.noteInexact();
+  }
+
+  protected override underflow(format: Format): void {
+    super.underflow(format);
+    if (this.approximate) this.flags |= Flag.U;
   }
 
   private put(): void {
