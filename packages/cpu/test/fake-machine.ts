@@ -91,7 +91,11 @@ export class FakeMmu implements MmuPort {
     t.gfn = gfn;
     t.errorCode = (access & Access.Write ? 2 : 0) | (user ? 4 : 0) | (access & Access.Fetch ? 0x10 : 0);
     if (page?.absent || (gfn >= RAM / 4096 && gfn !== DEVICE / 4096)) return Status.Fault;
-    if ((page?.readOnly && kind === Licence.Write) || (page?.noExecute && kind === Licence.Fetch) || (page?.supervisor && user)) {
+    if (
+      (page?.readOnly && kind === Licence.Write) ||
+      (page?.noExecute && kind === Licence.Fetch) ||
+      (page?.supervisor && user)
+    ) {
       t.errorCode |= 1;
       return Status.Fault;
     }
@@ -102,7 +106,11 @@ export class FakeMmu implements MmuPort {
       return Status.Exit;
     }
     t.host = RAM_AT + gfn * 4096;
-    t.licence = (Licence.Read | Licence.Write | Licence.Fetch) & ~withheld & ~(page?.readOnly ? Licence.Write : 0) & ~(page?.noExecute ? Licence.Fetch : 0);
+    t.licence =
+      (Licence.Read | Licence.Write | Licence.Fetch) &
+      ~withheld &
+      ~(page?.readOnly ? Licence.Write : 0) &
+      ~(page?.noExecute ? Licence.Fetch : 0);
     return Status.Ok;
   }
 }
@@ -144,7 +152,7 @@ export class FakeApic implements ApicPort {
   msrHi = 0;
 
   hasInterrupt(): boolean {
-    return this.waiting.length > 0 && ((this.waiting[0] as number) >> 4) > this.cr8;
+    return this.waiting.length > 0 && (this.waiting[0] as number) >> 4 > this.cr8;
   }
   acknowledge(): number {
     return this.hasInterrupt() ? (this.waiting.shift() as number) : -1;
@@ -228,6 +236,8 @@ export class FakeMachine {
       this.view.setBigUint64(GDT + 8 * k, d, true);
     });
     this.qword(TSS + 4, RSP0);
+    // The I/O map lies behind the limit: there is none.
+    this.view.setUint16(TSS + 0x66, 0x68, true);
     this.qword(TSS + 0x24, IST1);
     this.qword(TSS + 0x2c, IST2);
     for (let vector = 0; vector < 256; vector++) {
@@ -236,10 +246,17 @@ export class FakeMachine {
     }
   }
 
-  gate(vector: number, { handler = HANDLERS + 16 * vector, ist = 0, dpl = 0, type = 0xe, selector = KERNEL_CS, present = true }: Gate = {}): void {
+  gate(
+    vector: number,
+    { handler = HANDLERS + 16 * vector, ist = 0, dpl = 0, type = 0xe, selector = KERNEL_CS, present = true }: Gate = {},
+  ): void {
     const at = IDT + 16 * vector;
     this.view.setUint32(at, (handler & 0xffff) | (selector << 16), true);
-    this.view.setUint32(at + 4, (handler & 0xffff0000) | (present ? 0x8000 : 0) | (dpl << 13) | (type << 8) | ist, true);
+    this.view.setUint32(
+      at + 4,
+      (handler & 0xffff0000) | (present ? 0x8000 : 0) | (dpl << 13) | (type << 8) | ist,
+      true,
+    );
     this.view.setUint32(at + 8, 0, true);
   }
 
@@ -260,7 +277,8 @@ export class FakeMachine {
   setPrivilege(vcpu: Vcpu, cpl: 0 | 3): void {
     const flat = { baseLo: 0, baseHi: 0, limit: 0xffffffff };
     const level = cpl << 5;
-    for (const seg of [Seg.ES, Seg.DS, Seg.FS, Seg.GS]) vcpu.setSegment(seg, { ...flat, selector: USER_SS, attributes: 0xc0f3 });
+    for (const seg of [Seg.ES, Seg.DS, Seg.FS, Seg.GS])
+      vcpu.setSegment(seg, { ...flat, selector: USER_SS, attributes: 0xc0f3 });
     vcpu.setSegment(Seg.SS, { ...flat, selector: cpl === 0 ? KERNEL_SS : USER_SS, attributes: 0xc093 | level });
     vcpu.setSegment(Seg.CS, { ...flat, selector: cpl === 0 ? KERNEL_CS : USER_CS, attributes: 0xa09b | level });
   }
@@ -322,8 +340,8 @@ export const rip = (vcpu: Vcpu): number => vcpu.i32(S.PC + 4) * 2 ** 32 + (vcpu.
 /** The frame an event left at the top of the current stack. */
 export function frame(m: FakeMachine, errorCode: boolean, vcpu = m.vcpu) {
   const at = Number(reg(vcpu, RSP)) + (errorCode ? 8 : 0);
-  const [ip, cs, flags, sp, ss] = [0, 8, 16, 24, 32].map((k) => Number(m.q(at + k)));
-  return { error: errorCode ? Number(m.q(at - 8)) : null, ip, cs, flags, sp, ss };
+  const word = (k: number): number => Number(m.q(at + 8 * k));
+  return { error: errorCode ? word(-1) : null, ip: word(0), cs: word(1), flags: word(2), sp: word(3), ss: word(4) };
 }
 
 /** Everything architectural that the tests compare, as text. */

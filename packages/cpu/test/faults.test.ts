@@ -2,8 +2,29 @@ import { eax, mem, rax, rbx, rcx, rdi, rsp } from "@vm/asm";
 import { describe, expect, test } from "vitest";
 import * as S from "../src/state.js";
 import {
-  CODE, DATA, FakeMachine, frame, HANDLERS, IDT, IST1, KERNEL_CS, KERNEL_SS, KERNEL_STACK, R11, RAX, RCX, reg, rip, RSP, RSP0, setReg, snapshot, TSS,
-  USER_CS, USER_SS, USER_STACK,
+  CODE,
+  DATA,
+  FakeMachine,
+  frame,
+  HANDLERS,
+  IDT,
+  IST1,
+  KERNEL_CS,
+  KERNEL_SS,
+  KERNEL_STACK,
+  R11,
+  RAX,
+  RCX,
+  RSP,
+  RSP0,
+  reg,
+  rip,
+  setReg,
+  snapshot,
+  TSS,
+  USER_CS,
+  USER_SS,
+  USER_STACK,
 } from "./fake-machine.js";
 
 const ABSENT = 0x50000;
@@ -27,20 +48,32 @@ describe("page faults (SDM vol. 3, 4.7)", () => {
     ["a write to an absent page", (m) => m.assemble(CODE, (a) => a.mov(mem(rbx), rax)), 2],
     ["a read-modify-write of an absent page asks for writing", (m) => m.assemble(CODE, (a) => a.add(mem(rbx), rax)), 2],
     ["XCHG with an absent page asks for writing", (m) => m.assemble(CODE, (a) => a.xchg(mem(rbx), rax)), 2],
-    ["a write to a read-only page", (m) => {
-      m.map(ABSENT, { readOnly: true });
-      m.assemble(CODE, (a) => a.mov(mem(rbx), rax));
-    }, 3],
-    ["PUSH with an absent stack", (m) => {
-      m.assemble(CODE, (a) => a.push(rax));
-      setReg(m.vcpu, RSP, ABSENT + 8);
-      m.gate(14, { ist: 1 });
-    }, 2],
-    ["POP with an absent stack", (m) => {
-      m.assemble(CODE, (a) => a.pop(rax));
-      setReg(m.vcpu, RSP, ABSENT + 8);
-      m.gate(14, { ist: 1 });
-    }, 0],
+    [
+      "a write to a read-only page",
+      (m) => {
+        m.map(ABSENT, { readOnly: true });
+        m.assemble(CODE, (a) => a.mov(mem(rbx), rax));
+      },
+      3,
+    ],
+    [
+      "PUSH with an absent stack",
+      (m) => {
+        m.assemble(CODE, (a) => a.push(rax));
+        setReg(m.vcpu, RSP, ABSENT + 8);
+        m.gate(14, { ist: 1 });
+      },
+      2,
+    ],
+    [
+      "POP with an absent stack",
+      (m) => {
+        m.assemble(CODE, (a) => a.pop(rax));
+        setReg(m.vcpu, RSP, ABSENT + 8);
+        m.gate(14, { ist: 1 });
+      },
+      0,
+    ],
   ];
 
   test.each(cases)("%s: error code and CR2, nothing else changed", (_, prepare, error) => {
@@ -65,11 +98,21 @@ describe("page faults (SDM vol. 3, 4.7)", () => {
     m.assemble(CODE, (a) => a.mov(rax, mem(ABSENT)));
     m.setPrivilege(m.vcpu, 3);
     setReg(m.vcpu, RSP, USER_STACK);
-    expect(fault(m, 14, true)).toEqual({ error: 5, ip: CODE, cs: USER_CS, flags: 2 | S.RF, sp: USER_STACK, ss: USER_SS });
+    expect(fault(m, 14, true)).toEqual({
+      error: 5,
+      ip: CODE,
+      cs: USER_CS,
+      flags: 2 | S.RF,
+      sp: USER_STACK,
+      ss: USER_SS,
+    });
   });
 
   test("a jump to an absent or no-execute page faults at the target, with I set", () => {
-    for (const [page, error] of [[{ absent: true }, 0x10], [{ noExecute: true }, 0x11]] as const) {
+    for (const [page, error] of [
+      [{ absent: true }, 0x10],
+      [{ noExecute: true }, 0x11],
+    ] as const) {
       const m = new FakeMachine();
       m.map(ABSENT, page);
       m.assemble(CODE, (a) => a.mov(rax, ABSENT + 3).jmp(rax));
@@ -303,7 +346,9 @@ describe("returns and system calls", () => {
     m.assemble(CODE, (a) => a.iretq());
     m.assemble(0x11000, (a) => a.ud2());
     const sp = KERNEL_STACK - 40;
-    [0x11000, USER_CS, 2 | S.IF | S.CF, USER_STACK - 1, USER_SS].forEach((v, k) => m.qword(sp + 8 * k, v));
+    [0x11000, USER_CS, 2 | S.IF | S.CF, USER_STACK - 1, USER_SS].forEach((v, k) => {
+      m.qword(sp + 8 * k, v);
+    });
     setReg(m.vcpu, RSP, sp);
     m.vcpu.run(1);
     expect([m.vcpu.cpl, rip(m.vcpu), m.vcpu.rflags]).toEqual([3, 0x11000, 2 | S.IF | S.CF]);
@@ -313,12 +358,17 @@ describe("returns and system calls", () => {
   });
 
   test("IRETQ to a more privileged level, or to a non-canonical address, is #GP with nothing changed", () => {
-    for (const [ip, cs, error] of [[0x11000n, KERNEL_CS, KERNEL_CS], [1n << 50n, USER_CS, 0]] as const) {
+    for (const [ip, cs, error] of [
+      [0x11000n, KERNEL_CS, KERNEL_CS],
+      [1n << 50n, USER_CS, 0],
+    ] as const) {
       const m = new FakeMachine();
       m.assemble(CODE, (a) => a.iretq());
       if (cs === KERNEL_CS) m.setPrivilege(m.vcpu, 3);
       const sp = USER_STACK - 40;
-      [ip, cs, 2, USER_STACK, USER_SS].forEach((v, k) => m.qword(sp + 8 * k, v));
+      [ip, cs, 2, USER_STACK, USER_SS].forEach((v, k) => {
+        m.qword(sp + 8 * k, v);
+      });
       setReg(m.vcpu, RSP, sp);
       expect(fault(m, 13, true)).toMatchObject({ error, ip: CODE, sp });
     }

@@ -1,7 +1,20 @@
 import { al, ax, eax, mem, rax, rbx, rcx, rsp, ss } from "@vm/asm";
 import { describe, expect, test } from "vitest";
 import * as S from "../src/state.js";
-import { CODE, DATA, FakeMachine, frame, HANDLERS, KERNEL_SS, KERNEL_STACK, RAX, RCX, reg, rip, setReg } from "./fake-machine.js";
+import {
+  CODE,
+  DATA,
+  FakeMachine,
+  frame,
+  HANDLERS,
+  KERNEL_SS,
+  KERNEL_STACK,
+  RAX,
+  RCX,
+  reg,
+  rip,
+  setReg,
+} from "./fake-machine.js";
 
 const VECTOR = 0x40;
 const entered = (m: FakeMachine, vector = VECTOR): boolean => rip(m.vcpu) === HANDLERS + 16 * vector + 1;
@@ -189,11 +202,20 @@ describe("single step (SDM vol. 3, 17.3.1.4)", () => {
   function traced(flags: number, write: Parameters<FakeMachine["assemble"]>[1]): FakeMachine {
     const m = machine(flags, write);
     m.assemble(HANDLERS + 16, (a) => a.jmp(0x12000));
-    m.assemble(0x12000, (a) => a.push(rax).mov(rax, mem(rsp, { disp: 8 })).mov(mem(rcx), rax).add(rcx, 8).pop(rax).iretq());
+    m.assemble(0x12000, (a) =>
+      a
+        .push(rax)
+        .mov(rax, mem(rsp, { disp: 8 }))
+        .mov(mem(rcx), rax)
+        .add(rcx, 8)
+        .pop(rax)
+        .iretq(),
+    );
     setReg(m.vcpu, RCX, DATA);
     return m;
   }
-  const steps = (m: FakeMachine): number[] => Array.from({ length: Number(reg(m.vcpu, RCX) - BigInt(DATA)) / 8 }, (_, k) => Number(m.q(DATA + 8 * k)) - CODE);
+  const steps = (m: FakeMachine): number[] =>
+    Array.from({ length: Number(reg(m.vcpu, RCX) - BigInt(DATA)) / 8 }, (_, k) => Number(m.q(DATA + 8 * k)) - CODE);
 
   test("TF traps behind every instruction, and DR6.BS says so", () => {
     const m = traced(S.TF, (a) => a.inc(rbx).nop().inc(rbx).hlt());

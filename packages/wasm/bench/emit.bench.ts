@@ -17,7 +17,7 @@ function region(seed = 0): Uint8Array<ArrayBuffer> {
   const left = f.local("i32");
   const regs = Array.from({ length: 16 }, () => f.local("i64"));
   const reg = (k: number): Local<"i64"> => regs[k & 15] as Local<"i64">;
-  regs.forEach((r, k) => f.set(r, i64.load(cpu, 8 * k)));
+  for (const [k, r] of regs.entries()) f.set(r, i64.load(cpu, 8 * k));
   f.block((exit) => {
     f.loop((again) => {
       for (let k = 0; k < BLOCKS; k++) {
@@ -40,7 +40,7 @@ function region(seed = 0): Uint8Array<ArrayBuffer> {
       f.brIf(i32.gt_s(f.tee(left, i32.sub(left, i32.const(BLOCKS))), i32.const(0)), again);
     });
   });
-  regs.forEach((r, k) => f.store("i64.store", cpu, r, 8 * k));
+  for (const [k, r] of regs.entries()) f.store("i64.store", cpu, r, 8 * k);
   f.value(i32.add(left, i32.const(0x10000000 + seed)));
   m.exportFunction("run", f);
   return m.bytes();

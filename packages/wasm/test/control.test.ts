@@ -9,8 +9,8 @@ type Statement =
   | {
       readonly kind: "if";
       readonly on: number;
-      readonly then: readonly Statement[];
-      readonly otherwise: readonly Statement[] | null;
+      readonly yes: readonly Statement[];
+      readonly no: readonly Statement[] | null;
     }
   | { readonly kind: "br" | "brIf"; readonly on: number; readonly label: number }
   | { readonly kind: "brTable"; readonly on: number; readonly labels: readonly number[]; readonly fallback: number }
@@ -41,7 +41,7 @@ const program = fc.letrec<{ statement: Statement; list: Statement[] }>((tie) => 
     }),
     fc.record({ kind: fc.constant("return" as const), on: variable }),
     fc.record({ kind: fc.constantFrom("block" as const, "loop" as const), body: tie("list") }),
-    fc.record({ kind: fc.constant("if" as const), on: variable, then: tie("list"), otherwise: fc.option(tie("list")) }),
+    fc.record({ kind: fc.constant("if" as const), on: variable, yes: tie("list"), no: fc.option(tie("list")) }),
   ),
 })).list;
 
@@ -69,13 +69,13 @@ function emit(
     } else if (s.kind === "if") {
       const body = (list: readonly Statement[], l: Label): void => emit(f, list, vars, fuel, [...labels, l]);
       let mine: Label | undefined;
-      const { otherwise } = s;
+      const { no } = s;
       const then = (l: Label): void => {
         mine = l;
-        body(s.then, l);
+        body(s.yes, l);
       };
-      if (otherwise === null) f.if(v(s.on), then);
-      else f.if(v(s.on), then, () => body(otherwise, mine as Label));
+      if (no === null) f.if(v(s.on), then);
+      else f.if(v(s.on), then, () => body(no, mine as Label));
     } else if (s.kind === "br") f.br(at(s.label));
     else if (s.kind === "brIf") f.brIf(v(s.on), at(s.label));
     else if (s.kind === "brTable") f.brTable(v(s.on), s.labels.map(at), at(s.fallback));
@@ -102,7 +102,7 @@ function interpret(statements: readonly Statement[], vars: number[], fuel: { lef
     if (s.kind === "set") vars[s.to] = (get(s.from) + s.add) | 0;
     else if (s.kind === "block") end = outward(interpret(s.body, vars, fuel, depth + 1));
     else if (s.kind === "if") {
-      const list = get(s.on) !== 0 ? s.then : (s.otherwise ?? []);
+      const list = get(s.on) !== 0 ? s.yes : (s.no ?? []);
       end = outward(interpret(list, vars, fuel, depth + 1));
     } else if (s.kind === "loop") {
       for (;;) {

@@ -22,7 +22,7 @@ type Shape = typeof shape extends fc.Arbitrary<infer T> ? T : never;
 /** Function k returns k + 100; each table holds all of them, in reverse, from index 1. */
 function build(s: Shape): Uint8Array<ArrayBuffer> {
   const m = new ModuleBuilder();
-  s.imports.forEach(({ params, result }, k) => m.importFunction("env", `i${k}`, params, result));
+  for (const [k, { params, result }] of s.imports.entries()) m.importFunction("env", `i${k}`, params, result);
   m.memory(s.memoryMax === null ? { min: 1 } : { min: 1, max: s.memoryMax });
   m.exportMemory("memory");
   const functions = Array.from({ length: s.functions }, (_, k) => {
@@ -31,7 +31,7 @@ function build(s: Shape): Uint8Array<ArrayBuffer> {
     m.exportFunction(`f${k}`, f);
     return f;
   });
-  s.globals.forEach(({ value, mutable }, k) => m.exportGlobal(`g${k}`, m.global(value, mutable)));
+  for (const [k, { value, mutable }] of s.globals.entries()) m.exportGlobal(`g${k}`, m.global(value, mutable));
   for (let t = 0; t < s.tables; t++) {
     const table = m.table({ min: s.functions + 1 });
     m.exportTable(`t${t}`, table);
@@ -58,7 +58,7 @@ describe("modules", () => {
         const env = Object.fromEntries(s.imports.map((_, k) => [`i${k}`, () => 0]));
         const e = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env }).exports as unknown as Exports;
         for (let k = 0; k < s.functions; k++) expect((e[`f${k}`] as () => number)()).toBe(k + 100);
-        s.globals.forEach(({ value }, k) => expect((e[`g${k}`] as WebAssembly.Global).value).toBe(value));
+        for (const [k, { value }] of s.globals.entries()) expect((e[`g${k}`] as WebAssembly.Global).value).toBe(value);
         const expected = new Uint8Array(65536);
         for (const { offset, bytes: data } of s.data) expected.set(data, offset);
         expect(Buffer.compare(new Uint8Array(e.memory.buffer), expected)).toBe(0);
