@@ -49,7 +49,10 @@ export class CodeCache {
   readonly #recordsEnd: number;
   readonly #pages = new Map<number, CodePage>();
   readonly #modes = new Map<number, number>();
-  #freeMaps: number[] = [];
+  /** Maps given back, with stale contents. */
+  readonly #freeMaps: number[] = [];
+  /** Maps that were ever handed out; memory after them is zero and costs nothing yet. */
+  #mapsUsed = 0;
   readonly #mapsStart: number;
   readonly #mapCount: number;
   #nextRecord: number;
@@ -73,7 +76,6 @@ export class CodeCache {
     this.#recordsStart = start + this.#mapCount * MAP_BYTES;
     this.#recordsEnd = end;
     this.#nextRecord = this.#recordsStart;
-    this.#freeMaps = this.#allMaps();
   }
 
   /** Calls `listener` whenever records or maps became invalid: fetch TLB entries must go. */
@@ -112,13 +114,11 @@ export class CodeCache {
       return false;
     }
     if (page.map === 0) {
-      const map = this.#freeMaps.pop();
-      if (map === undefined) {
+      page.map = this.#takeMap();
+      if (page.map === 0) {
         this.reset();
         return false;
       }
-      this.#u8.fill(0, map, map + MAP_BYTES);
-      page.map = map;
     }
     return true;
   }
@@ -198,14 +198,22 @@ export class CodeCache {
     for (const page of this.#pages.values()) page.alive = false;
     this.#pages.clear();
     this.#modes.clear();
-    this.#freeMaps = this.#allMaps();
+    this.#freeMaps.length = 0;
+    for (let k = this.#mapsUsed - 1; k >= 0; k--) this.#freeMaps.push(this.#mapsStart + k * MAP_BYTES);
     this.#nextRecord = this.#recordsStart;
     this.#sites = [];
     this.generation++;
     for (const listener of this.#onDrop) listener();
   }
 
-  #allMaps(): number[] {
-    return Array.from({ length: this.#mapCount }, (_, k) => this.#mapsStart + (this.#mapCount - 1 - k) * MAP_BYTES);
+  /** A zeroed map, 0 if there is none left. */
+  #takeMap(): number {
+    const recycled = this.#freeMaps.pop();
+    if (recycled !== undefined) {
+      this.#u8.fill(0, recycled, recycled + MAP_BYTES);
+      return recycled;
+    }
+    if (this.#mapsUsed === this.#mapCount) return 0;
+    return this.#mapsStart + this.#mapsUsed++ * MAP_BYTES;
   }
 }
