@@ -91,7 +91,8 @@ export class Tlb {
   }
 
   #clear(): void {
-    for (let at = this.#start >> 2; at < (this.#start + this.#bytes) >> 2; at += S.TLB_ENTRY / 4) this.#i32[at] = S.TLB_INVALID;
+    for (let at = this.#start >> 2; at < (this.#start + this.#bytes) >> 2; at += S.TLB_ENTRY / 4)
+      this.#i32[at] = S.TLB_INVALID;
     this.#logged = 0;
     this.#globalLogged = 0;
     this.#overflow = false;

@@ -71,7 +71,8 @@ export class CodeCache {
     this.#u8 = new Uint8Array(memory.buffer);
     // Half of the range for maps, half for records: a page of kernel text holds about 300 instructions once it is hot.
     this.#mapCount = Math.floor((end - start) / 2 / MAP_BYTES);
-    if (this.#mapCount < 8) throw new RangeError(`code cache of ${end - start} bytes; at least ${8 * 2 * MAP_BYTES} are needed`);
+    if (this.#mapCount < 8)
+      throw new RangeError(`code cache of ${end - start} bytes; at least ${8 * 2 * MAP_BYTES} are needed`);
     this.#mapsStart = start;
     this.#recordsStart = start + this.#mapCount * MAP_BYTES;
     this.#recordsEnd = end;

@@ -13,7 +13,7 @@ const MODIFY: ReadonlySet<string> = new Set(ROWS.filter((row) => row.modify).map
 export const MAX_RECORDS = 8;
 
 /** How an instruction ends its run of records. */
-export const enum Flow {
+export enum Flow {
   /** The next instruction follows. */
   Through,
   /** Control may go to `target` (page-relative) too. */
@@ -132,7 +132,10 @@ export class Lowering {
       const operand = insn.operands[memoryAt] as Operand;
       const vector = handlerNumber(handlerKey(name, size, form.replace("m", "r"), legacy)) === undefined;
       const aligned = operand.size === 16 && !UNALIGNED.has(insn.op);
-      const step = memoryAt === 0 && MODIFY.has(name) ? `rmw${size}` : `ld${vector ? "x" : ""}${aligned ? "a" : ""}${operand.size}`;
+      const step =
+        memoryAt === 0 && MODIFY.has(name)
+          ? `rmw${size}`
+          : `ld${vector ? "x" : ""}${aligned ? "a" : ""}${operand.size}`;
       this.#memoryRecord(step);
       writeBack = step.startsWith("rmw");
       temporary = vector ? S.XTMP : S.TMP;
@@ -161,13 +164,20 @@ export class Lowering {
   }
 
   #missing(insn: Insn): never {
-    throw new Error(`no handler for ${insn.op} ${insn.operands.slice(0, insn.nops).map((o) => `${o.kind}:${o.size}`).join()}`);
+    throw new Error(
+      `no handler for ${insn.op} ${insn.operands
+        .slice(0, insn.nops)
+        .map((o) => `${o.kind}:${o.size}`)
+        .join()}`,
+    );
   }
 
   #lea(insn: Insn, size: number): Flow {
     this.#plainAddress(insn, false);
     const short = insn.addrSize < size;
-    const record = short ? this.#emit(insn.addrSize === 4 ? "lea32" : "lea16") : this.#emit(handlerKey("lea", size, "rm"));
+    const record = short
+      ? this.#emit(insn.addrSize === 4 ? "lea32" : "lea16")
+      : this.#emit(handlerKey("lea", size, "rm"));
     this.#fill(record, insn, "rm", -1);
     return Flow.Through;
   }
@@ -224,7 +234,8 @@ export class Lowering {
   }
 
   #flow(insn: Insn, name: string, record: number): Flow {
-    if (!BRANCHES.has(name)) return name === "callr" || name === "jmpr" || name === "ret" || name === "ud2" ? Flow.End : Flow.Through;
+    if (!BRANCHES.has(name))
+      return name === "callr" || name === "jmpr" || name === "ret" || name === "ud2" ? Flow.End : Flow.Through;
     const next = this.#offset + insn.len;
     this.targetLo = (insn.immLo + next) | 0;
     this.targetHi = (insn.immHi + (insn.immLo >>> 0 > this.targetLo >>> 0 ? 1 : 0)) | 0;
@@ -251,7 +262,9 @@ export class Lowering {
 }
 
 /** Helpers that never go on with the next record. */
-const ENDS: ReadonlySet<string> = new Set("iret callf jmpf retf syscall sysret sysenter sysexit int int1 hlt".split(" "));
+const ENDS: ReadonlySet<string> = new Set(
+  "iret callf jmpf retf syscall sysret sysenter sysexit int int1 hlt".split(" "),
+);
 /** Instructions without a memory operand that access the stack. */
 const STACK: ReadonlySet<string> = new Set("push pop call ret leave enter pushf popf pusha popa".split(" "));
 const LEGACY: ReadonlySet<string> = new Set(ROWS.filter((row) => row.legacy).map((row) => row.name));

@@ -3,13 +3,13 @@
 import { MAP0 } from "./map0.js";
 import { MAP0F } from "./map0f.js";
 import { MAP0F_SIMD } from "./map0f-simd.js";
-import { MAP0F38 } from "./map0f38.js";
 import { MAP0F3A } from "./map0f3a.js";
+import { MAP0F38 } from "./map0f38.js";
 import { type Form, parseRows, type Row } from "./rows.js";
 import { X87 } from "./x87.js";
 
 /** Opcode maps: one-byte, 0F, 0F 38, 0F 3A. */
-export const enum OpcodeMap {
+export enum OpcodeMap {
   OneByte = 0,
   Map0F = 1,
   Map0F38 = 2,

@@ -7,7 +7,7 @@ import { MMX_STEPS } from "./mmx-steps.js";
 import { HelperResult, STEPS } from "./steps.js";
 
 /** Why `run` returned. */
-export const enum RunExit {
+export enum RunExit {
   /** The budget is used up. */
   Budget = 0,
   /** The record at `REC` could not be executed; an exception or an exit is pending. */
@@ -106,7 +106,9 @@ export function generateInterpreter(): Uint8Array<ArrayBuffer> {
     f.set(entry, i32.add(i32.load(cpu, S.TLB_FETCH), index));
     const slot = i32.shl(i32.and(i32.wrap_i64(target), i32.const(0xfff)), i32.const(2));
     f.set(rec, i32.const(0));
-    f.if(i64.eq(i64.load(entry), i64.load(cpu, S.PAGE_VA)), () => f.set(rec, i32.load(i32.add(i32.load(entry, 8), slot))));
+    f.if(i64.eq(i64.load(entry), i64.load(cpu, S.PAGE_VA)), () =>
+      f.set(rec, i32.load(i32.add(i32.load(entry, 8), slot))),
+    );
   };
   const fetch = (): void =>
     f.set(rec, f.call(slow.fetch, i32.wrap_i64(target), i32.wrap_i64(i64.shr_u(target, i64.const(32)))));

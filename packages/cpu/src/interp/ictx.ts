@@ -45,7 +45,7 @@ export interface Exits {
 }
 
 /** What a missing TLB entry was wanted for; added to the size of the access in `SLOW_ACCESS`. */
-export const enum SlowAccess {
+export enum SlowAccess {
   Load = 0x100,
   Store = 0x200,
   Modify = 0x300,
@@ -249,7 +249,8 @@ export class InterpreterCtx implements Ctx {
   pop(): { value: Local<"i64">; commit: (extra?: I64) => void } {
     const sp = this.f.let("i64", this.stackAddress(4));
     const value = this.loadStack(sp);
-    const commit = (extra: I64 = i64.const(0)): void => this.setStackPointer(i64.add(sp, i64.add(i64.const(this.size), extra)));
+    const commit = (extra: I64 = i64.const(0)): void =>
+      this.setStackPointer(i64.add(sp, i64.add(i64.const(this.size), extra)));
     return { value, commit };
   }
 
@@ -262,7 +263,10 @@ export class InterpreterCtx implements Ctx {
   }
 
   setStackPointer(offset: I64): void {
-    if (!this.legacy) return this.setReg(4, offset, 8);
+    if (!this.legacy) {
+      this.setReg(4, offset, 8);
+      return;
+    }
     const kept = i64.and(this.reg(4, 8), i64.xor(i64.load(this.#frame.cpu, S.STACK_MASK), i64.const(-1)));
     this.setReg(4, i64.or(this.#stackMasked(offset), kept), 8);
   }

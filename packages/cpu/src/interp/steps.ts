@@ -29,7 +29,7 @@ const simple = (name: string, size: Size, form: string, body: (c: InterpreterCtx
 const SIZES: readonly Size[] = [1, 2, 4, 8];
 
 /** What a helper tells the interpreter. */
-export const enum HelperResult {
+export enum HelperResult {
   /** Retired; go on with the next record. */
   Next = 0,
   /** Retired; go on at `PC`. */
@@ -44,9 +44,7 @@ export const STEPS: readonly Step[] = [
   ...SIZES.map((size) =>
     simple(`ld${size}`, size, "m", (c, { f, cpu }) => f.store("i64.store", cpu, c.load(c.linear(), size), S.TMP)),
   ),
-  ...SIZES.map((size) =>
-    simple(`st${size}`, size, "mr", (c) => c.store(c.linear(), c.get(1), size)),
-  ),
+  ...SIZES.map((size) => simple(`st${size}`, size, "mr", (c) => c.store(c.linear(), c.get(1), size))),
   ...SIZES.map((size) => simple(`rmw${size}`, size, "m", (c) => c.modifyBegin())),
   ...SIZES.map((size) => simple(`wb${size}`, size, "m", (c) => c.modifyEnd())),
   // Vector operand fetch into XTMP. The short ones clear the rest; `ldxa` wants alignment.

@@ -1,5 +1,5 @@
 /** Exception vectors (SDM vol. 3, table 6-1). */
-export const enum Vector {
+export enum Vector {
   DE = 0,
   DB = 1,
   NMI = 2,
@@ -46,7 +46,8 @@ export const CR4_OSXSAVE = 0x40000;
 export const CR4_SMEP = 0x100000;
 export const CR4_SMAP = 0x200000;
 /** Bits that may be set: VME PVI TSD DE PSE PAE MCE PGE PCE OSFXSR OSXMMEXCPT UMIP FSGSBASE PCIDE SMEP SMAP. */
-export const CR4_OFFERED = 0x1ff | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_UMIP | CR4_FSGSBASE | CR4_PCIDE | CR4_SMEP | CR4_SMAP;
+export const CR4_OFFERED =
+  0x1ff | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_UMIP | CR4_FSGSBASE | CR4_PCIDE | CR4_SMEP | CR4_SMAP;
 
 /** IA32_EFER (SDM vol. 3, 2.2.1). */
 export const EFER_SCE = 1;
@@ -55,7 +56,7 @@ export const EFER_LMA = 0x400;
 export const EFER_NXE = 0x800;
 
 /** Segment registers in encoding order. */
-export const enum Seg {
+export enum Seg {
   ES = 0,
   CS = 1,
   SS = 2,

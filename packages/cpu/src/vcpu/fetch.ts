@@ -35,7 +35,15 @@ export class Fetcher {
   /** Record that stands for "the fetch faulted", in the vCPU's own memory. */
   readonly #refetch: number;
 
-  constructor(vcpu: Vcpu, memory: WebAssembly.Memory, cache: CodeCache, linear: LinearMemory, tlb: Tlb, refetch: number, handler: number) {
+  constructor(
+    vcpu: Vcpu,
+    memory: WebAssembly.Memory,
+    cache: CodeCache,
+    linear: LinearMemory,
+    tlb: Tlb,
+    refetch: number,
+    handler: number,
+  ) {
     this.#vcpu = vcpu;
     this.#cache = cache;
     this.#lowering = new Lowering(memory, cache);
@@ -223,6 +231,8 @@ export class Fetcher {
 export class GuestFetchError extends Error {
   override readonly name = "GuestFetchError";
   constructor(lo: number, hi: number) {
-    super(`instruction fetch from device memory or nothing at linear 0x${(hi >>> 0).toString(16)}:${(lo >>> 0).toString(16)}`);
+    super(
+      `instruction fetch from device memory or nothing at linear 0x${(hi >>> 0).toString(16)}:${(lo >>> 0).toString(16)}`,
+    );
   }
 }

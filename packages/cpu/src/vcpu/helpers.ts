@@ -11,7 +11,15 @@ import type { Helper } from "./vcpu.js";
 
 /** Instructions executed in TypeScript, by mnemonic. What is in neither this table nor `ROWS` raises #UD. */
 export const HELPERS: ReadonlyMap<string, Helper> = new Map(
-  [SYSTEM_HELPERS, IO_HELPERS, TRANSFER_HELPERS, STACK_HELPERS, STRING_HELPERS, DATA_HELPERS, FPU_HELPERS, SSE_HELPERS, X87_HELPERS].flatMap((family) =>
-    Object.entries(family),
-  ),
+  [
+    SYSTEM_HELPERS,
+    IO_HELPERS,
+    TRANSFER_HELPERS,
+    STACK_HELPERS,
+    STRING_HELPERS,
+    DATA_HELPERS,
+    FPU_HELPERS,
+    SSE_HELPERS,
+    X87_HELPERS,
+  ].flatMap((family) => Object.entries(family)),
 );

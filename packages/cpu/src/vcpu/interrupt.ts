@@ -1,6 +1,15 @@
 import * as S from "../state.js";
 import { ATTR_CONFORMING, ATTR_DB, ATTR_P, EFER_LMA, Seg, Vector } from "./constants.js";
-import { attributesOfDescriptor, checkCode, dpl, installCode, installStack, nullStack, readDescriptor, type SegmentCache } from "./segments.js";
+import {
+  attributesOfDescriptor,
+  checkCode,
+  dpl,
+  installCode,
+  installStack,
+  nullStack,
+  readDescriptor,
+  type SegmentCache,
+} from "./segments.js";
 import type { Vcpu } from "./vcpu.js";
 
 /** An event to be delivered through the IDT. */
@@ -80,7 +89,8 @@ function enterLong(vcpu: Vcpu, event: Pending): boolean {
   if (d === null) return false;
   const attributes = attributesOfDescriptor(d);
   const newCpl = attributes & ATTR_CONFORMING ? cpl : dpl(attributes);
-  if (newCpl > cpl || !checkCode(vcpu, selector, d, newCpl)) return vcpu.pending ? false : vcpu.raiseError(Vector.GP, selector & 0xfffc);
+  if (newCpl > cpl || !checkCode(vcpu, selector, d, newCpl))
+    return vcpu.pending ? false : vcpu.raiseError(Vector.GP, selector & 0xfffc);
   const istIndex = hi & 7;
   let spLo: number;
   let spHi: number;
@@ -88,7 +98,8 @@ function enterLong(vcpu: Vcpu, event: Pending): boolean {
     const field = istIndex !== 0 ? 0x24 + 8 * (istIndex - 1) : 4 + 8 * newCpl;
     if (field + 7 > vcpu.tr.limit) return vcpu.raiseError(Vector.TS, vcpu.tr.selector & 0xfffc);
     const tss = (vcpu.tr.baseLo + field) | 0;
-    if (!linear.readSystem(tss, tss >>> 0 < vcpu.tr.baseLo >>> 0 ? vcpu.tr.baseHi + 1 : vcpu.tr.baseHi, 8)) return false;
+    if (!linear.readSystem(tss, tss >>> 0 < vcpu.tr.baseLo >>> 0 ? vcpu.tr.baseHi + 1 : vcpu.tr.baseHi, 8))
+      return false;
     spLo = linear.lo;
     spHi = linear.hi;
   } else {
@@ -166,7 +177,11 @@ function enterProtected(vcpu: Vcpu, event: Pending): boolean {
     if (stackDescriptor === null) return false;
     const a = attributesOfDescriptor(stackDescriptor);
     if (!(a & ATTR_P)) return vcpu.raiseError(Vector.SS, newSs & 0xfffc);
-    stack = { ...stack, baseLo: (stackDescriptor.lo >>> 16) | ((stackDescriptor.hi & 0xff) << 16) | (stackDescriptor.hi & 0xff000000), attributes: a };
+    stack = {
+      ...stack,
+      baseLo: (stackDescriptor.lo >>> 16) | ((stackDescriptor.hi & 0xff) << 16) | (stackDescriptor.hi & 0xff000000),
+      attributes: a,
+    };
   }
   const values = newCpl < cpl ? [oldSs, oldSp] : [];
   values.push(flags, cs, vcpu.ripLo);

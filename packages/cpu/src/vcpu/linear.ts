@@ -2,7 +2,7 @@ import type { CodeCache } from "../code/cache.js";
 import { SlowAccess } from "../interp/ictx.js";
 import { Access, type BusPort, Licence, type MmuPort, Status } from "../ports.js";
 import * as S from "../state.js";
-import { type Tlb } from "../tlb.js";
+import type { Tlb } from "../tlb.js";
 import { Vector } from "./constants.js";
 import type { Vcpu } from "./vcpu.js";
 

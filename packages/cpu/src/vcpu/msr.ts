@@ -46,7 +46,7 @@ export function readMsr(vcpu: Vcpu, msr: number, out: Halves): boolean {
   switch (msr) {
     case MSR.TSC: {
       const tsc = vcpu.tsc();
-      return set([tsc % 0x100000000 | 0, (tsc / 0x100000000) | 0]);
+      return set([(tsc % 0x100000000) | 0, (tsc / 0x100000000) | 0]);
     }
     case MSR.TSC_ADJUST:
       return set(vcpu.tscAdjust);
@@ -140,6 +140,6 @@ export function writeMsr(vcpu: Vcpu, msr: number, lo: number, hi: number): boole
 function adjustTsc(vcpu: Vcpu, delta: number): void {
   vcpu.tscOffset += delta;
   const adjust = vcpu.tscAdjust[1] * 0x100000000 + (vcpu.tscAdjust[0] >>> 0) + delta;
-  vcpu.tscAdjust[0] = adjust % 0x100000000 | 0;
+  vcpu.tscAdjust[0] = (adjust % 0x100000000) | 0;
   vcpu.tscAdjust[1] = Math.floor(adjust / 0x100000000) | 0;
 }

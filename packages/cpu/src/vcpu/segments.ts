@@ -1,5 +1,19 @@
-import { EFER_LMA, ATTR_ACCESSED, ATTR_CODE, ATTR_CONFORMING, ATTR_DB, ATTR_G, ATTR_L, ATTR_P, ATTR_S, ATTR_WRITABLE, CR0_PE, Seg, Vector } from "./constants.js";
 import * as S from "../state.js";
+import {
+  ATTR_ACCESSED,
+  ATTR_CODE,
+  ATTR_CONFORMING,
+  ATTR_DB,
+  ATTR_G,
+  ATTR_L,
+  ATTR_P,
+  ATTR_S,
+  ATTR_WRITABLE,
+  CR0_PE,
+  EFER_LMA,
+  Seg,
+  Vector,
+} from "./constants.js";
 import type { Vcpu } from "./vcpu.js";
 
 /** The hidden part of a segment register (SDM vol. 3, 3.4.3). Bases as signed halves; limit in bytes, inclusive. */
@@ -12,7 +26,13 @@ export interface SegmentCache {
   attributes: number;
 }
 
-export const emptySegment = (): SegmentCache => ({ selector: 0, baseLo: 0, baseHi: 0, limit: 0xffff, attributes: 0x93 });
+export const emptySegment = (): SegmentCache => ({
+  selector: 0,
+  baseLo: 0,
+  baseHi: 0,
+  limit: 0xffff,
+  attributes: 0x93,
+});
 
 /** A descriptor as read from its table. */
 export interface Descriptor {
@@ -67,7 +87,13 @@ function install(vcpu: Vcpu, seg: Seg, selector: number, d: Descriptor): void {
 export function loadSegment(vcpu: Vcpu, seg: Seg, selector: number): boolean {
   if (!(vcpu.cr0 & CR0_PE) || vcpu.flags & S.VM) {
     const { limit, attributes } = vcpu.segments[seg] as SegmentCache;
-    vcpu.setSegment(seg, { selector, baseLo: selector << 4, baseHi: 0, limit, attributes: vcpu.cr0 & CR0_PE ? 0xf3 : attributes });
+    vcpu.setSegment(seg, {
+      selector,
+      baseLo: selector << 4,
+      baseHi: 0,
+      limit,
+      attributes: vcpu.cr0 & CR0_PE ? 0xf3 : attributes,
+    });
     return true;
   }
   const { cpl } = vcpu;
@@ -75,7 +101,13 @@ export function loadSegment(vcpu: Vcpu, seg: Seg, selector: number): boolean {
   if ((selector & 0xfffc) === 0) {
     if (seg === Seg.SS && !(vcpu.mode === 64 && cpl < 3 && rpl === cpl)) return vcpu.raiseError(Vector.GP, 0);
     // The base of FS and GS survives a null selector on AMD only; Intel clears it.
-    vcpu.setSegment(seg, { selector, baseLo: 0, baseHi: 0, limit: 0, attributes: seg === Seg.SS ? (cpl << 5) | 0x4093 : 0 });
+    vcpu.setSegment(seg, {
+      selector,
+      baseLo: 0,
+      baseHi: 0,
+      limit: 0,
+      attributes: seg === Seg.SS ? (cpl << 5) | 0x4093 : 0,
+    });
     return true;
   }
   const d = readDescriptor(vcpu, selector);
@@ -85,12 +117,14 @@ export function loadSegment(vcpu: Vcpu, seg: Seg, selector: number): boolean {
   const error = selector & 0xfffc;
   if (!(attributes & ATTR_S)) return vcpu.raiseError(Vector.GP, error);
   if (seg === Seg.SS) {
-    if (rpl !== cpl || code || !(attributes & ATTR_WRITABLE) || dpl(attributes) !== cpl) return vcpu.raiseError(Vector.GP, error);
+    if (rpl !== cpl || code || !(attributes & ATTR_WRITABLE) || dpl(attributes) !== cpl)
+      return vcpu.raiseError(Vector.GP, error);
     if (!(attributes & ATTR_P)) return vcpu.raiseError(Vector.SS, error);
   } else {
     // Bit 1 of a code segment is "readable".
     if (code && !(attributes & ATTR_WRITABLE)) return vcpu.raiseError(Vector.GP, error);
-    if (!(code && attributes & ATTR_CONFORMING) && (rpl > dpl(attributes) || cpl > dpl(attributes))) return vcpu.raiseError(Vector.GP, error);
+    if (!(code && attributes & ATTR_CONFORMING) && (rpl > dpl(attributes) || cpl > dpl(attributes)))
+      return vcpu.raiseError(Vector.GP, error);
     if (!(attributes & ATTR_P)) return vcpu.raiseError(Vector.NP, error);
   }
   if (!setAccessed(vcpu, d)) return false;
@@ -103,7 +137,8 @@ export function checkCode(vcpu: Vcpu, selector: number, d: Descriptor, newCpl: n
   const attributes = attributesOf(d.hi);
   const error = selector & 0xfffc;
   if (!(attributes & ATTR_S) || !(attributes & ATTR_CODE)) return vcpu.raiseError(Vector.GP, error);
-  if (attributes & ATTR_CONFORMING ? dpl(attributes) > newCpl : dpl(attributes) !== newCpl) return vcpu.raiseError(Vector.GP, error);
+  if (attributes & ATTR_CONFORMING ? dpl(attributes) > newCpl : dpl(attributes) !== newCpl)
+    return vcpu.raiseError(Vector.GP, error);
   if (attributes & ATTR_L && attributes & ATTR_DB && vcpu.efer & EFER_LMA) return vcpu.raiseError(Vector.GP, error);
   if (!(attributes & ATTR_P)) return vcpu.raiseError(Vector.NP, error);
   return true;

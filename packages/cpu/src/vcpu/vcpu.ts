@@ -1,6 +1,6 @@
 import type { CodeCache, CrossSite, HelperSite } from "../code/cache.js";
 import type { Mode } from "../decode/index.js";
-import { RunExit, handlerNumber } from "../interp/generate.js";
+import { handlerNumber, RunExit } from "../interp/generate.js";
 import { HelperResult } from "../interp/steps.js";
 import { Access, type PagingControls, type VcpuPorts } from "../ports.js";
 import * as R from "../record.js";
@@ -9,10 +9,10 @@ import { Tlb } from "../tlb.js";
 import { ATTR_DB, ATTR_L, CR0_EM, CR0_PG, CR0_TS, CR4_OSFXSR, CR4_SMAP, EFER_LMA, Seg, Vector } from "./constants.js";
 import type { Exit } from "./exit.js";
 import { Fetcher } from "./fetch.js";
+import { HELPERS } from "./helpers.js";
 import type { VcpuHooks } from "./hooks.js";
 import { deliver, type Pending } from "./interrupt.js";
 import { LinearMemory } from "./linear.js";
-import { HELPERS } from "./helpers.js";
 import { executeOutside } from "./outside.js";
 import { readFlags, writeFlags } from "./rflags.js";
 import { emptySegment, type SegmentCache } from "./segments.js";
@@ -134,7 +134,9 @@ export class Vcpu {
     this.#i32 = new Int32Array(memory.buffer);
     this.#view = new DataView(memory.buffer);
     this.tlb = new Tlb(memory, base + 2 * S.STATE_SIZE);
-    this.#tlbs = [0, 1, 2].map((index) => ({ tlb: [this.tlb.base(index, 0), this.tlb.base(index, 1), this.tlb.base(index, 2)] }));
+    this.#tlbs = [0, 1, 2].map((index) => ({
+      tlb: [this.tlb.base(index, 0), this.tlb.base(index, 1), this.tlb.base(index, 2)],
+    }));
     this.linear = new LinearMemory(this, memory, ports.mmu, ports.bus, code, this.tlb);
     const refetch = base + S.STATE_SIZE;
     this.#fetcher = new Fetcher(this, memory, code, this.linear, this.tlb, refetch, handlerNumber("refetch") as number);
@@ -288,7 +290,13 @@ export class Vcpu {
   sipi(vector: number): void {
     if (!this.waitForSipi) return;
     this.waitForSipi = false;
-    this.setSegment(Seg.CS, { selector: vector << 8, baseLo: vector << 12, baseHi: 0, limit: 0xffff, attributes: 0x9b });
+    this.setSegment(Seg.CS, {
+      selector: vector << 8,
+      baseLo: vector << 12,
+      baseHi: 0,
+      limit: 0xffff,
+      attributes: 0x9b,
+    });
     this.updateMode();
     this.setRip(0, 0);
   }
@@ -597,7 +605,6 @@ export class Vcpu {
   get pagingEnabled(): boolean {
     return (this.cr0 & CR0_PG) !== 0;
   }
-
 
   // Helpers
 

@@ -62,7 +62,7 @@ const xlat: Helper = (vcpu, { insn }) => {
   return NEXT;
 };
 
-const swap32 = (x: number): number => ((x >>> 24) | ((x >>> 8) & 0xff00) | ((x << 8) & 0xff0000) | (x << 24)) | 0;
+const swap32 = (x: number): number => (x >>> 24) | ((x >>> 8) & 0xff00) | ((x << 8) & 0xff0000) | (x << 24) | 0;
 
 const movbe: Helper = (vcpu, { insn }) => {
   if (!readOperand(vcpu, insn, 1, value)) return FAULT;

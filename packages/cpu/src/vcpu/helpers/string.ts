@@ -127,7 +127,8 @@ const movs: Chunk = (vcpu, insn, n, down) => {
         // Overlapping with the destination ahead repeats a pattern: element by element.
         const overlaps = down ? to < from && to + bytes > from : to > from && to < from + bytes;
         if (!overlaps) memory.copyWithin(to, from, from + bytes);
-        else if (down) for (let k = bytes - size; k >= 0; k -= size) memory.copyWithin(to + k, from + k, from + k + size);
+        else if (down)
+          for (let k = bytes - size; k >= 0; k -= size) memory.copyWithin(to + k, from + k, from + k + size);
         else for (let k = 0; k < bytes; k += size) memory.copyWithin(to + k, from + k, from + k + size);
         return n;
       }
@@ -150,7 +151,8 @@ const stos: Chunk = (vcpu, insn, n, down) => {
       if (size === 1) memory.fill(lo & 0xff, to, to + bytes);
       else {
         for (let k = 0; k < size; k++) memory[to + k] = (k < 4 ? lo >>> (8 * k) : hi >>> (8 * (k - 4))) & 0xff;
-        for (let have = size; have < bytes; have *= 2) memory.copyWithin(to + have, to, to + Math.min(have, bytes - have));
+        for (let have = size; have < bytes; have *= 2)
+          memory.copyWithin(to + have, to, to + Math.min(have, bytes - have));
       }
       return n;
     }
@@ -289,4 +291,3 @@ export const STRING_HELPERS: Readonly<Record<string, Helper>> = {
   ins: op(ins, false, true),
   outs: op(outs, true, false),
 };
-

@@ -18,7 +18,15 @@ import {
 } from "../constants.js";
 import { readMsr, writeMsr } from "../msr.js";
 import { effectiveAddress, type Halves, readOperand, writeOperand } from "../operands.js";
-import { attributesOfDescriptor, baseOf, dpl, limitOf, loadSegment, readDescriptor, type SegmentCache } from "../segments.js";
+import {
+  attributesOfDescriptor,
+  baseOf,
+  dpl,
+  limitOf,
+  loadSegment,
+  readDescriptor,
+  type SegmentCache,
+} from "../segments.js";
 import type { Helper, TableRegister, Vcpu } from "../vcpu.js";
 import { done, FAULT, JUMP, NEXT, privileged, undefinedOpcode } from "./common.js";
 
@@ -36,7 +44,8 @@ function writeCr0(vcpu: Vcpu, lo: number, hi: number): boolean {
   }
   const enabling = (next & CR0_PG) !== 0 && !(vcpu.cr0 & CR0_PG);
   if (enabling && vcpu.efer & EFER_LME && !(vcpu.cr4 & CR4_PAE)) return vcpu.raiseError(Vector.GP, 0);
-  if (!(next & CR0_PG) && vcpu.cr0 & CR0_PG && (vcpu.mode === 64 || vcpu.cr4 & CR4_PCIDE)) return vcpu.raiseError(Vector.GP, 0);
+  if (!(next & CR0_PG) && vcpu.cr0 & CR0_PG && (vcpu.mode === 64 || vcpu.cr4 & CR4_PCIDE))
+    return vcpu.raiseError(Vector.GP, 0);
   vcpu.cr0 = next;
   if (vcpu.efer & EFER_LME) vcpu.efer = next & CR0_PG ? vcpu.efer | EFER_LMA : vcpu.efer & ~EFER_LMA;
   vcpu.updatePaging();
@@ -95,7 +104,8 @@ const movControl: Helper = (vcpu, { insn }) => {
     return NEXT;
   }
   const [lo, hi] = readControl(vcpu, from.reg);
-  if (from.reg !== 0 && from.reg !== 2 && from.reg !== 3 && from.reg !== 4 && from.reg !== 8) return undefinedOpcode(vcpu);
+  if (from.reg !== 0 && from.reg !== 2 && from.reg !== 3 && from.reg !== 4 && from.reg !== 8)
+    return undefinedOpcode(vcpu);
   vcpu.setReg(to.reg, lo, vcpu.mode === 64 ? hi : 0);
   return NEXT;
 };
@@ -309,7 +319,7 @@ const wrmsr: Helper = (vcpu) => {
 const rdtsc: Helper = (vcpu) => {
   if (vcpu.cr4 & CR4_TSD && vcpu.cpl > 0) return done(vcpu.raiseError(Vector.GP, 0));
   const tsc = vcpu.tsc();
-  vcpu.setReg(0, tsc % 0x100000000 | 0, 0);
+  vcpu.setReg(0, (tsc % 0x100000000) | 0, 0);
   vcpu.setReg(2, (tsc / 0x100000000) | 0, 0);
   return NEXT;
 };
@@ -329,7 +339,10 @@ const hlt: Helper = (vcpu, { insn }) => {
   if (!privileged(vcpu)) return FAULT;
   vcpu.counts.hlt++;
   vcpu.hooks.hlt?.();
-  vcpu.setRip((vcpu.ripLo + insn.len) | 0, (vcpu.ripLo + insn.len) >>> 0 < vcpu.ripLo >>> 0 ? vcpu.ripHi + 1 : vcpu.ripHi);
+  vcpu.setRip(
+    (vcpu.ripLo + insn.len) | 0,
+    (vcpu.ripLo + insn.len) >>> 0 < vcpu.ripLo >>> 0 ? vcpu.ripHi + 1 : vcpu.ripHi,
+  );
   vcpu.halt();
   return JUMP;
 };

@@ -1,7 +1,26 @@
 import { Kind } from "../../decode/index.js";
 import * as S from "../../state.js";
-import { ATTR_CONFORMING, ATTR_DB, ATTR_L, ATTR_P, ATTR_S, EFER_LMA, EFER_SCE, MSR, Seg, Vector } from "../constants.js";
-import { adjustStack, effectiveAddress, type Halves, peekStack, push, setStackPointer, writeRegister } from "../operands.js";
+import {
+  ATTR_CONFORMING,
+  ATTR_DB,
+  ATTR_L,
+  ATTR_P,
+  ATTR_S,
+  EFER_LMA,
+  EFER_SCE,
+  MSR,
+  Seg,
+  Vector,
+} from "../constants.js";
+import {
+  adjustStack,
+  effectiveAddress,
+  type Halves,
+  peekStack,
+  push,
+  setStackPointer,
+  writeRegister,
+} from "../operands.js";
 import {
   attributesOfDescriptor,
   checkCode,
@@ -111,7 +130,15 @@ const callf: Helper = (vcpu, site) => {
 };
 
 /** Returns to `selector`:`rip`, to an outer level with the stack found at `stackAt` bytes above the stack pointer. */
-function returnFar(vcpu: Vcpu, selector: number, rip: Halves, size: number, stackAt: number, release: number, iret: boolean): boolean {
+function returnFar(
+  vcpu: Vcpu,
+  selector: number,
+  rip: Halves,
+  size: number,
+  stackAt: number,
+  release: number,
+  iret: boolean,
+): boolean {
   const { cpl } = vcpu;
   const rpl = selector & 3;
   if ((selector & 0xfffc) === 0) return vcpu.raiseError(Vector.GP, 0);
@@ -266,7 +293,10 @@ const sysenter: Helper = (vcpu) => {
   const [ipLo, ipHi] = vcpu.msr(MSR.SYSENTER_EIP);
   const [spLo, spHi] = vcpu.msr(MSR.SYSENTER_ESP);
   vcpu.setI32(S.FLAGS, vcpu.flags & ~(S.VM | S.IF | S.RF));
-  vcpu.setSegments(flatSegment(cs & 0xfffc, 0x1b | (long ? ATTR_L : ATTR_DB)), flatSegment(((cs & 0xfffc) + 8) & 0xffff, 0x13 | ATTR_DB));
+  vcpu.setSegments(
+    flatSegment(cs & 0xfffc, 0x1b | (long ? ATTR_L : ATTR_DB)),
+    flatSegment(((cs & 0xfffc) + 8) & 0xffff, 0x13 | ATTR_DB),
+  );
   vcpu.setReg(4, spLo, long ? spHi : 0);
   vcpu.setRip(ipLo, long ? ipHi : 0);
   return JUMP;
