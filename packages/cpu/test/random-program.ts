@@ -65,6 +65,23 @@ const at = (c: number, size?: number): Mem =>
   mem(DATA + 0x1000 + (c % 5 === 0 ? -(c % 9) : (c * 8) % 0xe00), size === undefined ? {} : { size });
 const device = (c: number): Mem => mem(r15, { disp: c & 0x7c });
 
+/** String instructions across page boundaries. */
+function strings(a: Assembler, s: Step): void {
+  a.mov(rdi, DATA + 0x2000 - (s.c % 64))
+    .mov(rsi, DATA + 0x1000 - (s.b % 64))
+    .mov(rcx, s.c % 200);
+  pick(
+    [
+      () => a.rep().movsb(),
+      () => a.rep().stosq(),
+      () => a.repne().scasb(),
+      () => a.rep().cmpsb(),
+      () => a.rep().movsd(),
+    ],
+    s.a,
+  )();
+}
+
 const KINDS: readonly ((a: Assembler, step: Step) => void)[] = [
   (a, s) => (s.c & 1 ? a.add(pick(WIDE, s.a), pick(WIDE, s.b)) : a.sub(pick(NARROW, s.a), pick(NARROW, s.b))),
   (a, s) => (s.c & 1 ? a.adc(pick(NARROW, s.a), pick(NARROW, s.b)) : a.xor(pick(WIDE, s.a), s.c)),
@@ -101,22 +118,7 @@ const KINDS: readonly ((a: Assembler, step: Step) => void)[] = [
     a.bind(routine).inc(pick(WIDE, s.a)).ret();
     a.bind(over);
   },
-  // String instructions across page boundaries.
-  (a, s) => {
-    a.mov(rdi, DATA + 0x2000 - (s.c % 64))
-      .mov(rsi, DATA + 0x1000 - (s.b % 64))
-      .mov(rcx, s.c % 200);
-    pick(
-      [
-        () => a.rep().movsb(),
-        () => a.rep().stosq(),
-        () => a.repne().scasb(),
-        () => a.rep().cmpsb(),
-        () => a.rep().movsd(),
-      ],
-      s.a,
-    )();
-  },
+  strings,
   (a, s) => a.mov(pick(NARROW, s.a), device(s.c)),
   (a, s) => a.mov(device(s.c), pick(NARROW, s.a)),
   (a, s) => a.add(device(s.c), pick(NARROW, s.a)),
@@ -140,18 +142,21 @@ const KINDS: readonly ((a: Assembler, step: Step) => void)[] = [
   (a, s) => a.mov(pick(WIDE, s.a), mem(LAZY + (s.c & 0xf8))).out(UNMAP, al),
 ];
 
+/** Whether a program has repeated string instructions, which retire in chunks. */
+export const repeats = (program: readonly Step[]): boolean => program.some(({ kind }) => KINDS[kind] === strings);
+
 export const steps: fc.Arbitrary<readonly Step[]> = fc.array(
   fc.record({ kind: fc.nat({ max: KINDS.length - 1 }), a: fc.nat(30), b: fc.nat(30), c: fc.nat(255) }),
-  { minLength: 1, maxLength: 25 },
+  { minLength: 1, maxLength: 25, size: "max" },
 );
 
-/** A machine about to run `program`, which ends in a loop that never ends. Everything is a function of the arguments. */
+/** A machine about to run `program` over and over. Everything is a function of the arguments. */
 export function machineFor(program: readonly Step[]): FakeMachine {
   const m = new FakeMachine();
   m.assemble(CODE + 0xf80, (a) => {
+    const again = a.here();
     for (const step of program) pick(KINDS, step.kind)(a, step);
-    const end = a.here();
-    a.add(rax, 1).jmp(end);
+    a.add(rax, 1).jmp(again);
   });
   // DIV of a 64-bit register has three bytes.
   m.assemble(HANDLERS, (a) => a.add(mem(rsp, { size: 8 }), 3).iretq());
@@ -166,6 +171,7 @@ export function machineFor(program: readonly Step[]): FakeMachine {
   for (let r = 0; r < 16; r++) if (r !== 4) setReg(m.vcpu, r, 0x0123456789abcdefn * BigInt(r + 1));
   for (let k = 0; k < 0x3000; k++) m.ram[DATA + k] = (k * 7) & 0xff;
   setReg(m.vcpu, 15, DEVICE);
+  m.vcpu.rflags = 0x202;
   m.vcpu.setRip(CODE + 0xf80, 0);
   return m;
 }
