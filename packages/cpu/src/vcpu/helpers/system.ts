@@ -18,6 +18,7 @@ import {
 } from "../constants.js";
 import { readMsr, writeMsr } from "../msr.js";
 import { effectiveAddress, type Halves, readOperand, writeOperand } from "../operands.js";
+import type { TableRegister } from "../registers.js";
 import {
   attributesOfDescriptor,
   baseOf,
@@ -27,7 +28,7 @@ import {
   readDescriptor,
   type SegmentCache,
 } from "../segments.js";
-import type { Helper, TableRegister, Vcpu } from "../vcpu.js";
+import type { Helper, Vcpu } from "../vcpu.js";
 import { done, FAULT, JUMP, NEXT, privileged, undefinedOpcode } from "./common.js";
 
 const value: Halves = { lo: 0, hi: 0 };
