@@ -39,10 +39,14 @@ function stateOf(words: readonly number[], registers: readonly string[], memory:
   return s;
 }
 
-const integer = (register: string): bigint => BigInt(`0x${hex(bytes(register).reverse())}`);
+/** Ordinal of an f80 among those of its sign: without the integer bit, encodings of neighbours are neighbours. */
+function ordinal(register: string): bigint {
+  const encoding = BigInt(`0x${hex(bytes(register).reverse())}`);
+  return ((encoding >> 64n) << 63n) | (encoding & ((1n << 63n) - 1n));
+}
 
 function near(a: string, b: string): boolean {
-  const distance = integer(a) - integer(b);
+  const distance = ordinal(a) - ordinal(b);
   return distance >= -1n && distance <= 1n;
 }
 

@@ -21,7 +21,7 @@ import { SoftFloat80 } from "./x87.js";
 const TRIGONOMETRIC_LIMIT = 63;
 
 /** Below 2^this a sine or tangent is its argument and a cosine 1.0, in every rounding mode, as on processors. */
-const LINEAR_LIMIT = -69;
+const LINEAR_LIMIT = -68;
 
 /** The exact value of a finite number. */
 function realOf({ hi, lo, exp, negative }: Unpacked): Real {
