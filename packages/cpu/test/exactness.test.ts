@@ -29,7 +29,7 @@ describe("exact to the instruction", () => {
         runSplit(single, [1]);
         expect(observe(single)).toEqual(observe(whole));
       }),
-      { numRuns: 150 },
+      { numRuns: 100 },
     );
   });
 

@@ -81,6 +81,15 @@ describe("device memory: every access reaches the bus once, with its size and va
     expect(m.bus.log).toEqual([0x20, 0x24, 0x28].map((at) => `write f00000${at.toString(16)} 4 55667788`));
   });
 
+  test("REP LODS reads a device for every element, though only the last stays", () => {
+    const m = run(
+      (a) => a.mov(ecx, 3).emit([0xf3, 0xad]),
+      (machine) => setReg(machine.vcpu, 6, DEVICE + 0x20),
+    );
+    expect(m.bus.log).toEqual(["read f0000020 4", "read f0000024 4", "read f0000028 4"]);
+    expect(reg(m.vcpu, RAX)).toBe(0x28282828n);
+  });
+
   test("code that follows in the same run reads again: nothing of the access stays", () => {
     const m = run((a) => a.mov(eax, mem(rbx)).mov(eax, mem(rbx)).mov(mem(rbx), eax).mov(mem(rbx), eax));
     expect(m.bus.log).toEqual(["read f0000000 4", "read f0000000 4", "write f0000000 4 0", "write f0000000 4 0"]);

@@ -161,8 +161,13 @@ const stos: Chunk = (vcpu, insn, n, down) => {
 };
 
 const lods: Chunk = (vcpu, insn, n, down) => {
-  // Only the last element matters.
+  // Of plain memory only the last element matters; a device sees every read.
   const size = insn.opSize;
+  if (n > 1) {
+    const page = vcpu.linear.hostForPlainRead(source.lo, source.hi, 1);
+    if (page < 0) return -1;
+    if (page === 0) n = 1;
+  }
   const skip = (n - 1) * (down ? -size : size);
   if (!vcpu.linear.read((source.lo + skip) | 0, source.hi, size)) return -1;
   const { lo, hi } = vcpu.linear;
