@@ -1,4 +1,6 @@
+import { CONTROL_REGISTER_HELPERS } from "./helpers/control-registers.js";
 import { DATA_HELPERS } from "./helpers/data.js";
+import { DESCRIPTOR_HELPERS } from "./helpers/descriptor-tables.js";
 import { FPU_HELPERS } from "./helpers/fpu.js";
 import { IO_HELPERS } from "./helpers/io.js";
 import { SSE_HELPERS } from "./helpers/sse.js";
@@ -13,6 +15,8 @@ import type { Helper } from "./vcpu.js";
 export const HELPERS: ReadonlyMap<string, Helper> = new Map(
   [
     SYSTEM_HELPERS,
+    CONTROL_REGISTER_HELPERS,
+    DESCRIPTOR_HELPERS,
     IO_HELPERS,
     TRANSFER_HELPERS,
     STACK_HELPERS,

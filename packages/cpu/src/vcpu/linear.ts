@@ -215,7 +215,8 @@ export class LinearMemory {
   /** Reads `out.length` bytes, each page checked before anything is read of it. */
   readBytes(lo: number, hi: number, out: Uint8Array): boolean {
     for (let k = 0; k < out.length; k++) {
-      if (!this.read((lo + k) | 0, hi, 1)) return false;
+      const at = (lo + k) | 0;
+      if (!this.read(at, carried(lo, hi, at), 1)) return false;
       out[k] = this.lo;
     }
     return true;
@@ -224,35 +225,32 @@ export class LinearMemory {
   /** Writes `bytes` after making sure that all of them can be written. */
   writeBytes(lo: number, hi: number, bytes: Uint8Array): boolean {
     if (!this.probeWriteRange(lo, hi, bytes.length)) return false;
-    for (let k = 0; k < bytes.length; k++) if (!this.write((lo + k) | 0, hi, 1, bytes[k] as number, 0)) return false;
+    for (let k = 0; k < bytes.length; k++) {
+      const at = (lo + k) | 0;
+      if (!this.write(at, carried(lo, hi, at), 1, bytes[k] as number, 0)) return false;
+    }
     return true;
   }
 
   /** Reads as the processor itself: descriptor tables, TSS. */
   readSystem(lo: number, hi: number, size: number): boolean {
+    let page = 0;
     for (let k = 0; k < size; k++) {
-      const l = (lo + k) | 0;
-      const h = l >>> 0 < lo >>> 0 ? (hi + 1) | 0 : hi;
-      const page = k === 0 || (l & 0xfff) === 0 ? this.resolve(l, h, Access.Implicit) : 1;
+      const at = (lo + k) | 0;
+      if (k === 0 || (at & 0xfff) === 0) page = this.resolve(at, carried(lo, hi, at), Access.Implicit);
       if (page < 0) return false;
-      if (page === 0) {
-        this.lo = this.hi = -1;
-        return true;
-      }
-      if (k === 0 || (l & 0xfff) === 0) this.#systemPage = page;
-      this.#u8[this.#scratch + k] = this.#u8[this.#systemPage + (l & 0xfff)] as number;
+      // Nothing answers there: all ones.
+      this.#u8[this.#scratch + k] = page === 0 ? 0xff : (this.#u8[page + (at & 0xfff)] as number);
     }
     this.#take(this.#scratch, size);
     return true;
   }
-  #systemPage = 0;
 
   /** Writes as the processor itself. */
   writeSystem(lo: number, hi: number, size: number, valueLo: number, valueHi = 0): boolean {
     for (let k = 0; k < size; k++) {
       const l = (lo + k) | 0;
-      const h = l >>> 0 < lo >>> 0 ? (hi + 1) | 0 : hi;
-      const page = this.resolve(l, h, Access.Implicit | Access.Write);
+      const page = this.resolve(l, carried(lo, hi, l), Access.Implicit | Access.Write);
       if (page < 0) return false;
       if (page > 0) {
         this.#u8[page + (l & 0xfff)] = (k < 4 ? valueLo >>> (8 * k) : valueHi >>> (8 * (k - 4))) & 0xff;
@@ -389,4 +387,9 @@ export class LinearMemory {
 function nextPage(lo: number, hi: number): { lo: number; hi: number } {
   const next = ((lo | 0xfff) + 1) | 0;
   return { lo: next, hi: next === 0 ? (hi + 1) | 0 : hi };
+}
+
+/** High half of the address whose low half is `at`, some bytes after `hi:lo`. */
+function carried(lo: number, hi: number, at: number): number {
+  return at >>> 0 < lo >>> 0 ? (hi + 1) | 0 : hi;
 }

@@ -1,5 +1,5 @@
 import { HelperResult } from "../../interp/steps.js";
-import { Vector } from "../constants.js";
+import { CR4_UMIP, Vector } from "../constants.js";
 import type { Vcpu } from "../vcpu.js";
 
 export const NEXT = HelperResult.Next;
@@ -17,4 +17,9 @@ export function privileged(vcpu: Vcpu): boolean {
 export function undefinedOpcode(vcpu: Vcpu): number {
   vcpu.raise(Vector.UD);
   return FAULT;
+}
+
+/** #GP(0) if UMIP keeps the system's registers from CPL > 0 (SDM vol. 3, 2.5, CR4.UMIP). */
+export function umip(vcpu: Vcpu): boolean {
+  return vcpu.cr4 & CR4_UMIP && vcpu.cpl > 0 ? vcpu.raiseError(Vector.GP, 0) : true;
 }

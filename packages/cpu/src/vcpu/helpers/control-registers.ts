@@ -1,0 +1,159 @@
+import { Kind } from "../../decode/index.js";
+import { CR0_PE, CR0_PG, CR4_OFFERED, CR4_PAE, CR4_PCIDE, EFER_LMA, EFER_LME, Seg, Vector } from "../constants.js";
+import { type Halves, readOperand, writeOperand } from "../operands.js";
+import { loadSegment, type SegmentCache } from "../segments.js";
+import type { Helper, Vcpu } from "../vcpu.js";
+import { done, FAULT, NEXT, privileged, umip, undefinedOpcode } from "./common.js";
+
+const value: Halves = { lo: 0, hi: 0 };
+
+/** Bits of CR0 that exist. */
+const CR0_MASK = 0xe005003f | 0;
+
+function writeCr0(vcpu: Vcpu, lo: number, hi: number): boolean {
+  const next = (lo & CR0_MASK) | 0x10;
+  if (hi !== 0 || (next & CR0_PG && !(next & CR0_PE)) || ((next & 0x20000000) !== 0 && !(next & 0x40000000))) {
+    return vcpu.raiseError(Vector.GP, 0);
+  }
+  const enabling = (next & CR0_PG) !== 0 && !(vcpu.cr0 & CR0_PG);
+  if (enabling && vcpu.efer & EFER_LME && !(vcpu.cr4 & CR4_PAE)) return vcpu.raiseError(Vector.GP, 0);
+  if (!(next & CR0_PG) && vcpu.cr0 & CR0_PG && (vcpu.mode === 64 || vcpu.cr4 & CR4_PCIDE))
+    return vcpu.raiseError(Vector.GP, 0);
+  vcpu.cr0 = next;
+  if (vcpu.efer & EFER_LME) vcpu.efer = next & CR0_PG ? vcpu.efer | EFER_LMA : vcpu.efer & ~EFER_LMA;
+  vcpu.updatePaging();
+  vcpu.updateMode();
+  return true;
+}
+
+function writeCr4(vcpu: Vcpu, lo: number, hi: number): boolean {
+  const pcideOn = lo & CR4_PCIDE && !(vcpu.cr4 & CR4_PCIDE);
+  if (
+    hi !== 0 ||
+    lo & ~CR4_OFFERED ||
+    (vcpu.efer & EFER_LMA && !(lo & CR4_PAE)) ||
+    (pcideOn && (!(vcpu.efer & EFER_LMA) || (vcpu.paging.cr3Lo & 0xfff) !== 0))
+  ) {
+    return vcpu.raiseError(Vector.GP, 0);
+  }
+  vcpu.cr4 = lo;
+  vcpu.updatePaging();
+  vcpu.updateAccess();
+  return true;
+}
+
+function writeCr3(vcpu: Vcpu, lo: number, hi: number): boolean {
+  const pcid = (vcpu.cr4 & CR4_PCIDE) !== 0;
+  const reserved = vcpu.efer & EFER_LMA ? hi & (pcid ? 0x7fffff00 : 0xffffff00) : 0;
+  if (reserved !== 0) return vcpu.raiseError(Vector.GP, 0);
+  vcpu.paging.cr3Lo = lo;
+  vcpu.paging.cr3Hi = hi & 0x7fffffff;
+  vcpu.tlb.flush(false);
+  return true;
+}
+
+const movControl: Helper = (vcpu, { insn }) => {
+  const [to, from] = insn.operands;
+  if (!privileged(vcpu)) return FAULT;
+  if (to.kind === Kind.Cr) {
+    const lo = vcpu.regLo(from.reg);
+    const hi = vcpu.mode === 64 ? vcpu.regHi(from.reg) : 0;
+    const r = to.reg;
+    if (r !== 0 && r !== 2 && r !== 3 && r !== 4 && r !== 8) return undefinedOpcode(vcpu);
+    if (r !== 2 && vcpu.hooks.controlRegister && !vcpu.hooks.controlRegister(r, lo, hi)) return NEXT;
+    if (r === 2) {
+      vcpu.cr2Lo = lo;
+      vcpu.cr2Hi = hi;
+    } else if (r === 8) {
+      if (hi !== 0 || lo & ~15) return done(vcpu.raiseError(Vector.GP, 0));
+      vcpu.ports.apic.cr8 = lo;
+      if (vcpu.ports.apic.hasInterrupt()) vcpu.interrupt();
+    } else {
+      const ok = r === 0 ? writeCr0(vcpu, lo, hi) : r === 3 ? writeCr3(vcpu, lo, hi) : writeCr4(vcpu, lo, hi);
+      if (!ok) return FAULT;
+      // Translation, and with it the mapping of this code, may have changed.
+      vcpu.endSlice();
+    }
+    return NEXT;
+  }
+  const [lo, hi] = readControl(vcpu, from.reg);
+  if (from.reg !== 0 && from.reg !== 2 && from.reg !== 3 && from.reg !== 4 && from.reg !== 8)
+    return undefinedOpcode(vcpu);
+  vcpu.setReg(to.reg, lo, vcpu.mode === 64 ? hi : 0);
+  return NEXT;
+};
+
+function readControl(vcpu: Vcpu, r: number): readonly [number, number] {
+  switch (r) {
+    case 0:
+      return [vcpu.cr0, 0];
+    case 2:
+      return [vcpu.cr2Lo, vcpu.cr2Hi];
+    case 3:
+      return [vcpu.paging.cr3Lo, vcpu.paging.cr3Hi];
+    case 4:
+      return [vcpu.cr4, 0];
+    default:
+      return [vcpu.ports.apic.cr8, 0];
+  }
+}
+
+/** MOV DR: DR4/5 alias DR6/7 unless CR4.DE; reserved bits of DR6/DR7 read as hardware has them. */
+const movDebug: Helper = (vcpu, { insn }) => {
+  const [to, from] = insn.operands;
+  if (!privileged(vcpu)) return FAULT;
+  const write = to.kind === Kind.Dr;
+  let r = write ? to.reg : from.reg;
+  if (r === 4 || r === 5) {
+    if (vcpu.cr4 & 8) return undefinedOpcode(vcpu);
+    r += 2;
+  }
+  if (r > 7) return undefinedOpcode(vcpu);
+  if (!write) {
+    vcpu.setReg(to.reg, vcpu.dr[2 * r] as number, vcpu.mode === 64 ? (vcpu.dr[2 * r + 1] as number) : 0);
+    return NEXT;
+  }
+  const lo = vcpu.regLo(from.reg);
+  const hi = vcpu.mode === 64 ? vcpu.regHi(from.reg) : 0;
+  if (r >= 6 && hi !== 0) return done(vcpu.raiseError(Vector.GP, 0));
+  vcpu.dr[2 * r] = r === 6 ? (lo & 0xe00f) | 0xffff0ff0 : r === 7 ? (lo & 0xffff2bff) | 0x400 : lo;
+  vcpu.dr[2 * r + 1] = hi;
+  return NEXT;
+};
+
+/** MOV from and to segment registers, control and debug registers. */
+const mov: Helper = (vcpu, site, record) => {
+  const { insn } = site;
+  const [to, from] = insn.operands;
+  if (to.kind === Kind.Cr || from.kind === Kind.Cr) return movControl(vcpu, site, record);
+  if (to.kind === Kind.Dr || from.kind === Kind.Dr) return movDebug(vcpu, site, record);
+  if (to.kind === Kind.Seg) {
+    if (!readOperand(vcpu, insn, 1, value)) return FAULT;
+    if (!loadSegment(vcpu, to.reg, value.lo & 0xffff)) return FAULT;
+    if (to.reg === Seg.SS) vcpu.holdInterrupts();
+    return NEXT;
+  }
+  const { selector } = vcpu.segments[from.reg] as SegmentCache;
+  return done(writeOperand(vcpu, insn, 0, selector, 0));
+};
+
+const clts: Helper = (vcpu) => {
+  if (!privileged(vcpu)) return FAULT;
+  vcpu.cr0 &= ~8;
+  vcpu.paging.cr0 = vcpu.cr0;
+  vcpu.updateUnits();
+  return NEXT;
+};
+
+const smsw: Helper = (vcpu, { insn }) => (umip(vcpu) ? done(writeOperand(vcpu, insn, 0, vcpu.cr0, 0)) : FAULT);
+
+const lmsw: Helper = (vcpu, { insn }) => {
+  if (!privileged(vcpu) || !readOperand(vcpu, insn, 0, value)) return FAULT;
+  // PE can be set, not cleared.
+  const next = (vcpu.cr0 & ~0xe) | (value.lo & 0xf);
+  if (!writeCr0(vcpu, next, 0)) return FAULT;
+  vcpu.endSlice();
+  return NEXT;
+};
+
+export const CONTROL_REGISTER_HELPERS: Readonly<Record<string, Helper>> = { mov, clts, smsw, lmsw };
