@@ -34,7 +34,7 @@ export function collectStats(
   return {
     instructions,
     ...usage,
-    mips: executingMs === 0 ? 0 : Math.round(instructions / executingMs / 10) / 100,
+    mips: executingMs === 0 ? 0 : Number((instructions / executingMs / 1000).toPrecision(4)),
     exits: {
       ...(counted as Record<(typeof EXIT_NAMES)[number], number>),
       interrupt: sum((vcpu) => vcpu.counts.interrupts),
