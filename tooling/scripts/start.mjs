@@ -29,5 +29,5 @@ async function guestArgs(args) {
 await main(async () => {
   const args = process.argv.slice(2);
   await prepare("@vm/machine...", "@vm/guests...");
-  become(process.execPath, [cli, "boot", ...(await guestArgs(args)), ...args]);
+  become(process.execPath, [...cli, "boot", ...(await guestArgs(args)), ...args]);
 });

@@ -6,5 +6,5 @@ import { become, main } from "./_step.mjs";
 
 await main(async () => {
   await prepare("@vm/machine...");
-  become(process.execPath, [cli, ...process.argv.slice(2)]);
+  become(process.execPath, [...cli, ...process.argv.slice(2)]);
 });

@@ -47,7 +47,7 @@ export async function bootHere(
   options: MeasureOptions = {},
 ): Promise<{ measured: Measured; stats: VmStats }> {
   const flags = ["--kernel", boot.kernel, "--initrd", boot.initrd, "--append", boot.append, "--clock", clock];
-  const measured = await measure(process.execPath, [vmCli, "boot", ...flags, "--exec", exec, "--stats"], options);
+  const measured = await measure(process.execPath, [...vmCli, "boot", ...flags, "--exec", exec, "--stats"], options);
   if (measured.status !== 0)
     throw new BenchError(
       `vm boot --exec ${JSON.stringify(exec)} ended with ${measured.status}: ${measured.stderr.slice(-500)}`,
