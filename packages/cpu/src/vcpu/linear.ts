@@ -19,6 +19,8 @@ export class LinearMemory {
   readonly #u8: Uint8Array;
   readonly #view: DataView;
   readonly #scratch: number;
+  /** Accesses of the instruction in progress that lead to `SCRATCH`; see `miss`. */
+  readonly #staged: { lo: number; hi: number; size: number; store: boolean; stage: number; entry: number }[] = [];
   /** Last value read by `read`. */
   lo = 0;
   hi = 0;
@@ -56,12 +58,8 @@ export class LinearMemory {
 
   #missLoad(lo: number, hi: number, size: number): boolean {
     if ((lo & 0xfff) + size <= 4096) {
-      const page = this.resolve(lo, hi, this.#vcpu.accessMode);
-      if (page < 0) return false;
-      if (page > 0) {
-        this.#tlb.fill(this.#vcpu.tlbBases.tlb[0], lo, hi, (page - (lo & ~0xfff)) | 0, this.#mmu.translation.global);
-        return true;
-      }
+      const page = this.#resolveRead(lo, hi);
+      if (page !== 0) return page > 0;
     }
     const stage = this.#stage(lo, hi, size, false);
     if (this.#loadTo(lo, hi, size, stage)) return true;
@@ -107,8 +105,6 @@ export class LinearMemory {
   discard(): void {
     for (const { entry } of this.#staged.splice(0)) this.#tlb.drop(entry);
   }
-
-  readonly #staged: { lo: number; hi: number; size: number; store: boolean; stage: number; entry: number }[] = [];
 
   /** Copies `size` readable bytes, of whatever kind, to host address `to`. */
   #loadTo(lo: number, hi: number, size: number, to: number): boolean {
@@ -167,12 +163,8 @@ export class LinearMemory {
     const host = this.#tlb.probe(this.#vcpu.tlbBases.tlb[0], lo, hi, size);
     if (host !== 0) return host;
     if ((lo & 0xfff) + size <= 4096) {
-      const page = this.resolve(lo, hi, this.#vcpu.accessMode);
-      if (page < 0) return 0;
-      if (page > 0) {
-        this.#tlb.fill(this.#vcpu.tlbBases.tlb[0], lo, hi, (page - (lo & ~0xfff)) | 0, this.#mmu.translation.global);
-        return page + (lo & 0xfff);
-      }
+      const page = this.#resolveRead(lo, hi);
+      if (page !== 0) return page > 0 ? page + (lo & 0xfff) : 0;
     }
     return this.#loadTo(lo, hi, size, this.#scratch) ? this.#scratch : 0;
   }
@@ -342,6 +334,16 @@ export class LinearMemory {
     return this.#gfn;
   }
 
+  /** `resolve` for reading; memory gets its TLB entry. */
+  #resolveRead(lo: number, hi: number): number {
+    const page = this.resolve(lo, hi, this.#vcpu.accessMode);
+    if (page > 0) {
+      this.#tlb.fill(this.#vcpu.tlbBases.tlb[0], lo, hi, (page - (lo & ~0xfff)) | 0, this.#mmu.translation.global);
+    }
+    return page;
+  }
+
+  /** `resolve` for writing; memory without code in it gets its TLB entry. */
   #resolveWrite(lo: number, hi: number): number {
     const page = this.resolve(lo, hi, this.#vcpu.accessMode | Access.Write);
     if (page > 0 && this.#licence & Licence.Write && !this.#code.isCode(this.#gfn)) {

@@ -16,7 +16,7 @@ import { executeOutside } from "./outside.js";
 import { Registers } from "./registers.js";
 
 /** Executes an instruction that has no generated code; registered by name in `helpers.ts`. */
-export type Helper = (vcpu: Vcpu, site: HelperSite, record: number) => number;
+export type Helper = (vcpu: Vcpu, site: HelperSite) => number;
 
 export interface VcpuOptions {
   /** Index of this CPU, from 0; also its initial APIC id. */
@@ -383,6 +383,6 @@ export class Vcpu extends Registers {
       this.raise(Vector.UD);
       return HelperResult.Fault;
     }
-    return helper(this, site, record);
+    return helper(this, site);
   }
 }

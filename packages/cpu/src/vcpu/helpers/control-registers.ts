@@ -122,11 +122,11 @@ const movDebug: Helper = (vcpu, { insn }) => {
 };
 
 /** MOV from and to segment registers, control and debug registers. */
-const mov: Helper = (vcpu, site, record) => {
+const mov: Helper = (vcpu, site) => {
   const { insn } = site;
   const [to, from] = insn.operands;
-  if (to.kind === Kind.Cr || from.kind === Kind.Cr) return movControl(vcpu, site, record);
-  if (to.kind === Kind.Dr || from.kind === Kind.Dr) return movDebug(vcpu, site, record);
+  if (to.kind === Kind.Cr || from.kind === Kind.Cr) return movControl(vcpu, site);
+  if (to.kind === Kind.Dr || from.kind === Kind.Dr) return movDebug(vcpu, site);
   if (to.kind === Kind.Seg) {
     if (!readOperand(vcpu, insn, 1, value)) return FAULT;
     if (!loadSegment(vcpu, to.reg, value.lo & 0xffff)) return FAULT;

@@ -3,7 +3,7 @@ import * as S from "../../state.js";
 import { Seg } from "../constants.js";
 import { type Halves, toLinear, truncateAddress } from "../operands.js";
 import type { Helper, Vcpu } from "../vcpu.js";
-import { FAULT, NEXT } from "./common.js";
+import { FAULT, JUMP, NEXT } from "./common.js";
 import { portAllowed, portRead, portWrite } from "./io.js";
 
 const RAX = 0;
@@ -72,7 +72,7 @@ interface StringOp {
  */
 const repeated =
   (op: StringOp): Helper =>
-  (vcpu, { insn }, record) => {
+  (vcpu, { insn }) => {
     const { addrSize, opSize: size } = insn;
     const down = (vcpu.flags & S.DF) !== 0;
     let n = 1;
@@ -99,7 +99,8 @@ const repeated =
     reduceCount(vcpu, addrSize, made);
     if (made === wanted) return NEXT;
     if (op.compares && ((vcpu.rflags & S.ZF) !== 0) !== (insn.rep === 0xf3)) return NEXT;
-    return record;
+    // Looked up and charged again, also where the instruction spans two pages.
+    return JUMP;
   };
 
 /** Host address for writing, after making sure that it can be written; 0 = not plain memory; -1 = fault pending. */

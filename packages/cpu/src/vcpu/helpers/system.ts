@@ -51,8 +51,8 @@ const rdtsc: Helper = (vcpu) => {
   return NEXT;
 };
 
-const rdtscp: Helper = (vcpu, site, record) => {
-  const result = rdtsc(vcpu, site, record);
+const rdtscp: Helper = (vcpu, site) => {
+  const result = rdtsc(vcpu, site);
   if (result === NEXT) vcpu.setReg(1, vcpu.msr(0xc0000103)[0], 0);
   return result;
 };
