@@ -53,6 +53,8 @@ export interface PagingControls {
   cr3Hi: number;
   cr4: number;
   efer: number;
+  /** PKRU: rights of user pages by protection key, in force under CR4.PKE. */
+  pkru: number;
 }
 
 export interface MmuPort {

@@ -19,7 +19,7 @@ for (let table = 0; table < PAGES / 512; table++) {
   entry(0x3000 + table * 8, ((16 + table) * PAGE) | 7);
   for (let i = 0; i < 512; i++) entry((16 + table) * PAGE + i * 8, ((64 + table * 512 + i) * PAGE) | 7);
 }
-const controls = { cr0: 0x80010001, cr3Lo: 0x1000, cr3Hi: 0, cr4: 0xa0, efer: 0xd00 };
+const controls = { cr0: 0x80010001, cr3Lo: 0x1000, cr3Hi: 0, cr4: 0xa0, efer: 0xd00, pkru: 0 };
 /** Every page once, in an order that no prefetcher follows. */
 const order = Uint32Array.from({ length: PAGES }, (_, i) => ((i * 2654435761) >>> 0) % PAGES);
 const loads = Uint32Array.from({ length: PAGES }, (_, i) => (i * 1103515245 + 12345) % PAGES);

@@ -46,6 +46,8 @@ export interface PagingControls {
   cr4: number;
   /** Low half of IA32_EFER: NXE (11) and LMA (10) matter. */
   efer: number;
+  /** Protection-key rights of user pages: AD and WD of key k in bits 2k and 2k+1; they count under CR4.PKE. SDM 3A 4.6.2. */
+  pkru: number;
 }
 
 /** The result of a translation. Fields not named for a status hold no meaning. */

@@ -17,8 +17,10 @@ export enum Cr4 {
   Pse = 1 << 4,
   Pae = 1 << 5,
   Pge = 1 << 7,
+  La57 = 1 << 12,
   Smep = 1 << 20,
   Smap = 1 << 21,
+  Pke = 1 << 22,
 }
 
 export enum Efer {
@@ -47,4 +49,5 @@ export enum Pf {
   U = 1 << 2,
   Rsvd = 1 << 3,
   I = 1 << 4,
+  Pk = 1 << 5,
 }

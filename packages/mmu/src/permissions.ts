@@ -24,3 +24,16 @@ export function allowedBy(controls: PagingControls, rights: number, xd: boolean,
   }
   return xd ? allowed & ~Licence.Fetch : allowed;
 }
+
+/**
+ * What the protection key of a user page takes away from data accesses: SDM 3A 4.6.2.
+ *
+ * @param key bits 62:59 of the leaf
+ * @returns the {@link Licence} bits denied at the privilege of `access`
+ */
+export function deniedByKey(controls: PagingControls, key: number, access: number): number {
+  const rights = (controls.pkru >>> (2 * key)) & 3;
+  if ((rights & 1) !== 0) return Licence.Read | Licence.Write;
+  const user = (access & Access.User) !== 0;
+  return (rights & 2) !== 0 && (user || (controls.cr0 & Cr0.Wp) !== 0) ? Licence.Write : 0;
+}

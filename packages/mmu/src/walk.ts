@@ -1,6 +1,6 @@
 import { Access, Licence, type PagingControls } from "./access.js";
 import { Cr4, Efer, Pf, Pte } from "./bits.js";
-import { allowedBy } from "./permissions.js";
+import { allowedBy, deniedByKey } from "./permissions.js";
 import type { SecondLevel } from "./second-level.js";
 
 enum Hi {
@@ -14,14 +14,14 @@ enum Reserved {
   Leaf1G = 0x3fffe000,
   /** 20:13 of a 2 MiB leaf. SDM tables 4-10, 4-18. */
   Leaf2M = 0x001fe000,
-  /** PS of a PML4E. SDM table 4-15. */
+  /** PS of a PML5E or PML4E. SDM table 4-15. */
   Pml4e = 0x80,
   /** 2:1 and 8:5 of a legacy-PAE PDPTE. SDM table 4-8. */
   Pdpte = 0x000001e6,
 }
 
 /**
- * The guest page walk: 4-level, legacy PAE and 32-bit paging. SDM 3A 4.3-4.5.
+ * The guest page walk: 5- and 4-level, legacy PAE and 32-bit paging. SDM 3A 4.3-4.5.
  *
  * Order of events, as processors do it: an entry is read; not present or a reserved bit ends the walk with a fault; A is set in it at once if it
  * refers to another table, so a fault further down leaves A set above. Rights are judged at the leaf, and only an allowed access sets A and D there.
@@ -64,7 +64,8 @@ export class PageWalker {
   walk(controls: PagingControls, lo: number, hi: number, access: number): boolean {
     if ((controls.efer & Efer.Lma) !== 0) {
       const root = (controls.cr3Hi & this.#addressHi) * Hi.Frames + (controls.cr3Lo >>> 12);
-      return this.#walk64(controls, lo, hi, access, root, 4, this.#reservedLong);
+      const top = (controls.cr4 & Cr4.La57) !== 0 ? 5 : 4;
+      return this.#walk64(controls, lo, hi, access, root, top, this.#reservedLong);
     }
     return (controls.cr4 & Cr4.Pae) !== 0 ? this.#walkPae(controls, lo, access) : this.#walk32(controls, lo, access);
   }
@@ -105,7 +106,7 @@ export class PageWalker {
         if (large || level === 1) {
           const inside = level === 1 ? 0 : level === 2 ? 0x1ff : 0x3ffff;
           this.gfn = target - ((pteLo >>> 12) & inside) + ((lo >>> 12) & inside);
-          return this.#leaf(controls, access, rights & pteLo, (xd | pteHi) < 0, gfn, at, pteLo);
+          return this.#leaf(controls, access, rights & pteLo, (xd | pteHi) < 0, gfn, at, pteLo, (pteHi >>> 27) & 15);
         }
         if (second.mayMark(gfn)) u32[at] = pteLo | Pte.A;
       }
@@ -140,7 +141,7 @@ export class PageWalker {
     if ((pde & Pte.Ps) !== 0 && (controls.cr4 & Cr4.Pse) !== 0) {
       if ((pde & this.#reserved4M) !== 0) return this.#refuse(controls, access, Pf.P | Pf.Rsvd);
       this.gfn = ((pde >>> 13) & 0xff) * Hi.Frames + ((pde >>> 22) << 10) + ((lo >>> 12) & 0x3ff);
-      return this.#leaf(controls, access, rights, false, directory, pdeAt, pde);
+      return this.#leaf(controls, access, rights, false, directory, pdeAt, pde, 0);
     }
     if ((pde & Pte.A) === 0 && this.#second.mayMark(directory)) u32[pdeAt] = pde | Pte.A;
     const table = pde >>> 12;
@@ -149,7 +150,7 @@ export class PageWalker {
     const pte = pfn > 0 ? (u32[at] as number) | 0 : pfn;
     if ((pte & Pte.P) === 0) return this.#refuse(controls, access, 0);
     this.gfn = pte >>> 12;
-    return this.#leaf(controls, access, rights & pte, false, table, at, pte);
+    return this.#leaf(controls, access, rights & pte, false, table, at, pte, 0);
   }
 
   /** Judges the access and sets A and D in the leaf at word `at` of the memory, in guest frame `table`. */
@@ -161,11 +162,18 @@ export class PageWalker {
     table: number,
     at: number,
     pteLo: number,
+    key: number,
   ): boolean {
-    const allowed = allowedBy(controls, rights, xd, access);
+    let allowed = allowedBy(controls, rights, xd, access);
     const write = (access & Access.Write) !== 0;
     const want = write ? Licence.Write : (access & Access.Fetch) !== 0 ? Licence.Fetch : Licence.Read;
-    if ((allowed & want) === 0) return this.#refuse(controls, access, Pf.P);
+    let cause = Pf.P;
+    if ((controls.cr4 & Cr4.Pke) !== 0 && (rights & Pte.Us) !== 0 && (controls.efer & Efer.Lma) !== 0) {
+      const denied = deniedByKey(controls, key, access);
+      if ((denied & want) !== 0) cause |= Pf.Pk;
+      allowed &= ~denied;
+    }
+    if ((allowed & want) === 0) return this.#refuse(controls, access, cause);
     const marks = write ? Pte.A | Pte.D : Pte.A;
     if ((pteLo & marks) !== marks && this.#second.mayMark(table)) this.#u32[at] = pteLo | marks;
     this.licence = write || (pteLo & Pte.D) !== 0 ? allowed : allowed & ~Licence.Write;
@@ -173,7 +181,7 @@ export class PageWalker {
     return true;
   }
 
-  /** Composes the error code of SDM 3A 4.7 from `cause` (P and RSVD) and the access. */
+  /** Composes the error code of SDM 3A 4.7 from `cause` (P, RSVD and PK) and the access. */
   #refuse(controls: PagingControls, access: number, cause: number): false {
     let code = cause;
     if ((access & Access.Write) !== 0) code |= Pf.W;
@@ -187,8 +195,9 @@ export class PageWalker {
   }
 }
 
-/** Index of the entry that translates an address at `level` of 4-level paging. SDM 3A 4.5.4. */
+/** Index of the entry that translates an address at `level` of 4- or 5-level paging. SDM 3A 4.5.4. */
 function indexAt(level: number, lo: number, hi: number): number {
+  if (level === 5) return (hi >>> 16) & 0x1ff;
   const pair = level > 2 ? (hi << 2) | (lo >>> 30) : lo >>> 12;
   return ((level & 1) === 0 ? pair >>> 9 : pair) & 0x1ff;
 }

@@ -4,7 +4,7 @@ import { DirtyLog, forEachRun } from "../src/dirty-log.js";
 import { Access, Licence, MemslotError, type Mmu, Status } from "../src/index.js";
 import { entriesOf, longMode, map4, newMmu, P, PAGE, RW, translate } from "./fixture.js";
 
-const FLAT = { cr0: 1, cr3Lo: 0, cr3Hi: 0, cr4: 0, efer: 0 };
+const FLAT = { cr0: 1, cr3Lo: 0, cr3Hi: 0, cr4: 0, efer: 0, pkru: 0 };
 
 function newLoggingMmu(pages: number, gpa = 0): Mmu {
   const mmu = newMmu(0, { arenaPages: pages });

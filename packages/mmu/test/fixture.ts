@@ -9,6 +9,8 @@ export const PAE = 1 << 5;
 export const PGE = 1 << 7;
 export const SMEP = 1 << 20;
 export const SMAP = 1 << 21;
+export const LA57 = 1 << 12;
+export const PKE = 1 << 22;
 export const LMA = 1 << 10;
 export const NXE = 1 << 11;
 
@@ -73,7 +75,7 @@ export function read64(mmu: Mmu, gpa: number): bigint {
 
 /** 4-level paging with NXE, root at gpa 0x1000. */
 export function longMode(over: Partial<PagingControls> = {}): PagingControls {
-  return { cr0: CR0_PAGING, cr3Lo: 0x1000, cr3Hi: 0, cr4: PAE | PGE, efer: LMA | NXE | 0x100, ...over };
+  return { cr0: CR0_PAGING, cr3Lo: 0x1000, cr3Hi: 0, cr4: PAE | PGE, efer: LMA | NXE | 0x100, pkru: 0, ...over };
 }
 
 /** The tables that {@link map4} uses: PML4, PDPT, PD and PT at gfn 1, 2, 3 and 4. Entries as gpa, from the top. */

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { Access, type MemslotDesc, MemslotError, Mmu, Status } from "../src/index.js";
 import { newMemory, newMmu, PAGE } from "./fixture.js";
 
-const FLAT = { cr0: 1, cr3Lo: 0, cr3Hi: 0, cr4: 0, efer: 0 };
+const FLAT = { cr0: 1, cr3Lo: 0, cr3Hi: 0, cr4: 0, efer: 0, pkru: 0 };
 const at = (mmu: Mmu, gpa: number, access = 0): number => mmu.translate(FLAT, gpa, 0, access);
 
 /** The `code` of the MemslotError that `action` throws. */

@@ -30,6 +30,7 @@ const LONG: readonly Level[] = [
   { shift: 21n, bits: 9n, plain: true, ps: "leaf" },
   { shift: 12n, bits: 9n, plain: true, ps: "ignored" },
 ];
+const LA57: readonly Level[] = [{ shift: 48n, bits: 9n, plain: true, ps: "reserved" }, ...LONG];
 const LEGACY_PAE: readonly Level[] = [
   { shift: 30n, bits: 2n, plain: false, ps: "reserved" },
   { shift: 21n, bits: 9n, plain: true, ps: "leaf" },
@@ -66,7 +67,7 @@ export function referenceWalk(
     pae: has(cr4, 5),
   };
   const size = modes.pae ? 8 : 4;
-  const levels = long ? LONG : modes.pae ? LEGACY_PAE : legacy32(has(cr4, 4));
+  const levels = long ? (has(cr4, 12) ? LA57 : LONG) : modes.pae ? LEGACY_PAE : legacy32(has(cr4, 4));
   const cr3 = BigInt(c.cr3Lo) | (BigInt(c.cr3Hi) << 32n);
   let table = cr3 & (long ? field(m - 1, 12) : modes.pae ? field(31, 5) : field(31, 12));
   const marks = new Map<bigint, bigint>();
@@ -107,11 +108,18 @@ export function referenceWalk(
       table = entry & (size === 8 ? field(m - 1, 12) : field(31, 12));
       continue;
     }
+    const key = (entry >> 59n) & 15n;
+    const rights = long && has(cr4, 22) && path.userAddress ? (BigInt(c.pkru) >> (2n * key)) & 3n : 0n;
+    const locked = (kind: Request["kind"]): boolean =>
+      kind !== "fetch" &&
+      (has(rights, 0) || (has(rights, 1) && kind === "write" && (request.mode === "user" || modes.wp)));
+    if (locked(request.kind)) return { ...fault(true, false), fault: errorCodeOf(request, modes, true, false) + 0x20 };
     if (!isAllowed(request, modes, path)) return fault(true, false);
     const wanted = request.kind === "write" ? 0x60n : 0x20n;
     if ((entry & wanted) !== wanted) marks.set(at, wanted);
     const dirty = has(entry, 6) || request.kind === "write";
-    const may = (kind: Request["kind"]): boolean => isAllowed({ kind, mode: request.mode }, modes, path);
+    const may = (kind: Request["kind"]): boolean =>
+      isAllowed({ kind, mode: request.mode }, modes, path) && !locked(kind);
     const offset = linear & field(Number(level.shift) - 1, 0);
     let page = entry & field(size === 8 ? m - 1 : 31, Number(level.shift));
     if (size === 4 && !last) page |= ((entry & field(20, 13)) >> 13n) << 32n;

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { Access, Licence, type PagingControls, Status } from "../src/index.js";
-import { newMmu, PAE, PAGE, PGE, PSE, SMAP, SMEP } from "./fixture.js";
+import { LA57, newMmu, PAE, PAGE, PGE, PKE, PSE, SMAP, SMEP } from "./fixture.js";
 import { referenceWalk } from "./reference.js";
 import type { Request } from "./rights.js";
 
@@ -37,7 +37,7 @@ const entry: fc.Arbitrary<Entry> = fc.record({
 });
 const flags = (...bits: number[]): fc.Arbitrary<number> =>
   fc.subarray(bits).map((set) => set.reduce((a, b) => a | b, 0));
-const paging = fc.constantFrom("long", "pae", "32-bit");
+const paging = fc.constantFrom("long", "long", "pae", "32-bit");
 const request: fc.Arbitrary<Request> = fc.record({
   kind: fc.constantFrom("read", "write", "fetch"),
   mode: fc.constantFrom("user", "explicit", "explicit+ac", "implicit"),
@@ -55,13 +55,14 @@ test("over random tables, a walk gives the result, the fault and the A/D updates
     fc.property(
       fc.array(entry, { minLength: 4, maxLength: 40 }),
       paging,
-      fc.tuple(flags(1 << 16), flags(PGE, PSE, SMEP, SMAP), flags(1 << 11)),
-      fc.array(fc.tuple(fc.tuple(index, index, index, index, fc.integer({ min: 0, max: 0xfff })), request), {
+      fc.tuple(flags(1 << 16), flags(PGE, PSE, SMEP, SMAP, LA57, PKE), flags(1 << 11)),
+      fc.array(fc.tuple(fc.tuple(index, index, index, index, index, fc.integer({ min: 0, max: 0xfff })), request), {
         minLength: 1,
         maxLength: 12,
       }),
       fc.constantFrom(36, 40, 46, 52),
-      (entries, mode, [wp, cr4, nxe], walks, m) => {
+      fc.constantFrom(0, 0, 0, 0x55555554, -1, 0x12345678),
+      (entries, mode, [wp, cr4, nxe], walks, m, pkru) => {
         const mmu = newMmu(48, { maxPhyAddr: m });
         const wide = mode !== "32-bit";
         for (const { table, index: at, target, low, noise } of entries) {
@@ -78,10 +79,17 @@ test("over random tables, a walk gives the result, the fault and the A/D updates
           cr3Hi: 0,
           cr4: cr4 | (wide ? PAE : 0),
           efer: nxe | (mode === "long" ? 1 << 10 : 0),
+          pkru,
         };
-        for (const [[i4, i3, i2, i1, offset], ask] of walks) {
+        for (const [[i5, i4, i3, i2, i1, offset], ask] of walks) {
+          const fifth = mode === "long" && (cr4 & LA57) !== 0 ? BigInt(i5) << 48n : 0n;
           let linear =
-            (BigInt(i4) << 39n) | (BigInt(i3) << 30n) | (BigInt(i2) << 21n) | (BigInt(i1) << 12n) | BigInt(offset);
+            fifth |
+            (BigInt(i4) << 39n) |
+            (BigInt(i3) << 30n) |
+            (BigInt(i2) << 21n) |
+            (BigInt(i1) << 12n) |
+            BigInt(offset);
           if (mode === "32-bit") linear = (BigInt(i4) << 22n) | (BigInt(i3) << 12n) | BigInt(offset);
           if (mode === "pae") linear &= 0xffffffffn;
           const memory = new Uint8Array(48 * PAGE);
@@ -124,7 +132,7 @@ test("over random tables, a walk gives the result, the fault and the A/D updates
         }
       },
     ),
-    { numRuns: 1500, seed: 20261121 },
+    { numRuns: 3000, seed: 20261121 },
   );
   // The generator must keep reaching all three outcomes, or the property says little.
   expect(Math.min(seen.ok, seen.fault, seen.mmio)).toBeGreaterThan(100);

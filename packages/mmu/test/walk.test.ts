@@ -242,7 +242,7 @@ describe("paging off (CR0.PG = 0)", () => {
     "linear = physical with every licence, whatever CR4 and the access say: %s",
     (_, privilege) => {
       const mmu = newMmu(16);
-      const controls = { cr0: 1, cr3Lo: 0x1000, cr3Hi: 0, cr4: PAE | SMEP, efer: NXE };
+      const controls = { cr0: 1, cr3Lo: 0x1000, cr3Hi: 0, cr4: PAE | SMEP, efer: NXE, pkru: 0 };
       expect(mmu.translate(controls, 0x7abc, 0, privilege | Access.Write)).toBe(Status.Ok);
       expect(mmu.translation).toMatchObject({ gfn: 7, licence: RWX, global: false, host: mmu.peekFrame(7) });
       expect(mmu.translate(controls, 0xfee0_0000, 0, privilege)).toBe(Status.Mmio);
@@ -252,7 +252,7 @@ describe("paging off (CR0.PG = 0)", () => {
 });
 
 describe("legacy PAE paging (SDM 4.4)", () => {
-  const controls = { cr0: CR0_PAGING, cr3Lo: 0x1020, cr3Hi: 0, cr4: PAE | PGE, efer: NXE };
+  const controls = { cr0: CR0_PAGING, cr3Lo: 0x1020, cr3Hi: 0, cr4: PAE | PGE, efer: NXE, pkru: 0 };
   const linear = 0xc060_5000;
 
   test("CR3 bits 31:5 locate four PDPTEs, which have no rights and no A", () => {
@@ -289,7 +289,7 @@ describe("legacy PAE paging (SDM 4.4)", () => {
 });
 
 describe("32-bit paging (SDM 4.3)", () => {
-  const controls = { cr0: CR0_PAGING, cr3Lo: 0x1000, cr3Hi: 0, cr4: PSE | PGE, efer: 0 };
+  const controls = { cr0: CR0_PAGING, cr3Lo: 0x1000, cr3Hi: 0, cr4: PSE | PGE, efer: 0, pkru: 0 };
 
   test("two levels of 4-byte entries; A above, A and D in the leaf", () => {
     const mmu = newMmu(16);
