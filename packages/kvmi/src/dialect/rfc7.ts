@@ -1,0 +1,57 @@
+import { nothing } from "../codec/struct.js";
+import { type Dialect, event, vcpu, vm } from "./dialect.js";
+import * as L from "./layouts.js";
+
+/** The mailing list's RFC v7 of February 2020: sequential numbers, no views, no reply suppression. */
+export const rfc7: Dialect = {
+  name: "rfc7",
+  rules: {
+    eventReplyId: 0,
+    vmEventId: null,
+    unknownId: "EINVAL",
+    strictSwitches: false,
+    strictMsrs: false,
+    pauseForbidden: "close",
+    injectNeedsTrap: false,
+    checkReplies: false,
+  },
+  commandLimit: 24,
+  eventLimit: 11,
+  commands: [
+    vm(2, "getVersion", nothing, L.versionReplyPlain),
+    vm(3, "checkCommand", L.idRequest),
+    vm(4, "checkEvent", L.idRequest),
+    vm(5, "getInfo", nothing, L.infoReply),
+    vm(6, "vmControlEvents", L.controlEvents),
+    vm(7, "readPhysical", L.physical, nothing),
+    vm(8, "writePhysical", L.physical),
+    vcpu(9, "vcpuGetInfo", nothing, L.vcpuInfoReply),
+    { ...vm(10, "pause", L.pauseRequest), vcpuHeader: true },
+    vcpu(11, "vcpuControlEvents", L.controlEvents),
+    vcpu(12, "getRegisters", L.getRegisters, L.registersReply),
+    vcpu(13, "setRegisters", L.setRegisters),
+    vcpu(14, "getCpuid", L.getCpuid, L.cpuidReply),
+    vcpu(15, "controlCr", L.controlCr),
+    vcpu(16, "injectException", L.injectException),
+    vm(17, "getMaxGfn", nothing, L.gfnRequest),
+    vcpu(18, "getXsave", nothing, nothing),
+    vcpu(19, "getMtrrType", L.gpaRequest, L.mtrrReply),
+    vcpu(20, "controlMsr", L.controlMsr),
+    vm(21, "setPageAccess", L.setPageAccessPlain),
+    vcpu(22, "controlSinglestep", L.switchRequest),
+    vcpu(23, "translateGva", L.gvaRequest, L.gpaRequest),
+  ],
+  events: [
+    event(0, "unhook", nothing, { scope: "vm", reply: null }),
+    event(1, "pause", nothing, { always: true }),
+    event(2, "hypercall", nothing),
+    event(3, "breakpoint", L.breakpointEvent, { reply: nothing }),
+    event(4, "cr", L.crEvent, { reply: L.newValue }),
+    event(5, "trap", L.trapEvent, { reply: nothing }),
+    event(6, "xsetbv", nothing),
+    event(7, "descriptor", L.descriptorEvent, { reply: nothing }),
+    event(8, "msr", L.msrEvent, { reply: L.newValue }),
+    event(9, "pf", L.pfEvent, { reply: nothing }),
+    event(10, "singlestep", L.singlestepEvent, { reply: nothing }),
+  ],
+};
