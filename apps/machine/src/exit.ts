@@ -7,6 +7,8 @@ import type { Exit } from "@vm/cpu";
 export type MachineExit =
   /** The guest entered S5. `status` is the byte it wrote to the exit-status port, null if it wrote none. */
   | { readonly reason: "power-off"; readonly status: number | null }
+  /** The guest wrote `code` to the debug-exit port of a machine with test devices. */
+  | { readonly reason: "debug-exit"; readonly code: number }
   /** The guest wrote to the reset register. */
   | { readonly reason: "reset" }
   /** Triple fault. */

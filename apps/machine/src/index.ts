@@ -1,6 +1,7 @@
 export { type CpuidLeaf, DEFAULT_CPUID, type Vcpu, type VcpuHooks } from "@vm/cpu";
 export type { BlockBackend, Clock, MmioDevice, PortDevice, Timer } from "@vm/devices";
 export type { Mmu } from "@vm/mmu";
+export { type BareOptions, createBareMachine } from "./bare.js";
 export { BootError, KernelError } from "./boot/error.js";
 export type { ClockMode } from "./clock.js";
 export type { MachineConsole } from "./console.js";

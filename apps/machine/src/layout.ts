@@ -22,8 +22,15 @@ export const POWER = 0x600;
 export const VIRTIO_GSI = 16;
 /** Disks a machine can have; one slot is the entropy device's. */
 export const MAX_DISKS = 7;
-/** A byte written here is the exit status that a power-off reports. */
+/** A byte written here is the exit status that a power-off reports; on machines with test devices it ends the machine. */
 export const EXIT_STATUS = 0xf4;
+
+/** Where the devices of test programs are; all as QEMU and Bochs have them. */
+export const TEST_PORTS = 0xe0;
+export const TEST_IRQ_PORTS = 0x2000;
+export const TEST_MEMORY = 0xff000000;
+export const FW_CFG = 0x510;
+export const SHUTDOWN_PORT = 0x8900;
 
 /** Guest RAM the machine can have, in bytes: it lies below the device hole at 3 GiB. */
 export const MIN_RAM = 16 * 2 ** 20;

@@ -75,6 +75,7 @@ export class Machine implements MachineHandle {
       ram: config.memory,
       clock: this.#clock,
       disks: config.disks,
+      testDevices: config.testDevices,
       ...(cpuid === undefined ? {} : { cpuid }),
       unixTime: () => config.unixTime + this.#clock.now() / 1e9,
       random: config.random,
@@ -84,6 +85,7 @@ export class Machine implements MachineHandle {
       onExitStatus: (status) => {
         this.#exitStatus = status;
       },
+      onDebugExit: (code) => this.#loop.end({ reason: "debug-exit", code }),
       onAttention: (vcpu) => this.#loop.attend(vcpu),
       onDiskError: (error) => this.#events.emit("disk-error", error),
     });

@@ -24,6 +24,11 @@ export interface MachineOptions {
   /** `host` (default): virtual time follows the host's. `icount`: it is the number of retired instructions, so runs repeat exactly. */
   readonly clock?: ClockMode | undefined;
   readonly plugins?: readonly Plugin[] | undefined;
+  /**
+   * The devices of programs that test a processor without an operating system: debug exit (whose port then is no longer a mere exit
+   * status), test device, `fw_cfg`. Default false.
+   */
+  readonly testDevices?: boolean | undefined;
   /** What CPUID answers. Default: `DEFAULT_CPUID` of `@vm/cpu`. */
   readonly cpuid?: readonly CpuidLeaf[] | undefined;
   /** Seconds since 1970 at which the real-time clock starts. Default: now, or 1700000000 with `icount`. */
@@ -50,6 +55,7 @@ export interface MachineConfig {
   readonly cpus: number;
   readonly disks: readonly BlockBackend[];
   readonly clock: ClockMode;
+  readonly testDevices: boolean;
   readonly commandLine: string;
   readonly unixTime: number;
   readonly random: () => number;
@@ -75,6 +81,7 @@ export function resolveOptions(options: MachineOptions): MachineConfig {
     cpus,
     disks,
     clock,
+    testDevices: options.testDevices ?? false,
     commandLine: [DEFAULT_COMMAND_LINE, options.commandLine ?? ""].join(" ").trim(),
     unixTime: options.unixTime ?? (deterministic ? ICOUNT_UNIX_TIME : Date.now() / 1000),
     random: seed === undefined && !deterministic ? hostRandom() : seededRandom(seed ?? 1),

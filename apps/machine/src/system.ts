@@ -4,6 +4,11 @@ import {
   type BlockBackend,
   buildAcpiTables,
   CmosRtc,
+  DEBUG_EXIT_PORTS,
+  DebugExit,
+  FW_CFG_PORTS,
+  FwCfg,
+  IO_APIC_PINS,
   IoApic,
   LocalApic,
   MmioBus,
@@ -17,6 +22,10 @@ import {
   PortBus,
   type PortSize,
   PowerControl,
+  ShutdownPort,
+  TEST_DEVICE_MEMORY,
+  TEST_DEVICE_PORTS,
+  TestDevice,
   Uart16550A,
   VIRTIO_MMIO_SIZE,
   VirtioBlk,
@@ -34,6 +43,8 @@ export interface SystemOptions {
   readonly ram: number;
   readonly clock: VirtualClock;
   readonly disks: readonly BlockBackend[];
+  /** With the devices of test programs; without them the exit-status port is a single byte that ends nothing. */
+  readonly testDevices: boolean;
   readonly cpuid?: readonly CpuidLeaf[];
   /** Seconds since 1970 for the real-time clock. */
   readonly unixTime: () => number;
@@ -43,6 +54,8 @@ export interface SystemOptions {
   readonly onReset: () => void;
   /** The guest wrote a byte to the exit-status port. */
   readonly onExitStatus: (status: number) => void;
+  /** The guest wrote to the debug-exit port, `testDevices` only. */
+  readonly onDebugExit: (code: number) => void;
   /** Something waits for a processor that may be idle or not the one that is running. */
   readonly onAttention: (vcpu: Vcpu) => void;
   readonly onDiskError: (error: unknown) => void;
@@ -104,11 +117,14 @@ export function buildSystem(options: SystemOptions): System {
     new PowerControl({ basePort: L.POWER, onPowerOff: options.onPowerOff, onReset: options.onReset }),
   );
 
-  ports.attach(L.EXIT_STATUS, 1, {
-    ioWidth: 1,
-    ioRead: () => 0xff,
-    ioWrite: (_port, _size, status) => options.onExitStatus(status),
-  });
+  if (options.testDevices) attachTestDevices(options, ports, mmio, ioApic);
+  else {
+    ports.attach(L.EXIT_STATUS, 1, {
+      ioWidth: 1,
+      ioRead: () => 0xff,
+      ioWrite: (_port, _size, status) => options.onExitStatus(status),
+    });
+  }
 
   const entropy = {
     fill: (dst: Uint8Array): void => {
@@ -239,4 +255,16 @@ export function buildSystem(options: SystemOptions): System {
   });
   mmu.write(L.ACPI_TABLES, acpi.bytes);
   return { memory, mmu, code, vcpus, apics, uart, ioApic, ports, mmio, rsdp: acpi.rsdp };
+}
+
+function attachTestDevices(options: SystemOptions, ports: PortBus, mmio: MmioBus, ioApic: IoApic): void {
+  // IRQ 0 is wired to pin 2, as on every PC (ACPI 6.5, 5.2.12.5).
+  const lines = Array.from({ length: IO_APIC_PINS }, (_, irq) => ioApic.line(irq === 0 ? 2 : irq));
+  const device = new TestDevice({ lines });
+  ports.attach(L.TEST_PORTS, TEST_DEVICE_PORTS, device);
+  ports.attach(L.TEST_IRQ_PORTS, IO_APIC_PINS, device.irqPorts);
+  mmio.attach(L.TEST_MEMORY, TEST_DEVICE_MEMORY, device);
+  ports.attach(L.EXIT_STATUS, DEBUG_EXIT_PORTS, new DebugExit({ onExit: options.onDebugExit }));
+  ports.attach(L.SHUTDOWN_PORT, 1, new ShutdownPort({ onShutdown: options.onPowerOff }));
+  ports.attach(L.FW_CFG, FW_CFG_PORTS, new FwCfg({ ram: options.ram, processors: options.cpus }));
 }

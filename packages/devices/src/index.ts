@@ -13,7 +13,9 @@ export {
 export type { ApicTimerMode, ApicTimerState, TscPort } from "./apic-timer.js";
 export { BusRangeError, MmioBus, PortBus } from "./bus.js";
 export { CmosRtc, type CmosRtcDesc, type CmosRtcState, type WallClock } from "./cmos-rtc.js";
+export { DEBUG_EXIT_PORTS, DebugExit, type DebugExitDesc, debugExitStatus } from "./debug-exit.js";
 export { DescriptorChain, type Segment } from "./descriptor-chain.js";
+export { FW_CFG_PORTS, FwCfg, type FwCfgDesc, FwCfgItem, type FwCfgState } from "./fw-cfg.js";
 export type { InterruptQueueState } from "./interrupt-queue.js";
 export { IO_APIC_PINS, IoApic, type IoApicDesc, type IoApicState } from "./io-apic.js";
 export { LocalApic, type LocalSource } from "./local-apic.js";
@@ -29,6 +31,14 @@ export {
   PowerControl,
   type PowerControlDesc,
 } from "./power-control.js";
+export { ShutdownPort, type ShutdownPortDesc } from "./shutdown-port.js";
+export {
+  TEST_DEVICE_MEMORY,
+  TEST_DEVICE_PORTS,
+  TestDevice,
+  type TestDeviceDesc,
+  type TestDeviceState,
+} from "./test-device.js";
 export { Uart16550A, type Uart16550ADesc, type Uart16550AState } from "./uart16550a.js";
 export { type BlockBackend, SECTOR_SIZE, VirtioBlk, type VirtioBlkDesc, type VirtioBlkState } from "./virtio-blk.js";
 export { VirtioConsole, type VirtioConsoleDesc, type VirtioConsoleState } from "./virtio-console.js";

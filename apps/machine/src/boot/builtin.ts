@@ -3,7 +3,7 @@ import type { Vcpu } from "@vm/cpu";
 import { POWER_RESET, POWER_RESET_VALUE, POWER_S5_TYPE, POWER_SLEEP_CONTROL } from "@vm/devices";
 import type { Mmu } from "@vm/mmu";
 import * as L from "../layout.js";
-import { enterLongMode, writeCommandLine, writeZeroPage } from "./linux.js";
+import { enterLinux, writeCommandLine, writeZeroPage } from "./linux.js";
 
 /** SLP_TYP of S5 and SLP_EN of the sleep control register (ACPI 6.5, 4.8.3.7). */
 const SLEEP = (POWER_S5_TYPE << 2) | 0x20;
@@ -20,5 +20,5 @@ export function loadBuiltinGuest(mmu: Mmu, vcpu: Vcpu, commandLine: string): voi
   mmu.write(loadAddress, image);
   writeCommandLine(mmu, commandLine);
   writeZeroPage(mmu, new Uint8Array(4096));
-  enterLongMode(mmu, vcpu, entry, L.ZERO_PAGE);
+  enterLinux(mmu, vcpu, entry);
 }

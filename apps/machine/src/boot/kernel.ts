@@ -1,14 +1,6 @@
 import { decompress } from "./decompress.js";
+import { EM_X86_64, isElf, readElf, type Segment } from "./elf.js";
 import { KernelError } from "./error.js";
-
-/** A part of the kernel and where it goes. */
-export interface Segment {
-  /** Guest-physical address, bytes. */
-  readonly address: number;
-  readonly bytes: Uint8Array;
-  /** Bytes in memory; the rest after `bytes` is zero. */
-  readonly size: number;
-}
 
 /** A kernel ready to be placed in memory and entered in 64-bit mode. */
 export interface KernelImage {
@@ -22,16 +14,13 @@ export interface KernelImage {
 }
 
 const HEADER = 0x1f1;
-const EM_X86_64 = 62;
-const PT_LOAD = 1;
-const PT_INTERP = 3;
 
 /**
  * Reads a bzImage (Documentation/arch/x86/boot.rst, protocol 2.08 or later) or a plain x86-64 ELF kernel.
  * @throws {KernelError} if it is neither, is cut short, or is for another processor
  */
 export async function readKernel(file: Uint8Array): Promise<KernelImage> {
-  if (isElf(file)) return readElf(file, null, 0x7fffffff);
+  if (isElf(file)) return readElfKernel(file, null, 0x7fffffff);
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
   if (file.length < 0x268 || view.getUint32(0x202, true) !== 0x53726448) {
     throw new KernelError("it is neither a Linux bzImage nor an x86-64 ELF kernel");
@@ -50,40 +39,13 @@ export async function readKernel(file: Uint8Array): Promise<KernelImage> {
   const size = view.getUint32(payload + length - 4, true);
   const vmlinux = await decompress(file.subarray(payload, payload + length - 4), size);
   if (!isElf(vmlinux)) throw new KernelError("its payload is not an ELF file");
-  return readElf(vmlinux, file.slice(HEADER, 0x202 + view.getUint8(0x201)), view.getUint32(0x22c, true));
+  return readElfKernel(vmlinux, file.slice(HEADER, 0x202 + view.getUint8(0x201)), view.getUint32(0x22c, true));
 }
 
-const isElf = (b: Uint8Array): boolean => b[0] === 0x7f && b[1] === 0x45 && b[2] === 0x4c && b[3] === 0x46;
-
-function readElf(file: Uint8Array, setupHeader: Uint8Array | null, initrdMax: number): KernelImage {
-  const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
-  const short = (): KernelError => new KernelError("it is an ELF file that is cut short");
-  if (file.length < 64) throw short();
-  if (file[4] !== 2 || view.getUint16(18, true) !== EM_X86_64)
+/** @throws {KernelError} */
+function readElfKernel(file: Uint8Array, setupHeader: Uint8Array | null, initrdMax: number): KernelImage {
+  if (file.length > 19 && (file[4] !== 2 || ((file[18] as number) | ((file[19] as number) << 8)) !== EM_X86_64))
     throw new KernelError("it is an ELF file for another processor than x86-64");
-  const u64 = (at: number): number => view.getUint32(at, true) + view.getUint32(at + 4, true) * 2 ** 32;
-  const at = u64(32);
-  const count = view.getUint16(56, true);
-  const entrySize = view.getUint16(54, true);
-  if (at + count * entrySize > file.length) throw short();
-  const segments: Segment[] = [];
-  let entry = u64(24);
-  for (let k = 0; k < count; k++) {
-    const p = at + k * entrySize;
-    const type = view.getUint32(p, true);
-    if (type === PT_INTERP) throw new KernelError("it is an ELF program, not a kernel");
-    if (type !== PT_LOAD) continue;
-    const offset = u64(p + 8);
-    const virtual = u64(p + 16);
-    const address = u64(p + 24);
-    const bytes = u64(p + 32);
-    const size = u64(p + 40);
-    if (offset + bytes > file.length) throw short();
-    if (size === 0) continue;
-    // An entry point given as a virtual address is translated by the segment it lies in.
-    if (entry >= virtual && entry < virtual + size && virtual !== address) entry = entry - virtual + address;
-    segments.push({ address, bytes: file.subarray(offset, offset + bytes), size });
-  }
-  if (segments.length === 0) throw new KernelError("it is an ELF file with nothing to load");
+  const { segments, entry } = readElf(file);
   return { segments, entry, setupHeader, initrdMax };
 }

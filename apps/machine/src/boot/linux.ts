@@ -1,8 +1,10 @@
-import { Seg, type Vcpu } from "@vm/cpu";
+import type { Vcpu } from "@vm/cpu";
 import type { Mmu } from "@vm/mmu";
 import * as L from "../layout.js";
+import { enterLongMode } from "./enter.js";
 import { BootError, KernelError } from "./error.js";
 import type { KernelImage } from "./kernel.js";
+import { memoryMap } from "./memory-map.js";
 
 export interface LinuxBoot {
   readonly kernel: KernelImage;
@@ -14,8 +16,6 @@ export interface LinuxBoot {
   readonly rsdp: number;
 }
 
-const RAM = 1;
-const RESERVED = 2;
 /** Bytes a command line may have without its terminating zero. */
 export const COMMAND_LINE_MAX = 2047;
 
@@ -53,20 +53,15 @@ export function loadLinux(mmu: Mmu, vcpu: Vcpu, boot: LinuxBoot): void {
     view.setUint32(0x218, initrdAt, true);
     view.setUint32(0x21c, initrd.length, true);
   }
-  const e820: readonly (readonly [start: number, end: number, type: number])[] = [
-    [0, L.LOW_RAM_END, RAM],
-    [L.LOW_RAM_END, 0xa0000, RESERVED],
-    [L.ACPI_TABLES, L.HIGH_RAM, RESERVED],
-    [L.HIGH_RAM, ram, RAM],
-  ];
+  const e820 = memoryMap(ram);
   zeroPage[0x1e8] = e820.length;
-  e820.forEach(([start, stop, type], k) => {
+  e820.forEach(({ start, end: stop, type }, k) => {
     view.setUint32(0x2d0 + 20 * k, start, true);
     view.setUint32(0x2d0 + 20 * k + 8, stop - start, true);
     view.setUint32(0x2d0 + 20 * k + 16, type, true);
   });
   writeZeroPage(mmu, zeroPage);
-  enterLongMode(mmu, vcpu, kernel.entry, L.ZERO_PAGE);
+  enterLinux(mmu, vcpu, kernel.entry);
 }
 
 /** Stores the kernel command line. @throws {BootError} if it is too long */
@@ -84,38 +79,9 @@ export function writeZeroPage(mmu: Mmu, zeroPage: Uint8Array): void {
   mmu.write(L.ZERO_PAGE, zeroPage);
 }
 
-/** 4 GiB identity-mapped by 2 MiB pages, flat segments, interrupts off, RSI = `argument`. */
-export function enterLongMode(mmu: Mmu, vcpu: Vcpu, entry: number, argument: number): void {
-  const tables = new Uint8Array(6 * 4096);
-  const view = new DataView(tables.buffer);
-  const PRESENT_WRITABLE = 3;
-  view.setUint32(0, (L.BOOT_PAGE_TABLES + 4096) | PRESENT_WRITABLE, true);
-  for (let k = 0; k < 4; k++)
-    view.setUint32(4096 + 8 * k, (L.BOOT_PAGE_TABLES + 4096 * (2 + k)) | PRESENT_WRITABLE, true);
-  for (let k = 0; k < 2048; k++)
-    view.setUint32(2 * 4096 + 8 * k, ((k * 2 ** 21) | 0x80 | PRESENT_WRITABLE) >>> 0, true);
-  mmu.write(L.BOOT_PAGE_TABLES, tables);
-  const gdt = new DataView(new ArrayBuffer(32));
-  gdt.setUint32(16, 0x0000ffff, true);
-  gdt.setUint32(20, 0x00af9b00, true);
-  gdt.setUint32(24, 0x0000ffff, true);
-  gdt.setUint32(28, 0x00cf9300, true);
-  mmu.write(L.BOOT_GDT, new Uint8Array(gdt.buffer));
-
-  vcpu.gdtr.baseLo = L.BOOT_GDT;
-  vcpu.gdtr.limit = 31;
-  vcpu.idtr.limit = 0;
-  vcpu.cr0 = 0x80000031 | 0;
-  vcpu.cr4 = 0x20;
-  vcpu.efer = 0x500;
-  vcpu.paging.cr3Lo = L.BOOT_PAGE_TABLES;
-  const flat = { baseLo: 0, baseHi: 0, limit: 0xffffffff };
-  for (const seg of [Seg.ES, Seg.SS, Seg.DS, Seg.FS, Seg.GS])
-    vcpu.setSegment(seg, { selector: 0x18, ...flat, attributes: 0xc093 });
-  vcpu.setSegment(Seg.CS, { selector: 0x10, ...flat, attributes: 0xa09b });
-  vcpu.updatePaging();
-  vcpu.updateMode();
+/** 64-bit mode with 4 GiB identity-mapped, RSI pointing to the zero page (boot.rst, "64-bit BOOT PROTOCOL"). */
+export function enterLinux(mmu: Mmu, vcpu: Vcpu, entry: number): void {
+  enterLongMode(mmu, vcpu, entry, { gdt: L.BOOT_GDT, pageTables: L.BOOT_PAGE_TABLES, gib: 4 });
   vcpu.setReg(4, L.ZERO_PAGE, 0);
-  vcpu.setReg(6, argument, 0);
-  vcpu.setRip(entry, 0);
+  vcpu.setReg(6, L.ZERO_PAGE, 0);
 }

@@ -2,23 +2,32 @@ import type { ClockMode } from "../index.js";
 import { UsageError } from "./errors.js";
 import { parseMemorySize } from "./memory-size.js";
 
-/** The flags of `vm boot` as they were typed. */
-export interface BootFlags {
-  readonly kernel?: string;
-  readonly initrd?: string;
+/** The flags of every command as they were typed. */
+export interface MachineFlags {
   readonly append?: string;
   readonly memory: string;
   readonly cpus: string;
-  readonly disk?: readonly string[];
   readonly clock: ClockMode;
-  readonly exec?: string;
   readonly stats?: true;
-  readonly verbose?: true;
   readonly timeout?: string;
 }
 
+/** The flags of `vm boot`. */
+export interface BootFlags extends MachineFlags {
+  readonly kernel?: string;
+  readonly initrd?: string;
+  readonly disk?: readonly string[];
+  readonly exec?: string;
+  readonly verbose?: true;
+}
+
+/** The flags of `vm run-bare`. */
+export interface BareFlags extends MachineFlags {
+  readonly module?: string;
+}
+
 /** The numbers among them. */
-export interface BootNumbers {
+export interface MachineNumbers {
   /** Bytes. */
   readonly memory: number;
   readonly cpus: number;
@@ -30,11 +39,16 @@ export interface BootNumbers {
 const MAX_TIMEOUT = 2 ** 31 / 1000 - 1;
 
 /** @throws {UsageError} for what is no number, or what cannot go together */
-export function parseFlags(flags: BootFlags): BootNumbers {
+export function parseFlags(flags: BootFlags): MachineNumbers {
   if (flags.initrd !== undefined && flags.kernel === undefined) {
     throw new UsageError("--initrd needs --kernel: the built-in guest has no initial ram disk");
   }
   if (flags.exec?.trim() === "") throw new UsageError("--exec needs a command");
+  return parseNumbers(flags);
+}
+
+/** @throws {UsageError} for what is no number */
+export function parseNumbers(flags: MachineFlags): MachineNumbers {
   if (!/^\d{1,4}$/.test(flags.cpus)) throw new UsageError(`--cpus "${flags.cpus}" is not a number of CPUs`);
   const timeout = flags.timeout === undefined ? null : Number(flags.timeout);
   if (timeout !== null && !(timeout > 0 && timeout <= MAX_TIMEOUT)) {

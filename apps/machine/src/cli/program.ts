@@ -3,10 +3,11 @@ import { version } from "../../package.json";
 import { boot } from "./boot.js";
 import { UsageError } from "./errors.js";
 import { ExitCode } from "./exit-code.js";
-import type { BootFlags } from "./flags.js";
+import type { BareFlags, BootFlags } from "./flags.js";
 import { say } from "./report.js";
+import { runBare } from "./run-bare.js";
 
-const EXAMPLES = `
+const BOOT_HELP = `
 Examples:
   vm boot --kernel vmlinuz --initrd initramfs.cpio
   vm boot --kernel vmlinuz --initrd initramfs.cpio --exec 'uname -a'
@@ -16,11 +17,22 @@ Ctrl-A x quits an interactive session, Ctrl-A h lists the keys.
 Status: that of the guest's command with --exec; 2 for what cannot be used, 3 after a triple fault, 124 after --timeout,
 125 when the guest ended before its command.`;
 
+const BARE_HELP = `
+The image is a multiboot (version 1), PVH or x86-64 ELF file. Its console is COM1, on stdin and stdout.
+
+Status: ((code << 1) | 1) & 255 for a code written to port 0xf4, 0 after a power-off or a reset, 2 for what cannot be used,
+3 after a triple fault or a halt for good, 124 after --timeout, 130 after Ctrl-C.`;
+
 /** Runs the program and returns its status. */
 export async function main(argv: readonly string[]): Promise<number> {
   let status: number = ExitCode.Ok;
-  const program = makeProgram(async (flags) => {
-    status = await boot(flags);
+  const program = makeProgram({
+    boot: async (flags) => {
+      status = await boot(flags);
+    },
+    runBare: async (image, flags) => {
+      status = await runBare(image, flags);
+    },
   });
   try {
     await program.parseAsync(argv, { from: "user" });
@@ -33,34 +45,52 @@ export async function main(argv: readonly string[]): Promise<number> {
   return status;
 }
 
-function makeProgram(action: (flags: BootFlags) => Promise<void>): Command {
+interface Actions {
+  readonly boot: (flags: BootFlags) => Promise<void>;
+  readonly runBare: (image: string, flags: BareFlags) => Promise<void>;
+}
+
+function makeProgram(actions: Actions): Command {
   const program = new Command("vm")
-    .description("An x86-64 virtual machine that boots unmodified 64-bit Linux.")
+    .description("An x86-64 virtual machine that boots unmodified 64-bit Linux and runs bare-metal images.")
     .version(version, "--version", "print the version")
     .helpOption("-h, --help", "print this help")
     .exitOverride()
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "vm: ")) });
-  program
+  const boot = program
     .command("boot")
     .description("boot a Linux kernel, or the built-in guest without one")
     .option("--kernel <file>", "bzImage or x86-64 ELF kernel")
     .option("--initrd <file>", "initial ram disk")
-    .option("--append <words>", "words added to the kernel command line")
-    .option("--memory <size>", "RAM, 16M to 3G; a bare number counts MiB", "512M")
-    .option("--cpus <n>", "processors, 1 to 32", "1")
+    .option("--append <words>", "words added to the kernel command line");
+  machineOptions(boot, "512M")
     .option("--disk <file[:ro]>", "disk image, read-only with :ro; repeatable, up to 7", collect)
+    .option("--exec <command>", "run one shell command in the guest, print its output, end with its status")
+    .option("-v, --verbose", "with --exec, show the kernel's log on stderr")
+    .addHelpText("after", BOOT_HELP)
+    .action(actions.boot);
+  const bare = program
+    .command("run-bare")
+    .description("run an image that needs no operating system, on a machine with the devices of test programs")
+    .argument("<image>", "multiboot, PVH or x86-64 ELF image")
+    .option("--append <words>", "words of the image's command line")
+    .option("--module <file>", "file that is handed to the image");
+  machineOptions(bare, "1G").addHelpText("after", BARE_HELP).action(actions.runBare);
+  return program;
+}
+
+/** The options of every machine. */
+function machineOptions(command: Command, memory: string): Command {
+  return command
+    .option("--memory <size>", "RAM, 16M to 3G; a bare number counts MiB", memory)
+    .option("--cpus <n>", "processors, 1 to 32", "1")
     .addOption(
       new Option("--clock <mode>", "virtual time follows the host, or counts instructions and so repeats exactly")
         .choices(["host", "icount"])
         .default("host"),
     )
-    .option("--exec <command>", "run one shell command in the guest, print its output, end with its status")
     .option("--stats", "print statistics as a line of JSON on stderr at the end")
-    .option("-v, --verbose", "with --exec, show the kernel's log on stderr")
-    .option("--timeout <seconds>", "stop after so many seconds, with status 124")
-    .addHelpText("after", EXAMPLES)
-    .action(action);
-  return program;
+    .option("--timeout <seconds>", "stop after so many seconds, with status 124");
 }
 
 const collect = (value: string, previous: readonly string[] = []): readonly string[] => [...previous, value];

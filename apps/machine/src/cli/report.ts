@@ -1,3 +1,4 @@
+import { debugExitStatus } from "@vm/devices";
 import { dumpRegisters, type Machine, type MachineExit } from "../index.js";
 import { ExitCode } from "./exit-code.js";
 
@@ -35,9 +36,21 @@ export function report(
       if (wasCommand) return noStatus("halted");
       say("the guest has halted for good");
       return ExitCode.Ok;
+    case "debug-exit":
+      return debugExitStatus(exit.code);
     case "stopped":
       return ExitCode.Ok;
   }
+}
+
+/**
+ * As {@link report}, for a program without an operating system: one that halts for good has not told its verdict, which is a failure.
+ */
+export function reportBare(machine: Machine, exit: MachineExit): number {
+  if (exit.reason !== "halted") return report(machine, exit, null, false, false);
+  const dumps = machine.vcpus.map(({ id }) => `CPU ${id}\n${dump(machine, id)}`);
+  say(`the image has halted for good without a debug exit\n${dumps.join("\n")}`);
+  return ExitCode.Crash;
 }
 
 export const say = (text: string): void => void process.stderr.write(`vm: ${text}\n`);

@@ -24,8 +24,14 @@ export function chooseSession(flags: BootFlags): Session {
   return flags.kernel === undefined ? builtinExecSession(flags.exec) : execSession(flags.exec, flags);
 }
 
-/** The user sits at the guest's serial line. */
-function interactiveSession(): Session {
+/** The byte of Ctrl-C. */
+const INTERRUPT = 3;
+
+/**
+ * The user sits at the guest's serial line.
+ * @param onInterrupt called for Ctrl-C on a terminal; without it that key is the guest's
+ */
+export function interactiveSession(onInterrupt?: () => void): Session {
   // A terminal that does not know its size says 0.
   const { columns, rows } = process.stdout.isTTY ? process.stdout : { columns: 0, rows: 0 };
   let detach = (): void => undefined;
@@ -40,6 +46,7 @@ function interactiveSession(): Session {
           machine.console.write(bytes);
           return;
         }
+        if (onInterrupt !== undefined && bytes.includes(INTERRUPT)) onInterrupt();
         const { input, actions } = keys.push(bytes);
         if (input.length > 0) machine.console.write(input);
         for (const action of actions) {
@@ -48,7 +55,7 @@ function interactiveSession(): Session {
         }
       });
       const release = restoreOnSignals(restore);
-      if (terminal) process.stderr.write("Ctrl-A x quits, Ctrl-A h helps\r\n");
+      if (terminal) process.stderr.write(`${onInterrupt ? "Ctrl-C or " : ""}Ctrl-A x quits, Ctrl-A h helps\r\n`);
       detach = () => {
         release();
         restore();
