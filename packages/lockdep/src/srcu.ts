@@ -1,0 +1,100 @@
+import { LockUsageError } from "./errors.js";
+import type { LockClass } from "./lock-class.js";
+import { LockMap } from "./lock-map.js";
+import type { Lockdep } from "./lockdep.js";
+import { RECURSIVE, WAIT_UNCHECKED } from "./mode.js";
+import { removeLast } from "./remove.js";
+import type { Task } from "./task.js";
+
+/** The readers that entered between two grace periods. */
+class Epoch {
+  readonly readers: Task[] = [];
+}
+
+/** What a reader gets on entering, and gives back on leaving. */
+export type SrcuToken = object & { readonly __brand?: "SrcuToken" };
+
+interface Synchronizer {
+  readonly task: Task;
+  readonly epochs: readonly Epoch[];
+  readonly go: () => void;
+}
+
+/**
+ * Sleepable read-copy-update (kernel: srcu_struct). Readers never wait and may await; `synchronize` waits until everybody who was reading when
+ * it was called has left. What is published before it is seen by whoever enters after it.
+ */
+export class Srcu extends LockMap {
+  #now = new Epoch();
+  /** Epochs that are over and still have readers. */
+  readonly #old = new Set<Epoch>();
+  readonly #synchronizers: Synchronizer[] = [];
+
+  constructor(lockdep: Lockdep, lockClass: LockClass) {
+    super(lockdep, lockClass, WAIT_UNCHECKED);
+  }
+
+  readLock(task: Task): SrcuToken {
+    if (this.lockdep.active) this._acquire(task, RECURSIVE, false, this.readLock, undefined);
+    this.#now.readers.push(task);
+    return this.#now;
+  }
+
+  /** @throws LockUsageError if `task` did not get `token` from this object, or gave it back already. */
+  readUnlock(task: Task, token: SrcuToken): void {
+    if (this.lockdep.active) this.lockdep._release(task, this, this.readUnlock);
+    const ours = token instanceof Epoch && (token === this.#now || this.#old.has(token));
+    if (!ours || !removeLast(token.readers, task))
+      throw new LockUsageError(`${task} leaves ${this.lockdep.describe(this)} with a token it does not have`);
+    if (token === this.#now || token.readers.length > 0) return;
+    this.#old.delete(token);
+    this.#wake();
+  }
+
+  /** Runs `body` as a reader. */
+  async read<T>(task: Task, body: () => T | Promise<T>): Promise<T> {
+    const token = this.readLock(task);
+    try {
+      return await body();
+    } finally {
+      this.readUnlock(task, token);
+    }
+  }
+
+  /** Resolves when every reader there is now has left. */
+  async synchronize(task: Task): Promise<void> {
+    await this.lockdep._beforeAcquire?.(task, this);
+    if (this.lockdep.active) this.lockdep._sync(task, this, this.synchronize);
+    if (this.lockdep.active) this.lockdep._mightSleep(task, this.synchronize);
+    if (this.#now.readers.length > 0) {
+      this.#old.add(this.#now);
+      this.#now = new Epoch();
+    }
+    if (this.#old.size === 0) return;
+    await new Promise<void>((resolve) => {
+      const go = (): void => {
+        task.waiting = undefined;
+        resolve();
+      };
+      this.#synchronizers.push({ task, epochs: [...this.#old], go });
+      this.lockdep._wait(task, this, "grace period");
+    });
+  }
+
+  #wake(): void {
+    for (const waiter of this.#synchronizers.splice(0)) {
+      if (waiter.epochs.some((epoch) => this.#old.has(epoch))) this.#synchronizers.push(waiter);
+      else waiter.go();
+    }
+  }
+
+  override _holders(): readonly Task[] {
+    return [...this.#old, this.#now].flatMap(({ readers }) => readers);
+  }
+
+  /** @internal The readers it waits for. */
+  override _blockers(waiter: Task): readonly Task[] {
+    const waits = this.#synchronizers.find(({ task }) => task === waiter);
+    return waits?.epochs.flatMap(({ readers }) => readers) ?? [];
+  }
+}
