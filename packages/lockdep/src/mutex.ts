@@ -4,6 +4,7 @@ import type { LockClass } from "./lock-class.js";
 import { type AcquireOptions, LockMap } from "./lock-map.js";
 import type { Lockdep } from "./lockdep.js";
 import { EXCLUSIVE, WAIT_SLEEP } from "./mode.js";
+import type { Entry } from "./stack.js";
 import type { Task } from "./task.js";
 
 /** A lock one task at a time has; the others wait and get it in the order in which they came. */
@@ -22,8 +23,7 @@ export class Mutex extends LockMap {
 
   /** Resolves when `task` has the lock. */
   lock(task: Task, options?: AcquireOptions): Promise<void> {
-    const before = this.lockdep._beforeAcquire?.(task, this);
-    return before === undefined ? this.#lock(task, options) : before.then(() => this.#lock(task, options));
+    return this.#lock(task, this.lock, options);
   }
 
   /** Takes the lock if nobody has it; makes no dependency to it. */
@@ -46,7 +46,7 @@ export class Mutex extends LockMap {
 
   /** Runs `body` with the lock. */
   async run<T>(task: Task, body: () => T | Promise<T>, options?: AcquireOptions): Promise<T> {
-    await this.lock(task, options);
+    await this.#lock(task, this.run, options);
     try {
       return await body();
     } finally {
@@ -54,8 +54,23 @@ export class Mutex extends LockMap {
     }
   }
 
-  #lock(task: Task, options: AcquireOptions | undefined): Promise<void> {
-    if (this.lockdep.active) this._acquire(task, EXCLUSIVE, false, this.lock, options);
+  #lock(task: Task, entry: Entry, options: AcquireOptions | undefined): Promise<void> {
+    const before = this.lockdep._beforeAcquire?.(task, this);
+    return before === undefined ? this.#take(task, entry, options) : this.#takeAfter(before, task, entry, options);
+  }
+
+  async #takeAfter(
+    before: Promise<void>,
+    task: Task,
+    entry: Entry,
+    options: AcquireOptions | undefined,
+  ): Promise<void> {
+    await before;
+    await this.#take(task, entry, options);
+  }
+
+  #take(task: Task, entry: Entry, options: AcquireOptions | undefined): Promise<void> {
+    if (this.lockdep.active) this._acquire(task, EXCLUSIVE, false, entry, options);
     if (this.#owner === undefined) {
       this.#owner = task;
       return DONE;

@@ -3,8 +3,9 @@ import { LockUsageError } from "./errors.js";
 import type { LockClass } from "./lock-class.js";
 import { type AcquireOptions, LockMap } from "./lock-map.js";
 import type { Lockdep } from "./lockdep.js";
-import { EXCLUSIVE, SHARED, WAIT_SLEEP } from "./mode.js";
+import { EXCLUSIVE, type Mode, SHARED, WAIT_SLEEP } from "./mode.js";
 import { removeLast } from "./remove.js";
+import type { Entry } from "./stack.js";
 import type { Task } from "./task.js";
 
 interface Waiter {
@@ -28,14 +29,12 @@ export class RwSemaphore extends LockMap {
 
   /** Resolves when `task` has the lock shared. */
   downRead(task: Task, options?: AcquireOptions): Promise<void> {
-    const before = this.lockdep._beforeAcquire?.(task, this);
-    return before === undefined ? this.#read(task, options) : before.then(() => this.#read(task, options));
+    return this.#down(task, SHARED, this.downRead, options);
   }
 
   /** Resolves when `task` has the lock exclusively. */
   downWrite(task: Task, options?: AcquireOptions): Promise<void> {
-    const before = this.lockdep._beforeAcquire?.(task, this);
-    return before === undefined ? this.#write(task, options) : before.then(() => this.#write(task, options));
+    return this.#down(task, EXCLUSIVE, this.downWrite, options);
   }
 
   /** Takes the lock shared if no writer has it or waits for it; makes no dependency to it. */
@@ -80,7 +79,7 @@ export class RwSemaphore extends LockMap {
 
   /** Runs `body` with the lock shared. */
   async read<T>(task: Task, body: () => T | Promise<T>, options?: AcquireOptions): Promise<T> {
-    await this.downRead(task, options);
+    await this.#down(task, SHARED, this.read, options);
     try {
       return await body();
     } finally {
@@ -90,7 +89,7 @@ export class RwSemaphore extends LockMap {
 
   /** Runs `body` with the lock exclusively. */
   async write<T>(task: Task, body: () => T | Promise<T>, options?: AcquireOptions): Promise<T> {
-    await this.downWrite(task, options);
+    await this.#down(task, EXCLUSIVE, this.write, options);
     try {
       return await body();
     } finally {
@@ -98,17 +97,31 @@ export class RwSemaphore extends LockMap {
     }
   }
 
-  #read(task: Task, options: AcquireOptions | undefined): Promise<void> {
-    if (this.lockdep.active) this._acquire(task, SHARED, false, this.downRead, options);
-    if (this.#writer !== undefined || this.#queue.length > 0) return this.#wait(task, false);
-    this.#readers.push(task);
-    return DONE;
+  #down(task: Task, mode: Mode, entry: Entry, options: AcquireOptions | undefined): Promise<void> {
+    const before = this.lockdep._beforeAcquire?.(task, this);
+    return before === undefined
+      ? this.#take(task, mode, entry, options)
+      : this.#takeAfter(before, task, mode, entry, options);
   }
 
-  #write(task: Task, options: AcquireOptions | undefined): Promise<void> {
-    if (this.lockdep.active) this._acquire(task, EXCLUSIVE, false, this.downWrite, options);
-    if (this.#writer !== undefined || this.#readers.length > 0) return this.#wait(task, true);
-    this.#writer = task;
+  async #takeAfter(
+    before: Promise<void>,
+    task: Task,
+    mode: Mode,
+    entry: Entry,
+    options: AcquireOptions | undefined,
+  ): Promise<void> {
+    await before;
+    await this.#take(task, mode, entry, options);
+  }
+
+  #take(task: Task, mode: Mode, entry: Entry, options: AcquireOptions | undefined): Promise<void> {
+    if (this.lockdep.active) this._acquire(task, mode, false, entry, options);
+    const exclusive = mode === EXCLUSIVE;
+    const free = this.#writer === undefined && (exclusive ? this.#readers.length === 0 : this.#queue.length === 0);
+    if (!free) return this.#wait(task, exclusive);
+    if (exclusive) this.#writer = task;
+    else this.#readers.push(task);
     return DONE;
   }
 

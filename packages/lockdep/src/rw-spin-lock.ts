@@ -4,6 +4,7 @@ import { type AcquireOptions, LockMap } from "./lock-map.js";
 import type { Lockdep } from "./lockdep.js";
 import { EXCLUSIVE, type Mode, RECURSIVE, SHARED, WAIT_CONFIG } from "./mode.js";
 import { removeLast } from "./remove.js";
+import type { Entry } from "./stack.js";
 import type { Synchronous } from "./synchronous.js";
 import type { Task } from "./task.js";
 
@@ -28,16 +29,12 @@ export class RwSpinLock extends LockMap {
 
   /** @throws LockUsageError if a writer has it. */
   readLock(task: Task, options?: AcquireOptions): void {
-    if (this.lockdep.active) this._acquire(task, this.#readMode, false, this.readLock, options);
-    if (this.#writer !== undefined) throw this.#spinning(task);
-    this.#readers.push(task);
+    this.#takeShared(task, this.readLock, options);
   }
 
   /** @throws LockUsageError if anybody has it. */
   writeLock(task: Task, options?: AcquireOptions): void {
-    if (this.lockdep.active) this._acquire(task, EXCLUSIVE, false, this.writeLock, options);
-    if (this.#writer !== undefined || this.#readers.length > 0) throw this.#spinning(task);
-    this.#writer = task;
+    this.#takeExclusive(task, this.writeLock, options);
   }
 
   /** Takes the lock shared if no writer has it; makes no dependency to it. */
@@ -71,7 +68,7 @@ export class RwSpinLock extends LockMap {
 
   /** Runs `body`, which must not await, with the lock shared. */
   read<T>(task: Task, body: () => Synchronous<T>, options?: AcquireOptions): T {
-    this.readLock(task, options);
+    this.#takeShared(task, this.read, options);
     try {
       return body() as T;
     } finally {
@@ -81,12 +78,24 @@ export class RwSpinLock extends LockMap {
 
   /** Runs `body`, which must not await, with the lock exclusively. */
   write<T>(task: Task, body: () => Synchronous<T>, options?: AcquireOptions): T {
-    this.writeLock(task, options);
+    this.#takeExclusive(task, this.write, options);
     try {
       return body() as T;
     } finally {
       this.writeUnlock(task);
     }
+  }
+
+  #takeShared(task: Task, entry: Entry, options: AcquireOptions | undefined): void {
+    if (this.lockdep.active) this._acquire(task, this.#readMode, false, entry, options);
+    if (this.#writer !== undefined) throw this.#spinning(task);
+    this.#readers.push(task);
+  }
+
+  #takeExclusive(task: Task, entry: Entry, options: AcquireOptions | undefined): void {
+    if (this.lockdep.active) this._acquire(task, EXCLUSIVE, false, entry, options);
+    if (this.#writer !== undefined || this.#readers.length > 0) throw this.#spinning(task);
+    this.#writer = task;
   }
 
   #spinning(task: Task): LockUsageError {

@@ -3,6 +3,7 @@ import type { LockClass } from "./lock-class.js";
 import { type AcquireOptions, LockMap } from "./lock-map.js";
 import type { Lockdep } from "./lockdep.js";
 import { EXCLUSIVE, WAIT_CONFIG, WAIT_SPIN } from "./mode.js";
+import type { Entry } from "./stack.js";
 import type { Synchronous } from "./synchronous.js";
 import type { Task } from "./task.js";
 
@@ -24,10 +25,7 @@ export class SpinLock extends LockMap {
 
   /** @throws LockUsageError if it is taken. */
   lock(task: Task, options?: AcquireOptions): void {
-    if (this.lockdep.active) this._acquire(task, EXCLUSIVE, false, this.lock, options);
-    if (this.#owner !== undefined)
-      throw new LockUsageError(`${task} would spin for ever on ${this.lockdep.describe(this)}, held by ${this.#owner}`);
-    this.#owner = task;
+    this.#take(task, this.lock, options);
   }
 
   /** Takes the lock if nobody has it; makes no dependency to it. */
@@ -48,12 +46,19 @@ export class SpinLock extends LockMap {
 
   /** Runs `body`, which must not await, with the lock. */
   run<T>(task: Task, body: () => Synchronous<T>, options?: AcquireOptions): T {
-    this.lock(task, options);
+    this.#take(task, this.run, options);
     try {
       return body() as T;
     } finally {
       this.unlock(task);
     }
+  }
+
+  #take(task: Task, entry: Entry, options: AcquireOptions | undefined): void {
+    if (this.lockdep.active) this._acquire(task, EXCLUSIVE, false, entry, options);
+    if (this.#owner !== undefined)
+      throw new LockUsageError(`${task} would spin for ever on ${this.lockdep.describe(this)}, held by ${this.#owner}`);
+    this.#owner = task;
   }
 
   override _holders(): readonly Task[] {

@@ -4,6 +4,7 @@ import { LockMap } from "./lock-map.js";
 import type { Lockdep } from "./lockdep.js";
 import { RECURSIVE, WAIT_UNCHECKED } from "./mode.js";
 import { removeLast } from "./remove.js";
+import type { Entry } from "./stack.js";
 import type { Task } from "./task.js";
 
 /** The readers that entered between two grace periods. */
@@ -35,9 +36,7 @@ export class Srcu extends LockMap {
   }
 
   readLock(task: Task): SrcuToken {
-    if (this.lockdep.active) this._acquire(task, RECURSIVE, false, this.readLock, undefined);
-    this.#now.readers.push(task);
-    return this.#now;
+    return this.#enter(task, this.readLock);
   }
 
   /** @throws LockUsageError if `task` did not get `token` from this object, or gave it back already. */
@@ -53,7 +52,7 @@ export class Srcu extends LockMap {
 
   /** Runs `body` as a reader. */
   async read<T>(task: Task, body: () => T | Promise<T>): Promise<T> {
-    const token = this.readLock(task);
+    const token = this.#enter(task, this.read);
     try {
       return await body();
     } finally {
@@ -79,6 +78,12 @@ export class Srcu extends LockMap {
       this.#synchronizers.push({ task, epochs: [...this.#old], go });
       this.lockdep._wait(task, this, "grace period");
     });
+  }
+
+  #enter(task: Task, entry: Entry): SrcuToken {
+    if (this.lockdep.active) this._acquire(task, RECURSIVE, false, entry, undefined);
+    this.#now.readers.push(task);
+    return this.#now;
   }
 
   #wake(): void {

@@ -14,24 +14,29 @@ export type Entry = (...args: never[]) => unknown;
 /** A stack that says nothing: the engine gave none. */
 const UNKNOWN: Stack = { site: "(unknown)", frames: [] };
 
+/** Lines of a stack trace as the engine writes them (V8's `at f (file)`, others' `f@file`), without the engine's own. */
 const framesOf = (stack: string | undefined): string[] =>
   (stack ?? "")
     .split("\n")
     .map((line) => line.trim())
-    .filter((line) => line.startsWith("at ") || line.includes("@"))
+    .filter((line) => (line.startsWith("at ") || line.includes("@")) && !line.includes("node:internal"))
     .map((line) => line.replace(/^at /, ""));
+
+/** A frame of ours that waits between `entry` and its caller, once the caller is resumed and `entry` is no longer on the stack. */
+const OURS = /^(async )?(Mutex|RwSemaphore|Srcu)\.(run|read|write|#takeAfter) /;
 
 interface V8Error {
   captureStackTrace?: (target: object, below: Entry) => void;
 }
 
-/** The callers of `entry`, from the engine's own stack trace (V8's `at f (file)` or `f@file`). */
+/** The callers of `entry`, from the engine's own stack trace; other engines than V8 leave our own frames in. */
 export function captureStack(entry: Entry): Stack {
-  const holder: { stack?: string } = {};
-  (Error as V8Error).captureStackTrace?.(holder, entry);
-  let frames = framesOf(holder.stack);
-  // After an await `entry` is no longer on the stack, and other engines do not cut at all.
-  if (frames.length === 0) frames = framesOf(new Error("stack").stack);
+  const { captureStackTrace } = Error as V8Error;
+  const holder: { stack?: string } = captureStackTrace === undefined ? new Error("stack") : {};
+  captureStackTrace?.(holder, entry);
+  const all = framesOf(holder.stack);
+  const first = all.findIndex((frame) => !OURS.test(frame));
+  const frames = first < 0 ? [] : all.slice(first);
   const site = frames[0];
   return site === undefined ? UNKNOWN : { site, frames };
 }
