@@ -1,6 +1,31 @@
+export {
+  type ClientOptions,
+  DisconnectedError,
+  KvmiClient,
+  type RegisterSet,
+  type Registers,
+} from "./client/client.js";
+export type { EventAnswer, EventData, KvmiEvent, VcpuState } from "./client/events.js";
 export { LayoutError, type Placed, type Struct, struct, type ValueOf } from "./codec/struct.js";
 export * from "./codec/wire.js";
 export type { CommandName, Replies, Requests } from "./dialect/commands.js";
 export type { CommandSpec, Dialect, DialectRules, EventName, EventSpec, RunsOn } from "./dialect/dialect.js";
 export { DIALECTS, DialectIndex, type DialectName } from "./dialect/index.js";
 export { Errno, errnoName, KvmiError } from "./errno.js";
+export {
+  type Exception,
+  type Interception,
+  PageAccess,
+  type PageVerdict,
+  type Status,
+  type VcpuEvents,
+  type VcpuPort,
+  type Verdict,
+  type ViewsPort,
+  type VmPort,
+} from "./ports.js";
+export { cookieHash, type Identity } from "./server/handshake.js";
+export { type ReconnectOptions, reconnect } from "./server/reconnect.js";
+export { KvmiServer, type KvmiServerOptions } from "./server/server.js";
+export { type StreamLike, streamTransport } from "./stream.js";
+export { type Transport, type TransportSink, transportPair } from "./transport.js";

@@ -1,0 +1,105 @@
+import { header, MAX_PAYLOAD } from "./codec/wire.js";
+
+/** One message as it came. */
+export interface Message {
+  readonly id: number;
+  readonly seq: number;
+  /** Payload bytes that came. */
+  readonly size: number;
+  /** The payload, zeros behind it up to what the reader asked for. Not shared with anything. */
+  readonly payload: Uint8Array;
+  readonly view: DataView;
+}
+
+/** What takes messages apart. */
+export interface MessageSink {
+  /** How many bytes of payload, at least, a message of this id must have; shorter ones are filled up with zeros. */
+  room(id: number): number;
+  /** A whole message. False: take no more; the rest of the stream stays where it is until `resume`. */
+  message(message: Message): boolean;
+  /** A header announced more than fits a message. */
+  oversized(size: number): void;
+}
+
+const ID = header.offset("id");
+const SIZE = header.offset("size");
+const SEQ = header.offset("seq");
+
+/** Puts messages together from a stream that comes in pieces of any size. */
+export class MessageReader {
+  readonly #sink: MessageSink;
+  readonly #head = new Uint8Array(header.size);
+  readonly #headView = new DataView(this.#head.buffer);
+  #have = 0;
+  #message: Message | null = null;
+  #dead = false;
+  #stopped = false;
+  #rest: Uint8Array[] = [];
+
+  constructor(sink: MessageSink) {
+    this.#sink = sink;
+  }
+
+  /** Takes the next bytes of the stream. */
+  push(bytes: Uint8Array): void {
+    if (this.#stopped) {
+      this.#rest.push(bytes);
+      return;
+    }
+    let at = 0;
+    while (!this.#dead && (at < bytes.length || this.#complete())) {
+      if (this.#stopped) {
+        if (at < bytes.length) this.#rest.push(bytes.subarray(at));
+        return;
+      }
+      at += this.#message === null ? this.#takeHead(bytes, at) : this.#takeBody(this.#message, bytes, at);
+    }
+  }
+
+  /** Nothing is taken any more. */
+  end(): void {
+    this.#dead = true;
+    this.#rest = [];
+  }
+
+  /** Goes on after a `message` that returned false. */
+  resume(): void {
+    this.#stopped = false;
+    for (const bytes of this.#rest.splice(0)) this.push(bytes);
+  }
+
+  /** A message without payload is complete with its header. */
+  #complete(): boolean {
+    return this.#message !== null && this.#message.size === 0;
+  }
+
+  #takeHead(bytes: Uint8Array, at: number): number {
+    const n = Math.min(header.size - this.#have, bytes.length - at);
+    for (let k = 0; k < n; k++) this.#head[this.#have + k] = bytes[at + k] as number;
+    this.#have += n;
+    if (this.#have < header.size) return n;
+    this.#have = 0;
+    const size = this.#headView.getUint16(SIZE, true);
+    if (size > MAX_PAYLOAD) {
+      this.end();
+      this.#sink.oversized(size);
+      return n;
+    }
+    const id = this.#headView.getUint16(ID, true);
+    const payload = new Uint8Array(Math.max(size, this.#sink.room(id)));
+    const view = new DataView(payload.buffer);
+    this.#message = { id, size, seq: this.#headView.getUint32(SEQ, true), payload, view };
+    return n;
+  }
+
+  #takeBody(message: Message, bytes: Uint8Array, at: number): number {
+    const n = Math.min(message.size - this.#have, bytes.length - at);
+    message.payload.set(bytes.subarray(at, at + n), this.#have);
+    this.#have += n;
+    if (this.#have < message.size) return n;
+    this.#have = 0;
+    this.#message = null;
+    if (!this.#sink.message(message)) this.#stopped = true;
+    return n;
+  }
+}

@@ -1,0 +1,47 @@
+import type { CommandName, ReplyOf, Requests } from "../dialect/commands.js";
+import type { CommandSpec, Dialect } from "../dialect/dialect.js";
+import type { Errno } from "../errno.js";
+import type { Message } from "../framing.js";
+import type { Introspection } from "./introspection.js";
+import type { HookedVcpu } from "./vcpu.js";
+
+/** No reply: the connection ends. */
+export const CLOSE = Symbol("close");
+
+/** What a handler comes to: success without data (0), a refusal, success with reply data, or the end of the connection. */
+export type Outcome = 0 | Errno | Uint8Array | typeof CLOSE;
+
+/** How errors of commands without replies are treated (CONTROL_CMD_RESPONSE); null: replies are sent. */
+export type Silence = { readonly withEvent: boolean } | null;
+
+/** One command on its way. */
+export interface Call<K extends CommandName = CommandName> {
+  readonly session: Introspection;
+  readonly dialect: Dialect;
+  readonly spec: CommandSpec<K>;
+  readonly message: Message;
+  readonly request: Requests[K];
+  /** Byte of the payload where the list or data behind the request starts. */
+  readonly tail: number;
+  /** As it was when the command was queued. */
+  readonly silence: Silence;
+}
+
+export interface VcpuCall<K extends CommandName = CommandName> extends Call<K> {
+  readonly vcpu: HookedVcpu;
+}
+
+export type VmHandler<K extends CommandName> = (call: Call<K>) => Outcome;
+export type VcpuHandler<K extends CommandName> = (call: VcpuCall<K>) => Outcome;
+
+/** The reply data of `call`. */
+export function answer<K extends CommandName>(call: Call<K>, value: NonNullable<ReplyOf<K>>): Uint8Array {
+  const { reply } = call.spec;
+  if (reply === null) throw new TypeError(`${call.spec.name} has no reply data`);
+  return reply.encode(value);
+}
+
+/** A switch as a boolean; null if the dialect has it refused. */
+export function switched(call: Call, value: number): boolean | null {
+  return call.dialect.rules.strictSwitches && value > 1 ? null : value !== 0;
+}

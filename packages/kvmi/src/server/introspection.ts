@@ -1,0 +1,279 @@
+import { errorCode, header, vcpuHeader } from "../codec/wire.js";
+import type { CommandName } from "../dialect/commands.js";
+import type { CommandSpec, EventName, EventSpec } from "../dialect/dialect.js";
+import type { DialectIndex } from "../dialect/index.js";
+import * as L from "../dialect/layouts.js";
+import { Errno, errnoName } from "../errno.js";
+import { type Message, MessageReader } from "../framing.js";
+import type { VmPort } from "../ports.js";
+import type { Transport } from "../transport.js";
+import { type Call, CLOSE, type Outcome, type Silence } from "./call.js";
+import type { Masks } from "./masks.js";
+import { EVENT_COMMON } from "./state.js";
+import { HookedVcpu } from "./vcpu.js";
+import { VCPU_HANDLERS } from "./vcpu-commands.js";
+import { VM_HANDLERS } from "./vm-commands.js";
+
+export interface IntrospectionDesc {
+  readonly vm: VmPort;
+  readonly index: DialectIndex;
+  readonly masks: Masks;
+  readonly transport: Transport;
+  /** What went wrong, in a line for a person. */
+  readonly log: (message: string) => void;
+  /** Called once, when the hook has ended and everything is undone. */
+  readonly onEnd: () => void;
+}
+
+/**
+ * One hook: from the end of the handshake until the connection is gone. Takes messages in the order of the kernel's receiving thread,
+ * carries VM commands out itself and hands vCPU commands to their vCPU as jobs.
+ */
+export class Introspection {
+  readonly vm: VmPort;
+  readonly index: DialectIndex;
+  readonly masks: Masks;
+  readonly vcpus: readonly HookedVcpu[];
+  /** VM events that are enabled. */
+  readonly vmEvents = new Set<EventName>();
+  /** VM_CONTROL_CLEANUP: undo everything when the tool goes. */
+  cleanup = true;
+  /** Replies of commands are not sent (CONTROL_CMD_RESPONSE). */
+  silence: Silence = null;
+  readonly #transport: Transport;
+  readonly #log: (message: string) => void;
+  readonly #onEnd: () => void;
+  readonly #reader: MessageReader;
+  #seq = 0;
+  #after: (() => void) | null = null;
+  #ended = false;
+  #full = false;
+
+  constructor({ vm, index, masks, transport, log, onEnd }: IntrospectionDesc) {
+    this.vm = vm;
+    this.index = index;
+    this.masks = masks;
+    this.#transport = transport;
+    this.#log = log;
+    this.#onEnd = onEnd;
+    vm.reset();
+    this.vcpus = vm.vcpus.map((port, k) => new HookedVcpu(k, port, this));
+    for (const vcpu of this.vcpus) vcpu.port.connect(vcpu);
+    this.#reader = new MessageReader({
+      room: (id) => this.#room(id),
+      message: (message) => {
+        this.#dispatch(message);
+        return !this.#full;
+      },
+      oversized: (size) => this.close(`a message of ${size} bytes`),
+    });
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  // The stream
+
+  data(bytes: Uint8Array): void {
+    if (!this.#ended) this.#reader.push(bytes);
+  }
+
+  drained(): void {
+    if (!this.#full) return;
+    this.#full = false;
+    this.#transport.resume();
+    this.#reader.resume();
+  }
+
+  /** Ends the hook: everything is undone at once, the connection goes. */
+  close(reason: string): void {
+    if (this.#ended) return;
+    this.#log(reason);
+    this.#end();
+    this.#transport.close();
+  }
+
+  /** The connection has gone by itself. */
+  closed(): void {
+    if (!this.#ended) this.#end();
+  }
+
+  #end(): void {
+    this.#ended = true;
+    this.#reader.end();
+    for (const vcpu of this.vcpus) this.cleanup ? vcpu.unhook() : vcpu.abandon();
+    if (this.cleanup) this.vm.reset();
+    this.#onEnd();
+  }
+
+  #write(bytes: Uint8Array): void {
+    if (this.#ended || this.#transport.write(bytes) || this.#full) return;
+    // A tool that does not read its replies is not read from either.
+    this.#full = true;
+    this.#transport.pause();
+  }
+
+  // Commands
+
+  /** Shorter messages are taken as if zeros followed. */
+  #room(id: number): number {
+    if (id === this.index.dialect.rules.eventReplyId) return vcpuHeader.size + L.eventReply.size;
+    const spec = this.index.command(id);
+    return spec === undefined ? 0 : (spec.vcpuHeader ? vcpuHeader.size : 0) + spec.request.size;
+  }
+
+  #dispatch(message: Message): void {
+    const { id } = message;
+    if (id === this.index.dialect.rules.eventReplyId) {
+      this.#toVcpu(message, (vcpu) => {
+        if (!vcpu.reply(message)) this.close(`event reply ${message.seq} is not valid`);
+      });
+      return;
+    }
+    const spec = this.index.command(id);
+    if (spec === undefined) this.#refuse(message, Errno.ENOSYS);
+    else if (!this.masks.command(id)) this.#refuse(message, Errno.EPERM);
+    else if (spec.runsOn === "vm") this.#finish(this.#call(message, spec), (call) => handler(VM_HANDLERS, spec)(call));
+    else {
+      const { silence } = this;
+      this.#toVcpu(message, (vcpu) => {
+        const call = { ...this.#call(message, spec), silence, vcpu };
+        this.#finish(call, () => handler(VCPU_HANDLERS, spec)(call));
+      });
+    }
+  }
+
+  /** Queues a message for the vCPU it names. */
+  #toVcpu(message: Message, job: (vcpu: HookedVcpu) => void): void {
+    if (!vcpuHeader.clean(message.view, 0)) {
+      this.close(`message ${message.id} has padding that is not zero`);
+      return;
+    }
+    const vcpu = this.vcpus[message.view.getUint16(0, true)];
+    if (vcpu === undefined) this.#refuseAlone(message, Errno.EINVAL);
+    else if (!vcpu.port.initialized && !vcpu.waiting) this.#refuseAlone(message, Errno.EAGAIN);
+    else vcpu.queue(() => job(vcpu));
+  }
+
+  #call<K extends CommandName>(message: Message, spec: CommandSpec<K>): Call<K> {
+    const at = spec.vcpuHeader ? vcpuHeader.size : 0;
+    const request = spec.request.read(message.view, at);
+    const { silence } = this;
+    const { dialect } = this.index;
+    return { session: this, dialect, spec, message, request, tail: at + spec.request.size, silence };
+  }
+
+  /** Carries a command out and answers it. */
+  #finish<C extends Call>(call: C, work: (call: C) => Outcome): void {
+    const { spec, message } = call;
+    const at = spec.vcpuHeader ? vcpuHeader.size : 0;
+    // CONTROL_CMD_RESPONSE judges its padding itself.
+    const clean = spec.name === "controlCmdResponse" || spec.request.clean(message.view, at);
+    const outcome = clean ? work(call) : Errno.EINVAL;
+    // What it just set holds for its own reply, or not, as it asked.
+    const silence = spec.name === "controlCmdResponse" ? this.#ownSilence(call) : call.silence;
+    if (outcome === CLOSE) this.close(`${spec.name} cannot be answered`);
+    else if (silence === null) this.#reply(message, outcome);
+    else if (spec.reply !== null) this.close(`${spec.name} has an answer, but replies are off`);
+    else if (outcome !== 0 && silence.withEvent) this.#reportError(message, outcome as Errno);
+    const after = this.#after;
+    this.#after = null;
+    after?.();
+  }
+
+  /** Has `work` done behind the reply of the command that is being carried out. */
+  afterReply(work: () => void): void {
+    this.#after = work;
+  }
+
+  #ownSilence({ request, silence }: Call): Silence {
+    return (request as { now: number }).now !== 0 ? this.silence : silence;
+  }
+
+  /** An id nobody implements, or one the owner forbids. */
+  #refuse(message: Message, error: Errno): void {
+    if (this.silence === null) this.#reply(message, error);
+    else this.close(`message ${message.id}: ${errnoName(error)}, and replies are off`);
+  }
+
+  /** A vCPU that cannot take commands. */
+  #refuseAlone(message: Message, error: Errno): void {
+    if (this.silence === null) this.#reply(message, error);
+    else if (this.index.command(message.id)?.reply != null) this.#refuse(message, error);
+    else if (this.silence.withEvent) this.#reportError(message, error);
+  }
+
+  #reply({ id, seq }: Message, outcome: 0 | Errno | Uint8Array): void {
+    const data = typeof outcome === "number" ? 0 : outcome.length;
+    const bytes = new Uint8Array(header.size + errorCode.size + data);
+    const view = new DataView(bytes.buffer);
+    view.setUint16(0, id, true);
+    view.setUint16(2, errorCode.size + data, true);
+    view.setUint32(4, seq, true);
+    if (typeof outcome === "number") view.setInt32(header.size, -outcome, true);
+    else bytes.set(outcome, header.size + errorCode.size);
+    this.#write(bytes);
+  }
+
+  #reportError({ id, seq }: Message, error: Errno): void {
+    const spec = this.index.eventNamed("cmdError");
+    if (spec === undefined || !this.masks.event(spec.id))
+      this.close("an error cannot be reported: CMD_ERROR is not allowed");
+    else this.sendEvent(spec, { err: -error, msg_seq: seq, msg_id: id });
+  }
+
+  // Events
+
+  /** Sends one event; returns its sequence number, null if the hook has ended. `fill` writes the state of the vCPU. */
+  sendEvent(spec: EventSpec, specific: object, fill?: (view: DataView) => void, vcpu = 0): number | null {
+    if (this.#ended) return null;
+    const { vmEventId } = this.index.dialect.rules;
+    const alone = vmEventId !== null && spec.scope === "vm";
+    const named = vmEventId === null ? 0 : EVENT_ID_SIZE;
+    const common = alone ? 0 : EVENT_COMMON;
+    const body = header.size + named;
+    const bytes = new Uint8Array(body + common + spec.specific.size);
+    const view = new DataView(bytes.buffer);
+    this.#seq = (this.#seq + 1) >>> 0;
+    view.setUint16(0, alone ? vmEventId : EVENT_ID, true);
+    view.setUint16(2, bytes.length - header.size, true);
+    view.setUint32(4, this.#seq, true);
+    if (named > 0) view.setUint16(header.size, spec.id, true);
+    if (!alone) {
+      view.setUint16(body, EVENT_COMMON, true);
+      view.setUint16(body + 2, vcpu, true);
+      if (named === 0) view.setUint8(body + 4, spec.id);
+      fill?.(new DataView(bytes.buffer, body, EVENT_COMMON));
+    }
+    spec.specific.write(view, body + common, specific as never);
+    this.#write(bytes);
+    return this.#seq;
+  }
+
+  /** Asks the tool to undo its changes and leave. False: it does not want to be told. */
+  sendUnhook(): boolean {
+    const spec = this.index.eventNamed("unhook");
+    if (spec === undefined || !this.vmEvents.has("unhook") || !this.masks.event(spec.id)) return false;
+    return this.sendEvent(spec, {}) !== null;
+  }
+
+  /** A reply said CRASH. */
+  crash(vcpu: number): void {
+    this.#log(`the tool ends the machine (vCPU ${vcpu})`);
+    this.vm.crash();
+  }
+}
+
+/** Message id of events in every dialect. */
+const EVENT_ID = 1;
+/** kvmi_event_hdr: the event's id, where messages do not tell otherwise. */
+const EVENT_ID_SIZE = 8;
+
+type Handlers = Readonly<Partial<Record<CommandName, (call: never) => Outcome>>>;
+
+function handler(handlers: Handlers, { name }: CommandSpec): (call: Call) => Outcome {
+  const found = handlers[name];
+  if (found === undefined) throw new TypeError(`${name} is in the table, but nothing carries it out`);
+  return found as (call: Call) => Outcome;
+}
