@@ -1,3 +1,4 @@
+import { DONE } from "./done.js";
 import { LockUsageError } from "./errors.js";
 import type { LockClass } from "./lock-class.js";
 import { LockMap } from "./lock-map.js";
@@ -61,16 +62,20 @@ export class Srcu extends LockMap {
   }
 
   /** Resolves when every reader there is now has left. */
-  async synchronize(task: Task): Promise<void> {
-    await this.lockdep._beforeAcquire?.(task, this);
+  synchronize(task: Task): Promise<void> {
+    const before = this.lockdep._beforeAcquire?.(task, this);
+    return before === undefined ? this.#synchronize(task) : before.then(() => this.#synchronize(task));
+  }
+
+  #synchronize(task: Task): Promise<void> {
     if (this.lockdep.active) this.lockdep._sync(task, this, this.synchronize);
     if (this.lockdep.active) this.lockdep._mightSleep(task, this.synchronize);
     if (this.#now.readers.length > 0) {
       this.#old.add(this.#now);
       this.#now = new Epoch();
     }
-    if (this.#old.size === 0) return;
-    await new Promise<void>((resolve) => {
+    if (this.#old.size === 0) return DONE;
+    return new Promise((resolve) => {
       const go = (): void => {
         task.waiting = undefined;
         resolve();
