@@ -20,7 +20,7 @@ const DEFAULT_MEMORY = 2 ** 30;
 
 /**
  * Makes a machine for an image that runs without an operating system, with the devices of test programs: debug exit, test device,
- * `fw_cfg`. It has 1 GiB of memory unless told otherwise.
+ * `fw_cfg`. Unless told otherwise it has 1 GiB of memory and the legacy devices.
  *
  * @throws {MachineError} for an option outside its range, {@link KernelError} for an image that cannot be used, {@link BootError} if
  * image, module and memory do not go together, and whatever a plugin's `install` throws
@@ -29,7 +29,12 @@ const DEFAULT_MEMORY = 2 ** 30;
 export async function createBareMachine(options: BareOptions): Promise<Machine> {
   const { image: file, name = "image", commandLine = "", module, plugins = [], ...rest } = options;
   const image = readImage(file);
-  const config = resolveOptions({ ...rest, memory: rest.memory ?? DEFAULT_MEMORY, testDevices: true });
+  const config = resolveOptions({
+    ...rest,
+    memory: rest.memory ?? DEFAULT_MEMORY,
+    legacyDevices: rest.legacyDevices ?? true,
+    testDevices: true,
+  });
   const machine = new Machine(config, rest);
   const { system } = machine;
   const [bootstrap] = system.vcpus;

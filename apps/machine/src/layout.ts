@@ -25,6 +25,13 @@ export const MAX_DISKS = 7;
 /** A byte written here is the exit status that a power-off reports; on machines with test devices it ends the machine. */
 export const EXIT_STATUS = 0xf4;
 
+/** The devices that PCs have had since the first. */
+export const PIC_MASTER = 0x20;
+export const PIC_SLAVE = 0xa0;
+export const ELCR = 0x4d0;
+export const PIT = 0x40;
+export const SYSTEM_CONTROL = 0x61;
+
 /** Where the devices of test programs are; all as QEMU and Bochs have them. */
 export const TEST_PORTS = 0xe0;
 export const TEST_IRQ_PORTS = 0x2000;

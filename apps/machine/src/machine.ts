@@ -75,6 +75,7 @@ export class Machine implements MachineHandle {
       ram: config.memory,
       clock: this.#clock,
       disks: config.disks,
+      legacyDevices: config.legacyDevices,
       testDevices: config.testDevices,
       ...(cpuid === undefined ? {} : { cpuid }),
       unixTime: () => config.unixTime + this.#clock.now() / 1e9,

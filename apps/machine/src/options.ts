@@ -24,6 +24,8 @@ export interface MachineOptions {
   /** `host` (default): virtual time follows the host's. `icount`: it is the number of retired instructions, so runs repeat exactly. */
   readonly clock?: ClockMode | undefined;
   readonly plugins?: readonly Plugin[] | undefined;
+  /** Two 8259A, an 8254 and system control port B, for guests that know nothing newer. Default false: Linux needs none of them. */
+  readonly legacyDevices?: boolean | undefined;
   /**
    * The devices of programs that test a processor without an operating system: debug exit (whose port then is no longer a mere exit
    * status), test device, `fw_cfg`. Default false.
@@ -55,6 +57,7 @@ export interface MachineConfig {
   readonly cpus: number;
   readonly disks: readonly BlockBackend[];
   readonly clock: ClockMode;
+  readonly legacyDevices: boolean;
   readonly testDevices: boolean;
   readonly commandLine: string;
   readonly unixTime: number;
@@ -81,6 +84,7 @@ export function resolveOptions(options: MachineOptions): MachineConfig {
     cpus,
     disks,
     clock,
+    legacyDevices: options.legacyDevices ?? false,
     testDevices: options.testDevices ?? false,
     commandLine: [DEFAULT_COMMAND_LINE, options.commandLine ?? ""].join(" ").trim(),
     unixTime: options.unixTime ?? (deterministic ? ICOUNT_UNIX_TIME : Date.now() / 1000),

@@ -1,13 +1,9 @@
-import { CodeCache, type CpuidLeaf, CpuidTable, generateInterpreter, Vcpu } from "@vm/cpu";
+import { CodeCache, type CpuidLeaf, type CpuidPort, CpuidTable, generateInterpreter, Vcpu } from "@vm/cpu";
 import {
   ApicBus,
   type BlockBackend,
   buildAcpiTables,
   CmosRtc,
-  DEBUG_EXIT_PORTS,
-  DebugExit,
-  FW_CFG_PORTS,
-  FwCfg,
   IO_APIC_PINS,
   IoApic,
   LocalApic,
@@ -22,10 +18,6 @@ import {
   PortBus,
   type PortSize,
   PowerControl,
-  ShutdownPort,
-  TEST_DEVICE_MEMORY,
-  TEST_DEVICE_PORTS,
-  TestDevice,
   Uart16550A,
   VIRTIO_MMIO_SIZE,
   VirtioBlk,
@@ -36,6 +28,8 @@ import { Mmu } from "@vm/mmu";
 import type { VirtualClock } from "./clock.js";
 import { MachineError } from "./error.js";
 import * as L from "./layout.js";
+import { attachLegacy, irqLine } from "./legacy.js";
+import { attachTestDevices } from "./test-devices.js";
 
 export interface SystemOptions {
   readonly cpus: number;
@@ -43,6 +37,8 @@ export interface SystemOptions {
   readonly ram: number;
   readonly clock: VirtualClock;
   readonly disks: readonly BlockBackend[];
+  /** With two 8259A, an 8254 and system control port B. */
+  readonly legacyDevices: boolean;
   /** With the devices of test programs; without them the exit-status port is a single byte that ends nothing. */
   readonly testDevices: boolean;
   readonly cpuid?: readonly CpuidLeaf[];
@@ -104,11 +100,16 @@ export function buildSystem(options: SystemOptions): System {
   const ports = new PortBus();
   const mmio = new MmioBus();
   const apicBus = new ApicBus();
+  const apics: LocalApic[] = [];
   const ioApic = new IoApic({ bus: apicBus });
   apicBus.attachIoApic(ioApic);
   mmio.attach(L.IO_APIC, 4096, ioApic);
 
-  const uart = new Uart16550A({ irq: ioApic.line(L.COM1_GSI), onTransmit: options.onConsole });
+  const onRequest = (): void => apics[0]?.externalChanged();
+  const legacy = options.legacyDevices ? attachLegacy({ ports, ioApic, clock, onRequest }) : null;
+  const pics = legacy?.pics ?? null;
+
+  const uart = new Uart16550A({ irq: irqLine(L.COM1_GSI, ioApic, pics), onTransmit: options.onConsole });
   ports.attach(L.COM1, 8, uart);
   ports.attach(L.RTC, 2, new CmosRtc({ clock: { unixTime: options.unixTime } }));
   ports.attach(
@@ -117,8 +118,10 @@ export function buildSystem(options: SystemOptions): System {
     new PowerControl({ basePort: L.POWER, onPowerOff: options.onPowerOff, onReset: options.onReset }),
   );
 
-  if (options.testDevices) attachTestDevices(options, ports, mmio, ioApic);
-  else {
+  if (options.testDevices) {
+    const lines = Array.from({ length: IO_APIC_PINS }, (_, irq) => irqLine(irq, ioApic, pics));
+    attachTestDevices({ ...options, ports, mmio, lines, processors: cpus });
+  } else {
     ports.attach(L.EXIT_STATUS, 1, {
       ioWidth: 1,
       ioRead: () => 0xff,
@@ -148,7 +151,6 @@ export function buildSystem(options: SystemOptions): System {
   });
 
   const cpuid = new CpuidTable(options.cpuid);
-  const apics: LocalApic[] = [];
   const vcpus = Array.from({ length: cpus }, (_, id) => {
     const attending =
       <A extends unknown[]>(signal: (...args: A) => void) =>
@@ -171,6 +173,7 @@ export function buildSystem(options: SystemOptions): System {
       tsc,
       cpu: signals,
       physicalAddressBits: 40,
+      ...(pics !== null && id === 0 ? { external: pics } : {}),
     });
     apicBus.attach(apic);
     apics.push(apic);
@@ -226,7 +229,7 @@ export function buildSystem(options: SystemOptions): System {
         apic: apicPort,
         clock: { tsc: () => clock.now() },
         entropy: { random: options.random },
-        cpuid,
+        cpuid: withApicBit(cpuid, apic),
       },
     });
     return vcpu;
@@ -257,14 +260,13 @@ export function buildSystem(options: SystemOptions): System {
   return { memory, mmu, code, vcpus, apics, uart, ioApic, ports, mmio, rsdp: acpi.rsdp };
 }
 
-function attachTestDevices(options: SystemOptions, ports: PortBus, mmio: MmioBus, ioApic: IoApic): void {
-  // IRQ 0 is wired to pin 2, as on every PC (ACPI 6.5, 5.2.12.5).
-  const lines = Array.from({ length: IO_APIC_PINS }, (_, irq) => ioApic.line(irq === 0 ? 2 : irq));
-  const device = new TestDevice({ lines });
-  ports.attach(L.TEST_PORTS, TEST_DEVICE_PORTS, device);
-  ports.attach(L.TEST_IRQ_PORTS, IO_APIC_PINS, device.irqPorts);
-  mmio.attach(L.TEST_MEMORY, TEST_DEVICE_MEMORY, device);
-  ports.attach(L.EXIT_STATUS, DEBUG_EXIT_PORTS, new DebugExit({ onExit: options.onDebugExit }));
-  ports.attach(L.SHUTDOWN_PORT, 1, new ShutdownPort({ onShutdown: options.onPowerOff }));
-  ports.attach(L.FW_CFG, FW_CFG_PORTS, new FwCfg({ ram: options.ram, processors: options.cpus }));
+/** CPUID.1:EDX.APIC says whether there is a local APIC: IA32_APIC_BASE can turn it off (SDM 3A 11.4.3). */
+function withApicBit(cpuid: CpuidTable, apic: LocalApic): CpuidPort {
+  const APIC = 1 << 9;
+  return {
+    query: (leaf, subleaf) => {
+      const answer = cpuid.query(leaf, subleaf);
+      return leaf === 1 && apic.mode === "disabled" ? { ...answer, edx: answer.edx & ~APIC } : answer;
+    },
+  };
 }

@@ -16,10 +16,22 @@ export { CmosRtc, type CmosRtcDesc, type CmosRtcState, type WallClock } from "./
 export { DEBUG_EXIT_PORTS, DebugExit, type DebugExitDesc, debugExitStatus } from "./debug-exit.js";
 export { DescriptorChain, type Segment } from "./descriptor-chain.js";
 export { FW_CFG_PORTS, FwCfg, type FwCfgDesc, FwCfgItem, type FwCfgState } from "./fw-cfg.js";
+export { I8254, type I8254Desc, type I8254State, PIT_PORTS } from "./i8254.js";
+export type { CounterState } from "./i8254-counter.js";
+export { I8259, type I8259State } from "./i8259.js";
 export type { InterruptQueueState } from "./interrupt-queue.js";
 export { IO_APIC_PINS, IoApic, type IoApicDesc, type IoApicState } from "./io-apic.js";
 export { LocalApic, type LocalSource } from "./local-apic.js";
 export type { CpuSignals, LocalApicDesc, LocalApicMode, LocalApicState } from "./local-apic-desc.js";
+export {
+  ELCR_PORTS,
+  type ExternalInterrupts,
+  PIC_LINES,
+  PIC_PORTS,
+  PicPair,
+  type PicPairDesc,
+  type PicPairState,
+} from "./pic-pair.js";
 export type { Clock, GuestMemory, IrqLine, MmioDevice, MmioSize, PortDevice, PortSize, Timer } from "./ports.js";
 export {
   POWER_PORTS,
@@ -32,6 +44,7 @@ export {
   type PowerControlDesc,
 } from "./power-control.js";
 export { ShutdownPort, type ShutdownPortDesc } from "./shutdown-port.js";
+export { SystemControlPort, type SystemControlPortDesc } from "./system-control-port.js";
 export {
   TEST_DEVICE_MEMORY,
   TEST_DEVICE_PORTS,

@@ -1,6 +1,7 @@
 import type { ApicFabric } from "./apic-bus.js";
 import type { ApicTimerState, TscPort } from "./apic-timer.js";
 import type { InterruptQueueState } from "./interrupt-queue.js";
+import type { ExternalInterrupts } from "./pic-pair.js";
 import type { Clock } from "./ports.js";
 
 /** The pins of the CPU core that its local APIC drives. */
@@ -23,6 +24,11 @@ export interface LocalApicDesc {
   readonly clock: Clock;
   readonly tsc: TscPort;
   readonly cpu: CpuSignals;
+  /**
+   * The 8259A pair on LINT0; call `externalChanged()` when its request rises. It is left as firmware leaves it: LINT0 delivers ExtINT,
+   * "virtual wire" (MultiProcessor Specification 1.4, 3.6.2.2).
+   */
+  readonly external?: ExternalInterrupts;
   /** MAXPHYADDR (32-52, default 52): address bits above it are reserved in IA32_APIC_BASE. */
   readonly physicalAddressBits?: number;
   /** Called when the xAPIC page appears at a guest-physical address, moves, or goes away (`null`). */

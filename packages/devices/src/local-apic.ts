@@ -19,6 +19,7 @@ import {
   VERSION,
 } from "./local-apic-registers.js";
 import { LocalVectorTable } from "./local-vector-table.js";
+import type { ExternalInterrupts } from "./pic-pair.js";
 import type { MmioDevice, MmioSize } from "./ports.js";
 import { X2APIC_WRITABLE } from "./x2apic-msrs.js";
 
@@ -36,8 +37,9 @@ const DEFAULT_BASE = 0xfee0_0000;
  * 0x800-0x8ff; IA32_APIC_BASE (0x1b) and IA32_TSC_DEADLINE (0x6e0).
  *
  * Emulated: all of their bits and the transitions between disabled, xAPIC and x2APIC; IPIs of every mode and shorthand;
- * physical, flat, cluster and x2APIC logical destinations; the timer; error reporting of illegal vectors and registers.
- * Not emulated: SMI and ExtINT (accepted from nobody), level-triggered LINT pins (each assertion is an edge), APR and RRD
+ * physical, flat, cluster and x2APIC logical destinations; the timer; error reporting of illegal vectors and registers; an 8259A pair
+ * on LINT0 as ExtINT, and past the APIC while that is disabled.
+ * Not emulated: SMI, and ExtINT from anywhere but LINT0 (accepted from nobody), level-triggered LINT pins (each assertion is an edge), APR and RRD
  * (read 0), CMCI, EOI-broadcast suppression, delivery status (always idle). The xAPIC ID register is read-only.
  */
 export class LocalApic implements ApicTarget, MmioDevice {
@@ -57,9 +59,12 @@ export class LocalApic implements ApicTarget, MmioDevice {
   private readonly lvt = new LocalVectorTable();
   private readonly queue: InterruptQueue;
   private readonly timer: ApicTimer;
+  private readonly external: ExternalInterrupts | undefined;
 
   constructor(private readonly desc: LocalApicDesc) {
     this.id = desc.id >>> 0;
+    this.external = desc.external;
+    if (desc.external !== undefined) this.lvt.set(Reg.LvtLint0, DeliveryMode.ExtInt << 8, false);
     this.baseLo = (DEFAULT_BASE | BASE_ENABLE | (desc.bootstrap ? BASE_BSP : 0)) >>> 0;
     this.queue = new InterruptQueue(() => desc.cpu.interrupt());
     this.timer = new ApicTimer(desc.clock, desc.tsc, () => this.local(Reg.LvtTimer));
@@ -67,14 +72,30 @@ export class LocalApic implements ApicTarget, MmioDevice {
 
   // ---- towards the CPU
 
-  /** True if an interrupt of higher priority than PPR is pending. Costs a compare. */
+  /** True if an interrupt of higher priority than PPR is pending, or one of the 8259A. Costs a compare or two. */
   hasInterrupt(): boolean {
-    return this.queue.deliverable >= 0;
+    return this.queue.deliverable >= 0 || this.hasExternal();
   }
 
-  /** Interrupt acknowledge: moves the deliverable vector from IRR to ISR and returns it; -1 if there is none. */
+  /**
+   * Interrupt acknowledge: the vector of the 8259A if it asks for one, else moves the deliverable vector from IRR to ISR and returns it;
+   * -1 if there is none.
+   */
   acknowledge(): number {
+    if (this.hasExternal()) return this.external?.acknowledge() ?? -1;
     return this.queue.acknowledge();
+  }
+
+  /** The request of the 8259A rose. */
+  externalChanged(): void {
+    if (this.hasExternal()) this.desc.cpu.interrupt();
+  }
+
+  /** The 8259A asks, and LINT0 lets it through: as ExtINT, or by itself while there is no APIC (SDM 3A 11.4.3). */
+  private hasExternal(): boolean {
+    if (this.external === undefined || !this.external.requested) return false;
+    if (this.mode === "disabled") return true;
+    return !this.lvt.isMasked(Reg.LvtLint0) && ((this.lvt.get(Reg.LvtLint0) >> 8) & 7) === DeliveryMode.ExtInt;
   }
 
   /** CR8: TPR bits 7:4, 0-15 (SDM 3A 11.8.6). */
@@ -323,6 +344,7 @@ export class LocalApic implements ApicTarget, MmioDevice {
     if (this.lvt.has(reg)) {
       this.lvt.set(reg, value, (this.svr & SVR_ENABLE) === 0);
       if (reg === Reg.LvtTimer) this.selectTimerMode(value);
+      else if (reg === Reg.LvtLint0) this.externalChanged();
       return true;
     }
     switch (reg) {
@@ -389,7 +411,10 @@ export class LocalApic implements ApicTarget, MmioDevice {
     if (!extended && enable && this.mode === "x2apic") return false;
     this.baseLo = lo;
     this.baseHi = hi;
-    if (!enable) this.resetRegisters();
+    if (!enable) {
+      this.resetRegisters();
+      this.externalChanged();
+    }
     this.desc.onRelocate?.(this.pageBase);
     return true;
   }

@@ -301,3 +301,54 @@ test("save and restore carry interrupts, registers and the running timer", () =>
   copy.clock.advanceTo(2000);
   expect(copy.apic(0).acknowledge()).toBe(0xe0);
 });
+
+describe("an 8259A on LINT0 (SDM 3A 11.5.1, MultiProcessor Specification 3.6.2.2)", () => {
+  const setup = () => {
+    const external = { requested: false, acknowledge: () => 0x77 };
+    const system = new FakeSystem([0], { external });
+    const apic = system.apic(0);
+    const request = () => {
+      external.requested = true;
+      apic.externalChanged();
+    };
+    return { system, apic, external, request, log: system.cpus[0]?.log ?? [] };
+  };
+
+  test("firmware has left LINT0 as ExtINT: a request reaches the CPU, before any of the APIC", () => {
+    const { system, apic, external, request, log } = setup();
+    expect(apic.mmioRead(0x350, 4)).toBe(0x700);
+    system.send({ vector: 0xf0 });
+    log.length = 0;
+    request();
+    expect(log).toEqual(["interrupt"]);
+    expect(apic.acknowledge()).toBe(0x77);
+    external.requested = false;
+    expect(apic.acknowledge()).toBe(0xf0);
+  });
+
+  test("a masked LINT0, or one with another delivery mode, lets nothing through until that changes", () => {
+    const { apic, request, log } = setup();
+    for (const entry of [0x10700, 0x00020]) {
+      apic.mmioWrite(0x350, 4, entry);
+      request();
+      expect([apic.hasInterrupt(), log]).toEqual([false, []]);
+    }
+    apic.mmioWrite(0x350, 4, 0x700);
+    expect([apic.hasInterrupt(), log]).toEqual([true, ["interrupt"]]);
+  });
+
+  test("a disabled APIC is not in the way; enabled again it is masked", () => {
+    const { apic, request, log } = setup();
+    apic.mmioWrite(0x350, 4, 0x10700);
+    request();
+    const base = apic.readMsr(0x1b);
+    expect(apic.writeMsr(0x1b, base & ~0x800, 0)).toBe(true);
+    expect([apic.hasInterrupt(), apic.acknowledge(), log]).toEqual([true, 0x77, ["interrupt"]]);
+    apic.writeMsr(0x1b, base, 0);
+    expect(apic.hasInterrupt()).toBe(false);
+  });
+
+  test("without one LINT0 is masked after reset", () => {
+    expect(new FakeSystem([0]).apic(0).mmioRead(0x350, 4)).toBe(0x10000);
+  });
+});
