@@ -67,6 +67,7 @@ export class Lockdep {
   readonly #onReport: (report: Report) => void;
   readonly #onDeadlock: (deadlock: Deadlock) => void;
   readonly #capture: (entry: Entry) => Stack;
+  readonly #enabled: boolean;
   readonly #everySite: boolean;
   readonly #spinning = new Set<Task>();
   #nodeCount = 0;
@@ -76,7 +77,8 @@ export class Lockdep {
   #turnChecked = false;
 
   constructor(options: LockdepOptions = {}) {
-    this.active = options.enabled ?? true;
+    this.#enabled = options.enabled ?? true;
+    this.active = this.#enabled;
     this.style = { ...reports.DEFAULT_STYLE, ...options.style };
     this._beforeAcquire = options.beforeAcquire;
     this.#onReport = options.onReport ?? ((report) => console.warn(report.text));
@@ -250,8 +252,8 @@ export class Lockdep {
   }
 
   /** @internal `task` begins to wait; the caller has queued it, so that the lock knows whom it waits for. */
-  _wait(task: Task, lock: LockMap, how: Wait["how"]): void {
-    task.waiting = { lock, how, stack: this.active ? task.held.at(-1)?.stack : undefined };
+  _wait(task: Task, lock: LockMap, how: Wait["how"], entry: Entry): void {
+    task.waiting = { lock, how, stack: this.#enabled ? this.#capture(entry) : undefined };
     const deadlock = findDeadlock(task);
     if (deadlock !== undefined) this.#onDeadlock(deadlock);
   }

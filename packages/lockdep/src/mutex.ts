@@ -81,7 +81,7 @@ export class Mutex extends LockMap {
         resolve();
       };
       this.#queue.push({ task, go });
-      this.lockdep._wait(task, this, "exclusive");
+      this.lockdep._wait(task, this, "exclusive", entry);
     });
   }
 

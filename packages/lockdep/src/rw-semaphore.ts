@@ -119,20 +119,20 @@ export class RwSemaphore extends LockMap {
     if (this.lockdep.active) this._acquire(task, mode, false, entry, options);
     const exclusive = mode === EXCLUSIVE;
     const free = this.#writer === undefined && (exclusive ? this.#readers.length === 0 : this.#queue.length === 0);
-    if (!free) return this.#wait(task, exclusive);
+    if (!free) return this.#wait(task, exclusive, entry);
     if (exclusive) this.#writer = task;
     else this.#readers.push(task);
     return DONE;
   }
 
-  #wait(task: Task, exclusive: boolean): Promise<void> {
+  #wait(task: Task, exclusive: boolean, entry: Entry): Promise<void> {
     return new Promise((resolve) => {
       const go = (): void => {
         task.waiting = undefined;
         resolve();
       };
       this.#queue.push({ task, exclusive, go });
-      this.lockdep._wait(task, this, exclusive ? "exclusive" : "shared");
+      this.lockdep._wait(task, this, exclusive ? "exclusive" : "shared", entry);
     });
   }
 

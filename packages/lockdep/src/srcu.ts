@@ -81,7 +81,7 @@ export class Srcu extends LockMap {
         resolve();
       };
       this.#synchronizers.push({ task, epochs: [...this.#old], go });
-      this.lockdep._wait(task, this, "grace period");
+      this.lockdep._wait(task, this, "grace period", this.synchronize);
     });
   }
 

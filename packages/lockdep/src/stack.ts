@@ -11,9 +11,6 @@ export interface Stack {
 /** A function of the public interface: frames from it inwards are the validator's own. */
 export type Entry = (...args: never[]) => unknown;
 
-/** A stack that says nothing: the engine gave none. */
-const UNKNOWN: Stack = { site: "(unknown)", frames: [] };
-
 /** Lines of a stack trace as the engine writes them (V8's `at f (file)`, others' `f@file`), without the engine's own. */
 const framesOf = (stack: string | undefined): string[] =>
   (stack ?? "")
@@ -29,14 +26,31 @@ interface V8Error {
   captureStackTrace?: (target: object, below: Entry) => void;
 }
 
-/** The callers of `entry`, from the engine's own stack trace; other engines than V8 leave our own frames in. */
-export function captureStack(entry: Entry): Stack {
-  const { captureStackTrace } = Error as V8Error;
-  const holder: { stack?: string } = captureStackTrace === undefined ? new Error("stack") : {};
-  captureStackTrace?.(holder, entry);
-  const all = framesOf(holder.stack);
-  const first = all.findIndex((frame) => !OURS.test(frame));
-  const frames = first < 0 ? [] : all.slice(first);
-  const site = frames[0];
-  return site === undefined ? UNKNOWN : { site, frames };
+/** The engine's own stack trace; the engine makes text of it when it is asked for, so what nobody reads costs little. */
+class EngineStack implements Stack {
+  /** V8 fills in `stack`. */
+  readonly stack: string | undefined = undefined;
+  #frames: readonly string[] | undefined;
+
+  constructor(entry: Entry) {
+    const { captureStackTrace } = Error as V8Error;
+    if (captureStackTrace === undefined) this.stack = new Error("stack").stack;
+    else captureStackTrace(this, entry);
+  }
+
+  get frames(): readonly string[] {
+    if (this.#frames === undefined) {
+      const all = framesOf(this.stack);
+      const first = all.findIndex((frame) => !OURS.test(frame));
+      this.#frames = first < 0 ? [] : all.slice(first);
+    }
+    return this.#frames;
+  }
+
+  get site(): string {
+    return this.frames[0] ?? "(unknown)";
+  }
 }
+
+/** The callers of `entry`; other engines than V8 leave our own frames in. */
+export const captureStack = (entry: Entry): Stack => new EngineStack(entry);

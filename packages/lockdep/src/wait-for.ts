@@ -7,7 +7,7 @@ import type { Task } from "./task.js";
 export interface Wait {
   readonly lock: LockMap;
   readonly how: "exclusive" | "shared" | "grace period";
-  /** Where; known if the validator is active. */
+  /** Where; known if the validator was enabled, also after it reported. */
   readonly stack: Stack | undefined;
 }
 
