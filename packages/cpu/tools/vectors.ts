@@ -1,11 +1,14 @@
 import { existsSync, readFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
+import { Random } from "./random.js";
 import { type Judged, Replayer, type Verdict } from "./replay/replay.js";
 import { parseVector, VectorFormatError } from "./replay/vector.js";
 
-const USAGE = `usage: vectors FILE.jsonl[.gz] [--json] [--details]
+const USAGE = `usage: vectors FILE.jsonl[.gz] [--blocks] [--seed N] [--json] [--details]
 
 Replays recorded CPU vectors and compares everything they recorded.
+  --blocks   run every instruction in a straight line of 2 to 8, among others that leave the state as it is
+  --seed N   which others, and where among them; default 1
   --json     print one JSON object: totals, and counts for each instruction code
   --details  print the differences of every vector that fails
 Exit status: 0 all passed, 1 some failed or crashed, 2 wrong usage or unreadable file.
@@ -28,35 +31,52 @@ function readLines(file: string): string[] {
   }
 }
 
+const FLAGS = ["--blocks", "--json", "--details", "--help"];
+
+function options(args: readonly string[]): { flags: ReadonlySet<string>; files: readonly string[]; seed: number } {
+  const flags = new Set<string>();
+  const files: string[] = [];
+  let seed = 1;
+  for (let k = 0; k < args.length; k++) {
+    const arg = args[k] as string;
+    if (arg === "--seed") {
+      seed = Number(args[++k]);
+      if (!Number.isSafeInteger(seed)) throw new UsageError(`--seed takes a whole number, not ${args[k] ?? "nothing"}`);
+    } else if (!arg.startsWith("-")) files.push(arg);
+    else if (FLAGS.includes(arg)) flags.add(arg);
+    else throw new UsageError(`unknown option ${arg}; ${FLAGS.join(", ")} and --seed are known`);
+  }
+  return { flags, files, seed };
+}
+
 function main(args: readonly string[]): number {
-  const flags = args.filter((a) => a.startsWith("-"));
-  const files = args.filter((a) => !a.startsWith("-"));
-  if (flags.includes("--help")) {
+  const { flags, files, seed } = options(args);
+  if (flags.has("--help")) {
     process.stdout.write(USAGE);
     return 0;
   }
-  const unknown = flags.find((a) => a !== "--json" && a !== "--details");
-  if (unknown !== undefined) throw new UsageError(`unknown option ${unknown}; --json and --details are known`);
   const [file] = files;
   if (file === undefined || files.length > 1)
     throw new UsageError(`expected one file, got ${files.length}; try --help`);
   const vectors = readLines(file).map((line, k) => parseVector(line, k + 1));
 
   const replayer = new Replayer();
+  const random = new Random(seed);
+  const draw = (below: number): number => random.below(below);
   const totals = noCounts();
   const codes: Record<string, Counts> = {};
   for (const vector of vectors) {
-    const judged = replayer.run(vector);
+    const judged = flags.has("--blocks") ? replayer.runPadded(vector, draw) : replayer.run(vector);
     totals[judged.verdict]++;
     const counts = codes[judged.code] ?? noCounts();
     codes[judged.code] = counts;
     counts[judged.verdict]++;
-    if (flags.includes("--details") && (judged.verdict === "fail" || judged.verdict === "crash")) {
+    if (flags.has("--details") && (judged.verdict === "fail" || judged.verdict === "crash")) {
       process.stdout.write(`${describe(vector.i, vector.c, judged)}\n`);
     }
   }
   const sorted = Object.fromEntries(Object.entries(codes).sort(([a], [b]) => (a < b ? -1 : 1)));
-  if (flags.includes("--json"))
+  if (flags.has("--json"))
     process.stdout.write(`${JSON.stringify({ vectors: vectors.length, totals, codes: sorted })}\n`);
   else process.stdout.write(table(sorted, totals, vectors.length));
   return totals.fail + totals.crash === 0 ? 0 : 1;

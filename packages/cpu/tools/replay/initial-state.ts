@@ -4,9 +4,13 @@ import { SplitMix } from "./splitmix.js";
 export const CODE_PAGE = 0x10000000;
 export const CODE_OFFSET = 0x800;
 export const DATA_PAGE = 0x20000000;
+export const FS_BASE = DATA_PAGE + 0x400;
 export const GS_BASE = DATA_PAGE + 0x800;
 const SEEDED_START = 0x600;
 const SEEDED_BYTES = 0x400;
+
+/** Bits of code: 64-bit mode, or compatibility mode. */
+export type CodeBits = 32 | 64;
 
 /** The architectural state around one instruction. 64-bit registers are little-endian bytes. */
 export interface CpuState {
@@ -116,14 +120,60 @@ function drawLane(x: SplitMix, kind: number): void {
   [x.lo, x.hi] = [first, second];
 }
 
-/** Register overrides of a vector: 0-15 general registers, 16 RFLAGS, 17 the quadword at data page + 0x800; values in hexadecimal. */
+/**
+ * What a vector changes in the state that follows from its seed; values are hexadecimal. 0-15 general registers, 16 RFLAGS, 17 the quadword
+ * at data page + 0x800, 18 `Blank`, from 32 the quadwords of the seeded memory.
+ */
 export type Overrides = Readonly<Record<string, string>>;
+
+/** Numbers of overrides behind those of the general registers. */
+export enum Override {
+  Flags = 16,
+  Qword800 = 17,
+  Blank = 18,
+  Memory = 32,
+}
+
+/**
+ * Bits of `Override.Blank`, which sets parts of the state to zero or to their power-on values before all other overrides: general registers
+ * (except RSP) from 0, XMM registers from 16, x87 registers (from the top of the stack) from 32, and these; 64-byte pieces of the seeded
+ * memory from 48.
+ */
+export enum Blank {
+  Xmm = 16,
+  St = 32,
+  Flags = 40,
+  Mxcsr = 41,
+  X87 = 42,
+  Memory = 48,
+}
+
+const CASE_FLAGS = 0xcd5;
+
+function blank(s: CpuState, mask: bigint): void {
+  const has = (bit: number): boolean => ((mask >> BigInt(bit)) & 1n) !== 0n;
+  const top = (s.fsw >> 11) & 7;
+  for (let k = 0; k < 16; k++) {
+    if (has(k) && k !== 4) s.gpr.fill(0, 8 * k, 8 * k + 8);
+    if (has(Blank.Xmm + k)) s.xmm.fill(0, 16 * k, 16 * k + 16);
+    if (has(Blank.Memory + k)) s.memory.fill(0, SEEDED_START + 64 * k, SEEDED_START + 64 * k + 64);
+  }
+  for (let k = 0; k < 8; k++) if (has(Blank.St + k)) s.fpr.fill(0, 10 * ((top + k) & 7), 10 * ((top + k) & 7) + 10);
+  if (has(Blank.Flags)) s.rflags = 0x202;
+  if (has(Blank.Mxcsr)) s.mxcsr = 0x1f80;
+  if (!has(Blank.X87)) return;
+  [s.fcw, s.fsw, s.ftw] = [0x37f, 0, 0xff];
+  // The stack stays as it is seen from the top, which is register 0 now.
+  const old = s.fpr.slice();
+  for (let k = 0; k < 8; k++) s.fpr.set(old.subarray(10 * ((top + k) & 7), 10 * ((top + k) & 7) + 10), 10 * k);
+}
 
 /**
  * The state before the instruction: a function of `seed` (hexadecimal) and the overrides, as the recorder computes it.
- * Vector registers 16-31, upper halves and mask registers are drawn and dropped.
+ * Vector registers 16-31, upper halves and mask registers are drawn and dropped. In compatibility mode (`bits` 32) there are 8 registers of
+ * 32 bits.
  */
-export function initialState(seed: string, overrides: Overrides): CpuState {
+export function initialState(seed: string, overrides: Overrides, bits: CodeBits = 64): CpuState {
   const x = new SplitMix(seed);
   const s = emptyState();
   const put = (to: Uint8Array, at: number): void => {
@@ -158,14 +208,22 @@ export function initialState(seed: string, overrides: Overrides): CpuState {
     drawLane(x, kind);
     put(s.memory, SEEDED_START + at);
   }
-  for (const [register, value] of Object.entries(overrides)) {
+  const blanked = overrides[Override.Blank];
+  if (blanked !== undefined) blank(s, BigInt(`0x${blanked}`));
+  for (const [what, value] of Object.entries(overrides)) {
     const digits = value.padStart(16, "0");
     x.hi = Number.parseInt(digits.slice(0, 8), 16);
     x.lo = Number.parseInt(digits.slice(8), 16);
-    const number = Number(register);
+    const number = Number(what);
     if (number < 16) put(s.gpr, 8 * number);
-    else if (number === 16) s.rflags = (x.lo & 0xcd5) | 0x202;
-    else put(s.memory, 0x800);
+    else if (number === Override.Flags) s.rflags = (x.lo & CASE_FLAGS) | 0x202;
+    else if (number === Override.Qword800) put(s.memory, 0x800);
+    else if (number >= Override.Memory) put(s.memory, SEEDED_START + 8 * (number - Override.Memory));
+  }
+  if (bits === 32) {
+    for (let k = 0; k < 8; k++) s.gpr.fill(0, 8 * k + 4, 8 * k + 8);
+    s.gpr.fill(0, 64);
+    s.xmm.fill(0, 128);
   }
   return s;
 }

@@ -12,7 +12,16 @@ import {
   Vcpu,
 } from "../../src/index.js";
 import * as S from "../../src/state.js";
-import { CODE_OFFSET, CODE_PAGE, type CpuState, DATA_PAGE, emptyState, GS_BASE } from "./initial-state.js";
+import {
+  CODE_OFFSET,
+  CODE_PAGE,
+  type CodeBits,
+  type CpuState,
+  DATA_PAGE,
+  emptyState,
+  FS_BASE,
+  GS_BASE,
+} from "./initial-state.js";
 
 const MEMORY_PAGES = 128;
 const VCPU_AT = 0x1000;
@@ -40,6 +49,20 @@ export interface Raised {
 export interface Outcome {
   readonly state: CpuState;
   readonly raised: Raised | null;
+}
+
+export interface ExecuteOptions {
+  /** CR0 and CR4, as the recorder's Linux sets them unless given. */
+  readonly cr0?: number;
+  readonly cr4?: number;
+  /** 64-bit mode (the default) or compatibility mode. */
+  readonly bits?: CodeBits;
+  /** Instructions of a straight line, run in one go; default 1. */
+  readonly instructions?: number;
+  /** Where the line ends: runs on until RIP is there or something was raised. */
+  readonly until?: number;
+  /** Bytes of `code` before the place where a recorded instruction stands, to which RIP in the outcome is relative; default 0. */
+  readonly lead?: number;
 }
 
 interface MutableTranslation {
@@ -118,11 +141,11 @@ export class RecorderMachine {
 
   /**
    * Executes `code` once from `state`; a repeated string instruction until it is done.
-   * @param controls CR0 and CR4, as the recorder's Linux sets them unless given
    * @throws whatever the engine throws: an engine error, never the guest's
    */
-  execute(code: Uint8Array, state: CpuState, { cr0 = CR0, cr4 = CR4 }: { cr0?: number; cr4?: number } = {}): Outcome {
-    this.#load(code, state, cr0, cr4);
+  execute(code: Uint8Array, state: CpuState, options: ExecuteOptions = {}): Outcome {
+    const { bits = 64, instructions = 1, until } = options;
+    this.#load(code, state, options);
     const vcpu = this.#vcpu;
     let raised: { vector: number; errorCode: number; rip: number } | null = null;
     vcpu.hooks = {
@@ -130,11 +153,14 @@ export class RecorderMachine {
         raised ??= { vector, errorCode: errorCode ?? 0, rip: this.#rip() };
       },
     };
-    const repeats = isRepeatedString(code);
-    for (let step = 0; step < MAX_STEPS; step++) {
-      vcpu.run(1);
-      if (raised !== null || !repeats || this.#rip() !== 0) break;
-    }
+    vcpu.run(instructions);
+    // A repeated string instruction may take several turns, each of which counts.
+    const repeats = until !== undefined || isRepeatedString(code, bits);
+    const unfinished = (): boolean => {
+      const rip = this.#rip();
+      return raised === null && repeats && (until === undefined ? rip === 0 : rip !== until);
+    };
+    for (let step = 1; step < MAX_STEPS && unfinished(); step++) vcpu.run(1);
     const event = raised as { vector: number; errorCode: number; rip: number } | null;
     const after = this.#snapshot(event?.rip ?? this.#rip());
     return { state: after, raised: event && { ...event, cr2: [vcpu.cr2Lo, vcpu.cr2Hi] } };
@@ -145,13 +171,14 @@ export class RecorderMachine {
     return ripHi * 2 ** 32 + (ripLo >>> 0) - CODE_PAGE - CODE_OFFSET;
   }
 
-  #load(code: Uint8Array, state: CpuState, cr0: number, cr4: number): void {
+  #load(code: Uint8Array, state: CpuState, { cr0 = CR0, cr4 = CR4, bits = 64, lead = 0 }: ExecuteOptions): void {
     const vcpu = this.#vcpu;
+    const start = CODE_FRAME + CODE_OFFSET - lead;
     this.#code.drop(CODE_FRAME >>> 12);
     this.#code.drop(DATA_FRAME >>> 12);
     this.#u8.fill(0, CODE_FRAME, CODE_FRAME + 4096);
-    this.#u8.fill(0xcc, CODE_FRAME + CODE_OFFSET, CODE_FRAME + CODE_OFFSET + code.length + 16);
-    this.#u8.set(code, CODE_FRAME + CODE_OFFSET);
+    this.#u8.fill(0xcc, start, start + code.length + 16);
+    this.#u8.set(code, start);
     this.#u8.set(state.memory, DATA_FRAME);
     vcpu.reset();
     vcpu.cr0 = cr0;
@@ -159,10 +186,16 @@ export class RecorderMachine {
     vcpu.efer = 0xd01;
     vcpu.idtr.limit = 0;
     vcpu.gdtr.limit = 0;
+    // No I/O permission map.
+    vcpu.tr = { ...vcpu.tr, limit: 0 };
     const data = { selector: 0x2b, baseLo: 0, baseHi: 0, limit: 0xffffffff, attributes: 0xc0f3 };
-    for (const seg of [Seg.ES, Seg.SS, Seg.DS, Seg.FS]) vcpu.setSegment(seg, { ...data });
+    for (const seg of [Seg.ES, Seg.SS, Seg.DS]) vcpu.setSegment(seg, { ...data });
+    vcpu.setSegment(Seg.FS, { ...data, baseLo: FS_BASE });
     vcpu.setSegment(Seg.GS, { ...data, baseLo: GS_BASE });
-    vcpu.setSegment(Seg.CS, { ...data, selector: 0x33, attributes: 0xa0fb });
+    vcpu.setSegment(Seg.CS, {
+      ...data,
+      ...(bits === 64 ? { selector: 0x33, attributes: 0xa0fb } : { selector: 0x23, attributes: 0xc0fb }),
+    });
     vcpu.rflags = state.rflags;
     vcpu.updateMode();
     vcpu.updatePaging();
@@ -173,7 +206,7 @@ export class RecorderMachine {
     vcpu.setU16(S.FCW, state.fcw);
     vcpu.setU16(S.FSW, state.fsw);
     vcpu.setU8(S.FTW, state.ftw);
-    vcpu.setRip(CODE_PAGE + CODE_OFFSET, 0);
+    vcpu.setRip(CODE_PAGE + CODE_OFFSET - lead, 0);
   }
 
   #snapshot(rip: number): CpuState {
@@ -196,11 +229,11 @@ export class RecorderMachine {
 const PREFIXES = new Set([0x66, 0x67, 0x2e, 0x36, 0x3e, 0x26, 0x64, 0x65]);
 
 /** Whether the recorder would single-step `code` until RIP moves. */
-function isRepeatedString(code: Uint8Array): boolean {
+function isRepeatedString(code: Uint8Array, bits: CodeBits): boolean {
   let repeated = false;
   for (const byte of code) {
     if (byte === 0xf2 || byte === 0xf3) repeated = true;
-    else if (!PREFIXES.has(byte) && (byte & 0xf0) !== 0x40) {
+    else if (!PREFIXES.has(byte) && (bits === 32 || (byte & 0xf0) !== 0x40)) {
       return (
         repeated && ((byte >= 0xa4 && byte <= 0xa7) || (byte >= 0xaa && byte <= 0xaf) || (byte >= 0x6c && byte <= 0x6f))
       );

@@ -1,7 +1,9 @@
-import { classify } from "./classify.js";
+import { type Classified, classify, classifyBlock } from "./classify.js";
 import { differences } from "./compare.js";
-import { initialState } from "./initial-state.js";
-import { RecorderMachine } from "./recorder-machine.js";
+import { type CpuState, initialState } from "./initial-state.js";
+import { type Draw, pad } from "./padding.js";
+import { type ExecuteOptions, type Outcome, RecorderMachine } from "./recorder-machine.js";
+import { blockTolerance, type Tolerance, toleranceOf } from "./tolerance.js";
 import { bytesOf, expectedException, expectedState, type Vector } from "./vector.js";
 
 /** What became of one vector. */
@@ -9,37 +11,108 @@ export type Verdict = "pass" | "fail" | "crash" | "notOffered";
 
 export interface Judged {
   readonly verdict: Verdict;
-  /** iced-x86 `Code`, or `?` for bytes it does not know. */
+  /** iced-x86 `Code`, or `?` for bytes it does not know; of a block, that of its last completed instruction or the one that raised. */
   readonly code: string;
   readonly features: readonly string[];
   /** Differences, or the message of the crash. */
   readonly details: readonly string[];
 }
 
+/** Runs code from a state: the vCPU, or what stands in for it. */
+export interface Executor {
+  execute(code: Uint8Array, state: CpuState, options?: ExecuteOptions): Outcome;
+}
+
 /** Replays recorded vectors. */
 export class Replayer {
-  #machine = new RecorderMachine();
+  #machine: Executor;
+  readonly #create: () => Executor;
 
+  /** @param create makes an executor; again after one has crashed */
+  constructor(create: () => Executor = () => new RecorderMachine()) {
+    this.#create = create;
+    this.#machine = create();
+  }
+
+  /** Replays a vector as it was recorded: an instruction alone, or a block. */
   run(vector: Vector): Judged {
+    return vector.b === undefined ? this.#single(vector) : this.#block(vector);
+  }
+
+  /** Replays an instruction in a straight line with neutral ones around it; blocks as they are. */
+  runPadded(vector: Vector, draw: Draw): Judged {
+    if (vector.b !== undefined) return this.#block(vector);
+    return this.#single(vector, draw);
+  }
+
+  #single(vector: Vector, draw?: Draw): Judged {
     const bytes = bytesOf(vector.c);
-    const insn = classify(bytes);
+    const bits = vector.mode ?? 64;
+    const insn = classify(bytes, bits);
     if (insn === null) return { verdict: "notOffered", code: "?", features: [], details: [] };
-    const { code, features } = insn;
-    if (!insn.offered) return { verdict: "notOffered", code, features, details: [] };
-    const before = initialState(vector.s, vector.o ?? {});
+    if (!insn.offered) return { verdict: "notOffered", code: insn.code, features: insn.features, details: [] };
+    return this.#judge(insn, () => {
+      const before = initialState(vector.s, vector.o ?? {}, bits);
+      const expected = expectedState(vector, before, insn.mnemonic.startsWith("pushf"));
+      const raised = expectedException(vector);
+      // POPF may set TF, which ends the line an instruction later.
+      const straight = raised === null && expected.rip === bytes.length && !insn.mnemonic.startsWith("popf");
+      let outcome: Outcome;
+      if (draw === undefined) outcome = this.#machine.execute(bytes, before, { bits });
+      else {
+        const padded = pad(bytes, draw, bits);
+        if (straight) expected.rip += padded.tail;
+        outcome = this.#machine.execute(padded.bytes, before, {
+          bits,
+          lead: padded.lead,
+          // Behind a branch there is something else.
+          ...(straight || raised !== null
+            ? { instructions: padded.count, until: bytes.length + padded.tail }
+            : { instructions: padded.before + 1 }),
+        });
+      }
+      return differences(toleranceOf(insn, before, raised), expected, raised, outcome);
+    });
+  }
+
+  #block(vector: Vector): Judged {
+    const bytes = bytesOf(vector.c);
+    const bits = vector.mode ?? 64;
+    const insns = classifyBlock(bytes, bits);
+    if (insns === null) return { verdict: "notOffered", code: "?", features: [], details: [] };
+    const raised = expectedException(vector);
+    const done = raised === null ? insns.length : completed(insns, vector.ip ?? 0);
+    const shown = insns[Math.min(done, insns.length - 1)] as Classified;
+    const missing = insns.find((insn) => !insn.offered);
+    if (missing !== undefined)
+      return { verdict: "notOffered", code: missing.code, features: missing.features, details: [] };
+    return this.#judge(shown, () => {
+      const before = initialState(vector.s, vector.o ?? {}, bits);
+      const outcome = this.#machine.execute(bytes, before, { bits, instructions: insns.length, until: bytes.length });
+      const tolerance: Tolerance = blockTolerance(insns, done, before, raised);
+      return differences(tolerance, expectedState(vector, before), raised, outcome);
+    });
+  }
+
+  #judge({ code, features }: Classified, compare: () => string[]): Judged {
     try {
-      const outcome = this.#machine.execute(bytes, before);
-      const details = differences(
-        insn,
-        before,
-        expectedState(vector, before, insn.mnemonic.startsWith("pushf")),
-        expectedException(vector),
-        outcome,
-      );
+      const details = compare();
       return { verdict: details.length === 0 ? "pass" : "fail", code, features, details };
     } catch (error) {
-      this.#machine = new RecorderMachine();
+      this.#machine = this.#create();
       return { verdict: "crash", code, features, details: [error instanceof Error ? error.message : String(error)] };
     }
   }
+}
+
+/** Instructions that end at or before offset `rip`. */
+function completed(insns: readonly Classified[], rip: number): number {
+  let end = 0;
+  let count = 0;
+  for (const { length } of insns) {
+    end += length;
+    if (end > rip) break;
+    count++;
+  }
+  return count;
 }

@@ -4,14 +4,20 @@ import type { Raised } from "./recorder-machine.js";
 /** A recorded vector: one line of the file. Only what changed is there; numbers in strings are hexadecimal. */
 export interface Vector {
   readonly i: number;
+  /** What it shows, where that is worth a sentence. */
+  readonly name?: string;
   /** Seed of the initial state. */
   readonly s: string;
-  /** Instruction bytes. */
+  /** Instruction bytes; of a block, all of them. */
   readonly c: string;
+  /** Instructions, when it is a block: a straight line that ran to its end or to the exception `x`. */
+  readonly b?: number;
+  /** Compatibility mode; absent = 64-bit mode. */
+  readonly mode?: 32;
   readonly o?: Overrides;
   /** Vector, error code, CR2 of the exception that stopped it. */
   readonly x?: readonly [number, number, string?];
-  /** RIP after, relative to the instruction; absent = its length. */
+  /** RIP after, relative to the first byte; absent = behind the last. */
   readonly ip?: number;
   readonly g?: Readonly<Record<string, string>>;
   readonly f?: number;
@@ -25,7 +31,12 @@ export interface Vector {
   readonly st?: Readonly<Record<string, string>>;
   /** Memory, by offset in the data page. */
   readonly m?: Readonly<Record<string, string>>;
+  /** Iterations of a repeated string instruction, when more than one. */
+  readonly n?: number;
 }
+
+/** Most instructions of a block. */
+export const MAX_BLOCK = 8;
 
 /** @throws VectorFormatError when `line` is not a vector */
 export function parseVector(line: string, lineNumber: number): Vector {
@@ -35,12 +46,17 @@ export function parseVector(line: string, lineNumber: number): Vector {
   } catch {
     throw new VectorFormatError(lineNumber, "not JSON");
   }
-  const { i, s, c } = (value ?? {}) as Partial<Vector>;
+  const { i, s, c, b, mode } = (value ?? {}) as Partial<Vector>;
   if (typeof i !== "number") throw new VectorFormatError(lineNumber, `"i" is ${JSON.stringify(i)}, not a number`);
   if (typeof s !== "string" || !/^[0-9a-f]{1,16}$/.test(s))
     throw new VectorFormatError(lineNumber, `"s" is ${JSON.stringify(s)}, not a seed of 1 to 16 hexadecimal digits`);
-  if (typeof c !== "string" || !/^([0-9a-f]{2}){1,15}$/.test(c))
-    throw new VectorFormatError(lineNumber, `"c" is ${JSON.stringify(c)}, not 1 to 15 bytes in hexadecimal`);
+  if (b !== undefined && !(Number.isInteger(b) && b >= 2 && b <= MAX_BLOCK))
+    throw new VectorFormatError(lineNumber, `"b" is ${JSON.stringify(b)}, not 2 to ${MAX_BLOCK} instructions`);
+  const most = 15 * (b ?? 1);
+  if (typeof c !== "string" || !/^([0-9a-f]{2})+$/.test(c) || c.length > 2 * most)
+    throw new VectorFormatError(lineNumber, `"c" is ${JSON.stringify(c)}, not 1 to ${most} bytes in hexadecimal`);
+  if (mode !== undefined && mode !== 32)
+    throw new VectorFormatError(lineNumber, `"mode" is ${JSON.stringify(mode)}, not 32`);
   return value as Vector;
 }
 
@@ -51,6 +67,10 @@ export class VectorFormatError extends Error {
     super(`line ${line}: ${problem}`);
   }
 }
+
+/** Hexadecimal digits of bytes, in memory order. */
+export const hexOf = (bytes: Uint8Array): string =>
+  [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 
 export const bytesOf = (hex: string): Uint8Array =>
   Uint8Array.from({ length: hex.length / 2 }, (_, k) => Number.parseInt(hex.slice(2 * k, 2 * k + 2), 16));

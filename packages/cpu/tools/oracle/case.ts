@@ -1,0 +1,42 @@
+import type { CodeBits } from "../replay/initial-state.js";
+
+/** What the recorder is asked to run. */
+export interface Case {
+  readonly id: number;
+  /** Seed of the initial state, hexadecimal. */
+  readonly seed: string;
+  readonly code: Uint8Array;
+  /** 1: an instruction alone, 2 to 8: a block. */
+  readonly instructions: number;
+  readonly bits: CodeBits;
+  /** By number, as in `Overrides`. */
+  readonly overrides: ReadonlyMap<number, bigint>;
+}
+
+const MAX_OVERRIDES = 32;
+const MAX_CODE = 128;
+const VALUES = 16 + MAX_OVERRIDES;
+const CODE = VALUES + 8 * MAX_OVERRIDES;
+const BYTES = CODE + MAX_CODE;
+
+/** Overrides a case may have: more do not fit the recorder's request. */
+export const fits = ({ overrides, code }: Case): boolean =>
+  overrides.size <= MAX_OVERRIDES && code.length <= MAX_CODE - 1;
+
+/** The cases as the recorder reads them: `struct request` of recorder.c. */
+export function encodeCases(cases: readonly Case[]): Uint8Array {
+  const bytes = new Uint8Array(cases.length * BYTES);
+  const view = new DataView(bytes.buffer);
+  cases.forEach((c, n) => {
+    const at = n * BYTES;
+    view.setBigUint64(at, BigInt(`0x${c.seed}`), true);
+    view.setUint32(at + 8, c.id, true);
+    bytes.set([c.code.length, c.instructions, c.overrides.size, c.bits], at + 12);
+    [...c.overrides].forEach(([what, value], k) => {
+      bytes[at + 16 + k] = what;
+      view.setBigUint64(at + VALUES + 8 * k, BigInt.asUintN(64, value), true);
+    });
+    bytes.set(c.code, at + CODE);
+  });
+  return bytes;
+}

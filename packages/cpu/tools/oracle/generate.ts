@@ -1,0 +1,239 @@
+import {
+  Decoder,
+  DecoderOptions,
+  FlowControl,
+  type Instruction,
+  InstructionInfoFactory,
+  Mnemonic,
+  OpAccess,
+  OpKind,
+  Register,
+} from "iced-x86";
+import type { Random } from "../random.js";
+import { type Classified, classified, generalRegister } from "../replay/classify.js";
+import { CODE_OFFSET, CODE_PAGE, type CodeBits, DATA_PAGE, GS_BASE, Override } from "../replay/initial-state.js";
+import { type Template, templates } from "./templates.js";
+
+/** An instruction with the overrides that make it do something. */
+export interface Candidate {
+  readonly code: Uint8Array;
+  readonly insn: Classified;
+  readonly overrides: ReadonlyMap<number, bigint>;
+  /** Goes on with the next instruction, unless it raises something. */
+  readonly straight: boolean;
+  /** General registers it may write. */
+  readonly writes: ReadonlySet<number>;
+  /** Offset of a displacement relative to RIP, or -1. */
+  readonly relativeAt: number;
+}
+
+/** What the host decides and not the instruction: identification, time, segments, system calls, transactions; far transfers. */
+const EXCLUDED = new Set(
+  `Rdtsc Rdtscp Rdpmc Cpuid Rdrand Rdseed Xgetbv Rdpid Sgdt Sidt Sldt Smsw Str Syscall Sysenter Sysexit Sysret Sysexitq Sysretq
+  Int Into Int1 Iret Iretd Iretq Lds Les Lfs Lgs Lss Wrfsbase Rdfsbase Lar Lsl Verr Verw Vmcall Vmmcall Vmfunc Getsec Arpl
+  Xsave Xsavec Xsaveopt Xsaves Xrstor Xrstors Xsave64 Xsavec64 Xsaveopt64 Xsaves64 Xrstor64 Xrstors64 Retf`
+    .split(/\s+/)
+    .map((name) => Mnemonic[name as keyof typeof Mnemonic]),
+);
+
+const MASKED_MOVES = new Set([Mnemonic.Maskmovq, Mnemonic.Maskmovdqu]);
+const BIT_TESTS = new Set([Mnemonic.Bt, Mnemonic.Bts, Mnemonic.Btr, Mnemonic.Btc]);
+const DIVISIONS = new Set([Mnemonic.Div, Mnemonic.Idiv]);
+const FXRSTOR = new Set([Mnemonic.Fxrstor, Mnemonic.Fxrstor64]);
+const SEEDED_START = DATA_PAGE + 0x600;
+const TAIL = [0, 1, 0x7f, 0x80, 0xff];
+const [RCX, RDX, RBX, RSI, RDI] = [1, 2, 3, 6, 7] as const;
+
+/** Rounds that try everything. */
+const EXPLORING_ROUNDS = 3;
+
+/** Makes instructions of the offered features, with memory operands in the data page. */
+export class InstructionGenerator {
+  readonly #random: Random;
+  readonly #bits: CodeBits;
+  readonly #info = new InstructionInfoFactory();
+  /** Templates that gave something wanted, of the first rounds; later ones keep to them. */
+  readonly #fruitful = new Set<number>();
+  #rounds = 0;
+
+  constructor(random: Random, bits: CodeBits) {
+    this.#random = random;
+    this.#bits = bits;
+  }
+
+  /** One pass over all opcodes: at most one candidate for each instruction code that `wanted` says is wanted. */
+  round(wanted: (insn: Classified) => boolean): Candidate[] {
+    const found = new Map<string, Candidate>();
+    const exploring = this.#rounds++ < EXPLORING_ROUNDS;
+    for (const template of templates(this.#bits, this.#random, (key) => exploring || this.#fruitful.has(key))) {
+      const candidate = this.#attempt(template, (insn) => {
+        if (!wanted(insn)) return false;
+        this.#fruitful.add(template.key);
+        return !found.has(insn.code);
+      });
+      if (candidate !== null) found.set(candidate.insn.code, candidate);
+    }
+    return [...found.values()];
+  }
+
+  #attempt(template: Template, wanted: (insn: Classified) => boolean): Candidate | null {
+    const bytes = this.#spell(template);
+    return this.#decoded(bytes, (insn, decoder) => {
+      if (!isComparable(insn)) return null;
+      const about = classified(insn);
+      if (!about.offered || !wanted(about)) return null;
+      const overrides = new Map<number, bigint>();
+      this.#chooseRegisters(insn, overrides);
+      const relativeAt = this.#chooseAddress(insn, decoder, bytes, overrides);
+      // The address may have become part of another instruction.
+      const same = this.#decoded(bytes, (again) => again.code === insn.code && again.length === insn.length);
+      if (same !== true) return null;
+      return {
+        code: bytes.slice(0, insn.length),
+        insn: about,
+        overrides,
+        straight:
+          insn.flowControl === FlowControl.Next && insn.mnemonic !== Mnemonic.Popf && insn.mnemonic !== Mnemonic.Popfq,
+        writes: this.#writes(insn),
+        relativeAt,
+      };
+    });
+  }
+
+  #decoded<T>(bytes: Uint8Array, look: (insn: Instruction, decoder: Decoder) => T): T | null {
+    const decoder = new Decoder(this.#bits, bytes, DecoderOptions.None);
+    decoder.ip = BigInt(CODE_PAGE + CODE_OFFSET);
+    const insn = decoder.decode();
+    try {
+      return insn.isInvalid ? null : look(insn, decoder);
+    } finally {
+      insn.free();
+      decoder.free();
+    }
+  }
+
+  /** Fifteen bytes that begin with the template; what follows ModRM and SIB is random. */
+  #spell({ prefixes, opcode, reg, modrm }: Template): Uint8Array {
+    const random = this.#random;
+    const mod = random.oneIn(2) ? 3 : random.below(3);
+    const chosen = modrm ?? (mod << 6) | ((reg ?? random.below(8)) << 3) | random.below(8);
+    const start = [...prefixes, ...opcode, chosen];
+    if (chosen >> 6 !== 3 && (chosen & 7) === 4) start.push(random.below(256));
+    return Uint8Array.from({ length: 15 }, (_, k) =>
+      k < start.length ? (start[k] as number) : random.oneIn(4) ? random.pick(TAIL) : random.below(256),
+    );
+  }
+
+  #writes(insn: Instruction): ReadonlySet<number> {
+    const info = this.#info.info(insn);
+    const written = new Set<number>();
+    for (const used of info.usedRegisters()) {
+      const { register, access } = used;
+      used.free();
+      const writes = access === OpAccess.Write || access === OpAccess.CondWrite;
+      if (!writes && access !== OpAccess.ReadWrite && access !== OpAccess.ReadCondWrite) continue;
+      const full = registerOf(register);
+      if (full >= 0) written.add(full);
+    }
+    info.free();
+    return written;
+  }
+
+  /** Somewhere in the data page: mostly aligned, now and then at its end. */
+  #target(): number {
+    const random = this.#random;
+    const choice = random.below(100);
+    if (choice >= 97) return DATA_PAGE + 0xff8 + random.below(16);
+    const align = choice < 80 ? 64 : choice < 90 ? 1 : 8;
+    return DATA_PAGE + 0x680 + random.below(0x280 / align) * align;
+  }
+
+  /** Registers that are addresses or counts without being part of a memory operand, and operands that should not always fault. */
+  #chooseRegisters(insn: Instruction, overrides: Map<number, bigint>): void {
+    const random = this.#random;
+    const segment = insn.segmentPrefix === Register.GS ? GS_BASE : 0;
+    if (MASKED_MOVES.has(insn.mnemonic)) {
+      const at = random.oneIn(8) ? 0xff0 + random.below(16) : 0x820 + random.below(64);
+      overrides.set(RDI, BigInt.asUintN(this.#bits, BigInt(DATA_PAGE + at - segment)));
+    } else if (insn.isStringInstruction) {
+      overrides.set(RSI, BigInt.asUintN(this.#bits, BigInt(DATA_PAGE + 0x700 + random.below(64) - segment)));
+      overrides.set(RDI, BigInt(DATA_PAGE + 0x820 + random.below(64)));
+      if (insn.hasRepPrefix || insn.hasRepnePrefix) overrides.set(RCX, BigInt(random.below(9)));
+    }
+    if (insn.mnemonic === Mnemonic.Xlatb) overrides.set(RBX, BigInt(DATA_PAGE + 0x700));
+    if (DIVISIONS.has(insn.mnemonic) && random.oneIn(2)) overrides.set(RDX, BigInt(random.below(3)));
+    const bitString =
+      BIT_TESTS.has(insn.mnemonic) && insn.op0Kind === OpKind.Memory && insn.op1Kind === OpKind.Register;
+    if (bitString && !random.oneIn(4)) overrides.set(generalRegister(insn.op1Register), BigInt(random.below(1024)));
+  }
+
+  /** Makes a memory operand point into the data page. @returns the offset of a displacement relative to RIP, or -1 */
+  #chooseAddress(insn: Instruction, decoder: Decoder, bytes: Uint8Array, overrides: Map<number, bigint>): number {
+    const random = this.#random;
+    const hasMemory = Array.from({ length: insn.opCount }, (_, k) => insn.opKind(k)).includes(OpKind.Memory);
+    if (!hasMemory) return -1;
+    const target = this.#target();
+    if (FXRSTOR.has(insn.mnemonic) && !random.oneIn(8)) validMxcsr(target + 24, random, overrides);
+    if (insn.mnemonic === Mnemonic.Ldmxcsr && random.oneIn(2)) validMxcsr(target, random, overrides);
+    const wanted = BigInt(target - (insn.segmentPrefix === Register.GS ? GS_BASE : 0));
+    const { memoryBase, memoryIndex, memoryIndexScale: scale } = insn;
+    const offsets = decoder.getConstantOffsets(insn);
+    const [at, size] = [offsets.displacementOffset, offsets.displacementSize];
+    offsets.free();
+    const view = new DataView(bytes.buffer);
+    if (memoryBase === Register.RIP || memoryBase === Register.EIP) {
+      view.setUint32(at, Number(BigInt.asUintN(32, wanted - BigInt(CODE_PAGE + CODE_OFFSET + insn.length))), true);
+      return at;
+    }
+    if (memoryBase === Register.None && memoryIndex === Register.None) {
+      if (size === 8) view.setBigUint64(at, BigInt.asUintN(64, wanted), true);
+      else if (size === 4) view.setUint32(at, Number(BigInt.asUintN(32, wanted)), true);
+      return -1;
+    }
+    const base = generalRegister(memoryBase);
+    const index = generalRegister(memoryIndex);
+    const rest = wanted - insn.memoryDisplacementU64;
+    const put = (register: number, value: bigint): void => {
+      overrides.set(register, BigInt.asUintN(this.#bits, value));
+    };
+    if (base >= 0 && index >= 0 && base !== index) {
+      const distance = BigInt(random.below(17)) - (random.oneIn(2) ? 8n : 0n);
+      put(index, distance);
+      put(base, rest - distance * BigInt(scale));
+    } else if (index < 0) put(base, rest);
+    else put(index, BigInt.asUintN(this.#bits, rest) / BigInt(base < 0 ? scale : scale + 1));
+    return -1;
+  }
+}
+
+/** Whether the outcome depends on nothing but the state the recorder sets up. */
+function isComparable(insn: Instruction): boolean {
+  if (EXCLUDED.has(insn.mnemonic) || insn.isVsib || insn.segmentPrefix === Register.FS) return false;
+  if (insn.isJmpFar || insn.isCallFar || insn.isJmpFarIndirect || insn.isCallFarIndirect) return false;
+  for (let k = 0; k < insn.opCount; k++) {
+    if (insn.opKind(k) !== OpKind.Register) continue;
+    const register = insn.opRegister(k);
+    if (register >= Register.ES && register <= Register.GS) return false;
+    if (register >= Register.CR0 && register <= Register.DR15) return false;
+    if (register >= Register.TR0 && register <= Register.TR7) return false;
+  }
+  return true;
+}
+
+const HIGH_BYTES = [Register.AH, Register.CH, Register.DH, Register.BH];
+
+/** The general register a register is part of, or -1. */
+function registerOf(register: Register): number {
+  const high = HIGH_BYTES.indexOf(register);
+  if (high >= 0) return high;
+  if (register >= Register.AL && register <= Register.BL) return register - Register.AL;
+  if (register >= Register.SPL && register <= Register.R15L) return register - Register.SPL + 4;
+  return generalRegister(register);
+}
+
+/** Writes an MXCSR without reserved bits at `address`, which is 4-aligned or there is no such override. */
+function validMxcsr(address: number, random: Random, overrides: Map<number, bigint>): void {
+  const offset = address - SEEDED_START;
+  if (offset < 0 || offset >= 0x400 || offset % 8 !== 0) return;
+  overrides.set(Override.Memory + offset / 8, random.word() & ~0xffff0000n);
+}
