@@ -31,10 +31,14 @@ const COMPOSITION: { readonly [K in HookName]-?: ReturnType<Hook<K>> extends boo
 /** Lets several observers share the hooks of one processor. A hook nobody observes stays undefined, and so costs nothing. */
 export class HookSet {
   readonly #hooks: VcpuHooks;
+  /** What the machine itself does; asked after every observer. */
+  readonly #own: VcpuHooks;
   readonly #observers = new Map<HookName, readonly AnyHook[]>();
 
+  /** @param hooks those of the processor; what they hold already is the machine's own part and is asked after the observers */
   constructor(hooks: VcpuHooks) {
     this.#hooks = hooks;
+    this.#own = { ...hooks };
   }
 
   /** Adds an observer; observers are called in the order they were added. Returns the function that removes it. */
@@ -50,8 +54,10 @@ export class HookSet {
 
   #set(name: HookName, observers: readonly AnyHook[]): void {
     this.#observers.set(name, observers);
-    if (observers.length === 0) delete this.#hooks[name];
-    else Object.assign(this.#hooks, { [name]: compose(COMPOSITION[name], observers) });
+    const own = this.#own[name] as AnyHook | undefined;
+    const all = own === undefined ? observers : [...observers, own];
+    if (all.length === 0) delete this.#hooks[name];
+    else Object.assign(this.#hooks, { [name]: compose(COMPOSITION[name], all) });
   }
 }
 

@@ -16,6 +16,8 @@ export interface RunLoopDesc {
 const SLICE = 100_000;
 /** The same where several processors want to run: one that waits for another must not wait long. */
 const SHARED_SLICE = 20_000;
+/** The same after one processor has signalled another: they wait for each other. It doubles with every slice without a signal. */
+const TALKING_SLICE = 500;
 const MIN_SLICE = 1000;
 /** Host time after which the event loop gets a turn, ms. */
 const TURN_MS = 10;
@@ -35,6 +37,7 @@ export class RunLoop {
   /** Time of the timer for which the running slice was made to end. */
   #sliceTimer = Number.POSITIVE_INFINITY;
   #turnOf = 0;
+  #sharedSlice = SHARED_SLICE;
   #nsPerInstruction = 50;
   #paused = false;
   #started = false;
@@ -70,7 +73,10 @@ export class RunLoop {
   /** Something waits for `vcpu`. */
   attend(vcpu: Vcpu): void {
     if (this.#running === null) this.#wake?.();
-    else if (this.#running !== vcpu) this.#running.kick();
+    else if (this.#running !== vcpu) {
+      this.#sharedSlice = TALKING_SLICE;
+      this.#running.kick();
+    }
   }
 
   /** Stops at an instruction boundary; resolves when nothing runs any more. Virtual time stands still. */
@@ -129,7 +135,8 @@ export class RunLoop {
   #slice(vcpu: Vcpu): Exit | null {
     const { clock, vcpus } = this.#desc;
     const shared = vcpus.some((other) => other !== vcpu && other.runnable);
-    const most = shared ? SHARED_SLICE : SLICE;
+    const most = shared ? this.#sharedSlice : SLICE;
+    this.#sharedSlice = Math.min(2 * this.#sharedSlice, SHARED_SLICE);
     this.#sliceTimer = clock.next;
     const ns = this.#sliceTimer - clock.now();
     const wanted = clock.mode === "icount" ? ns : Math.max(MIN_SLICE, ns / this.#nsPerInstruction);

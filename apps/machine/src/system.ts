@@ -27,6 +27,7 @@ import {
 import { Mmu } from "@vm/mmu";
 import type { VirtualClock } from "./clock.js";
 import { MachineError } from "./error.js";
+import { answerHypercall } from "./hypercalls.js";
 import * as L from "./layout.js";
 import { attachLegacy, irqLine } from "./legacy.js";
 import { attachTestDevices } from "./test-devices.js";
@@ -232,6 +233,10 @@ export function buildSystem(options: SystemOptions): System {
         cpuid: withApicBit(cpuid, apic),
       },
     });
+    vcpu.hooks.hypercall = () => {
+      answerHypercall(vcpu, apicBus);
+      return true;
+    };
     return vcpu;
   });
   const flushAll = (): void => {
