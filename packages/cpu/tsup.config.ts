@@ -9,5 +9,6 @@ export default defineConfig([
     format: ["esm"],
     target: "es2022",
     external: ["iced-x86"],
+    splitting: false,
   },
 ]);
