@@ -20,7 +20,7 @@ const DEFAULT_MEMORY = 2 ** 30;
 
 /**
  * Makes a machine for an image that runs without an operating system, with the devices of test programs: debug exit, test device,
- * `fw_cfg`. Unless told otherwise it has 1 GiB of memory and the legacy devices.
+ * `fw_cfg`. Unless told otherwise it has 1 GiB of memory, the legacy devices and KVM's clock.
  *
  * @throws {MachineError} for an option outside its range, {@link KernelError} for an image that cannot be used, {@link BootError} if
  * image, module and memory do not go together, and whatever a plugin's `install` throws
@@ -33,6 +33,7 @@ export async function createBareMachine(options: BareOptions): Promise<Machine> 
     ...rest,
     memory: rest.memory ?? DEFAULT_MEMORY,
     legacyDevices: rest.legacyDevices ?? true,
+    kvmClock: rest.kvmClock ?? true,
     testDevices: true,
   });
   const machine = new Machine(config, rest);

@@ -77,6 +77,7 @@ export class Machine implements MachineHandle {
       disks: config.disks,
       legacyDevices: config.legacyDevices,
       testDevices: config.testDevices,
+      kvmClock: config.kvmClock,
       ...(cpuid === undefined ? {} : { cpuid }),
       unixTime: () => config.unixTime + this.#clock.now() / 1e9,
       random: config.random,

@@ -26,6 +26,8 @@ export interface MachineOptions {
   readonly plugins?: readonly Plugin[] | undefined;
   /** Two 8259A, an 8254 and system control port B, for guests that know nothing newer. Default false: Linux needs none of them. */
   readonly legacyDevices?: boolean | undefined;
+  /** KVM's paravirtual clock, announced in CPUID. Default false: Linux does well with the TSC alone. */
+  readonly kvmClock?: boolean | undefined;
   /**
    * The devices of programs that test a processor without an operating system: debug exit (whose port then is no longer a mere exit
    * status), test device, `fw_cfg`. Default false.
@@ -59,6 +61,7 @@ export interface MachineConfig {
   readonly clock: ClockMode;
   readonly legacyDevices: boolean;
   readonly testDevices: boolean;
+  readonly kvmClock: boolean;
   readonly commandLine: string;
   readonly unixTime: number;
   readonly random: () => number;
@@ -84,6 +87,7 @@ export function resolveOptions(options: MachineOptions): MachineConfig {
     cpus,
     disks,
     clock,
+    kvmClock: options.kvmClock ?? false,
     legacyDevices: options.legacyDevices ?? false,
     testDevices: options.testDevices ?? false,
     commandLine: [DEFAULT_COMMAND_LINE, options.commandLine ?? ""].join(" ").trim(),

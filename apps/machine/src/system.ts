@@ -6,6 +6,8 @@ import {
   CmosRtc,
   IO_APIC_PINS,
   IoApic,
+  KVM_CLOCK_FEATURES,
+  KvmClock,
   LocalApic,
   MmioBus,
   type MmioSize,
@@ -40,6 +42,8 @@ export interface SystemOptions {
   readonly disks: readonly BlockBackend[];
   /** With two 8259A, an 8254 and system control port B. */
   readonly legacyDevices: boolean;
+  /** With KVM's paravirtual clock. */
+  readonly kvmClock: boolean;
   /** With the devices of test programs; without them the exit-status port is a single byte that ends nothing. */
   readonly testDevices: boolean;
   readonly cpuid?: readonly CpuidLeaf[];
@@ -178,6 +182,9 @@ export function buildSystem(options: SystemOptions): System {
     });
     apicBus.attach(apic);
     apics.push(apic);
+    const kvmClock = options.kvmClock
+      ? new KvmClock({ memory: mmu, now: () => clock.now(), tsc, unixTime: options.unixTime })
+      : null;
     const bus = {
       mmioHigh: 0,
       ioRead: (port: number, size: number) => ports.read(port, size as PortSize),
@@ -209,13 +216,15 @@ export function buildSystem(options: SystemOptions): System {
       msrLo: 0,
       msrHi: 0,
       readMsr: (msr: number): boolean => {
-        const lo = apic.readMsr(msr);
+        const owner = kvmClock !== null && !apic.ownsMsr(msr) ? kvmClock : apic;
+        const lo = owner.readMsr(msr);
         if (lo < 0) return false;
         apicPort.msrLo = lo | 0;
-        apicPort.msrHi = apic.hi | 0;
+        apicPort.msrHi = owner.hi | 0;
         return true;
       },
-      writeMsr: (msr: number, lo: number, hi: number) => apic.writeMsr(msr, lo, hi),
+      writeMsr: (msr: number, lo: number, hi: number) =>
+        apic.writeMsr(msr, lo, hi) || (kvmClock?.writeMsr(msr, lo, hi) ?? false),
     };
     const vcpu: Vcpu = new Vcpu({
       id,
@@ -230,7 +239,7 @@ export function buildSystem(options: SystemOptions): System {
         apic: apicPort,
         clock: { tsc: () => clock.now() },
         entropy: { random: options.random },
-        cpuid: withApicBit(cpuid, apic),
+        cpuid: boardCpuid(cpuid, apic, options.kvmClock ? KVM_CLOCK_FEATURES : 0),
       },
     });
     vcpu.hooks.hypercall = () => {
@@ -265,13 +274,18 @@ export function buildSystem(options: SystemOptions): System {
   return { memory, mmu, code, vcpus, apics, uart, ioApic, ports, mmio, rsdp: acpi.rsdp };
 }
 
-/** CPUID.1:EDX.APIC says whether there is a local APIC: IA32_APIC_BASE can turn it off (SDM 3A 11.4.3). */
-function withApicBit(cpuid: CpuidTable, apic: LocalApic): CpuidPort {
+/**
+ * CPUID with what depends on the board: CPUID.1:EDX.APIC says whether there is a local APIC, which IA32_APIC_BASE can turn off (SDM 3A
+ * 11.4.3), and leaf 0x40000001 which paravirtual features there are (`kvmFeatures`, EAX).
+ */
+function boardCpuid(cpuid: CpuidTable, apic: LocalApic, kvmFeatures: number): CpuidPort {
   const APIC = 1 << 9;
   return {
     query: (leaf, subleaf) => {
       const answer = cpuid.query(leaf, subleaf);
-      return leaf === 1 && apic.mode === "disabled" ? { ...answer, edx: answer.edx & ~APIC } : answer;
+      if (leaf === 1 && apic.mode === "disabled") return { ...answer, edx: answer.edx & ~APIC };
+      if (leaf === 0x40000001) return { ...answer, eax: answer.eax | kvmFeatures };
+      return answer;
     },
   };
 }

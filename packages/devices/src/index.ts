@@ -21,6 +21,14 @@ export type { CounterState } from "./i8254-counter.js";
 export { I8259, type I8259State } from "./i8259.js";
 export type { InterruptQueueState } from "./interrupt-queue.js";
 export { IO_APIC_PINS, IoApic, type IoApicDesc, type IoApicState } from "./io-apic.js";
+export {
+  KVM_CLOCK_FEATURES,
+  KvmClock,
+  type KvmClockDesc,
+  type KvmClockState,
+  MSR_KVM_SYSTEM_TIME,
+  MSR_KVM_WALL_CLOCK,
+} from "./kvm-clock.js";
 export { LocalApic, type LocalSource } from "./local-apic.js";
 export type { CpuSignals, LocalApicDesc, LocalApicMode, LocalApicState } from "./local-apic-desc.js";
 export {
