@@ -12,6 +12,11 @@ export type { CommandName, Replies, Requests } from "./dialect/commands.js";
 export type { CommandSpec, Dialect, DialectRules, EventName, EventSpec, RunsOn } from "./dialect/dialect.js";
 export { DIALECTS, DialectIndex, type DialectName } from "./dialect/index.js";
 export { Errno, errnoName, KvmiError } from "./errno.js";
+export { Btf, findBtf, type Member } from "./linux/btf.js";
+export { findKallsyms, type Symbols } from "./linux/kallsyms.js";
+export { GuestOsError, LinuxKernel } from "./linux/kernel.js";
+export { formatProcesses, type Process, processes } from "./linux/processes.js";
+export { GuestReader, UnmappedError } from "./linux/reader.js";
 export {
   type Exception,
   type Interception,

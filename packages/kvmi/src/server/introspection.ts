@@ -21,6 +21,8 @@ export interface IntrospectionDesc {
   readonly transport: Transport;
   /** What went wrong, in a line for a person. */
   readonly log: (message: string) => void;
+  readonly onCommand: () => void;
+  readonly onReply: () => void;
   /** Called once, when the hook has ended and everything is undone. */
   readonly onEnd: () => void;
 }
@@ -42,6 +44,8 @@ export class Introspection {
   silence: Silence = null;
   readonly #transport: Transport;
   readonly #log: (message: string) => void;
+  readonly #onCommand: () => void;
+  readonly #onReply: () => void;
   readonly #onEnd: () => void;
   readonly #reader: MessageReader;
   #seq = 0;
@@ -49,12 +53,14 @@ export class Introspection {
   #ended = false;
   #full = false;
 
-  constructor({ vm, index, masks, transport, log, onEnd }: IntrospectionDesc) {
+  constructor({ vm, index, masks, transport, log, onCommand, onReply, onEnd }: IntrospectionDesc) {
     this.vm = vm;
     this.index = index;
     this.masks = masks;
     this.#transport = transport;
     this.#log = log;
+    this.#onCommand = onCommand;
+    this.#onReply = onReply;
     this.#onEnd = onEnd;
     vm.reset();
     this.vcpus = vm.vcpus.map((port, k) => new HookedVcpu(k, port, this));
@@ -126,11 +132,13 @@ export class Introspection {
   #dispatch(message: Message): void {
     const { id } = message;
     if (id === this.index.dialect.rules.eventReplyId) {
+      this.#onReply();
       this.#toVcpu(message, (vcpu) => {
         if (!vcpu.reply(message)) this.close(`event reply ${message.seq} is not valid`);
       });
       return;
     }
+    this.#onCommand();
     const spec = this.index.command(id);
     if (spec === undefined) this.#refuse(message, Errno.ENOSYS);
     else if (!this.masks.command(id)) this.#refuse(message, Errno.EPERM);

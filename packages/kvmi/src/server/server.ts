@@ -23,6 +23,10 @@ export interface KvmiServerOptions {
   readonly log?: ((message: string) => void) | undefined;
   /** Told when a tool is there (after its handshake) and when it is gone, everything undone. */
   readonly onHook?: ((hooked: boolean) => void) | undefined;
+  /** Told when a command has come, before it is carried out. */
+  readonly onCommand?: (() => void) | undefined;
+  /** Told when the reply to an event has come. */
+  readonly onReply?: (() => void) | undefined;
   /** How long a tool may take to answer the handshake, ms. Default: 10 s. */
   readonly handshakeMs?: number | undefined;
   /** How long a tool may take to leave after it was told to, ms. Default: 60 s. */
@@ -83,6 +87,7 @@ export class KvmiServer {
   }
 }
 
+const IGNORE = (): void => undefined;
 const HANDSHAKE_MS = 10_000;
 const UNHOOK_MS = 60_000;
 
@@ -117,7 +122,8 @@ class Connection {
         clearTimeout(this.#timer);
         const masks = new Masks(index, commands, events);
         const onEnd = (): void => onHook?.(false);
-        this.session = new Introspection({ vm, index, masks, transport, log, onEnd });
+        const { onCommand = IGNORE, onReply = IGNORE } = options;
+        this.session = new Introspection({ vm, index, masks, transport, log, onCommand, onReply, onEnd });
         onHook?.(true);
         this.session.data(greeting.rest);
       },

@@ -1,0 +1,71 @@
+import type { KvmiClient } from "../client/client.js";
+import { type Btf, findBtf, type Member } from "./btf.js";
+import { findKallsyms, type Symbols } from "./kallsyms.js";
+import { GuestReader } from "./reader.js";
+
+const MSR_LSTAR = 0xc0000082;
+const LARGE_PAGE = 2 << 20;
+/** Linux maps its image into the topmost 2 GiB, no more than 1 GiB of it. */
+const IMAGE_START = 0xffff_ffff_8000_0000n;
+const IMAGE_LARGE_PAGES = 512;
+
+/** What was expected of the guest is not there. */
+export class GuestOsError extends Error {
+  override readonly name = "GuestOsError";
+}
+
+/** A running Linux kernel's own account of itself: its symbols and the layout of its structures. Nothing in the guest takes part. */
+export class LinuxKernel {
+  private constructor(
+    readonly symbols: Symbols,
+    readonly types: Btf,
+  ) {}
+
+  /**
+   * Finds the kernel by where SYSCALL leads, and reads its tables out of its read-only data.
+   * @throws {GuestOsError} if there is no Linux yet, or one without symbols or type information
+   */
+  static async find(client: KvmiClient, vcpu = 0): Promise<LinuxKernel> {
+    const { msrs } = await client.registers(vcpu, [MSR_LSTAR]);
+    const entry = msrs.get(MSR_LSTAR) ?? 0n;
+    if (entry < IMAGE_START) throw new GuestOsError("the guest is no 64-bit Linux, or has not got that far yet");
+    const reader = new GuestReader(client, vcpu);
+    const image = await readImage(reader, entry & ~BigInt(LARGE_PAGE - 1));
+    const symbols = findKallsyms(image);
+    if (symbols === null) throw new GuestOsError("the kernel carries no symbol table (CONFIG_KALLSYMS)");
+    const types = findBtf(image);
+    if (types === null) throw new GuestOsError("the kernel carries no type information (CONFIG_DEBUG_INFO_BTF)");
+    return new LinuxKernel(symbols, types);
+  }
+
+  /** Address of a symbol. @throws {GuestOsError} */
+  symbol(name: string): bigint {
+    const address = this.symbols.get(name);
+    if (address === undefined) throw new GuestOsError(`the kernel has no symbol ${name}`);
+    return address;
+  }
+
+  /** A member by its path. @throws {GuestOsError} */
+  member(struct: string, path: string): Member {
+    const member = this.types.member(struct, path);
+    if (member === null) throw new GuestOsError(`the kernel's struct ${struct} has no member ${path}`);
+    return member;
+  }
+
+  /** Bytes from the start of `struct` to a member. @throws {GuestOsError} */
+  offset(struct: string, path: string): number {
+    return this.member(struct, path).offset;
+  }
+}
+
+/** The image from `start` up, as far as it is mapped. The kernel maps it contiguously. */
+async function readImage(reader: GuestReader, start: bigint): Promise<Uint8Array> {
+  const first = await reader.translate(start);
+  if (first === null) throw new GuestOsError("the kernel is not mapped where SYSCALL leads");
+  let pages = 1;
+  for (; pages < IMAGE_LARGE_PAGES; pages++) {
+    const gpa = await reader.translate(start + BigInt(pages * LARGE_PAGE));
+    if (gpa !== first + BigInt(pages * LARGE_PAGE)) break;
+  }
+  return reader.readPhysical(first, pages * LARGE_PAGE);
+}
