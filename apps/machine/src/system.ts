@@ -178,6 +178,7 @@ export function buildSystem(options: SystemOptions): System {
       tsc,
       cpu: signals,
       physicalAddressBits: 40,
+      x2apic: (cpuid.query(1, 0).ecx & CPUID_X2APIC) !== 0,
       ...(pics !== null && id === 0 ? { external: pics } : {}),
     });
     apicBus.attach(apic);
@@ -273,6 +274,9 @@ export function buildSystem(options: SystemOptions): System {
   mmu.write(L.ACPI_TABLES, acpi.bytes);
   return { memory, mmu, code, vcpus, apics, uart, ioApic, ports, mmio, rsdp: acpi.rsdp };
 }
+
+/** CPUID.1:ECX. */
+const CPUID_X2APIC = 1 << 21;
 
 /**
  * CPUID with what depends on the board: CPUID.1:EDX.APIC says whether there is a local APIC, which IA32_APIC_BASE can turn off (SDM 3A

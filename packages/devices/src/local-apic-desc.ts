@@ -29,6 +29,8 @@ export interface LocalApicDesc {
    * "virtual wire" (MultiProcessor Specification 1.4, 3.6.2.2).
    */
   readonly external?: ExternalInterrupts;
+  /** Whether there is an x2APIC mode (default true); without it its enable bit is reserved. */
+  readonly x2apic?: boolean;
   /** MAXPHYADDR (32-52, default 52): address bits above it are reserved in IA32_APIC_BASE. */
   readonly physicalAddressBits?: number;
   /** Called when the xAPIC page appears at a guest-physical address, moves, or goes away (`null`). */
@@ -38,6 +40,7 @@ export interface LocalApicDesc {
 export type LocalApicMode = "disabled" | "xapic" | "x2apic";
 
 export interface LocalApicState {
+  readonly xapicId: number;
   readonly baseLo: number;
   readonly baseHi: number;
   readonly ldr: number;

@@ -40,12 +40,14 @@ const DEFAULT_BASE = 0xfee0_0000;
  * physical, flat, cluster and x2APIC logical destinations; the timer; error reporting of illegal vectors and registers; an 8259A pair
  * on LINT0 as ExtINT, and past the APIC while that is disabled.
  * Not emulated: SMI, and ExtINT from anywhere but LINT0 (accepted from nobody), level-triggered LINT pins (each assertion is an edge), APR and RRD
- * (read 0), CMCI, EOI-broadcast suppression, delivery status (always idle). The xAPIC ID register is read-only.
+ * (read 0), CMCI, EOI-broadcast suppression, delivery status (always idle).
  */
 export class LocalApic implements ApicTarget, MmioDevice {
   readonly id: number;
   /** High half of the last successful {@link readMsr}. */
   hi = 0;
+  /** What the xAPIC ID register holds, 8 bits: at first the low bits of `id`, then what software makes of it. */
+  private xapicId: number;
   private baseLo: number;
   private baseHi = 0;
   private ldr = 0;
@@ -63,6 +65,7 @@ export class LocalApic implements ApicTarget, MmioDevice {
 
   constructor(private readonly desc: LocalApicDesc) {
     this.id = desc.id >>> 0;
+    this.xapicId = this.id & 0xff;
     this.external = desc.external;
     if (desc.external !== undefined) this.lvt.set(Reg.LvtLint0, DeliveryMode.ExtInt << 8, false);
     this.baseLo = (DEFAULT_BASE | BASE_ENABLE | (desc.bootstrap ? BASE_BSP : 0)) >>> 0;
@@ -234,13 +237,14 @@ export class LocalApic implements ApicTarget, MmioDevice {
   // ---- state
 
   save(): LocalApicState {
-    const { baseLo, baseHi, ldr, dfr, svr, esr, errors, icrLo, icrHi } = this;
+    const { xapicId, baseLo, baseHi, ldr, dfr, svr, esr, errors, icrLo, icrHi } = this;
     const parts = { lvt: this.lvt.save(), queue: this.queue.save(), timer: this.timer.save() };
-    return { baseLo, baseHi, ldr, dfr, svr, esr, errors, icrLo, icrHi, ...parts };
+    return { xapicId, baseLo, baseHi, ldr, dfr, svr, esr, errors, icrLo, icrHi, ...parts };
   }
 
   /** Takes a saved state; the clock must already show the time of the save. */
   restore(state: LocalApicState): void {
+    this.xapicId = state.xapicId;
     this.baseLo = state.baseLo;
     this.baseHi = state.baseHi;
     this.ldr = state.ldr;
@@ -259,7 +263,7 @@ export class LocalApic implements ApicTarget, MmioDevice {
   // ---- inside
 
   private get visibleId(): number {
-    return this.mode === "x2apic" ? this.id : this.id & 0xff;
+    return this.mode === "x2apic" ? this.id : this.xapicId;
   }
 
   private get visibleLdr(): number {
@@ -303,7 +307,7 @@ export class LocalApic implements ApicTarget, MmioDevice {
     if (this.lvt.has(reg)) return this.lvt.get(reg);
     switch (reg) {
       case Reg.Id:
-        return this.mode === "x2apic" ? this.id : ((this.id & 0xff) << 24) >>> 0;
+        return this.mode === "x2apic" ? this.id : (this.xapicId << 24) >>> 0;
       case Reg.Version:
         return VERSION;
       case Reg.Tpr:
@@ -348,6 +352,9 @@ export class LocalApic implements ApicTarget, MmioDevice {
       return true;
     }
     switch (reg) {
+      case Reg.Id:
+        this.xapicId = value >>> 24;
+        return true;
       case Reg.Tpr:
         this.queue.tpr = value & 0xff;
         return true;
@@ -382,7 +389,7 @@ export class LocalApic implements ApicTarget, MmioDevice {
         this.timer.setDivideConfig(value);
         return true;
       default:
-        return reg === Reg.Id || reg === Reg.Version || reg === Reg.CurrentCount || (reg >= Reg.Apr && reg <= Reg.Rrd);
+        return reg === Reg.Version || reg === Reg.CurrentCount || (reg >= Reg.Apr && reg <= Reg.Rrd);
     }
   }
 
@@ -407,10 +414,12 @@ export class LocalApic implements ApicTarget, MmioDevice {
     if ((lo & BASE_RESERVED) !== 0 || hi >= 2 ** (bits - 32)) return false;
     const enable = (lo & BASE_ENABLE) !== 0;
     const extended = (lo & BASE_X2APIC) !== 0;
+    if (extended && this.desc.x2apic === false) return false;
     if (extended && (!enable || this.mode === "disabled")) return false;
     if (!extended && enable && this.mode === "x2apic") return false;
     this.baseLo = lo;
     this.baseHi = hi;
+    if (!enable || extended) this.xapicId = this.id & 0xff;
     if (!enable) {
       this.resetRegisters();
       this.externalChanged();

@@ -352,3 +352,34 @@ describe("an 8259A on LINT0 (SDM 3A 11.5.1, MultiProcessor Specification 3.6.2.2
     expect(new FakeSystem([0]).apic(0).mmioRead(0x350, 4)).toBe(0x10000);
   });
 });
+
+test("without x2APIC its enable bit is reserved (SDM 3A 11.12.1)", () => {
+  const apic = new FakeSystem([0], { x2apic: false }).apic(0);
+  const base = apic.readMsr(0x1b);
+  expect(apic.writeMsr(0x1b, base | 0x400, 0)).toBe(false);
+  expect([apic.mode, apic.readMsr(0x1b)]).toEqual(["xapic", base]);
+});
+
+describe("the xAPIC ID register (SDM 3A 11.4.6)", () => {
+  test("software may change it: the APIC then answers to the new one alone", () => {
+    const system = new FakeSystem([0, 1]);
+    system.apic(1).mmioWrite(0x20, 4, 0x4200_0000);
+    expect(system.apic(1).mmioRead(0x20, 4)).toBe(0x4200_0000);
+    expect([system.send({ destination: 1 }), system.send({ destination: 0x42 })]).toEqual([false, true]);
+    expect(system.pending()).toEqual([false, true]);
+    const copy = new FakeSystem([0, 1]);
+    copy.apic(1).restore(structuredClone(system.apic(1).save()));
+    expect(copy.send({ destination: 0x42 })).toBe(true);
+  });
+
+  test("x2APIC mode has the ID of its own, read-only, and so has an APIC that was disabled", () => {
+    const apic = new FakeSystem([7]).apic(0);
+    apic.mmioWrite(0x20, 4, 0x4200_0000);
+    const base = apic.readMsr(0x1b);
+    apic.writeMsr(0x1b, base | 0x400, 0);
+    expect([apic.readMsr(0x802), apic.writeMsr(0x802, 9, 0)]).toEqual([7, false]);
+    apic.writeMsr(0x1b, base & ~0x800, 0);
+    apic.writeMsr(0x1b, base, 0);
+    expect(apic.mmioRead(0x20, 4)).toBe(0x0700_0000);
+  });
+});
