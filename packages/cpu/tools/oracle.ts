@@ -11,13 +11,13 @@ import type { Classified } from "./replay/classify.js";
 import type { CodeBits } from "./replay/initial-state.js";
 import type { Vector } from "./replay/vector.js";
 
-const USAGE = `usage: oracle [--seed N] [--count N] [--blocks] [--bits 64|32] [--only MNEMONIC...] [--keep DIR] [--record FILE]
+const USAGE = `usage: oracle [--seed N] [--count N] [--blocks] [--bits 64|32|16] [--only MNEMONIC...] [--keep DIR] [--record FILE]
 
 Runs fresh instructions on the processor of this machine and on the vCPU and compares everything they leave. Needs gcc and x86-64 Linux.
   --seed N           what to run; default: another one every time, printed at the start
   --count N          how many cases; default 20000
   --blocks           straight lines of 2 to 8 instructions instead of single ones
-  --bits 64|32       64-bit or compatibility mode only; default: both in turn
+  --bits 64|32|16    64-bit mode or compatibility mode with such code only; default: all in turn
   --only MNEMONIC..  only these instructions, e.g. --only adc sbb
   --keep DIR         write the first difference of every instruction, as simple as it can be made, to a file in DIR
                      (packages/cpu/test/fixtures makes it a test)
@@ -43,7 +43,7 @@ function parse(args: readonly string[]): Options {
   const only = new Set<string>();
   let [help, inBlocks] = [false, false];
   let [seed, count] = [Date.now(), 20_000];
-  let bits: readonly CodeBits[] = [64, 32];
+  let bits: readonly CodeBits[] = [64, 32, 16];
   let keep: string | undefined;
   let record: string | undefined;
   for (let k = 0; k < args.length; k++) {
@@ -68,7 +68,7 @@ function parse(args: readonly string[]): Options {
     else if (arg === "--record") record = value();
     else if (arg === "--bits") {
       const text = value();
-      if (text !== "64" && text !== "32") throw new UsageError(`--bits takes 64 or 32, not ${text}`);
+      if (!["64", "32", "16"].includes(text)) throw new UsageError(`--bits takes 64, 32 or 16, not ${text}`);
       bits = [Number(text) as CodeBits];
     } else if (arg === "--only") {
       while (k + 1 < args.length && !(args[k + 1] as string).startsWith("--"))
@@ -117,8 +117,11 @@ async function run(options: Options, recorder: HostRecorder, signal: AbortSignal
   };
   process.stdout.write(`seed ${options.seed} on ${host.name}\n`);
   const recorded: Vector[] = [];
+  const segments = await recorder.hasSegments();
+  if (!segments)
+    process.stdout.write("this kernel has no local descriptors: nothing with segments that are not flat\n");
   const report = await differential({
-    cases: cases({ ...options, random: new Random(options.seed), wanted }),
+    cases: cases({ ...options, segments, random: new Random(options.seed), wanted }),
     recorder,
     signal,
     onProgress: progress(options.count),

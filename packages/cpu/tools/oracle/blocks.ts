@@ -1,4 +1,5 @@
 import type { Random } from "../random.js";
+import type { Segments } from "../replay/segments.js";
 import { isInexact, undefinedAfter } from "../replay/tolerance.js";
 import { MAX_BLOCK } from "../replay/vector.js";
 import type { Candidate } from "./generate.js";
@@ -8,9 +9,12 @@ export interface Block {
   readonly code: Uint8Array;
   readonly instructions: number;
   readonly overrides: ReadonlyMap<number, bigint>;
+  readonly segments?: Segments;
   /** Names of the instruction codes. */
   readonly codes: readonly string[];
 }
+
+const RSP = 4;
 
 /** Most overrides of a block: the recorder takes 32, and shrinking adds some. */
 const MAX_OVERRIDES = 24;
@@ -52,6 +56,7 @@ class BlockBuilder {
   readonly #written = new Set<number>();
   #flags = 0;
   #status = 0;
+  #segments: Segments | undefined;
   /** Nothing may follow. */
   closed = false;
 
@@ -60,11 +65,12 @@ class BlockBuilder {
   }
 
   /** Appends the candidate if it fits. */
-  add({ code, insn, overrides, straight, writes, relativeAt }: Candidate): boolean {
+  add({ code, insn, overrides, straight, writes, relativeAt, segments }: Candidate): boolean {
     if (!straight || insn.readFlags & this.#flags || readStatus(insn) & this.#status) return false;
     for (const [what, value] of overrides) {
-      if (this.#written.has(what)) return false;
       const fixed = this.#overrides.get(what);
+      // The stack pointer may have moved by then: everyone begins with the same.
+      if (this.#written.has(what) && what !== RSP) return false;
       if (fixed !== undefined && fixed !== value) return false;
       if (fixed === undefined && this.#overrides.size >= MAX_OVERRIDES) return false;
     }
@@ -75,6 +81,7 @@ class BlockBuilder {
     }
     this.#code.push(...bytes);
     this.#codes.push(insn.code);
+    this.#segments = segments;
     for (const [what, value] of overrides) this.#overrides.set(what, value);
     for (const register of writes) this.#written.add(register);
     ({ flags: this.#flags, status: this.#status } = undefinedAfter(insn, this.#flags, this.#status));
@@ -88,6 +95,7 @@ class BlockBuilder {
       instructions: this.#codes.length,
       overrides: this.#overrides,
       codes: this.#codes,
+      ...(this.#segments === undefined ? {} : { segments: this.#segments }),
     };
   }
 }

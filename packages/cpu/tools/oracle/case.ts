@@ -1,4 +1,5 @@
 import type { CodeBits } from "../replay/initial-state.js";
+import type { Segments } from "../replay/segments.js";
 
 /** What the recorder is asked to run. */
 export interface Case {
@@ -11,12 +12,15 @@ export interface Case {
   readonly bits: CodeBits;
   /** By number, as in `Overrides`. */
   readonly overrides: ReadonlyMap<number, bigint>;
+  /** Segment registers that are not flat; in compatibility mode only. */
+  readonly segments?: Segments;
 }
 
 const MAX_OVERRIDES = 32;
 const MAX_CODE = 128;
 const VALUES = 16 + MAX_OVERRIDES;
-const CODE = VALUES + 8 * MAX_OVERRIDES;
+const SEGMENTS = VALUES + 8 * MAX_OVERRIDES;
+const CODE = SEGMENTS + 6 * 12;
 const BYTES = CODE + MAX_CODE;
 
 /** Overrides a case may have: more do not fit the recorder's request. */
@@ -36,6 +40,11 @@ export function encodeCases(cases: readonly Case[]): Uint8Array {
       bytes[at + 16 + k] = what;
       view.setBigUint64(at + VALUES + 8 * k, BigInt.asUintN(64, value), true);
     });
+    for (const [seg, { base, limit, attributes }] of c.segments ?? []) {
+      view.setUint32(at + SEGMENTS + 12 * seg, base, true);
+      view.setUint32(at + SEGMENTS + 12 * seg + 4, limit, true);
+      view.setUint32(at + SEGMENTS + 12 * seg + 8, attributes, true);
+    }
     bytes.set(c.code, at + CODE);
   });
   return bytes;

@@ -1,9 +1,9 @@
 import type { Random } from "../random.js";
 import type { Classified } from "../replay/classify.js";
 import type { CodeBits } from "../replay/initial-state.js";
-import { blocks } from "./blocks.js";
+import { type Block, blocks } from "./blocks.js";
 import { type Case, fits } from "./case.js";
-import { type Candidate, InstructionGenerator } from "./generate.js";
+import { type Candidate, InstructionGenerator, type Surroundings } from "./generate.js";
 
 export interface CaseOptions {
   readonly random: Random;
@@ -12,6 +12,8 @@ export interface CaseOptions {
   readonly blocks: boolean;
   /** Modes to take turns with. */
   readonly bits: readonly CodeBits[];
+  /** Whether segments that are not flat can be recorded. Code of 16 bits needs them. */
+  readonly segments: boolean;
   readonly wanted: (insn: Classified) => boolean;
 }
 
@@ -19,16 +21,29 @@ export interface CaseOptions {
 const PATIENCE = 20;
 
 /** Fresh cases: every instruction code in turn, at most once a round. Ends early if nothing is wanted that there is. */
-export function* cases({ random, count, blocks: inBlocks, bits: modes, wanted }: CaseOptions): Generator<Case> {
-  const generators = modes.map((bits) => ({ bits, generator: new InstructionGenerator(random, bits) }));
+export function* cases(options: CaseOptions): Generator<Case> {
+  const { random, count, wanted } = options;
+  const generators = surroundings(options).map((around) => ({
+    around,
+    generator: new InstructionGenerator(random, around),
+  }));
   let id = 0;
   let idle = 0;
   while (idle < PATIENCE) {
     idle++;
-    for (const { bits, generator } of generators) {
+    for (const { around, generator } of generators) {
       const candidates = generator.round(wanted);
-      for (const { code, instructions, overrides } of inBlocks ? blocks(candidates, random) : candidates.map(alone)) {
-        const made: Case = { id, seed: random.word().toString(16), code, instructions, bits, overrides };
+      for (const some of options.blocks ? blocks(candidates, random) : candidates.map(alone)) {
+        const { code, instructions, overrides, segments } = some;
+        const made: Case = {
+          id,
+          seed: random.word().toString(16),
+          code,
+          instructions,
+          bits: around.bits,
+          overrides,
+          ...(segments === undefined ? {} : { segments }),
+        };
         if (!fits(made)) continue;
         yield made;
         idle = 0;
@@ -38,8 +53,18 @@ export function* cases({ random, count, blocks: inBlocks, bits: modes, wanted }:
   }
 }
 
-const alone = ({ code, overrides }: Candidate): Pick<Case, "code" | "instructions" | "overrides"> => ({
+function surroundings({ bits: modes, segments, blocks: inBlocks }: CaseOptions): readonly Surroundings[] {
+  return modes.flatMap((bits): Surroundings[] => {
+    const segmented: Surroundings = { bits, segments: inBlocks ? "round" : "each" };
+    const flat: Surroundings = { bits, segments: "none" };
+    if (bits === 64 || !segments) return bits === 16 ? [] : [flat];
+    return bits === 16 ? [segmented] : [flat, segmented];
+  });
+}
+
+const alone = ({ code, overrides, segments }: Candidate): Omit<Block, "codes"> => ({
   code,
   instructions: 1,
   overrides,
+  ...(segments === undefined ? {} : { segments }),
 });

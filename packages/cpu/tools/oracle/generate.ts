@@ -9,9 +9,12 @@ import {
   OpKind,
   Register,
 } from "iced-x86";
+import { Seg } from "../../src/index.js";
 import type { Random } from "../random.js";
 import { type Classified, classified, generalRegister } from "../replay/classify.js";
 import { CODE_OFFSET, CODE_PAGE, type CodeBits, DATA_PAGE, GS_BASE, Override } from "../replay/initial-state.js";
+import type { Segments } from "../replay/segments.js";
+import { chooseSegments, chooseStackPointer } from "./choose-segments.js";
 import { type Template, templates } from "./templates.js";
 
 /** An instruction with the overrides that make it do something. */
@@ -25,6 +28,15 @@ export interface Candidate {
   readonly writes: ReadonlySet<number>;
   /** Offset of a displacement relative to RIP, or -1. */
   readonly relativeAt: number;
+  /** Segment registers that are not flat. */
+  readonly segments?: Segments;
+}
+
+/** What surrounds the instructions that are made. */
+export interface Surroundings {
+  readonly bits: CodeBits;
+  /** Segments that are not flat: none, chosen anew for every instruction, or the same for all of a round. */
+  readonly segments: "none" | "each" | "round";
 }
 
 /** What the host decides and not the instruction: identification, time, segments, system calls, transactions; far transfers. */
@@ -42,7 +54,7 @@ const DIVISIONS = new Set([Mnemonic.Div, Mnemonic.Idiv]);
 const FXRSTOR = new Set([Mnemonic.Fxrstor, Mnemonic.Fxrstor64]);
 const SEEDED_START = DATA_PAGE + 0x600;
 const TAIL = [0, 1, 0x7f, 0x80, 0xff];
-const [RCX, RDX, RBX, RSI, RDI] = [1, 2, 3, 6, 7] as const;
+const [RCX, RDX, RBX, RSP, RSI, RDI] = [1, 2, 3, 4, 6, 7] as const;
 
 /** Rounds that try everything. */
 const EXPLORING_ROUNDS = 3;
@@ -51,20 +63,24 @@ const EXPLORING_ROUNDS = 3;
 export class InstructionGenerator {
   readonly #random: Random;
   readonly #bits: CodeBits;
+  readonly #variety: Surroundings["segments"];
+  #segments: Segments | undefined;
   readonly #info = new InstructionInfoFactory();
   /** Templates that gave something wanted, of the first rounds; later ones keep to them. */
   readonly #fruitful = new Set<number>();
   #rounds = 0;
 
-  constructor(random: Random, bits: CodeBits) {
+  constructor(random: Random, { bits, segments }: Surroundings) {
     this.#random = random;
     this.#bits = bits;
+    this.#variety = segments;
   }
 
   /** One pass over all opcodes: at most one candidate for each instruction code that `wanted` says is wanted. */
   round(wanted: (insn: Classified) => boolean): Candidate[] {
     const found = new Map<string, Candidate>();
     const exploring = this.#rounds++ < EXPLORING_ROUNDS;
+    if (this.#variety === "round") this.#segments = chooseSegments(this.#random, this.#bits);
     for (const template of templates(this.#bits, this.#random, (key) => exploring || this.#fruitful.has(key))) {
       const candidate = this.#attempt(template, (insn) => {
         if (!wanted(insn)) return false;
@@ -79,10 +95,12 @@ export class InstructionGenerator {
   #attempt(template: Template, wanted: (insn: Classified) => boolean): Candidate | null {
     const bytes = this.#spell(template);
     return this.#decoded(bytes, (insn, decoder) => {
-      if (!isComparable(insn)) return null;
+      if (!isComparable(insn, this.#variety !== "none")) return null;
       const about = classified(insn);
       if (!about.offered || !wanted(about)) return null;
       const overrides = new Map<number, bigint>();
+      if (this.#variety === "each") this.#segments = chooseSegments(this.#random, this.#bits);
+      this.#chooseStack(overrides);
       this.#chooseRegisters(insn, overrides);
       const relativeAt = this.#chooseAddress(insn, decoder, bytes, overrides);
       // The address may have become part of another instruction.
@@ -96,6 +114,7 @@ export class InstructionGenerator {
           insn.flowControl === FlowControl.Next && insn.mnemonic !== Mnemonic.Popf && insn.mnemonic !== Mnemonic.Popfq,
         writes: this.#writes(insn),
         relativeAt,
+        ...(this.#segments === undefined ? {} : { segments: this.#segments }),
       };
     });
   }
@@ -148,19 +167,37 @@ export class InstructionGenerator {
     return DATA_PAGE + 0x680 + random.below(0x280 / align) * align;
   }
 
+  /** First byte of what a segment register refers to. */
+  #baseOf(register: Register): number {
+    const chosen = this.#segments?.get(register - Register.ES)?.base;
+    return chosen ?? (register === Register.GS ? GS_BASE : 0);
+  }
+
+  /** Without segments RSP is in the data page anyway. In blocks of a round every instruction wants the same. */
+  #chooseStack(overrides: Map<number, bigint>): void {
+    const stack = this.#segments?.get(Seg.SS);
+    if (stack === undefined) return;
+    if (this.#variety === "each") overrides.set(RSP, chooseStackPointer(this.#random, stack));
+    else overrides.set(RSP, BigInt((DATA_PAGE + 0x800 - stack.base) >>> 0));
+  }
+
   /** Registers that are addresses or counts without being part of a memory operand, and operands that should not always fault. */
   #chooseRegisters(insn: Instruction, overrides: Map<number, bigint>): void {
     const random = this.#random;
-    const segment = insn.segmentPrefix === Register.GS ? GS_BASE : 0;
+    const segment = this.#baseOf(insn.segmentPrefix === Register.None ? Register.DS : insn.segmentPrefix);
     if (MASKED_MOVES.has(insn.mnemonic)) {
       const at = random.oneIn(8) ? 0xff0 + random.below(16) : 0x820 + random.below(64);
       overrides.set(RDI, BigInt.asUintN(this.#bits, BigInt(DATA_PAGE + at - segment)));
     } else if (insn.isStringInstruction) {
       overrides.set(RSI, BigInt.asUintN(this.#bits, BigInt(DATA_PAGE + 0x700 + random.below(64) - segment)));
-      overrides.set(RDI, BigInt(DATA_PAGE + 0x820 + random.below(64)));
+      overrides.set(
+        RDI,
+        BigInt.asUintN(this.#bits, BigInt(DATA_PAGE + 0x820 + random.below(64) - this.#baseOf(Register.ES))),
+      );
       if (insn.hasRepPrefix || insn.hasRepnePrefix) overrides.set(RCX, BigInt(random.below(9)));
     }
-    if (insn.mnemonic === Mnemonic.Xlatb) overrides.set(RBX, BigInt(DATA_PAGE + 0x700));
+    if (insn.mnemonic === Mnemonic.Xlatb)
+      overrides.set(RBX, BigInt.asUintN(this.#bits, BigInt(DATA_PAGE + 0x700 - segment)));
     if (DIVISIONS.has(insn.mnemonic) && random.oneIn(2)) overrides.set(RDX, BigInt(random.below(3)));
     const bitString =
       BIT_TESTS.has(insn.mnemonic) && insn.op0Kind === OpKind.Memory && insn.op1Kind === OpKind.Register;
@@ -175,7 +212,7 @@ export class InstructionGenerator {
     const target = this.#target();
     if (FXRSTOR.has(insn.mnemonic) && !random.oneIn(8)) validMxcsr(target + 24, random, overrides);
     if (insn.mnemonic === Mnemonic.Ldmxcsr && random.oneIn(2)) validMxcsr(target, random, overrides);
-    const wanted = BigInt(target - (insn.segmentPrefix === Register.GS ? GS_BASE : 0));
+    const wanted = BigInt(target - this.#baseOf(insn.memorySegment));
     const { memoryBase, memoryIndex, memoryIndexScale: scale } = insn;
     const offsets = decoder.getConstantOffsets(insn);
     const [at, size] = [offsets.displacementOffset, offsets.displacementSize];
@@ -188,6 +225,7 @@ export class InstructionGenerator {
     if (memoryBase === Register.None && memoryIndex === Register.None) {
       if (size === 8) view.setBigUint64(at, BigInt.asUintN(64, wanted), true);
       else if (size === 4) view.setUint32(at, Number(BigInt.asUintN(32, wanted)), true);
+      else if (size === 2) view.setUint16(at, Number(BigInt.asUintN(16, wanted)), true);
       return -1;
     }
     const base = generalRegister(memoryBase);
@@ -207,8 +245,8 @@ export class InstructionGenerator {
 }
 
 /** Whether the outcome depends on nothing but the state the recorder sets up. */
-function isComparable(insn: Instruction): boolean {
-  if (EXCLUDED.has(insn.mnemonic) || insn.isVsib || insn.segmentPrefix === Register.FS) return false;
+function isComparable(insn: Instruction, segmented: boolean): boolean {
+  if (EXCLUDED.has(insn.mnemonic) || insn.isVsib || (insn.segmentPrefix === Register.FS && !segmented)) return false;
   if (insn.isJmpFar || insn.isCallFar || insn.isJmpFarIndirect || insn.isCallFarIndirect) return false;
   for (let k = 0; k < insn.opCount; k++) {
     if (insn.opKind(k) !== OpKind.Register) continue;

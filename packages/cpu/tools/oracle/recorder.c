@@ -11,6 +11,7 @@
  * signal a case. A single instruction is ended by the trap flag; a block runs freely to the INT3 behind it.
  */
 #define _GNU_SOURCE
+#include <asm/ldt.h>
 #include <asm/prctl.h>
 #include <cpuid.h>
 #include <signal.h>
@@ -48,15 +49,22 @@ typedef uint64_t u64;
 /* Flags a case may choose: CF PF AF ZF SF DF OF. */
 #define CASE_FLAGS 0xcd5ull
 
+/* A segment register's hidden part. Attributes are descriptor bits 40-55, shifted down by 40; 0: the register is flat. */
+struct segment {
+  u32 base, limit, attributes;
+};
+enum { ES, CS, SS, DS, FS, GS };
+
 struct request {
   u64 seed;
   u32 id;
   u8 length;        /* bytes of code */
   u8 instructions;  /* 1: single-stepped; more: a block */
   u8 overrides;
-  u8 mode;          /* bits of code: 64, or 32 for compatibility mode */
+  u8 mode;          /* bits of code: 64; 32 or 16 in compatibility mode */
   u8 what[MAX_OVERRIDES];
   u64 value[MAX_OVERRIDES];
+  struct segment segments[6];
   u8 code[MAX_CODE];
 };
 
@@ -217,12 +225,12 @@ static void initial_state(const struct request *r, struct state *s) {
   for (int k = 0; k < r->overrides; k++)
     if (r->what[k] == BLANK) blank(s, r->value[k]);
   for (int k = 0; k < r->overrides; k++) override(s, r->what[k], r->value[k]);
-  if (r->mode == 32) {
+  if (r->mode != 64) {
     for (int k = 0; k < 8; k++) s->gpr[k] = (u32)s->gpr[k];
     for (int k = 8; k < 16; k++) s->gpr[k] = 0;
     for (int k = 8; k < 16; k++) memset(s->xmm[k], 0, 16);
   }
-  s->rip = CODE + CODE_OFFSET;
+  s->rip = CODE + CODE_OFFSET - r->segments[CS].base;
 }
 
 /* Signal frames */
@@ -234,12 +242,42 @@ enum { CS_64 = 0x33, CS_32 = 0x23, DS_USER = 0x2b };
 
 static int has_xsave(const u8 *fpu) { return *(const u32 *)(fpu + 464) == 0x46505853u; }
 
-static void put_state(ucontext_t *u, const struct state *s, int mode, int trap) {
+static int selector_of(const struct request *r, int segment, int flat) {
+  return r->segments[segment].attributes ? segment << 3 | 7 : flat;
+}
+
+/* Local descriptors are numbered as segment registers. */
+static void describe_segments(const struct request *r) {
+  static struct segment known[6];
+  for (int k = 0; k < 6; k++) {
+    const struct segment *s = &r->segments[k];
+    if (!s->attributes || !memcmp(s, &known[k], sizeof *s)) continue;
+    int pages = s->attributes >> 15 & 1;
+    struct user_desc d = {
+        .entry_number = (u32)k,
+        .base_addr = s->base,
+        .limit = pages ? s->limit >> 12 : s->limit,
+        .seg_32bit = s->attributes >> 14 & 1,
+        .contents = s->attributes >> 2 & 3,
+        .read_exec_only = !(s->attributes >> 1 & 1),
+        .limit_in_pages = pages & 1,
+        .useable = 1,
+    };
+    if (syscall(SYS_modify_ldt, 0x11, &d, sizeof d) != 0) {
+      fprintf(stderr, "the kernel refuses local descriptors\n");
+      _exit(3);
+    }
+    known[k] = *s;
+  }
+}
+
+static void put_state(ucontext_t *u, const struct state *s, const struct request *r) {
   greg_t *g = u->uc_mcontext.gregs;
   for (int k = 0; k < 16; k++) g[GREG[k]] = (greg_t)s->gpr[k];
   g[REG_RIP] = (greg_t)s->rip;
-  g[REG_EFL] = (greg_t)(s->flags | (trap ? TF : 0));
-  g[REG_CSGSFS] = (greg_t)(((u64)g[REG_CSGSFS] & ~0xffffull) | (mode == 32 ? CS_32 : CS_64));
+  g[REG_EFL] = (greg_t)(s->flags | (r->instructions == 1 ? TF : 0));
+  u64 cs = (u64)selector_of(r, CS, r->mode == 64 ? CS_64 : CS_32), ss = (u64)selector_of(r, SS, DS_USER);
+  g[REG_CSGSFS] = (greg_t)(cs | ss << 48);
   u8 *fpu = (u8 *)u->uc_mcontext.fpregs;
   memset(fpu, 0, 24);
   memcpy(fpu, &s->fcw, 2);
@@ -302,7 +340,14 @@ static void write_vector(const struct request *r, int exception, u64 error, u64 
   put_hex(r->code, r->length);
   printf("\"");
   if (r->instructions > 1) printf(",\"b\":%u", r->instructions);
-  if (r->mode == 32) printf(",\"mode\":32");
+  if (r->mode != 64) printf(",\"mode\":%u", r->mode);
+  int segments = 0;
+  for (int k = 0; k < 6; k++)
+    if (r->segments[k].attributes) {
+      const struct segment *g = &r->segments[k];
+      printf("%s\"%d\":\"%x %x %x\"", segments++ ? "," : ",\"sg\":{", k, g->base, g->limit, g->attributes);
+    }
+  if (segments) printf("}");
   for (int k = 0; k < r->overrides; k++)
     printf("%s\"%u\":\"%llx\"%s", k ? "," : ",\"o\":{", r->what[k], (unsigned long long)r->value[k], k == r->overrides - 1 ? "}" : "");
   if (exception >= 0) {
@@ -344,10 +389,6 @@ static void write_vector(const struct request *r, int exception, u64 error, u64 
 
 /* Running */
 
-static void set_bases(u64 fs, u64 gs) {
-  if (have_fsgsbase) __asm__ volatile("wrfsbase %0\n wrgsbase %1" ::"r"(fs), "r"(gs));
-}
-
 /* A repeated string instruction traps after each iteration. */
 static int is_repeated_string(const struct request *r) {
   int repeated = 0;
@@ -381,13 +422,23 @@ static void begin_case(ucontext_t *u) {
   memset(code, 0xcc, MAX_CODE + 16);
   memcpy(code, r->code, r->length);
   steps = 0;
-  put_state(u, &before, r->mode, r->instructions == 1);
+  describe_segments(r);
+  put_state(u, &before, r);
+}
+
+/* What the frame does not hold; nothing but the return from the handler follows. */
+static void load_segments(const struct request *r) {
+  __asm__ volatile("mov %0, %%ds\n mov %1, %%es\n mov %2, %%fs\n mov %3, %%gs" ::"r"(selector_of(r, DS, DS_USER)),
+                   "r"(selector_of(r, ES, DS_USER)), "r"(selector_of(r, FS, 0)), "r"(selector_of(r, GS, 0)));
+  if (!have_fsgsbase) return;
+  if (!r->segments[FS].attributes) __asm__ volatile("wrfsbase %0" ::"r"(FS_BASE));
+  if (!r->segments[GS].attributes) __asm__ volatile("wrgsbase %0" ::"r"(GS_BASE));
 }
 
 static void handler(int signal, siginfo_t *info, void *context) {
   /* The interrupted code may have left DF, NT, AC or ID set, and any FS base: no thread-local storage before this. */
   __asm__ volatile("cld; pushfq; andl $~0x244000,(%%rsp); popfq" ::: "cc", "memory");
-  set_bases(host_fs, 0);
+  if (have_fsgsbase) __asm__ volatile("wrfsbase %0" ::"r"(host_fs));
   (void)info;
   ucontext_t *u = context;
   if (!started) {
@@ -402,7 +453,7 @@ static void handler(int signal, siginfo_t *info, void *context) {
     if (signal == SIGTRAP && u->uc_mcontext.gregs[REG_TRAPNO] == 1 && rip == before.rip && r->instructions == 1 &&
         steps < MAX_STEPS && is_repeated_string(r)) {
       steps++;
-      set_bases(FS_BASE, GS_BASE);
+      load_segments(r);
       return;
     }
     finish_case(signal, u);
@@ -410,7 +461,7 @@ static void handler(int signal, siginfo_t *info, void *context) {
   }
   if (current < count) {
     begin_case(u);
-    set_bases(FS_BASE, GS_BASE);
+    load_segments(&requests[current]);
   } else {
     memcpy(u->uc_mcontext.gregs, home.uc_mcontext.gregs, sizeof(gregset_t));
     memcpy(u->uc_mcontext.fpregs, home_fpu, home_fpu_bytes);
@@ -433,16 +484,15 @@ static void read_requests(void) {
 }
 
 int main(void) {
-  read_requests();
-  u32 a, b, c, d;
-  __cpuid_count(7, 0, a, b, c, d);
-  have_fsgsbase = b & 1;
+  /* Before the heap may grow to where they are. */
   if (!map_page(CODE, PROT_READ | PROT_WRITE | PROT_EXEC) || !map_page(DATA, PROT_READ | PROT_WRITE)) {
     fprintf(stderr, "the pages at 0x10000000 and 0x20000000 cannot be mapped\n");
     return 2;
   }
-  /* Compatibility mode cannot use null data segments. */
-  __asm__ volatile("mov %0, %%ds\n mov %0, %%es" ::"r"(DS_USER));
+  u32 a, b, c, d;
+  __cpuid_count(7, 0, a, b, c, d);
+  have_fsgsbase = b & 1;
+  read_requests();
   stack_t stack = {.ss_size = 1 << 20};
   stack.ss_sp = mmap(0, stack.ss_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   sigaltstack(&stack, 0);

@@ -2,7 +2,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { initialState } from "../replay/initial-state.js";
+import { CODE_PAGE, initialState } from "../replay/initial-state.js";
 import type { Executor } from "../replay/replay.js";
 import { parseVector, type Vector } from "../replay/vector.js";
 import { overridesOf, vectorOf } from "../replay/write-vector.js";
@@ -75,6 +75,24 @@ export class HostRecorder implements Recorder {
     });
   }
 
+  /** Whether the kernel lets segments be described that are not flat. */
+  async hasSegments(): Promise<boolean> {
+    const code = { base: CODE_PAGE, limit: 0xfff, attributes: 0xfb };
+    const nop: Case = {
+      id: 0,
+      seed: "1",
+      code: Uint8Array.of(0x90),
+      instructions: 1,
+      bits: 16,
+      overrides: new Map(),
+      segments: new Map([[1, code]]),
+    };
+    return this.record([nop]).then(
+      ([vector]) => vector?.x === undefined,
+      () => false,
+    );
+  }
+
   dispose(): void {
     rmSync(this.#directory, { recursive: true, force: true });
   }
@@ -92,10 +110,11 @@ export class ExecutorRecorder implements Recorder {
     return cases.map((c) => {
       const overrides = overridesOf(c.overrides);
       const before = initialState(c.seed, overrides, c.bits);
-      const { instructions, bits, code } = c;
+      const { instructions, bits, code, segments } = c;
       const outcome = this.#executor.execute(code, before, {
         bits,
         instructions,
+        ...(segments === undefined ? {} : { segments }),
         ...(instructions > 1 ? { until: code.length } : {}),
       });
       return vectorOf({ ...c, overrides }, before, outcome);

@@ -34,7 +34,8 @@ export function* templates(bits: CodeBits, random: Random, keep: (key: number) =
       for (const mandatory of MANDATORY) {
         for (let reg = 0; reg < 8; reg++) {
           if (!keep(first | reg)) continue;
-          const segment = bits === 64 ? optional(40, 0x65) : optional(40, random.pick([0x26, 0x2e, 0x36, 0x3e]));
+          const segment =
+            bits === 64 ? optional(40, 0x65) : optional(10, random.pick([0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65]));
           const prefixes = [...segment, ...optional(40, 0x67), ...optional(30, 0xf0), ...mandatory, ...rex()];
           yield { key: first | reg, prefixes, opcode, reg };
         }

@@ -9,8 +9,8 @@ export const GS_BASE = DATA_PAGE + 0x800;
 const SEEDED_START = 0x600;
 const SEEDED_BYTES = 0x400;
 
-/** Bits of code: 64-bit mode, or compatibility mode. */
-export type CodeBits = 32 | 64;
+/** Bits of code: 64-bit mode; 32 or 16 in compatibility mode. */
+export type CodeBits = 16 | 32 | 64;
 
 /** The architectural state around one instruction. 64-bit registers are little-endian bytes. */
 export interface CpuState {
@@ -170,7 +170,7 @@ function blank(s: CpuState, mask: bigint): void {
 
 /**
  * The state before the instruction: a function of `seed` (hexadecimal) and the overrides, as the recorder computes it.
- * Vector registers 16-31, upper halves and mask registers are drawn and dropped. In compatibility mode (`bits` 32) there are 8 registers of
+ * Vector registers 16-31, upper halves and mask registers are drawn and dropped. In compatibility mode there are 8 registers of
  * 32 bits.
  */
 export function initialState(seed: string, overrides: Overrides, bits: CodeBits = 64): CpuState {
@@ -220,7 +220,7 @@ export function initialState(seed: string, overrides: Overrides, bits: CodeBits 
     else if (number === Override.Qword800) put(s.memory, 0x800);
     else if (number >= Override.Memory) put(s.memory, SEEDED_START + 8 * (number - Override.Memory));
   }
-  if (bits === 32) {
+  if (bits !== 64) {
     for (let k = 0; k < 8; k++) s.gpr.fill(0, 8 * k + 4, 8 * k + 8);
     s.gpr.fill(0, 64);
     s.xmm.fill(0, 128);

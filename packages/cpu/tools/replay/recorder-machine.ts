@@ -22,6 +22,7 @@ import {
   FS_BASE,
   GS_BASE,
 } from "./initial-state.js";
+import { cacheOf, type Segments } from "./segments.js";
 
 const MEMORY_PAGES = 128;
 const VCPU_AT = 0x1000;
@@ -57,6 +58,8 @@ export interface ExecuteOptions {
   readonly cr4?: number;
   /** 64-bit mode (the default) or compatibility mode. */
   readonly bits?: CodeBits;
+  /** Segment registers that are not flat. */
+  readonly segments?: Segments;
   /** Instructions of a straight line, run in one go; default 1. */
   readonly instructions?: number;
   /** Where the line ends: runs on until RIP is there or something was raised. */
@@ -101,6 +104,8 @@ export class RecorderMachine {
   readonly #vcpu: Vcpu;
   readonly #code: CodeCache;
   readonly #u8: Uint8Array;
+  /** Offset in CS to which RIP is relative. */
+  #origin = 0;
 
   constructor() {
     const memory = new WebAssembly.Memory({ initial: MEMORY_PAGES, maximum: MEMORY_PAGES });
@@ -168,10 +173,14 @@ export class RecorderMachine {
 
   #rip(): number {
     const { ripLo, ripHi } = this.#vcpu;
-    return ripHi * 2 ** 32 + (ripLo >>> 0) - CODE_PAGE - CODE_OFFSET;
+    return ripHi * 2 ** 32 + (ripLo >>> 0) - this.#origin;
   }
 
-  #load(code: Uint8Array, state: CpuState, { cr0 = CR0, cr4 = CR4, bits = 64, lead = 0 }: ExecuteOptions): void {
+  #load(
+    code: Uint8Array,
+    state: CpuState,
+    { cr0 = CR0, cr4 = CR4, bits = 64, lead = 0, segments }: ExecuteOptions,
+  ): void {
     const vcpu = this.#vcpu;
     const start = CODE_FRAME + CODE_OFFSET - lead;
     this.#code.drop(CODE_FRAME >>> 12);
@@ -196,6 +205,8 @@ export class RecorderMachine {
       ...data,
       ...(bits === 64 ? { selector: 0x33, attributes: 0xa0fb } : { selector: 0x23, attributes: 0xc0fb }),
     });
+    for (const [register, segment] of segments ?? []) vcpu.setSegment(register, cacheOf(register, segment));
+    this.#origin = CODE_PAGE + CODE_OFFSET - (segments?.get(Seg.CS)?.base ?? 0);
     vcpu.rflags = state.rflags;
     vcpu.updateMode();
     vcpu.updatePaging();
@@ -206,7 +217,7 @@ export class RecorderMachine {
     vcpu.setU16(S.FCW, state.fcw);
     vcpu.setU16(S.FSW, state.fsw);
     vcpu.setU8(S.FTW, state.ftw);
-    vcpu.setRip(CODE_PAGE + CODE_OFFSET - lead, 0);
+    vcpu.setRip(this.#origin - lead, 0);
   }
 
   #snapshot(rip: number): CpuState {
@@ -233,7 +244,7 @@ function isRepeatedString(code: Uint8Array, bits: CodeBits): boolean {
   let repeated = false;
   for (const byte of code) {
     if (byte === 0xf2 || byte === 0xf3) repeated = true;
-    else if (!PREFIXES.has(byte) && (bits === 32 || (byte & 0xf0) !== 0x40)) {
+    else if (!PREFIXES.has(byte) && (bits !== 64 || (byte & 0xf0) !== 0x40)) {
       return (
         repeated && ((byte >= 0xa4 && byte <= 0xa7) || (byte >= 0xaa && byte <= 0xaf) || (byte >= 0x6c && byte <= 0x6f))
       );

@@ -3,6 +3,7 @@ import { differences } from "./compare.js";
 import { type CpuState, initialState } from "./initial-state.js";
 import { type Draw, pad } from "./padding.js";
 import { type ExecuteOptions, type Outcome, RecorderMachine } from "./recorder-machine.js";
+import { parseSegments } from "./segments.js";
 import { blockTolerance, type Tolerance, toleranceOf } from "./tolerance.js";
 import { bytesOf, expectedException, expectedState, type Vector } from "./vector.js";
 
@@ -42,12 +43,14 @@ export class Replayer {
   /** Replays an instruction in a straight line with neutral ones around it; blocks as they are. */
   runPadded(vector: Vector, draw: Draw): Judged {
     if (vector.b !== undefined) return this.#block(vector);
-    return this.#single(vector, draw);
+    // What stands around the instruction may lie behind the limit of CS.
+    return vector.sg === undefined ? this.#single(vector, draw) : this.#single(vector);
   }
 
   #single(vector: Vector, draw?: Draw): Judged {
     const bytes = bytesOf(vector.c);
     const bits = vector.mode ?? 64;
+    const surroundings = surroundingsOf(vector);
     const insn = classify(bytes, bits);
     if (insn === null) return { verdict: "notOffered", code: "?", features: [], details: [] };
     if (!insn.offered) return { verdict: "notOffered", code: insn.code, features: insn.features, details: [] };
@@ -58,12 +61,12 @@ export class Replayer {
       // POPF may set TF, which ends the line an instruction later.
       const straight = raised === null && expected.rip === bytes.length && !insn.mnemonic.startsWith("popf");
       let outcome: Outcome;
-      if (draw === undefined) outcome = this.#machine.execute(bytes, before, { bits });
+      if (draw === undefined) outcome = this.#machine.execute(bytes, before, surroundings);
       else {
         const padded = pad(bytes, draw, bits);
         if (straight) expected.rip += padded.tail;
         outcome = this.#machine.execute(padded.bytes, before, {
-          bits,
+          ...surroundings,
           lead: padded.lead,
           // Behind a branch there is something else.
           ...(straight || raised !== null
@@ -71,7 +74,7 @@ export class Replayer {
             : { instructions: padded.before + 1 }),
         });
       }
-      return differences(toleranceOf(insn, before, raised), expected, raised, outcome);
+      return differences(toleranceOf(insn, before, raised, surroundings.segments), expected, raised, outcome);
     });
   }
 
@@ -88,8 +91,13 @@ export class Replayer {
       return { verdict: "notOffered", code: missing.code, features: missing.features, details: [] };
     return this.#judge(shown, () => {
       const before = initialState(vector.s, vector.o ?? {}, bits);
-      const outcome = this.#machine.execute(bytes, before, { bits, instructions: insns.length, until: bytes.length });
-      const tolerance: Tolerance = blockTolerance(insns, done, before, raised);
+      const surroundings = surroundingsOf(vector);
+      const outcome = this.#machine.execute(bytes, before, {
+        ...surroundings,
+        instructions: insns.length,
+        until: bytes.length,
+      });
+      const tolerance: Tolerance = blockTolerance(insns, done, before, raised, surroundings.segments);
       return differences(tolerance, expectedState(vector, before), raised, outcome);
     });
   }
@@ -104,6 +112,11 @@ export class Replayer {
     }
   }
 }
+
+const surroundingsOf = ({ mode, sg }: Vector): Pick<ExecuteOptions, "bits" | "segments"> => ({
+  bits: mode ?? 64,
+  ...(sg === undefined ? {} : { segments: parseSegments(sg) }),
+});
 
 /** Instructions that end at or before offset `rip`. */
 function completed(insns: readonly Classified[], rip: number): number {

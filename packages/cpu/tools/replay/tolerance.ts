@@ -1,6 +1,7 @@
 import type { Classified } from "./classify.js";
 import { type CpuState, DATA_PAGE, FS_BASE, GS_BASE } from "./initial-state.js";
 import type { Raised } from "./recorder-machine.js";
+import type { Segments } from "./segments.js";
 
 /** What is not compared after an instruction or a block, because the architecture leaves it undefined or approximate. */
 export interface Tolerance {
@@ -44,7 +45,7 @@ export const isInexact = (insn: Classified): boolean =>
 const is16BitDoubleShift = (insn: Classified): boolean => /^sh[lr]d$/.test(insn.mnemonic) && insn.operandBits === 16;
 
 /** What is not compared after `insn` alone. */
-export function toleranceOf(insn: Classified, before: CpuState, raised: Raised | null): Tolerance {
+export function toleranceOf(insn: Classified, before: CpuState, raised: Raised | null, segments?: Segments): Tolerance {
   const count = shiftCount(insn, before);
   // SHLD and SHRD of 16 bits by more than 16: the destination is undefined as well.
   const lost = is16BitDoubleShift(insn) && count > 16;
@@ -55,7 +56,7 @@ export function toleranceOf(insn: Classified, before: CpuState, raised: Raised |
     integers: lost,
     approximate: APPROXIMATE.has(insn.mnemonic),
     transcendental,
-    memory: pointers(insn, before),
+    memory: pointers(insn, before, segments),
   };
 }
 
@@ -68,6 +69,7 @@ export function blockTolerance(
   done: number,
   before: CpuState,
   raised: Raised | null,
+  segments?: Segments,
 ): Tolerance {
   let flags = 0;
   let status = 0;
@@ -76,7 +78,7 @@ export function blockTolerance(
   }
   const last = insns[done - 1];
   // Only the last one may be inexact: the others are not put into blocks.
-  const inexact = last !== undefined && done === insns.length ? toleranceOf(last, before, raised) : undefined;
+  const inexact = last !== undefined && done === insns.length ? toleranceOf(last, before, raised, segments) : undefined;
   // What CL is by then is not known.
   const lost =
     inexact !== undefined && is16BitDoubleShift(last as Classified) && ((last as Classified).count & 31) > 16;
@@ -116,17 +118,28 @@ function flagsMask(insn: Classified, count: number, raised: Raised | null): numb
   return count === 1 ? insn.undefinedFlags & ~OF : count > 1 ? insn.undefinedFlags | OF : insn.undefinedFlags;
 }
 
-function pointers(insn: Classified, before: CpuState): readonly (readonly [number, number])[] {
+function pointers(
+  insn: Classified,
+  before: CpuState,
+  segments: Segments | undefined,
+): readonly (readonly [number, number])[] {
   const row = POINTERS.find(([code]) => code.test(insn.code));
   if (row === undefined || insn.memory === null) return [];
-  const at = Number(effectiveAddress(insn.memory, before) - BigInt(DATA_PAGE));
+  const at = Number(effectiveAddress(insn.memory, before, segments) - BigInt(DATA_PAGE));
   return at >= 0 && at < 4096 ? [[at + row[1], at + row[2]]] : [];
 }
 
-function effectiveAddress(memory: NonNullable<Classified["memory"]>, { gpr }: CpuState): bigint {
+const SEGMENT_NAMES = ["ES", "CS", "SS", "DS", "FS", "GS"];
+
+function effectiveAddress(
+  memory: NonNullable<Classified["memory"]>,
+  { gpr }: CpuState,
+  segments: Segments | undefined,
+): bigint {
   const view = new DataView(gpr.buffer, gpr.byteOffset);
   const register = (k: number): bigint => (k < 0 ? 0n : view.getBigUint64(8 * k, true));
   const offset = register(memory.base) + register(memory.index) * BigInt(memory.scale) + memory.displacement;
-  const segment = memory.segment === "FS" ? FS_BASE : memory.segment === "GS" ? GS_BASE : 0;
-  return BigInt.asUintN(64, BigInt.asUintN(memory.addressBits, offset) + BigInt(segment));
+  const flat = memory.segment === "FS" ? FS_BASE : memory.segment === "GS" ? GS_BASE : 0;
+  const base = segments?.get(SEGMENT_NAMES.indexOf(memory.segment))?.base ?? flat;
+  return BigInt.asUintN(64, BigInt.asUintN(memory.addressBits, offset) + BigInt(base));
 }

@@ -1,5 +1,6 @@
 import type { CpuState, Overrides } from "./initial-state.js";
 import type { Raised } from "./recorder-machine.js";
+import type { SegmentTexts } from "./segments.js";
 
 /** A recorded vector: one line of the file. Only what changed is there; numbers in strings are hexadecimal. */
 export interface Vector {
@@ -12,8 +13,10 @@ export interface Vector {
   readonly c: string;
   /** Instructions, when it is a block: a straight line that ran to its end or to the exception `x`. */
   readonly b?: number;
-  /** Compatibility mode; absent = 64-bit mode. */
-  readonly mode?: 32;
+  /** Bits of code in compatibility mode; absent = 64-bit mode. */
+  readonly mode?: 16 | 32;
+  /** Segment registers that are not flat. */
+  readonly sg?: SegmentTexts;
   readonly o?: Overrides;
   /** Vector, error code, CR2 of the exception that stopped it. */
   readonly x?: readonly [number, number, string?];
@@ -46,7 +49,7 @@ export function parseVector(line: string, lineNumber: number): Vector {
   } catch {
     throw new VectorFormatError(lineNumber, "not JSON");
   }
-  const { i, s, c, b, mode } = (value ?? {}) as Partial<Vector>;
+  const { i, s, c, b, mode, sg } = (value ?? {}) as Partial<Vector>;
   if (typeof i !== "number") throw new VectorFormatError(lineNumber, `"i" is ${JSON.stringify(i)}, not a number`);
   if (typeof s !== "string" || !/^[0-9a-f]{1,16}$/.test(s))
     throw new VectorFormatError(lineNumber, `"s" is ${JSON.stringify(s)}, not a seed of 1 to 16 hexadecimal digits`);
@@ -55,8 +58,10 @@ export function parseVector(line: string, lineNumber: number): Vector {
   const most = 15 * (b ?? 1);
   if (typeof c !== "string" || !/^([0-9a-f]{2})+$/.test(c) || c.length > 2 * most)
     throw new VectorFormatError(lineNumber, `"c" is ${JSON.stringify(c)}, not 1 to ${most} bytes in hexadecimal`);
-  if (mode !== undefined && mode !== 32)
-    throw new VectorFormatError(lineNumber, `"mode" is ${JSON.stringify(mode)}, not 32`);
+  if (mode !== undefined && mode !== 32 && mode !== 16)
+    throw new VectorFormatError(lineNumber, `"mode" is ${JSON.stringify(mode)}, not 16 or 32`);
+  if (mode === 16 && sg?.["1"] === undefined)
+    throw new VectorFormatError(lineNumber, '"mode" is 16, but "sg" has no segment for CS');
   return value as Vector;
 }
 

@@ -1,5 +1,6 @@
 import type { CodeBits, CpuState, Overrides } from "./initial-state.js";
 import type { Outcome } from "./recorder-machine.js";
+import { formatSegments, type Segments } from "./segments.js";
 import type { Vector } from "./vector.js";
 import { hexOf } from "./vector.js";
 
@@ -11,6 +12,7 @@ export interface Origin {
   readonly instructions: number;
   readonly bits: CodeBits;
   readonly overrides: Overrides;
+  readonly segments?: Segments;
 }
 
 export const overridesOf = (overrides: ReadonlyMap<number, bigint>): Overrides =>
@@ -41,7 +43,8 @@ export function vectorOf(origin: Origin, before: CpuState, { state, raised }: Ou
     s: seed,
     c: hexOf(code),
     b: instructions > 1 ? instructions : undefined,
-    mode: bits === 32 ? 32 : undefined,
+    mode: bits === 64 ? undefined : bits,
+    sg: origin.segments === undefined ? undefined : formatSegments(origin.segments),
     o: Object.keys(overrides).length > 0 ? overrides : undefined,
     x:
       raised === null
