@@ -105,6 +105,8 @@ function happen(world: World, cpu: number, what: Happening): void {
     vcpu.interrupt();
   } else if (what.kind === "nmi") vcpu.nmi();
   else if (what.kind === "host-write") world.hostWrite(what.gpa, what.value);
+  else if (what.kind === "withhold") world.mmu.withhold(what.gfn, what.licence);
+  else if (what.kind === "release") world.mmu.release(what.gfn, what.licence);
   else {
     vcpu.init();
     vcpu.sipi(what.sipi);

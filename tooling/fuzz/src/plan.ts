@@ -6,7 +6,9 @@ export type Happening =
   | { readonly kind: "interrupt"; readonly vector: number }
   | { readonly kind: "nmi" }
   | { readonly kind: "init"; readonly sipi: number }
-  | { readonly kind: "host-write"; readonly gpa: number; readonly value: number };
+  | { readonly kind: "host-write"; readonly gpa: number; readonly value: number }
+  /** A page is watched, or no longer: accesses of some kinds leave the guest. */
+  | { readonly kind: "withhold" | "release"; readonly gfn: number; readonly licence: number };
 
 /** One run of a vCPU, and what comes before it. */
 export interface Turn {
@@ -42,8 +44,11 @@ export function planOf(seed: number): Plan {
 
 function happening(random: Random): Happening {
   const choice = random.below(20);
-  if (choice < 12) return { kind: "interrupt", vector: 0x10 + random.below(0xf0) };
-  if (choice < 16) return { kind: "host-write", gpa: 4 * random.below(L.RAM / 4), value: random.word() };
-  if (choice < 19) return { kind: "nmi" };
-  return { kind: "init", sipi: (L.CODE >> 12) + random.below(8) };
+  if (choice < 10) return { kind: "interrupt", vector: 0x10 + random.below(0xf0) };
+  if (choice < 14) return { kind: "host-write", gpa: 4 * random.below(L.RAM / 4), value: random.word() };
+  if (choice < 16) return { kind: "nmi" };
+  if (choice === 16) return { kind: "init", sipi: (L.CODE >> 12) + random.below(8) };
+  // Few pages, so that some are released again.
+  const gfn = random.pick([L.CODE, L.CODE + 0x1000, L.STACKS, L.IDT, L.PAGE_TABLES, L.DATA, L.DATA + 0x4000]) >> 12;
+  return { kind: choice === 17 ? "withhold" : "release", gfn, licence: 1 + random.below(7) };
 }
