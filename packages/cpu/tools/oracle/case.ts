@@ -1,5 +1,5 @@
 import type { CodeBits } from "../replay/initial-state.js";
-import type { Segments } from "../replay/segments.js";
+import { DESCRIPTORS, type Segments } from "../replay/segments.js";
 
 /** What the recorder is asked to run. */
 export interface Case {
@@ -12,7 +12,7 @@ export interface Case {
   readonly bits: CodeBits;
   /** By number, as in `Overrides`. */
   readonly overrides: ReadonlyMap<number, bigint>;
-  /** Segment registers that are not flat; in compatibility mode only. */
+  /** Local descriptors. */
   readonly segments?: Segments;
 }
 
@@ -20,7 +20,7 @@ const MAX_OVERRIDES = 32;
 const MAX_CODE = 128;
 const VALUES = 16 + MAX_OVERRIDES;
 const SEGMENTS = VALUES + 8 * MAX_OVERRIDES;
-const CODE = SEGMENTS + 6 * 12;
+const CODE = SEGMENTS + 12 * DESCRIPTORS;
 const BYTES = CODE + MAX_CODE;
 
 /** Overrides a case may have: more do not fit the recorder's request. */

@@ -55,16 +55,17 @@ export function* cases(options: CaseOptions): Generator<Case> {
 
 function surroundings({ bits: modes, segments, blocks: inBlocks }: CaseOptions): readonly Surroundings[] {
   return modes.flatMap((bits): Surroundings[] => {
-    const segmented: Surroundings = { bits, segments: inBlocks ? "round" : "each" };
-    const flat: Surroundings = { bits, segments: "none" };
-    if (bits === 64 || !segments) return bits === 16 ? [] : [flat];
-    return bits === 16 ? [segmented] : [flat, segmented];
+    const loads = segments && !inBlocks;
+    const segmented: Surroundings = { bits, segments: inBlocks ? "round" : "each", loads };
+    const flat: Surroundings = { bits, segments: "none", loads };
+    if (bits === 16) return segments ? [segmented] : [];
+    return bits === 64 || !segments ? [flat] : [flat, segmented];
   });
 }
 
-const alone = ({ code, overrides, segments }: Candidate): Omit<Block, "codes"> => ({
+const alone = ({ code, instructions, overrides, segments }: Candidate): Omit<Block, "codes"> => ({
   code,
-  instructions: 1,
+  instructions,
   overrides,
   ...(segments === undefined ? {} : { segments }),
 });

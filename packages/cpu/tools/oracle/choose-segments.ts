@@ -49,6 +49,19 @@ function dataSegment(random: Random, writable: boolean): Segment {
   return { base, limit: end + (random.oneIn(2) ? 0xfff : 0x640 + random.below(0x400)), attributes };
 }
 
+/** Bit of a descriptor that says it is there. */
+const P = 0x80;
+
+const maybeAbsent = (random: Random, segment: Segment): Segment =>
+  random.oneIn(8) ? { ...segment, attributes: segment.attributes & ~P } : segment;
+
+/** Code to jump to, of 16 or 32 bits. */
+export const otherCode = (random: Random): Segment =>
+  maybeAbsent(random, codeSegment(random, random.oneIn(2) ? 16 : 32));
+
+/** Data to be loaded, read-only or writable. */
+export const otherData = (random: Random): Segment => maybeAbsent(random, dataSegment(random, false));
+
 /** A stack pointer for the stack segment: mostly in the middle of the data page, now and then at an edge. */
 export function chooseStackPointer(random: Random, { base, attributes }: Segment): bigint {
   const big = (attributes & BIG) !== 0;

@@ -60,7 +60,7 @@ export async function differential(options: DifferentialOptions): Promise<Report
       const judged = replayer.run(vector);
       if (judged.verdict === "pass" || judged.verdict === "notOffered") continue;
       differences++;
-      tally(mnemonics, judged.code.split("_")[0]?.toLowerCase() ?? "?").differences++;
+      tally(mnemonics, judged.mnemonic).differences++;
       const before = shrunk.get(judged.code) ?? 0;
       shrunk.set(judged.code, before + 1);
       if (before >= SHRUNK_PER_CODE || signal?.aborted) continue;

@@ -15,6 +15,7 @@ import { type Classified, classified, generalRegister } from "../replay/classify
 import { CODE_OFFSET, CODE_PAGE, type CodeBits, DATA_PAGE, GS_BASE, Override } from "../replay/initial-state.js";
 import type { Segments } from "../replay/segments.js";
 import { chooseSegments, chooseStackPointer } from "./choose-segments.js";
+import { chooseDescriptorOperands, holdsTrap, otherDescriptors, usesDescriptors } from "./segment-operands.js";
 import { type Template, templates } from "./templates.js";
 
 /** An instruction with the overrides that make it do something. */
@@ -22,6 +23,8 @@ export interface Candidate {
   readonly code: Uint8Array;
   readonly insn: Classified;
   readonly overrides: ReadonlyMap<number, bigint>;
+  /** 2 if a NOP follows that belongs to it. */
+  readonly instructions: 1 | 2;
   /** Goes on with the next instruction, unless it raises something. */
   readonly straight: boolean;
   /** General registers it may write. */
@@ -37,19 +40,23 @@ export interface Surroundings {
   readonly bits: CodeBits;
   /** Segments that are not flat: none, chosen anew for every instruction, or the same for all of a round. */
   readonly segments: "none" | "each" | "round";
+  /** Also what loads segments and jumps between them, with descriptors to be loaded. */
+  readonly loads: boolean;
 }
 
-/** What the host decides and not the instruction: identification, time, segments, system calls, transactions; far transfers. */
+/** What the host decides and not the instruction: identification, time, tables of descriptors, system calls, transactions. */
 const EXCLUDED = new Set(
   `Rdtsc Rdtscp Rdpmc Cpuid Rdrand Rdseed Xgetbv Rdpid Sgdt Sidt Sldt Smsw Str Syscall Sysenter Sysexit Sysret Sysexitq Sysretq
-  Int Into Int1 Iret Iretd Iretq Lds Les Lfs Lgs Lss Wrfsbase Rdfsbase Lar Lsl Verr Verw Vmcall Vmmcall Vmfunc Getsec Arpl
-  Xsave Xsavec Xsaveopt Xsaves Xrstor Xrstors Xsave64 Xsavec64 Xsaveopt64 Xsaves64 Xrstor64 Xrstors64 Retf`
+  Int Into Int1 Wrfsbase Rdfsbase Vmcall Vmmcall Vmfunc Getsec
+  Xsave Xsavec Xsaveopt Xsaves Xrstor Xrstors Xsave64 Xsavec64 Xsaveopt64 Xsaves64 Xrstor64 Xrstors64`
     .split(/\s+/)
     .map((name) => Mnemonic[name as keyof typeof Mnemonic]),
 );
 
 const MASKED_MOVES = new Set([Mnemonic.Maskmovq, Mnemonic.Maskmovdqu]);
 const BIT_TESTS = new Set([Mnemonic.Bt, Mnemonic.Bts, Mnemonic.Btr, Mnemonic.Btc]);
+const POPF = new Set([Mnemonic.Popf, Mnemonic.Popfd, Mnemonic.Popfq]);
+const NOP = 0x90;
 const DIVISIONS = new Set([Mnemonic.Div, Mnemonic.Idiv]);
 const FXRSTOR = new Set([Mnemonic.Fxrstor, Mnemonic.Fxrstor64]);
 const SEEDED_START = DATA_PAGE + 0x600;
@@ -64,16 +71,18 @@ export class InstructionGenerator {
   readonly #random: Random;
   readonly #bits: CodeBits;
   readonly #variety: Surroundings["segments"];
+  readonly #loads: boolean;
   #segments: Segments | undefined;
   readonly #info = new InstructionInfoFactory();
   /** Templates that gave something wanted, of the first rounds; later ones keep to them. */
   readonly #fruitful = new Set<number>();
   #rounds = 0;
 
-  constructor(random: Random, { bits, segments }: Surroundings) {
+  constructor(random: Random, { bits, segments, loads }: Surroundings) {
     this.#random = random;
     this.#bits = bits;
     this.#variety = segments;
+    this.#loads = loads;
   }
 
   /** One pass over all opcodes: at most one candidate for each instruction code that `wanted` says is wanted. */
@@ -95,26 +104,37 @@ export class InstructionGenerator {
   #attempt(template: Template, wanted: (insn: Classified) => boolean): Candidate | null {
     const bytes = this.#spell(template);
     return this.#decoded(bytes, (insn, decoder) => {
-      if (!isComparable(insn, this.#variety !== "none")) return null;
+      const special = usesDescriptors(insn);
+      if ((special && !this.#loads) || !isComparable(insn, this.#variety !== "none")) return null;
       const about = classified(insn);
       if (!about.offered || !wanted(about)) return null;
       const overrides = new Map<number, bigint>();
       if (this.#variety === "each") this.#segments = chooseSegments(this.#random, this.#bits);
       this.#chooseStack(overrides);
       this.#chooseRegisters(insn, overrides);
-      const relativeAt = this.#chooseAddress(insn, decoder, bytes, overrides);
+      const target = special ? DATA_PAGE + 0x680 + 8 * this.#random.below(0x40) : this.#target();
+      const relativeAt = this.#chooseAddress(insn, decoder, bytes, overrides, target);
+      const descriptors = special
+        ? new Map([...(this.#segments ?? []), ...otherDescriptors(this.#random)])
+        : this.#segments;
+      if (special && descriptors !== undefined) {
+        const stack = DATA_PAGE + 0x800;
+        chooseDescriptorOperands(insn, this.#random, descriptors, { target, stack, bytes, overrides });
+      }
       // The address may have become part of another instruction.
       const same = this.#decoded(bytes, (again) => again.code === insn.code && again.length === insn.length);
       if (same !== true) return null;
+      const alone = bytes.slice(0, insn.length);
+      const held = special && holdsTrap(insn);
       return {
-        code: bytes.slice(0, insn.length),
+        code: held ? Uint8Array.of(...alone, NOP) : alone,
+        instructions: held ? 2 : 1,
         insn: about,
         overrides,
-        straight:
-          insn.flowControl === FlowControl.Next && insn.mnemonic !== Mnemonic.Popf && insn.mnemonic !== Mnemonic.Popfq,
+        straight: !special && insn.flowControl === FlowControl.Next && !POPF.has(insn.mnemonic),
         writes: this.#writes(insn),
         relativeAt,
-        ...(this.#segments === undefined ? {} : { segments: this.#segments }),
+        ...(descriptors === undefined ? {} : { segments: descriptors }),
       };
     });
   }
@@ -205,11 +225,16 @@ export class InstructionGenerator {
   }
 
   /** Makes a memory operand point into the data page. @returns the offset of a displacement relative to RIP, or -1 */
-  #chooseAddress(insn: Instruction, decoder: Decoder, bytes: Uint8Array, overrides: Map<number, bigint>): number {
+  #chooseAddress(
+    insn: Instruction,
+    decoder: Decoder,
+    bytes: Uint8Array,
+    overrides: Map<number, bigint>,
+    target: number,
+  ): number {
     const random = this.#random;
     const hasMemory = Array.from({ length: insn.opCount }, (_, k) => insn.opKind(k)).includes(OpKind.Memory);
     if (!hasMemory) return -1;
-    const target = this.#target();
     if (FXRSTOR.has(insn.mnemonic) && !random.oneIn(8)) validMxcsr(target + 24, random, overrides);
     if (insn.mnemonic === Mnemonic.Ldmxcsr && random.oneIn(2)) validMxcsr(target, random, overrides);
     const wanted = BigInt(target - this.#baseOf(insn.memorySegment));
@@ -247,11 +272,9 @@ export class InstructionGenerator {
 /** Whether the outcome depends on nothing but the state the recorder sets up. */
 function isComparable(insn: Instruction, segmented: boolean): boolean {
   if (EXCLUDED.has(insn.mnemonic) || insn.isVsib || (insn.segmentPrefix === Register.FS && !segmented)) return false;
-  if (insn.isJmpFar || insn.isCallFar || insn.isJmpFarIndirect || insn.isCallFarIndirect) return false;
   for (let k = 0; k < insn.opCount; k++) {
     if (insn.opKind(k) !== OpKind.Register) continue;
     const register = insn.opRegister(k);
-    if (register >= Register.ES && register <= Register.GS) return false;
     if (register >= Register.CR0 && register <= Register.DR15) return false;
     if (register >= Register.TR0 && register <= Register.TR7) return false;
   }

@@ -49,11 +49,13 @@ typedef uint64_t u64;
 /* Flags a case may choose: CF PF AF ZF SF DF OF. */
 #define CASE_FLAGS 0xcd5ull
 
-/* A segment register's hidden part. Attributes are descriptor bits 40-55, shifted down by 40; 0: the register is flat. */
+/* A descriptor. Attributes are its bits 40-55, shifted down by 40; 0: there is none. */
 struct segment {
   u32 base, limit, attributes;
 };
 enum { ES, CS, SS, DS, FS, GS };
+/* Local descriptors of a case: by number those of the segment registers (without one the register is flat), then others to be loaded. */
+#define DESCRIPTORS 16
 
 struct request {
   u64 seed;
@@ -64,7 +66,7 @@ struct request {
   u8 mode;          /* bits of code: 64; 32 or 16 in compatibility mode */
   u8 what[MAX_OVERRIDES];
   u64 value[MAX_OVERRIDES];
-  struct segment segments[6];
+  struct segment segments[DESCRIPTORS];
   u8 code[MAX_CODE];
 };
 
@@ -76,6 +78,7 @@ enum { BLANK_FLAGS = 40, BLANK_MXCSR = 41, BLANK_X87 = 42, BLANK_MEMORY = 48 };
 struct state {
   u64 gpr[16];
   u64 rip, flags;
+  u16 selectors[6];
   u32 mxcsr;
   u16 fcw, fsw;
   u8 ftw;
@@ -190,6 +193,8 @@ static void override(struct state *s, u8 what, u64 value) {
   else if (what >= MEMORY && what < MEMORY + SEEDED_BYTES / 8) memcpy(s->memory + SEEDED + 8 * (what - MEMORY), &value, 8);
 }
 
+static u16 selector_of(const struct request *r, int segment);
+
 static void initial_state(const struct request *r, struct state *s) {
   u64 x = r->seed;
   memset(s, 0, sizeof *s);
@@ -230,6 +235,7 @@ static void initial_state(const struct request *r, struct state *s) {
     for (int k = 8; k < 16; k++) s->gpr[k] = 0;
     for (int k = 8; k < 16; k++) memset(s->xmm[k], 0, 16);
   }
+  for (int k = 0; k < 6; k++) s->selectors[k] = selector_of(r, k);
   s->rip = CODE + CODE_OFFSET - r->segments[CS].base;
 }
 
@@ -242,31 +248,46 @@ enum { CS_64 = 0x33, CS_32 = 0x23, DS_USER = 0x2b };
 
 static int has_xsave(const u8 *fpu) { return *(const u32 *)(fpu + 464) == 0x46505853u; }
 
-static int selector_of(const struct request *r, int segment, int flat) {
-  return r->segments[segment].attributes ? segment << 3 | 7 : flat;
+static u16 selector_of(const struct request *r, int segment) {
+  if (r->segments[segment].attributes) return (u16)(segment << 3 | 7);
+  return segment == CS ? (r->mode == 64 ? CS_64 : CS_32) : segment < FS ? DS_USER : 0;
 }
 
-/* Local descriptors are numbered as segment registers. */
+static void describe(u32 number, const struct segment *s) {
+  int pages = s->attributes >> 15 & 1;
+  struct user_desc d = {.entry_number = number, .read_exec_only = 1, .seg_not_present = 1};
+  if (s->attributes) {
+    d.base_addr = s->base;
+    d.limit = pages ? s->limit >> 12 : s->limit;
+    d.seg_32bit = s->attributes >> 14 & 1;
+    d.contents = s->attributes >> 2 & 3;
+    d.read_exec_only = !(s->attributes >> 1 & 1);
+    d.limit_in_pages = pages & 1;
+    d.seg_not_present = !(s->attributes >> 7 & 1);
+    d.useable = s->attributes >> 12 & 1;
+  }
+  if (syscall(SYS_modify_ldt, 0x11, &d, sizeof d) != 0) {
+    fprintf(stderr, "the kernel refuses local descriptors\n");
+    _exit(3);
+  }
+}
+
 static void describe_segments(const struct request *r) {
-  static struct segment known[6];
-  for (int k = 0; k < 6; k++) {
+  static struct segment known[DESCRIPTORS];
+  static int begun;
+  for (u32 k = DESCRIPTORS; k-- > 0;) {
     const struct segment *s = &r->segments[k];
-    if (!s->attributes || !memcmp(s, &known[k], sizeof *s)) continue;
-    int pages = s->attributes >> 15 & 1;
-    struct user_desc d = {
-        .entry_number = (u32)k,
-        .base_addr = s->base,
-        .limit = pages ? s->limit >> 12 : s->limit,
-        .seg_32bit = s->attributes >> 14 & 1,
-        .contents = s->attributes >> 2 & 3,
-        .read_exec_only = !(s->attributes >> 1 & 1),
-        .limit_in_pages = pages & 1,
-        .useable = 1,
-    };
-    if (syscall(SYS_modify_ldt, 0x11, &d, sizeof d) != 0) {
-      fprintf(stderr, "the kernel refuses local descriptors\n");
-      _exit(3);
+    if (s->attributes && !begun) {
+      /* The table gets its size, whatever cases come. */
+      struct segment any = {0, 0xfff, 0xf3};
+      describe(DESCRIPTORS - 1, &any);
+      known[DESCRIPTORS - 1] = any;
+      begun = 1;
+      k = DESCRIPTORS;
+      continue;
     }
+    if (!memcmp(s, &known[k], sizeof *s)) continue;
+    describe(k, s);
     known[k] = *s;
   }
 }
@@ -276,8 +297,7 @@ static void put_state(ucontext_t *u, const struct state *s, const struct request
   for (int k = 0; k < 16; k++) g[GREG[k]] = (greg_t)s->gpr[k];
   g[REG_RIP] = (greg_t)s->rip;
   g[REG_EFL] = (greg_t)(s->flags | (r->instructions == 1 ? TF : 0));
-  u64 cs = (u64)selector_of(r, CS, r->mode == 64 ? CS_64 : CS_32), ss = (u64)selector_of(r, SS, DS_USER);
-  g[REG_CSGSFS] = (greg_t)(cs | ss << 48);
+  g[REG_CSGSFS] = (greg_t)(s->selectors[CS] | (u64)s->selectors[SS] << 48);
   u8 *fpu = (u8 *)u->uc_mcontext.fpregs;
   memset(fpu, 0, 24);
   memcpy(fpu, &s->fcw, 2);
@@ -293,11 +313,17 @@ static void put_state(ucontext_t *u, const struct state *s, const struct request
   if (has_xsave(fpu)) *(u64 *)(fpu + 512) = 3;
 }
 
+/* Those the frame does not hold. */
+static u16 found_selectors[6];
+
 static void get_state(const ucontext_t *u, struct state *s) {
   const greg_t *g = u->uc_mcontext.gregs;
   for (int k = 0; k < 16; k++) s->gpr[k] = (u64)g[GREG[k]];
   s->rip = (u64)g[REG_RIP];
   s->flags = (u64)g[REG_EFL] & ~(TF | RF);
+  memcpy(s->selectors, found_selectors, sizeof s->selectors);
+  s->selectors[CS] = (u16)g[REG_CSGSFS];
+  s->selectors[SS] = (u16)((u64)g[REG_CSGSFS] >> 48);
   const u8 *fpu = (const u8 *)u->uc_mcontext.fpregs;
   u64 present = has_xsave(fpu) ? *(const u64 *)(fpu + 512) : 3;
   memset(s->st, 0, sizeof s->st);
@@ -342,7 +368,7 @@ static void write_vector(const struct request *r, int exception, u64 error, u64 
   if (r->instructions > 1) printf(",\"b\":%u", r->instructions);
   if (r->mode != 64) printf(",\"mode\":%u", r->mode);
   int segments = 0;
-  for (int k = 0; k < 6; k++)
+  for (int k = 0; k < DESCRIPTORS; k++)
     if (r->segments[k].attributes) {
       const struct segment *g = &r->segments[k];
       printf("%s\"%d\":\"%x %x %x\"", segments++ ? "," : ",\"sg\":{", k, g->base, g->limit, g->attributes);
@@ -360,6 +386,11 @@ static void write_vector(const struct request *r, int exception, u64 error, u64 
   for (int k = 0; k < 16; k++)
     if (s->gpr[k] != before.gpr[k])
       printf("%s\"%d\":\"%llx\"", listed++ ? "," : ",\"g\":{", k, (unsigned long long)s->gpr[k]);
+  close_list();
+  open_list();
+  for (int k = 0; k < 6; k++)
+    if (s->selectors[k] != before.selectors[k])
+      printf("%s\"%d\":\"%x\"", listed++ ? "," : ",\"sl\":{", k, s->selectors[k]);
   close_list();
   if (s->flags != before.flags) printf(",\"f\":%llu", (unsigned long long)s->flags);
   open_list();
@@ -428,14 +459,17 @@ static void begin_case(ucontext_t *u) {
 
 /* What the frame does not hold; nothing but the return from the handler follows. */
 static void load_segments(const struct request *r) {
-  __asm__ volatile("mov %0, %%ds\n mov %1, %%es\n mov %2, %%fs\n mov %3, %%gs" ::"r"(selector_of(r, DS, DS_USER)),
-                   "r"(selector_of(r, ES, DS_USER)), "r"(selector_of(r, FS, 0)), "r"(selector_of(r, GS, 0)));
+  const u16 *to = before.selectors;
+  __asm__ volatile("mov %0, %%es\n mov %1, %%ds\n mov %2, %%fs\n mov %3, %%gs" ::"m"(to[ES]), "m"(to[DS]), "m"(to[FS]),
+                   "m"(to[GS]));
   if (!have_fsgsbase) return;
   if (!r->segments[FS].attributes) __asm__ volatile("wrfsbase %0" ::"r"(FS_BASE));
   if (!r->segments[GS].attributes) __asm__ volatile("wrgsbase %0" ::"r"(GS_BASE));
 }
 
 static void handler(int signal, siginfo_t *info, void *context) {
+  __asm__ volatile("mov %%es, %0\n mov %%ds, %1\n mov %%fs, %2\n mov %%gs, %3"
+                   : "=m"(found_selectors[ES]), "=m"(found_selectors[DS]), "=m"(found_selectors[FS]), "=m"(found_selectors[GS]));
   /* The interrupted code may have left DF, NT, AC or ID set, and any FS base: no thread-local storage before this. */
   __asm__ volatile("cld; pushfq; andl $~0x244000,(%%rsp); popfq" ::: "cc", "memory");
   if (have_fsgsbase) __asm__ volatile("wrfsbase %0" ::"r"(host_fs));

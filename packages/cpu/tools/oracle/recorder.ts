@@ -109,8 +109,8 @@ export class ExecutorRecorder implements Recorder {
   async record(cases: readonly Case[]): Promise<readonly Vector[]> {
     return cases.map((c) => {
       const overrides = overridesOf(c.overrides);
-      const before = initialState(c.seed, overrides, c.bits);
       const { instructions, bits, code, segments } = c;
+      const before = initialState(c.seed, overrides, bits, segments);
       const outcome = this.#executor.execute(code, before, {
         bits,
         instructions,

@@ -23,6 +23,8 @@ export function differences(tolerance: Tolerance, expected: CpuState, raised: Ra
   }
   if (tolerance.approximate) compareApproximately(expected.xmm, state.xmm, note);
   else compareBlocks("xmm", 16, expected.xmm, state.xmm, note);
+  const [wanted, had] = [expected, state].map(selectorsOf) as [string, string];
+  if (wanted !== had) note("selectors", wanted, had);
   if (expected.mxcsr !== state.mxcsr) note("mxcsr", hex(expected.mxcsr), hex(state.mxcsr));
   if (expected.fcw !== state.fcw) note("fcw", hex(expected.fcw), hex(state.fcw));
   if ((expected.fsw ^ state.fsw) & ~tolerance.status) note("fsw", hex(expected.fsw), hex(state.fsw));
@@ -31,6 +33,9 @@ export function differences(tolerance: Tolerance, expected: CpuState, raised: Ra
   else compareBlocks("x87", 10, expected.fpr, state.fpr, note);
   return found;
 }
+
+/** A null selector is 0: the return to the recorder's handler loses its privilege level (SDM vol. 2, IRET). */
+const selectorsOf = ({ selectors }: CpuState): string => selectors.map((s) => hex(s < 4 ? 0 : s)).join(" ");
 
 /** `memory` with zeros where nothing is compared. */
 function hide(memory: Uint8Array, ranges: Tolerance["memory"]): Uint8Array {

@@ -1,3 +1,4 @@
+import { initialSelectors, type Segments } from "./segments.js";
 import { SplitMix } from "./splitmix.js";
 
 /** Where the recorder puts things: the instruction, the data page and the seeded part of it. */
@@ -28,6 +29,8 @@ export interface CpuState {
   readonly fpr: Uint8Array;
   /** XMM0-15. */
   readonly xmm: Uint8Array;
+  /** ES CS SS DS FS GS. */
+  readonly selectors: number[];
   /** The data page. */
   readonly memory: Uint8Array;
 }
@@ -43,6 +46,7 @@ export function emptyState(): CpuState {
     ftw: 0,
     fpr: new Uint8Array(80),
     xmm: new Uint8Array(256),
+    selectors: initialSelectors(64, undefined),
     memory: new Uint8Array(4096),
   };
 }
@@ -173,9 +177,9 @@ function blank(s: CpuState, mask: bigint): void {
  * Vector registers 16-31, upper halves and mask registers are drawn and dropped. In compatibility mode there are 8 registers of
  * 32 bits.
  */
-export function initialState(seed: string, overrides: Overrides, bits: CodeBits = 64): CpuState {
+export function initialState(seed: string, overrides: Overrides, bits: CodeBits = 64, segments?: Segments): CpuState {
   const x = new SplitMix(seed);
-  const s = emptyState();
+  const s: CpuState = { ...emptyState(), selectors: initialSelectors(bits, segments) };
   const put = (to: Uint8Array, at: number): void => {
     const view = new DataView(to.buffer);
     view.setUint32(at, x.lo, true);

@@ -22,12 +22,13 @@ import {
   FS_BASE,
   GS_BASE,
 } from "./initial-state.js";
-import { cacheOf, type Segments } from "./segments.js";
+import { cacheOf, DESCRIPTORS, descriptorOf, FIRST_FREE, type Segments } from "./segments.js";
 
 const MEMORY_PAGES = 128;
 const VCPU_AT = 0x1000;
 const CODE_FRAME = 0x80000;
 const DATA_FRAME = 0x81000;
+const TABLES_FRAME = 0x82000;
 const CACHE_AT = 0x100000;
 const CACHE_END = 0x600000;
 /** Iterations after which the recorder gives up on a repeated string instruction. */
@@ -76,6 +77,21 @@ interface MutableTranslation {
   errorCode: number;
 }
 
+/** Linear addresses of the descriptor tables, in the kernel's half. */
+const TABLES_HI = 0xfffffe00 | 0;
+const GDT_LO = 0x1000;
+const LDT_LO = GDT_LO + 0x800;
+/** Linux's descriptors: code and data of the kernel and of programs, in their places; [lo, hi] from number 1. */
+const LINUX_GDT: readonly (readonly [number, number])[] = [
+  [0xffff, 0x00cf9b00],
+  [0xffff, 0x00af9b00],
+  [0xffff, 0x00cf9300],
+  [0xffff, 0x00cffb00],
+  [0xffff, 0x00cff300],
+  [0xffff, 0x00affb00],
+];
+const GDT_LIMIT = 0x7f;
+
 /** The two pages of the recorder's process; everything else is unmapped, and above the user half belongs to its kernel. */
 class TwoPages implements MmuPort {
   readonly #translation: MutableTranslation = { host: 0, gfn: 0, licence: 0, global: false, errorCode: 0 };
@@ -84,6 +100,10 @@ class TwoPages implements MmuPort {
   translate(_: PagingControls, lo: number, hi: number, access: number): Status {
     const t = this.#translation;
     const page = (lo & ~0xfff) >>> 0;
+    if (hi === TABLES_HI && page === GDT_LO && access & Access.Implicit) {
+      [t.host, t.gfn, t.licence] = [TABLES_FRAME, TABLES_FRAME >>> 12, Licence.Read | Licence.Write];
+      return Status.Ok;
+    }
     const frame = hi !== 0 ? 0 : page === CODE_PAGE ? CODE_FRAME : page === DATA_PAGE ? DATA_FRAME : 0;
     t.errorCode = (access & Access.Write ? 2 : 0) | (access & Access.User ? 4 : 0) | (access & Access.Fetch ? 0x10 : 0);
     if (frame === 0 || (frame === DATA_FRAME && access & Access.Fetch)) {
@@ -194,18 +214,19 @@ export class RecorderMachine {
     vcpu.cr4 = cr4;
     vcpu.efer = 0xd01;
     vcpu.idtr.limit = 0;
-    vcpu.gdtr.limit = 0;
+    this.#describe(segments);
     // No I/O permission map.
     vcpu.tr = { ...vcpu.tr, limit: 0 };
     const data = { selector: 0x2b, baseLo: 0, baseHi: 0, limit: 0xffffffff, attributes: 0xc0f3 };
     for (const seg of [Seg.ES, Seg.SS, Seg.DS]) vcpu.setSegment(seg, { ...data });
-    vcpu.setSegment(Seg.FS, { ...data, baseLo: FS_BASE });
-    vcpu.setSegment(Seg.GS, { ...data, baseLo: GS_BASE });
+    vcpu.setSegment(Seg.FS, { ...data, selector: 0, baseLo: FS_BASE });
+    vcpu.setSegment(Seg.GS, { ...data, selector: 0, baseLo: GS_BASE });
     vcpu.setSegment(Seg.CS, {
       ...data,
       ...(bits === 64 ? { selector: 0x33, attributes: 0xa0fb } : { selector: 0x23, attributes: 0xc0fb }),
     });
-    for (const [register, segment] of segments ?? []) vcpu.setSegment(register, cacheOf(register, segment));
+    for (const [register, segment] of segments ?? [])
+      if (register < FIRST_FREE) vcpu.setSegment(register, cacheOf(register, segment));
     this.#origin = CODE_PAGE + CODE_OFFSET - (segments?.get(Seg.CS)?.base ?? 0);
     vcpu.rflags = state.rflags;
     vcpu.updateMode();
@@ -220,6 +241,20 @@ export class RecorderMachine {
     vcpu.setRip(this.#origin - lead, 0);
   }
 
+  #describe(segments: Segments | undefined): void {
+    const vcpu = this.#vcpu;
+    const table = new Int32Array(this.#u8.buffer, TABLES_FRAME, 1024);
+    table.fill(0);
+    LINUX_GDT.forEach((descriptor, k) => {
+      table.set(descriptor, 2 * (k + 1));
+    });
+    for (const [number, segment] of segments ?? [])
+      table.set(descriptorOf(segment), (LDT_LO - GDT_LO) / 4 + 2 * number);
+    Object.assign(vcpu.gdtr, { baseLo: GDT_LO, baseHi: TABLES_HI, limit: GDT_LIMIT });
+    const limit = segments === undefined ? 0 : 8 * DESCRIPTORS - 1;
+    vcpu.ldtr = { selector: 0x50, baseLo: LDT_LO, baseHi: TABLES_HI, limit, attributes: 0x82 };
+  }
+
   #snapshot(rip: number): CpuState {
     const vcpu = this.#vcpu;
     const s = emptyState();
@@ -230,6 +265,7 @@ export class RecorderMachine {
     s.fcw = vcpu.u16(S.FCW);
     s.fsw = vcpu.u16(S.FSW);
     s.ftw = vcpu.u8(S.FTW);
+    s.selectors.splice(0, 6, ...vcpu.segments.map(({ selector }) => selector));
     s.xmm.set(vcpu.bytes(S.XMM, 256));
     for (let k = 0; k < 8; k++) s.fpr.set(vcpu.bytes(S.FPR + 16 * k, 10), 10 * k);
     s.memory.set(this.#u8.subarray(DATA_FRAME, DATA_FRAME + 4096));

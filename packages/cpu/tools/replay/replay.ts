@@ -14,6 +14,7 @@ export interface Judged {
   readonly verdict: Verdict;
   /** iced-x86 `Code`, or `?` for bytes it does not know; of a block, that of its last completed instruction or the one that raised. */
   readonly code: string;
+  readonly mnemonic: string;
   readonly features: readonly string[];
   /** Differences, or the message of the crash. */
   readonly details: readonly string[];
@@ -52,10 +53,10 @@ export class Replayer {
     const bits = vector.mode ?? 64;
     const surroundings = surroundingsOf(vector);
     const insn = classify(bytes, bits);
-    if (insn === null) return { verdict: "notOffered", code: "?", features: [], details: [] };
-    if (!insn.offered) return { verdict: "notOffered", code: insn.code, features: insn.features, details: [] };
+    if (insn === null) return { verdict: "notOffered", code: "?", mnemonic: "?", features: [], details: [] };
+    if (!insn.offered) return { verdict: "notOffered", ...aboutOf(insn), details: [] };
     return this.#judge(insn, () => {
-      const before = initialState(vector.s, vector.o ?? {}, bits);
+      const before = initialState(vector.s, vector.o ?? {}, bits, surroundings.segments);
       const expected = expectedState(vector, before, insn.mnemonic.startsWith("pushf"));
       const raised = expectedException(vector);
       // POPF may set TF, which ends the line an instruction later.
@@ -82,16 +83,15 @@ export class Replayer {
     const bytes = bytesOf(vector.c);
     const bits = vector.mode ?? 64;
     const insns = classifyBlock(bytes, bits);
-    if (insns === null) return { verdict: "notOffered", code: "?", features: [], details: [] };
+    if (insns === null) return { verdict: "notOffered", code: "?", mnemonic: "?", features: [], details: [] };
     const raised = expectedException(vector);
     const done = raised === null ? insns.length : completed(insns, vector.ip ?? 0);
     const shown = insns[Math.min(done, insns.length - 1)] as Classified;
     const missing = insns.find((insn) => !insn.offered);
-    if (missing !== undefined)
-      return { verdict: "notOffered", code: missing.code, features: missing.features, details: [] };
+    if (missing !== undefined) return { verdict: "notOffered", ...aboutOf(missing), details: [] };
     return this.#judge(shown, () => {
-      const before = initialState(vector.s, vector.o ?? {}, bits);
       const surroundings = surroundingsOf(vector);
+      const before = initialState(vector.s, vector.o ?? {}, bits, surroundings.segments);
       const outcome = this.#machine.execute(bytes, before, {
         ...surroundings,
         instructions: insns.length,
@@ -102,16 +102,23 @@ export class Replayer {
     });
   }
 
-  #judge({ code, features }: Classified, compare: () => string[]): Judged {
+  #judge(insn: Classified, compare: () => string[]): Judged {
+    const about = aboutOf(insn);
     try {
       const details = compare();
-      return { verdict: details.length === 0 ? "pass" : "fail", code, features, details };
+      return { verdict: details.length === 0 ? "pass" : "fail", ...about, details };
     } catch (error) {
       this.#machine = this.#create();
-      return { verdict: "crash", code, features, details: [error instanceof Error ? error.message : String(error)] };
+      return { verdict: "crash", ...about, details: [error instanceof Error ? error.message : String(error)] };
     }
   }
 }
+
+const aboutOf = ({ code, mnemonic, features }: Classified): Omit<Judged, "verdict" | "details"> => ({
+  code,
+  mnemonic,
+  features,
+});
 
 const surroundingsOf = ({ mode, sg }: Vector): Pick<ExecuteOptions, "bits" | "segments"> => ({
   bits: mode ?? 64,

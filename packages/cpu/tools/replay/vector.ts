@@ -15,8 +15,10 @@ export interface Vector {
   readonly b?: number;
   /** Bits of code in compatibility mode; absent = 64-bit mode. */
   readonly mode?: 16 | 32;
-  /** Segment registers that are not flat. */
+  /** Local descriptors. */
   readonly sg?: SegmentTexts;
+  /** Selectors that changed, by segment register. */
+  readonly sl?: Readonly<Record<string, string>>;
   readonly o?: Overrides;
   /** Vector, error code, CR2 of the exception that stopped it. */
   readonly x?: readonly [number, number, string?];
@@ -93,6 +95,7 @@ export function expectedState(vector: Vector, before: CpuState, stackFlags = fal
     gpr: before.gpr.slice(),
     fpr: before.fpr.slice(),
     xmm: before.xmm.slice(),
+    selectors: before.selectors.slice(),
     memory: before.memory.slice(),
     rip: vector.ip ?? vector.c.length / 2,
     rflags: vector.f ?? before.rflags,
@@ -102,6 +105,7 @@ export function expectedState(vector: Vector, before: CpuState, stackFlags = fal
     ftw: vector.ftw ?? before.ftw,
   };
   for (const [k, hex] of Object.entries(vector.g ?? {})) after.gpr.set(littleEndian(hex), 8 * Number(k));
+  for (const [k, hex] of Object.entries(vector.sl ?? {})) after.selectors[Number(k)] = Number.parseInt(hex, 16);
   for (const [k, hex] of Object.entries(vector.st ?? {})) after.fpr.set(bytesOf(hex), 10 * Number(k));
   for (const [k, hex] of Object.entries(vector.z ?? {}))
     if (Number(k) < 16) after.xmm.set(bytesOf(hex.slice(0, 32)), 16 * Number(k));

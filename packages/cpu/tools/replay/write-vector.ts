@@ -54,6 +54,7 @@ export function vectorOf(origin: Origin, before: CpuState, { state, raised }: Ou
           : [raised.vector, raised.errorCode],
     ip: changed(code.length, state.rip),
     g: changedBlocks(8, before.gpr, state.gpr, reversed),
+    sl: changedSelectors(before.selectors, state.selectors),
     f: changed(before.rflags, state.rflags),
     z: changedBlocks(16, before.xmm, state.xmm, hexOf),
     mx: changed(before.mxcsr, state.mxcsr),
@@ -64,6 +65,11 @@ export function vectorOf(origin: Origin, before: CpuState, { state, raised }: Ou
     m: changedMemory(before.memory, state.memory),
   };
   return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)) as unknown as Vector;
+}
+
+function changedSelectors(old: readonly number[], now: readonly number[]): Record<string, string> | undefined {
+  const found = now.flatMap((selector, k) => (selector === old[k] ? [] : [[k, selector.toString(16)] as const]));
+  return found.length > 0 ? Object.fromEntries(found) : undefined;
 }
 
 /** Runs of changed bytes by hexadecimal offset. */
