@@ -100,6 +100,6 @@ class BlockBuilder {
   }
 }
 
-/** iced-x86 does not say that FXSAVE stores the status word. */
+/** iced-x86 does not say that FXSAVE and XSAVE store the status word. */
 const readStatus = ({ mnemonic, readStatus: known }: Candidate["insn"]): number =>
-  mnemonic.startsWith("fxsave") ? 0x4700 : known;
+  /^f?xsave/.test(mnemonic) ? 0x4700 : known;

@@ -17,6 +17,7 @@ import type { Segments } from "../replay/segments.js";
 import { chooseSegments, chooseStackPointer } from "./choose-segments.js";
 import { chooseDescriptorOperands, holdsTrap, otherDescriptors, usesDescriptors } from "./segment-operands.js";
 import { type Template, templates } from "./templates.js";
+import { areaFor, chooseComponents, usesComponents } from "./xsave-operands.js";
 
 /** An instruction with the overrides that make it do something. */
 export interface Candidate {
@@ -47,8 +48,7 @@ export interface Surroundings {
 /** What the host decides and not the instruction: identification, time, tables of descriptors, system calls, transactions. */
 const EXCLUDED = new Set(
   `Rdtsc Rdtscp Rdpmc Cpuid Rdrand Rdseed Xgetbv Rdpid Sgdt Sidt Sldt Smsw Str Syscall Sysenter Sysexit Sysret Sysexitq Sysretq
-  Int Into Int1 Wrfsbase Rdfsbase Vmcall Vmmcall Vmfunc Getsec
-  Xsave Xsavec Xsaveopt Xsaves Xrstor Xrstors Xsave64 Xsavec64 Xsaveopt64 Xsaves64 Xrstor64 Xrstors64`
+  Int Into Int1 Vmcall Vmmcall Vmfunc Getsec`
     .split(/\s+/)
     .map((name) => Mnemonic[name as keyof typeof Mnemonic]),
 );
@@ -112,7 +112,7 @@ export class InstructionGenerator {
       if (this.#variety === "each") this.#segments = chooseSegments(this.#random, this.#bits);
       this.#chooseStack(overrides);
       this.#chooseRegisters(insn, overrides);
-      const target = special ? DATA_PAGE + 0x680 + 8 * this.#random.below(0x40) : this.#target();
+      const target = special ? DATA_PAGE + 0x680 + 8 * this.#random.below(0x40) : (areaFor(insn) ?? this.#target());
       const relativeAt = this.#chooseAddress(insn, decoder, bytes, overrides, target);
       const descriptors = special
         ? new Map([...(this.#segments ?? []), ...otherDescriptors(this.#random)])
@@ -216,6 +216,7 @@ export class InstructionGenerator {
       );
       if (insn.hasRepPrefix || insn.hasRepnePrefix) overrides.set(RCX, BigInt(random.below(9)));
     }
+    if (usesComponents(insn)) chooseComponents(insn, random, overrides);
     if (insn.mnemonic === Mnemonic.Xlatb)
       overrides.set(RBX, BigInt.asUintN(this.#bits, BigInt(DATA_PAGE + 0x700 - segment)));
     if (DIVISIONS.has(insn.mnemonic) && random.oneIn(2)) overrides.set(RDX, BigInt(random.below(3)));
@@ -292,7 +293,7 @@ function registerOf(register: Register): number {
   return generalRegister(register);
 }
 
-/** Writes an MXCSR without reserved bits at `address`, which is 4-aligned or there is no such override. */
+/** Writes an MXCSR without reserved bits at `address`, which is 8-aligned or there is no such override. */
 function validMxcsr(address: number, random: Random, overrides: Map<number, bigint>): void {
   const offset = address - SEEDED_START;
   if (offset < 0 || offset >= 0x400 || offset % 8 !== 0) return;

@@ -35,6 +35,8 @@ const FLAG_OF: Readonly<Record<string, string>> = {
   SSE4_2: "sse4_2",
   SSSE3: "ssse3",
   XSAVE: "xsave",
+  XSAVEC: "xsavec",
+  XSAVEOPT: "xsaveopt",
 };
 
 /** @param cpuinfo text of /proc/cpuinfo */

@@ -36,8 +36,10 @@ const MAX_STEPS = 4096;
 
 /** PG AM WP NE ET MP PE. */
 export const CR0 = 0x80050033 | 0;
-/** FSGSBASE PCIDE OSXMMEXCPT OSFXSR PGE PAE. */
-export const CR4 = 0x000306a0;
+/** OSXSAVE FSGSBASE PCIDE OSXMMEXCPT OSFXSR PGE PAE. */
+export const CR4 = 0x000706a0;
+/** Of the host's state components the x87 and the SSE one. */
+const XCR0 = 3;
 
 /** What stopped the instruction. */
 export interface Raised {
@@ -213,6 +215,7 @@ export class RecorderMachine {
     vcpu.cr0 = cr0;
     vcpu.cr4 = cr4;
     vcpu.efer = 0xd01;
+    Object.assign(vcpu, { xcr0: XCR0 });
     vcpu.idtr.limit = 0;
     this.#describe(segments);
     // No I/O permission map.

@@ -33,6 +33,7 @@ const POINTERS: readonly (readonly [RegExp, number, number])[] = [
   [/^Fn?st?(?:env|ave)_m(?:14|94)byte$/, 6, 14],
   [/^Fn?st?(?:env|ave)_m(?:28|108)byte$/, 12, 28],
   [/^Fxsave(?:64)?_m512byte$/, 6, 24],
+  [/^Xsave(?:opt|c)?(?:64)?_mem$/, 6, 24],
 ];
 
 /** Whether results of the instruction are compared with a tolerance that a later instruction of a block could carry elsewhere. */
