@@ -72,7 +72,7 @@ describe.each([64, 32] as const)("neutral instructions in %i-bit code", (bits) =
   it("leave everything but RIP as it is", () => {
     const random = new Random(3);
     const machine = new RecorderMachine();
-    const state = emptyState();
+    const state = emptyState(bits);
     const registers = bits === 64 ? 16 : 8;
     for (let k = 0; k < registers; k++) {
       state.gpr.fill(k + 1, 8 * k, 8 * k + bits / 8);

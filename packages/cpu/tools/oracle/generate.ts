@@ -48,7 +48,7 @@ export interface Surroundings {
 /** What the host decides and not the instruction: identification, time, tables of descriptors, system calls, transactions. */
 const EXCLUDED = new Set(
   `Rdtsc Rdtscp Rdpmc Cpuid Rdrand Rdseed Xgetbv Rdpid Sgdt Sidt Sldt Smsw Str Syscall Sysenter Sysexit Sysret Sysexitq Sysretq
-  Int Into Int1 Vmcall Vmmcall Vmfunc Getsec`
+  Int Int1 Vmcall Vmmcall Vmfunc Getsec`
     .split(/\s+/)
     .map((name) => Mnemonic[name as keyof typeof Mnemonic]),
 );

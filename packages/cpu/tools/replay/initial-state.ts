@@ -35,7 +35,7 @@ export interface CpuState {
   readonly memory: Uint8Array;
 }
 
-export function emptyState(): CpuState {
+export function emptyState(bits: CodeBits = 64, segments?: Segments): CpuState {
   return {
     gpr: new Uint8Array(128),
     rip: 0,
@@ -46,7 +46,7 @@ export function emptyState(): CpuState {
     ftw: 0,
     fpr: new Uint8Array(80),
     xmm: new Uint8Array(256),
-    selectors: initialSelectors(64, undefined),
+    selectors: initialSelectors(bits, segments),
     memory: new Uint8Array(4096),
   };
 }
@@ -179,7 +179,7 @@ function blank(s: CpuState, mask: bigint): void {
  */
 export function initialState(seed: string, overrides: Overrides, bits: CodeBits = 64, segments?: Segments): CpuState {
   const x = new SplitMix(seed);
-  const s: CpuState = { ...emptyState(), selectors: initialSelectors(bits, segments) };
+  const s = emptyState(bits, segments);
   const put = (to: Uint8Array, at: number): void => {
     const view = new DataView(to.buffer);
     view.setUint32(at, x.lo, true);
