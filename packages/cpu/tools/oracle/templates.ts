@@ -15,7 +15,7 @@ export interface Template {
 const PREFIX_BYTES = new Set([0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3]);
 const MANDATORY: readonly (readonly number[])[] = [[], [0x66], [0xf3], [0xf2]];
 const MAPS: readonly (readonly number[])[] = [[], [0x0f], [0x0f, 0x38], [0x0f, 0x3a]];
-/** VEX, EVEX and their like; escapes. Two-byte and three-byte maps are reached through `MAPS`. */
+/** In 64-bit mode VEX and EVEX, elsewhere LES, LDS and BOUND. */
 const OTHER_ENCODINGS = new Set([0x62, 0xc4, 0xc5]);
 
 /**
@@ -54,5 +54,5 @@ export function* templates(bits: CodeBits, random: Random, keep: (key: number) =
 
 function notAnOpcode(byte: number, bits: CodeBits): boolean {
   if (byte === 0x0f || PREFIX_BYTES.has(byte)) return true;
-  return bits === 64 ? OTHER_ENCODINGS.has(byte) || (byte & 0xf0) === 0x40 : byte === 0xc4 || byte === 0xc5;
+  return bits === 64 && (OTHER_ENCODINGS.has(byte) || (byte & 0xf0) === 0x40);
 }
