@@ -21,6 +21,7 @@ export interface MessageSink {
   oversized(size: number): void;
 }
 
+const HEADER = header.size;
 const ID = header.offset("id");
 const SIZE = header.offset("size");
 const SEQ = header.offset("seq");
@@ -40,16 +41,16 @@ export class MessageReader {
     this.#sink = sink;
   }
 
-  /** Takes the next bytes of the stream. */
+  /** Takes the next bytes of the stream; they can be overwritten afterwards. */
   push(bytes: Uint8Array): void {
     if (this.#stopped) {
-      this.#rest.push(bytes);
+      this.#rest.push(bytes.slice());
       return;
     }
     let at = 0;
     while (!this.#dead && (at < bytes.length || this.#complete())) {
       if (this.#stopped) {
-        if (at < bytes.length) this.#rest.push(bytes.subarray(at));
+        if (at < bytes.length) this.#rest.push(bytes.slice(at));
         return;
       }
       at += this.#message === null ? this.#takeHead(bytes, at) : this.#takeBody(this.#message, bytes, at);
@@ -74,10 +75,10 @@ export class MessageReader {
   }
 
   #takeHead(bytes: Uint8Array, at: number): number {
-    const n = Math.min(header.size - this.#have, bytes.length - at);
+    const n = Math.min(HEADER - this.#have, bytes.length - at);
     for (let k = 0; k < n; k++) this.#head[this.#have + k] = bytes[at + k] as number;
     this.#have += n;
-    if (this.#have < header.size) return n;
+    if (this.#have < HEADER) return n;
     this.#have = 0;
     const size = this.#headView.getUint16(SIZE, true);
     if (size > MAX_PAYLOAD) {

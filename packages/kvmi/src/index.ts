@@ -11,6 +11,7 @@ export * from "./codec/wire.js";
 export type { CommandName, Replies, Requests } from "./dialect/commands.js";
 export type { CommandSpec, Dialect, DialectRules, EventName, EventSpec, RunsOn } from "./dialect/dialect.js";
 export { DIALECTS, DialectIndex, type DialectName } from "./dialect/index.js";
+export { commandTable, eventTable } from "./dialect/tables.js";
 export { Errno, errnoName, KvmiError } from "./errno.js";
 export { Btf, findBtf, type Member } from "./linux/btf.js";
 export { findKallsyms, type Symbols } from "./linux/kallsyms.js";
@@ -32,5 +33,5 @@ export {
 export { cookieHash, type Identity } from "./server/handshake.js";
 export { type ReconnectOptions, reconnect } from "./server/reconnect.js";
 export { KvmiServer, type KvmiServerOptions } from "./server/server.js";
-export { type StreamLike, streamTransport } from "./stream.js";
+export { connectTransport, type OnRead, type StreamLike, streamTransport } from "./stream.js";
 export { type Transport, type TransportSink, transportPair } from "./transport.js";

@@ -1,5 +1,6 @@
 /** What a transport tells its user. */
 export interface TransportSink {
+  /** The bytes are overwritten when this returns: keep copies only. */
   data(bytes: Uint8Array): void;
   /** Everything written so far has been taken; only called after a `write` that returned false. */
   drained(): void;

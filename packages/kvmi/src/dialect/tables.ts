@@ -1,0 +1,39 @@
+import type { Dialect } from "./dialect.js";
+
+/** Rows as a table of Markdown, columns as wide as their widest cell. */
+function table(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  const line = (cells: readonly string[]): string =>
+    `| ${cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(" | ")} |`;
+  const [head = [], ...body] = rows;
+  return [line(head), line(widths.map((width) => "-".repeat(width))), ...body.map(line)].join("\n");
+}
+
+/** Names in the order they first occur. */
+const names = (lists: readonly (readonly { readonly name: string }[])[]): readonly string[] => [
+  ...new Set(lists.flatMap((list) => list.map(({ name }) => name))),
+];
+
+/** Every command, who carries it out, and its number in each dialect, as Markdown. */
+export function commandTable(dialects: readonly Dialect[]): string {
+  const head = ["command", "runs on", ...dialects.map(({ name }) => name)];
+  const rows = names(dialects.map(({ commands }) => commands)).map((name) => {
+    const specs = dialects.map(({ commands }) => commands.find((command) => command.name === name));
+    const runsOn = specs.find((spec) => spec !== undefined)?.runsOn === "vm" ? "receiver" : "vCPU";
+    return [`\`${name}\``, runsOn, ...specs.map((spec) => (spec === undefined ? "" : String(spec.id)))];
+  });
+  return table([head, ...rows]);
+}
+
+/** Every event and its number in each dialect, as Markdown; in brackets where it need not be enabled. */
+export function eventTable(dialects: readonly Dialect[]): string {
+  const head = ["event", ...dialects.map(({ name }) => name)];
+  const rows = names(dialects.map(({ events }) => events)).map((name) => {
+    const specs = dialects.map(({ events }) => events.find((event) => event.name === name));
+    return [
+      `\`${name}\``,
+      ...specs.map((spec) => (spec === undefined ? "" : spec.always ? `(${spec.id})` : `${spec.id}`)),
+    ];
+  });
+  return table([head, ...rows]);
+}

@@ -1,0 +1,37 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, it, vi } from "vitest";
+import { commandTable, connectTransport, DIALECTS, eventTable, KvmiServer, reconnect } from "../src/index.js";
+import { FakeVm } from "./fakes.js";
+import { IDENTITY } from "./raw-tool.js";
+
+const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
+
+it("the example is what the README shows, and prints what it says", async () => {
+  const example = readFileSync(new URL("./readme.example.ts", import.meta.url), "utf8");
+  expect(readme).toContain(`\`\`\`ts\n${example}\`\`\``);
+  const folder = mkdtempSync(join(tmpdir(), "kvmi-"));
+  const path = join(folder, "sock");
+  vi.stubEnv("INTROSPECTOR", path);
+  const lines: string[] = [];
+  vi.spyOn(console, "log").mockImplementation((line) => void lines.push(line));
+  await import("./readme.example.js");
+  const vm = new FakeVm();
+  const server = new KvmiServer({ vm, identity: IDENTITY });
+  const stop = reconnect({ server, open: () => connectTransport((onread) => connect({ path, onread })), retryMs: 1 });
+  await vi.waitFor(() => expect(vm.cpu.crs.has(3)).toBe(true), 10_000);
+  const written = new Promise((resolve) => vm.cpu.events?.cr(3, 0x1000n, 0x2000n, resolve));
+  expect(await written).toBe(0x2000n);
+  stop();
+  vi.restoreAllMocks();
+  vi.unstubAllEnvs();
+  rmSync(folder, { recursive: true });
+  expect(lines).toEqual(["guest has 1 vCPU", "CR3 becomes 0x2000"]);
+});
+
+it("the tables are those of the code", () => {
+  expect(readme).toContain(commandTable(Object.values(DIALECTS)));
+  expect(readme).toContain(eventTable(Object.values(DIALECTS)));
+});
