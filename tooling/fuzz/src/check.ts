@@ -100,16 +100,24 @@ function follow(world: World, { turns }: Plan): Ran {
 
 function happen(world: World, cpu: number, what: Happening): void {
   const vcpu = world.vcpus[cpu] as Vcpu;
-  if (what.kind === "interrupt") {
-    world.devices[cpu]?.raise(what.vector);
-    vcpu.interrupt();
-  } else if (what.kind === "nmi") vcpu.nmi();
-  else if (what.kind === "host-write") world.hostWrite(what.gpa, what.value);
-  else if (what.kind === "withhold") world.mmu.withhold(what.gfn, what.licence);
-  else if (what.kind === "release") world.mmu.release(what.gfn, what.licence);
-  else {
-    vcpu.init();
-    vcpu.sipi(what.sipi);
+  switch (what.kind) {
+    case "interrupt":
+      world.devices[cpu]?.raise(what.vector);
+      vcpu.interrupt();
+      break;
+    case "nmi":
+      vcpu.nmi();
+      break;
+    case "host-write":
+      world.hostWrite(what.gpa, what.value);
+      break;
+    case "withhold":
+    case "release":
+      world.mmu[what.kind](what.gfn, what.licence);
+      break;
+    case "init":
+      vcpu.init();
+      vcpu.sipi(what.sipi);
   }
 }
 
