@@ -1,9 +1,9 @@
 /**
  * Cost of an acquisition and release: with the validator off against a lock of the same kind that knows no tasks, the least there can be,
  * and with it on against off. Uncontended, along the sequence of locks KVM takes to populate guest memory; asynchronous locks are
- * awaited. Prints CPU time per acquisition, best of several rounds, and the ratios.
+ * awaited. Prints CPU time per acquisition, best of several rounds in which all take turns, and the ratios.
  */
-import { LockClass, Lockdep, Mutex, RwSemaphore, RwSpinLock, Task } from "../src/index.js";
+import { LockClass, Lockdep, Mutex, RwSemaphore, RwSpinLock, Task, throwReport } from "../src/index.js";
 
 const ROUNDS = 21;
 
@@ -52,125 +52,141 @@ class PlainRwSpinLock {
 
 const DONE = Promise.resolve();
 
-/** Nanoseconds of CPU time per acquisition, best of the rounds; each calls `round`, which makes `count` acquisitions. */
-async function best(count: number, round: () => Promise<void> | void): Promise<number> {
-  let least = Number.POSITIVE_INFINITY;
-  for (let i = 0; i < ROUNDS; i++) {
-    const start = process.cpuUsage();
-    await round();
-    const { user, system } = process.cpuUsage(start);
-    least = Math.min(least, ((user + system) * 1000) / count);
-  }
-  return least;
-}
+const SPINS = 500_000;
+const AWAITS = 50_000;
 
-const SPINS = 1_000_000;
-const AWAITS = 100_000;
+/** What is measured: a name, and the same work for each contestant. */
+const LOADS = [
+  "rw spin lock, exclusively",
+  "rw spin lock, shared",
+  "mutex, awaited",
+  "five locks in one another",
+] as const;
+type Loads = Readonly<
+  Record<(typeof LOADS)[number], { readonly count: number; readonly run: () => Promise<void> | void }>
+>;
 
-interface Figures {
-  readonly write: number;
-  readonly read: number;
-  readonly mutex: number;
-  readonly chain: number;
-}
-
-async function plain(): Promise<Figures> {
+function plain(): Loads {
   const spin = new PlainRwSpinLock();
-  const mutexes = Array.from({ length: 4 }, () => new PlainMutex());
-  const [first] = mutexes as [PlainMutex, ...PlainMutex[]];
+  const [first, second, third, fourth] = [new PlainMutex(), new PlainMutex(), new PlainMutex(), new PlainMutex()];
   return {
-    write: await best(SPINS, () => {
-      for (let k = 0; k < SPINS; k++) {
-        spin.writeLock();
-        spin.writeUnlock();
-      }
-    }),
-    read: await best(SPINS, () => {
-      for (let k = 0; k < SPINS; k++) {
-        spin.readLock();
-        spin.readUnlock();
-      }
-    }),
-    mutex: await best(AWAITS, async () => {
-      for (let k = 0; k < AWAITS; k++) {
-        await first.lock();
-        first.unlock();
-      }
-    }),
-    chain: await best(AWAITS, async () => {
-      for (let k = 0; k < AWAITS; k += 5) {
-        for (const mutex of mutexes) await mutex.lock();
-        spin.readLock();
-        spin.readUnlock();
-        for (const mutex of mutexes) mutex.unlock();
-      }
-    }),
+    "rw spin lock, exclusively": {
+      count: SPINS,
+      run: () => {
+        for (let k = 0; k < SPINS; k++) {
+          spin.writeLock();
+          spin.writeUnlock();
+        }
+      },
+    },
+    "rw spin lock, shared": {
+      count: SPINS,
+      run: () => {
+        for (let k = 0; k < SPINS; k++) {
+          spin.readLock();
+          spin.readUnlock();
+        }
+      },
+    },
+    "mutex, awaited": {
+      count: AWAITS,
+      run: async () => {
+        for (let k = 0; k < AWAITS; k++) {
+          await first.lock();
+          first.unlock();
+        }
+      },
+    },
+    "five locks in one another": {
+      count: AWAITS,
+      run: async () => {
+        for (let k = 0; k < AWAITS; k += 5) {
+          await first.lock();
+          await second.lock();
+          await third.lock();
+          await fourth.lock();
+          spin.readLock();
+          spin.readUnlock();
+          fourth.unlock();
+          third.unlock();
+          second.unlock();
+          first.unlock();
+        }
+      },
+    },
   };
 }
 
-async function ours(enabled: boolean): Promise<Figures> {
-  const lockdep = new Lockdep({ enabled });
+function ours(enabled: boolean): Loads {
+  const lockdep = new Lockdep({ enabled, onReport: throwReport });
   const task = new Task(lockdep, "bench");
   const spin = new RwSpinLock(lockdep, new LockClass("mmu_lock"));
   const kvm = new Mutex(lockdep, new LockClass("kvm->lock"));
   const vcpu = new Mutex(lockdep, new LockClass("vcpu->mutex"));
   const slots = new Mutex(lockdep, new LockClass("slots_lock"));
   const invalidate = new RwSemaphore(lockdep, new LockClass("invalidate_lock"));
-  const figures = {
-    write: await best(SPINS, () => {
-      for (let k = 0; k < SPINS; k++) {
-        spin.writeLock(task);
-        spin.writeUnlock(task);
-      }
-    }),
-    read: await best(SPINS, () => {
-      for (let k = 0; k < SPINS; k++) {
-        spin.readLock(task);
-        spin.readUnlock(task);
-      }
-    }),
-    mutex: await best(AWAITS, async () => {
-      for (let k = 0; k < AWAITS; k++) {
-        await kvm.lock(task);
-        kvm.unlock(task);
-      }
-    }),
-    chain: await best(AWAITS, async () => {
-      for (let k = 0; k < AWAITS; k += 5) {
-        await kvm.lock(task);
-        await vcpu.lock(task);
-        await slots.lock(task);
-        await invalidate.downWrite(task);
-        spin.readLock(task);
-        spin.readUnlock(task);
-        invalidate.upWrite(task);
-        slots.unlock(task);
-        vcpu.unlock(task);
-        kvm.unlock(task);
-      }
-    }),
+  return {
+    "rw spin lock, exclusively": {
+      count: SPINS,
+      run: () => {
+        for (let k = 0; k < SPINS; k++) {
+          spin.writeLock(task);
+          spin.writeUnlock(task);
+        }
+      },
+    },
+    "rw spin lock, shared": {
+      count: SPINS,
+      run: () => {
+        for (let k = 0; k < SPINS; k++) {
+          spin.readLock(task);
+          spin.readUnlock(task);
+        }
+      },
+    },
+    "mutex, awaited": {
+      count: AWAITS,
+      run: async () => {
+        for (let k = 0; k < AWAITS; k++) {
+          await kvm.lock(task);
+          kvm.unlock(task);
+        }
+      },
+    },
+    "five locks in one another": {
+      count: AWAITS,
+      run: async () => {
+        for (let k = 0; k < AWAITS; k += 5) {
+          await kvm.lock(task);
+          await vcpu.lock(task);
+          await slots.lock(task);
+          await invalidate.downWrite(task);
+          spin.readLock(task);
+          spin.readUnlock(task);
+          invalidate.upWrite(task);
+          slots.unlock(task);
+          vcpu.unlock(task);
+          kvm.unlock(task);
+        }
+      },
+    },
   };
-  if (lockdep.reports.length > 0) throw new Error("the bench's own order is wrong");
-  return figures;
 }
 
-// Each is measured in a process of its own life: first off, while no code has been compiled for the validator.
-const off = await ours(false);
-const least = await plain();
-const on = await ours(true);
-
-const row = (name: string, pick: (figures: Figures) => number): string =>
-  [
-    name.padEnd(30),
-    `${pick(least).toFixed(1).padStart(8)}`,
-    `${pick(off).toFixed(1).padStart(8)}`,
-    `${(pick(off) / pick(least)).toFixed(2).padStart(8)}x`,
-    `${pick(on).toFixed(1).padStart(8)}`,
-    `${(pick(on) / pick(off)).toFixed(2).padStart(8)}x`,
-  ].join("");
-
-console.log(`${"ns per acquisition and release".padEnd(30)}   plain     off    /plain      on     /off`);
-console.log(row("rw spin lock, exclusively", ({ write }) => write));
-console.log(row("rw spin lock, shared", ({ read }) => read));
-console.log(row("mutex, awaited", ({ mutex }) => mutex));
-console.log(row("five locks in one another", ({ chain }) => chain));
+const contestants = [plain(), ours(false), ours(true)];
+console.log(`${"ns per acquisition and release".padEnd(30)}   plain     off   /plain      on     /off`);
+for (const load of LOADS) {
+  const least = contestants.map(() => Number.POSITIVE_INFINITY);
+  for (let round = 0; round < ROUNDS; round++)
+    for (const [k, contestant] of contestants.entries()) {
+      const { count, run } = contestant[load];
+      const start = process.cpuUsage();
+      await run();
+      const { user, system } = process.cpuUsage(start);
+      least[k] = Math.min(least[k] as number, ((user + system) * 1000) / count);
+    }
+  const [base, off, on] = least as [number, number, number];
+  const ns = (value: number): string => value.toFixed(1).padStart(8);
+  const ratio = (value: number): string => `${value.toFixed(2).padStart(8)}x`;
+  console.log(load.padEnd(30) + ns(base) + ns(off) + ratio(off / base) + ns(on) + ratio(on / off));
+}

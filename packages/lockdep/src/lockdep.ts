@@ -1,5 +1,5 @@
 import { Chain, chainKey } from "./chain.js";
-import { LockdepError } from "./errors.js";
+import { LockdepError, LockUsageError } from "./errors.js";
 import { ClassNode, EN, ER, SN, SR } from "./graph.js";
 import type { LockClass } from "./lock-class.js";
 import type { AcquireOptions, LockMap } from "./lock-map.js";
@@ -55,6 +55,8 @@ export class Lockdep {
   active: boolean;
   /** What was reported: nothing or one report, and whatever else a handler that throws let through. */
   readonly reports: Report[] = [];
+  /** @internal Whether an acquisition that need not wait is nothing but that: no validator, no hook. */
+  _plain: boolean;
   /** @internal */
   readonly _beforeAcquire: LockdepOptions["beforeAcquire"];
   /** @internal The chain of a task that holds nothing. */
@@ -69,18 +71,19 @@ export class Lockdep {
   readonly #capture: (entry: Entry) => Stack;
   readonly #enabled: boolean;
   readonly #everySite: boolean;
-  readonly #spinning = new Set<Task>();
+  /** Tasks that took a spin-type lock since the last microtask of ours. */
+  #watched: Task[] = [];
   #nodeCount = 0;
   #chainCount = 0;
   #tasks = 0;
   #locks = 0;
-  #turnChecked = false;
 
   constructor(options: LockdepOptions = {}) {
     this.#enabled = options.enabled ?? true;
     this.active = this.#enabled;
     this.style = { ...reports.DEFAULT_STYLE, ...options.style };
     this._beforeAcquire = options.beforeAcquire;
+    this._plain = !this.active && options.beforeAcquire === undefined;
     this.#onReport = options.onReport ?? ((report) => console.warn(report.text));
     this.#onDeadlock = options.onDeadlock ?? ((deadlock) => console.warn(deadlock.text));
     this.#capture = options.captureStack ?? captureStack;
@@ -153,6 +156,8 @@ export class Lockdep {
     entry: Entry,
     options: AcquireOptions | undefined,
   ): void {
+    if (task.lockdep !== this)
+      throw new LockUsageError(`${task} takes ${this.describe(lock)}, which belongs to another Lockdep than the task`);
     const node = lock._node(options?.subclass ?? 0);
     const nest = options?.nest;
     const next: HeldLock = {
@@ -202,7 +207,7 @@ export class Lockdep {
       this._report(reports.unlockBalance(task, lock, this.#capture(entry), this.style));
       return;
     }
-    if (spins(held.node.wait) && --task._spins === 0) this.#spinning.delete(task);
+    if (spins(held.node.wait)) task._spins--;
     task._chain = held.below;
     if (k === list.length - 1) {
       list.pop();
@@ -258,10 +263,18 @@ export class Lockdep {
     if (deadlock !== undefined) this.#onDeadlock(deadlock);
   }
 
+  /** @internal @throws LockUsageError if `task` waits already: it is used for two things at a time. */
+  _mayWait(task: Task, lock: LockMap): void {
+    if (task.waiting !== undefined)
+      throw new LockUsageError(
+        `${task} takes ${this.describe(lock)} while it waits for ${this.describe(task.waiting.lock)}: what runs concurrently needs a task of its own`,
+      );
+  }
+
   /** @internal The only way to report; the validator is off from here on (kernel: debug_locks_off). */
   _report(report: Report): void {
     this.active = false;
-    this.#spinning.clear();
+    this._plain = this._beforeAcquire === undefined;
     this.reports.push(report);
     this.#onReport(report);
   }
@@ -269,17 +282,19 @@ export class Lockdep {
   /** Moves `task` to the chain of `next` on top of what it holds; false if that had to be reported. */
   #enter(task: Task, next: HeldLock, entry: Entry): boolean {
     const { node, nest, mode } = next;
-    if (nest !== undefined && nest._modeHeld(task) === undefined) {
-      next.stack ??= this.#capture(entry);
-      this._report(reports.nestLockNotHeld(task, next, nest, this.style));
-      return false;
-    }
-    const top = task.held[task.held.length - 1];
-    if (nest !== undefined && top?.node === node && top.nest === nest) {
-      // One more of a row: the first stands for all.
-      next.linked = top.linked;
-      next.stack ??= top.stack;
-      return true;
+    if (nest !== undefined) {
+      if (nest._modeHeld(task) === undefined) {
+        next.stack ??= this.#capture(entry);
+        this._report(reports.nestLockNotHeld(task, next, nest, this.style));
+        return false;
+      }
+      const top = task.held.at(-1);
+      if (top?.node === node && top.nest === nest) {
+        // One more of a row: the first stands for all.
+        next.linked = top.linked;
+        next.stack ??= top.stack;
+        return true;
+      }
     }
     const key = chainKey(node.id, mode, next.trylock, nest !== undefined);
     const known = task._chain.next(key);
@@ -310,15 +325,18 @@ export class Lockdep {
   }
 
   #spinStarts(task: Task): void {
-    if (task._spins++ === 0) this.#spinning.add(task);
-    if (this.#turnChecked) return;
+    task._spins++;
+    if (task._watched) return;
+    task._watched = true;
+    this.#watched.push(task);
+    if (this.#watched.length > 1) return;
     // Code that does not await is over before the next microtask: a spin-type lock still held then is held across an await.
-    this.#turnChecked = true;
     queueMicrotask(() => {
-      this.#turnChecked = false;
-      for (const spinner of this.#spinning) {
-        if (this.active) this._report(reports.atomicSleep(spinner, undefined, this.style));
-        return;
+      const watched = this.#watched;
+      this.#watched = [];
+      for (const spinner of watched) {
+        spinner._watched = false;
+        if (this.active && spinner._spins > 0) this._report(reports.atomicSleep(spinner, undefined, this.style));
       }
     });
   }

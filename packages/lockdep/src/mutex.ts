@@ -23,6 +23,10 @@ export class Mutex extends LockMap {
 
   /** Resolves when `task` has the lock. */
   lock(task: Task, options?: AcquireOptions): Promise<void> {
+    if (this.lockdep._plain && this.#owner === undefined) {
+      this.#owner = task;
+      return DONE;
+    }
     return this.#lock(task, this.lock, options);
   }
 
@@ -70,6 +74,7 @@ export class Mutex extends LockMap {
   }
 
   #take(task: Task, entry: Entry, options: AcquireOptions | undefined): Promise<void> {
+    this.lockdep._mayWait(task, this);
     if (this.lockdep.active) this._acquire(task, EXCLUSIVE, false, entry, options);
     if (this.#owner === undefined) {
       this.#owner = task;

@@ -29,11 +29,19 @@ export class RwSemaphore extends LockMap {
 
   /** Resolves when `task` has the lock shared. */
   downRead(task: Task, options?: AcquireOptions): Promise<void> {
+    if (this.lockdep._plain && this.#writer === undefined && this.#queue.length === 0) {
+      this.#readers.push(task);
+      return DONE;
+    }
     return this.#down(task, SHARED, this.downRead, options);
   }
 
   /** Resolves when `task` has the lock exclusively. */
   downWrite(task: Task, options?: AcquireOptions): Promise<void> {
+    if (this.lockdep._plain && this.#writer === undefined && this.#readers.length === 0) {
+      this.#writer = task;
+      return DONE;
+    }
     return this.#down(task, EXCLUSIVE, this.downWrite, options);
   }
 
@@ -116,6 +124,7 @@ export class RwSemaphore extends LockMap {
   }
 
   #take(task: Task, mode: Mode, entry: Entry, options: AcquireOptions | undefined): Promise<void> {
+    this.lockdep._mayWait(task, this);
     if (this.lockdep.active) this._acquire(task, mode, false, entry, options);
     const exclusive = mode === EXCLUSIVE;
     const free = this.#writer === undefined && (exclusive ? this.#readers.length === 0 : this.#queue.length === 0);

@@ -8,17 +8,15 @@ import { removeLast } from "./remove.js";
 import type { Entry } from "./stack.js";
 import type { Task } from "./task.js";
 
-/** The readers that entered between two grace periods. */
-class Epoch {
-  readonly readers: Task[] = [];
+/** What a reader gets on entering, and gives back on leaving: the epoch it entered in, which is the time between two grace periods. */
+export class SrcuToken {
+  /** @internal Its readers. */
+  readonly _readers: Task[] = [];
 }
-
-/** What a reader gets on entering, and gives back on leaving. */
-export type SrcuToken = object & { readonly __brand?: "SrcuToken" };
 
 interface Synchronizer {
   readonly task: Task;
-  readonly epochs: readonly Epoch[];
+  readonly epochs: readonly SrcuToken[];
   readonly go: () => void;
 }
 
@@ -27,9 +25,9 @@ interface Synchronizer {
  * it was called has left. What is published before it is seen by whoever enters after it.
  */
 export class Srcu extends LockMap {
-  #now = new Epoch();
+  #now = new SrcuToken();
   /** Epochs that are over and still have readers. */
-  readonly #old = new Set<Epoch>();
+  readonly #old = new Set<SrcuToken>();
   readonly #synchronizers: Synchronizer[] = [];
 
   constructor(lockdep: Lockdep, lockClass: LockClass) {
@@ -43,10 +41,10 @@ export class Srcu extends LockMap {
   /** @throws LockUsageError if `task` did not get `token` from this object, or gave it back already. */
   readUnlock(task: Task, token: SrcuToken): void {
     if (this.lockdep.active) this.lockdep._release(task, this, this.readUnlock);
-    const ours = token instanceof Epoch && (token === this.#now || this.#old.has(token));
-    if (!ours || !removeLast(token.readers, task))
+    const ours = token === this.#now || this.#old.has(token);
+    if (!ours || !removeLast(token._readers, task))
       throw new LockUsageError(`${task} leaves ${this.lockdep.describe(this)} with a token it does not have`);
-    if (token === this.#now || token.readers.length > 0) return;
+    if (token === this.#now || token._readers.length > 0) return;
     this.#old.delete(token);
     this.#wake();
   }
@@ -68,11 +66,12 @@ export class Srcu extends LockMap {
   }
 
   #synchronize(task: Task): Promise<void> {
+    this.lockdep._mayWait(task, this);
     if (this.lockdep.active) this.lockdep._sync(task, this, this.synchronize);
     if (this.lockdep.active) this.lockdep._mightSleep(task, this.synchronize);
-    if (this.#now.readers.length > 0) {
+    if (this.#now._readers.length > 0) {
       this.#old.add(this.#now);
-      this.#now = new Epoch();
+      this.#now = new SrcuToken();
     }
     if (this.#old.size === 0) return DONE;
     return new Promise((resolve) => {
@@ -87,7 +86,7 @@ export class Srcu extends LockMap {
 
   #enter(task: Task, entry: Entry): SrcuToken {
     if (this.lockdep.active) this._acquire(task, RECURSIVE, false, entry, undefined);
-    this.#now.readers.push(task);
+    this.#now._readers.push(task);
     return this.#now;
   }
 
@@ -99,12 +98,12 @@ export class Srcu extends LockMap {
   }
 
   override _holders(): readonly Task[] {
-    return [...this.#old, this.#now].flatMap(({ readers }) => readers);
+    return [...this.#old, this.#now].flatMap(({ _readers }) => _readers);
   }
 
   /** @internal The readers it waits for. */
   override _blockers(waiter: Task): readonly Task[] {
     const waits = this.#synchronizers.find(({ task }) => task === waiter);
-    return waits?.epochs.flatMap(({ readers }) => readers) ?? [];
+    return waits?.epochs.flatMap(({ _readers }) => _readers) ?? [];
   }
 }

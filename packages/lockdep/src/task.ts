@@ -36,6 +36,8 @@ export class Task {
   _chain: Chain;
   /** @internal Spin-type locks it holds. */
   _spins = 0;
+  /** @internal Whether the validator will look at `_spins` in the next microtask. */
+  _watched = false;
 
   constructor(
     readonly lockdep: Lockdep,

@@ -253,7 +253,29 @@ describe("misuse of a lock without a validator", () => {
     expect(() => srcu.readUnlock(other, token)).toThrow("other/2 leaves srcu with a token it does not have");
     srcu.readUnlock(task, token);
     expect(() => srcu.readUnlock(task, token)).toThrow(LockUsageError);
-    expect(() => srcu.readUnlock(task, {})).toThrow(LockUsageError);
+    const elsewhere = new Srcu(lockdep, new LockClass("elsewhere")).readLock(task);
+    expect(() => srcu.readUnlock(task, elsewhere)).toThrow(LockUsageError);
     expect(mutex.owner).toBe(other);
+  });
+
+  test("a task that waits cannot take anything: it is in two places", () => {
+    const [mutex, sem] = [new Mutex(lockdep, new LockClass("mutex")), new RwSemaphore(lockdep, new LockClass("sem"))];
+    const [here, there] = [new Task(lockdep, "here", 3), new Task(lockdep, "there", 4)];
+    void mutex.lock(there);
+    void mutex.lock(here);
+    const message = "here/3 takes sem while it waits for mutex: what runs concurrently needs a task of its own";
+    expect(() => sem.downRead(here)).toThrow(message);
+    mutex.unlock(there);
+    void sem.downRead(here);
+    expect(sem._holders()).toEqual([here]);
+  });
+
+  test("a task and its locks belong to one Lockdep", () => {
+    const [one, two] = [new Lockdep(), new Lockdep()];
+    const mutex = new Mutex(one, new LockClass("mutex"));
+    expect(() => mutex.lock(new Task(two, "task"))).toThrow(
+      "task/1 takes mutex, which belongs to another Lockdep than the task",
+    );
+    expect(mutex.owner).toBeUndefined();
   });
 });
