@@ -23,7 +23,7 @@ export class Mutex extends LockMap {
 
   /** Resolves when `task` has the lock. */
   lock(task: Task, options?: AcquireOptions): Promise<void> {
-    if (this.lockdep._plain && this.#owner === undefined) {
+    if (this.lockdep._plain && task.waiting === undefined && this.#owner === undefined) {
       this.#owner = task;
       return DONE;
     }

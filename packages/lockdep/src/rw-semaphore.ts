@@ -29,7 +29,7 @@ export class RwSemaphore extends LockMap {
 
   /** Resolves when `task` has the lock shared. */
   downRead(task: Task, options?: AcquireOptions): Promise<void> {
-    if (this.lockdep._plain && this.#writer === undefined && this.#queue.length === 0) {
+    if (this.lockdep._plain && task.waiting === undefined && this.#writer === undefined && this.#queue.length === 0) {
       this.#readers.push(task);
       return DONE;
     }
@@ -38,7 +38,7 @@ export class RwSemaphore extends LockMap {
 
   /** Resolves when `task` has the lock exclusively. */
   downWrite(task: Task, options?: AcquireOptions): Promise<void> {
-    if (this.lockdep._plain && this.#writer === undefined && this.#readers.length === 0) {
+    if (this.lockdep._plain && task.waiting === undefined && this.#writer === undefined && this.#readers.length === 0) {
       this.#writer = task;
       return DONE;
     }
