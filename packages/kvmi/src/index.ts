@@ -13,6 +13,7 @@ export type { CommandSpec, Dialect, DialectRules, EventName, EventSpec, RunsOn }
 export { DIALECTS, DialectIndex, type DialectName } from "./dialect/index.js";
 export { commandTable, eventTable } from "./dialect/tables.js";
 export { Errno, errnoName, KvmiError } from "./errno.js";
+export { type EventFilter, parseFilter } from "./filter.js";
 export { Btf, findBtf, type Member } from "./linux/btf.js";
 export { findKallsyms, type Symbols } from "./linux/kallsyms.js";
 export { GuestOsError, LinuxKernel } from "./linux/kernel.js";

@@ -72,6 +72,8 @@ export interface VcpuPort {
   mode(): number;
   /** The view it uses. */
   view: number;
+  rip(): bigint;
+  cr3(): bigint;
   /** Writes kvm_regs (144 bytes) at `at`. */
   saveRegs(to: DataView, at: number): void;
   /** Takes general registers, RIP and RFLAGS from kvm_regs. */

@@ -6,6 +6,12 @@ export class FakeVcpu implements VcpuPort {
   initialized = true;
   tscHz = 1e9;
   view = 0;
+  rip(): bigint {
+    return kvmRegs.decode(this.regs).rip;
+  }
+  cr3(): bigint {
+    return kvmSregs.decode(this.sregs).cr3;
+  }
   events: VcpuEvents | null = null;
   held = false;
   /** While true a kick waits: the guest is in the middle of an instruction. */

@@ -4,6 +4,7 @@ import type { CommandSpec, EventName, EventSpec } from "../dialect/dialect.js";
 import type { DialectIndex } from "../dialect/index.js";
 import * as L from "../dialect/layouts.js";
 import { Errno, errnoName } from "../errno.js";
+import type { EventFilter } from "../filter.js";
 import { type Message, MessageReader } from "../framing.js";
 import type { VmPort } from "../ports.js";
 import type { Transport } from "../transport.js";
@@ -19,6 +20,7 @@ export interface IntrospectionDesc {
   readonly index: DialectIndex;
   readonly masks: Masks;
   readonly transport: Transport;
+  readonly filter: EventFilter | null;
   /** What went wrong, in a line for a person. */
   readonly log: (message: string) => void;
   readonly onCommand: () => void;
@@ -42,6 +44,8 @@ export class Introspection {
   cleanup = true;
   /** Replies of commands are not sent (CONTROL_CMD_RESPONSE). */
   silence: Silence = null;
+  /** Events that need not cross the connection. */
+  filter: EventFilter | null;
   readonly #transport: Transport;
   readonly #log: (message: string) => void;
   readonly #onCommand: () => void;
@@ -53,10 +57,11 @@ export class Introspection {
   #ended = false;
   #full = false;
 
-  constructor({ vm, index, masks, transport, log, onCommand, onReply, onEnd }: IntrospectionDesc) {
+  constructor({ vm, index, masks, transport, filter, log, onCommand, onReply, onEnd }: IntrospectionDesc) {
     this.vm = vm;
     this.index = index;
     this.masks = masks;
+    this.filter = filter;
     this.#transport = transport;
     this.#log = log;
     this.#onCommand = onCommand;

@@ -2,6 +2,7 @@ import type { CommandName } from "../dialect/commands.js";
 import type { Dialect, EventName } from "../dialect/dialect.js";
 import { DIALECTS, DialectIndex } from "../dialect/index.js";
 import { Errno, KvmiError } from "../errno.js";
+import type { EventFilter } from "../filter.js";
 import type { Status, VmPort } from "../ports.js";
 import type { Transport } from "../transport.js";
 import { AnswerReader, greet, type Identity } from "./handshake.js";
@@ -19,6 +20,8 @@ export interface KvmiServerOptions {
   readonly commands?: readonly CommandName[] | undefined;
   /** Events a tool may see. Default: all. */
   readonly events?: readonly EventName[] | undefined;
+  /** Events that need not cross the connection. Default: none. */
+  readonly filter?: EventFilter | undefined;
   /** Told why connections end, and of other things for a person to know. */
   readonly log?: ((message: string) => void) | undefined;
   /** Told when a tool is there (after its handshake) and when it is gone, everything undone. */
@@ -38,10 +41,22 @@ export class KvmiServer {
   readonly #options: KvmiServerOptions;
   readonly #index: DialectIndex;
   #connection: Connection | null = null;
+  #filter: EventFilter | null;
 
   constructor(options: KvmiServerOptions) {
     this.#options = options;
     this.#index = new DialectIndex(options.dialect ?? DIALECTS.libkvmi);
+    this.#filter = options.filter ?? null;
+  }
+
+  /** Which events cross the connection; null: all that are asked for. Holds for the tool that is there and for later ones. */
+  get filter(): EventFilter | null {
+    return this.#filter;
+  }
+  set filter(filter: EventFilter | null) {
+    this.#filter = filter;
+    const session = this.#connection?.session;
+    if (session != null) session.filter = filter;
   }
 
   /** Whether a tool is there. */
@@ -56,10 +71,15 @@ export class KvmiServer {
   hook(transport: Transport): Promise<void> {
     if (this.#connection !== null) throw new KvmiError("hook", Errno.EEXIST);
     return new Promise((resolve) => {
-      this.#connection = new Connection(transport, this.#index, this.#options, () => {
-        this.#connection = null;
-        resolve();
-      });
+      this.#connection = new Connection(
+        transport,
+        this.#index,
+        { ...this.#options, filter: this.#filter ?? undefined },
+        () => {
+          this.#connection = null;
+          resolve();
+        },
+      );
     });
   }
 
@@ -122,8 +142,8 @@ class Connection {
         clearTimeout(this.#timer);
         const masks = new Masks(index, commands, events);
         const onEnd = (): void => onHook?.(false);
-        const { onCommand = IGNORE, onReply = IGNORE } = options;
-        this.session = new Introspection({ vm, index, masks, transport, log, onCommand, onReply, onEnd });
+        const { onCommand = IGNORE, onReply = IGNORE, filter = null } = options;
+        this.session = new Introspection({ vm, index, masks, transport, filter, log, onCommand, onReply, onEnd });
         onHook?.(true);
         this.session.data(greeting.rest);
       },

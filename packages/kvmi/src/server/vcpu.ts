@@ -1,6 +1,7 @@
 import { vcpuHeader } from "../codec/wire.js";
 import type { EventName, EventSpec } from "../dialect/dialect.js";
 import * as L from "../dialect/layouts.js";
+import { passes } from "../filter.js";
 import type { Message } from "../framing.js";
 import type { Exception, Interception, PageVerdict, Status, VcpuEvents, VcpuPort, Verdict } from "../ports.js";
 import type { Introspection } from "./introspection.js";
@@ -196,7 +197,7 @@ export class HookedVcpu implements VcpuEvents {
 
   /** Sends an event and holds the vCPU until its reply. False: nobody wants it. */
   #send(name: EventName, specific: object, done: Done): boolean {
-    if (this.#waiting !== null || !this.wants(name)) return false;
+    if (this.#waiting !== null || !this.wants(name) || !this.#passes(name, specific)) return false;
     const spec = this.session.index.eventNamed(name) as EventSpec;
     const seq = this.session.sendEvent(
       spec,
@@ -210,6 +211,13 @@ export class HookedVcpu implements VcpuEvents {
     this.port.hold();
     this.#waiting = { seq, spec, done };
     return true;
+  }
+
+  #passes(name: EventName, specific: { readonly new_value?: bigint; readonly gva?: bigint }): boolean {
+    const { filter } = this.session;
+    if (filter === null) return true;
+    const value = specific.new_value ?? specific.gva ?? null;
+    return passes(filter, { name, rip: this.port.rip(), cr3: this.port.cr3(), value });
   }
 
   /** The exception noted takes effect, or one that came before it; either is told. */
