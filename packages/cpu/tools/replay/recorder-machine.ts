@@ -222,8 +222,10 @@ export class RecorderMachine {
     vcpu.tr = { ...vcpu.tr, limit: 0 };
     const data = { selector: 0x2b, baseLo: 0, baseHi: 0, limit: 0xffffffff, attributes: 0xc0f3 };
     for (const seg of [Seg.ES, Seg.SS, Seg.DS]) vcpu.setSegment(seg, { ...data });
-    vcpu.setSegment(Seg.FS, { ...data, selector: 0, baseLo: FS_BASE });
-    vcpu.setSegment(Seg.GS, { ...data, selector: 0, baseLo: GS_BASE });
+    // Null selectors: in 64-bit code with a base, elsewhere not to be used.
+    const nothing = bits === 64 ? { ...data, selector: 0 } : { ...data, selector: 0, limit: 0, attributes: 0 };
+    vcpu.setSegment(Seg.FS, { ...nothing, baseLo: FS_BASE });
+    vcpu.setSegment(Seg.GS, { ...nothing, baseLo: GS_BASE });
     vcpu.setSegment(Seg.CS, {
       ...data,
       ...(bits === 64 ? { selector: 0x33, attributes: 0xa0fb } : { selector: 0x23, attributes: 0xc0fb }),
