@@ -52,8 +52,16 @@ function reductions(from: Case): Reduction[] {
   for (let k = 0; k < from.instructions && from.instructions > 1; k++) list.push(withoutInstruction(from, k));
   for (let k = 0; k < from.code.length && from.instructions === 1; k++) list.push(withoutByte(from, k));
   for (let bit = 0; bit < 64; bit++) if (isBlank(bit)) list.push(blanked(bit));
-  for (const what of from.overrides.keys()) if (what !== Override.Blank) list.push(withoutOverride(what));
+  const pinned = pinnedOverrides(from);
+  for (const what of from.overrides.keys())
+    if (what !== Override.Blank && !pinned.has(what)) list.push(withoutOverride(what));
   return list;
+}
+
+/** EAX and EDX of XSAVE and its kin must not name state components that only the host has. */
+function pinnedOverrides({ code, bits }: Case): ReadonlySet<number> {
+  const components = classifyBlock(code, bits)?.some(({ mnemonic }) => /^x(save|rstor)/.test(mnemonic));
+  return new Set(components ? [0, 2] : []);
 }
 
 const isBlank = (bit: number): boolean => bit !== 4 && (bit <= Blank.X87 || bit >= Blank.Memory);
