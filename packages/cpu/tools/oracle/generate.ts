@@ -17,7 +17,7 @@ import type { Segments } from "../replay/segments.js";
 import { chooseSegments, chooseStackPointer } from "./choose-segments.js";
 import { chooseDescriptorOperands, holdsTrap, otherDescriptors, usesDescriptors } from "./segment-operands.js";
 import { type Template, templates } from "./templates.js";
-import { areaFor, chooseComponents, usesComponents } from "./xsave-operands.js";
+import { areaFor, chooseComponents, namesComponentsByAddress, usesComponents } from "./xsave-operands.js";
 
 /** An instruction with the overrides that make it do something. */
 export interface Candidate {
@@ -273,6 +273,7 @@ export class InstructionGenerator {
 /** Whether the outcome depends on nothing but the state the recorder sets up. */
 function isComparable(insn: Instruction, segmented: boolean): boolean {
   if (EXCLUDED.has(insn.mnemonic) || insn.isVsib || (insn.segmentPrefix === Register.FS && !segmented)) return false;
+  if (namesComponentsByAddress(insn)) return false;
   for (let k = 0; k < insn.opCount; k++) {
     if (insn.opKind(k) !== OpKind.Register) continue;
     const register = insn.opRegister(k);

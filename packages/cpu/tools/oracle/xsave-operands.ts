@@ -1,5 +1,6 @@
 import { type Instruction, Mnemonic } from "iced-x86";
 import type { Random } from "../random.js";
+import { generalRegister } from "../replay/classify.js";
 import { DATA_PAGE, Override } from "../replay/initial-state.js";
 
 const SAVES = new Set([
@@ -20,6 +21,11 @@ const MXCSR = Override.Memory + (0x7c0 + 24 - 0x600) / 8;
 
 /** Whether EDX:EAX names state components (SDM vol. 1, 13.3). */
 export const usesComponents = (insn: Instruction): boolean => SAVES.has(insn.mnemonic) || RESTORES.has(insn.mnemonic);
+
+/** Whether the address depends on EAX or EDX, which have to name components. */
+export const namesComponentsByAddress = (insn: Instruction): boolean =>
+  usesComponents(insn) &&
+  [insn.memoryBase, insn.memoryIndex].some((r) => [RAX, RDX].includes(generalRegister(r) as 0 | 2));
 
 /** Linear address of the area that can be made sound, if the instruction needs one. */
 export const areaFor = (insn: Instruction): number | undefined => (RESTORES.has(insn.mnemonic) ? AREA : undefined);
