@@ -15,12 +15,12 @@ const brand = "Virtual x86-64 CPU in WebAssembly".padEnd(48, "\0");
 
 /** Leaf 1 EDX: FPU DE PSE TSC MSR PAE CX8 APIC SEP PGE CMOV PAT CLFSH MMX FXSR SSE SSE2 SS. */
 const FEATURES_EDX = bits(0, 2, 3, 4, 5, 6, 8, 9, 11, 13, 15, 16, 19, 23, 24, 25, 26, 27);
-/** Leaf 1 ECX: SSE3 SSSE3 CX16 PCID x2APIC MOVBE POPCNT TSC-deadline RDRAND hypervisor. */
-const FEATURES_ECX = bits(0, 9, 13, 17, 21, 22, 23, 24, 30, 31);
-/** Leaf 7 EBX: FSGSBASE TSC_ADJUST SMEP ERMS INVPCID RDSEED ADX SMAP CLFLUSHOPT CLWB. */
-const EXTENDED_EBX = bits(0, 1, 7, 9, 10, 18, 19, 20, 23, 24);
-/** Leaf 7 ECX: UMIP RDPID. */
-const EXTENDED_ECX = bits(2, 22);
+/** Leaf 1 ECX: SSE3 PCLMULQDQ SSSE3 CX16 PCID SSE4.1 SSE4.2 x2APIC MOVBE POPCNT TSC-deadline AES XSAVE RDRAND hypervisor. */
+const FEATURES_ECX = bits(0, 1, 9, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 30, 31);
+/** Leaf 7 EBX: FSGSBASE TSC_ADJUST SMEP ERMS INVPCID RDSEED ADX SMAP CLFLUSHOPT CLWB SHA. */
+const EXTENDED_EBX = bits(0, 1, 7, 9, 10, 18, 19, 20, 23, 24, 29);
+/** Leaf 7 ECX: UMIP PKU RDPID. */
+const EXTENDED_ECX = bits(2, 3, 22);
 /** Leaf 7 EDX: FSRM, IBRS and IBPB, ARCH_CAPABILITIES. */
 const EXTENDED_EDX = bits(4, 26, 29);
 
@@ -44,6 +44,10 @@ export const DEFAULT_CPUID: readonly CpuidLeaf[] = [
   // One thread a core, one core a package.
   { leaf: 0xb, subleaf: 0, eax: 0, ebx: 1, ecx: 0x100, edx: 0 },
   { leaf: 0xb, subleaf: 1, eax: 0, ebx: 1, ecx: 0x201, edx: 0 },
+  // XSAVE: x87, SSE and PKRU; the size in EBX is for what XCR0 enables. XSAVEOPT XSAVEC XGETBV(1) XSAVES. PKRU: 8 bytes after the header.
+  { leaf: 0xd, subleaf: 0, eax: 0x203, ebx: 576, ecx: 584, edx: 0 },
+  { leaf: 0xd, subleaf: 1, eax: bits(0, 1, 2, 3), ebx: 576, ecx: 0, edx: 0 },
+  { leaf: 0xd, subleaf: 9, eax: 8, ebx: 576, ecx: 0, edx: 0 },
   // TSC = crystal x 1/1, crystal = 1 GHz; base, maximum and bus frequency in MHz.
   { leaf: 0x15, eax: 1, ebx: 1, ecx: 1_000_000_000, edx: 0 },
   { leaf: 0x16, eax: 1000, ebx: 1000, ecx: 100, edx: 0 },

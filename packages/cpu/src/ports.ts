@@ -4,7 +4,7 @@
  */
 
 /** Kinds of access, combined. */
-export const enum Access {
+export enum Access {
   Write = 1,
   /** At CPL 3. */
   User = 2,
@@ -16,13 +16,13 @@ export const enum Access {
 }
 
 /** What may be done with a page without asking again. */
-export const enum Licence {
+export enum Licence {
   Read = 1,
   Write = 2,
   Fetch = 4,
 }
 
-export const enum Status {
+export enum Status {
   Ok = 0,
   /** Deliver #PF with `errorCode`. */
   Fault = 1,

@@ -70,6 +70,14 @@ export const FCW = 0x380;
 export const FSW = 0x382;
 export const FTW = 0x384;
 
+/**
+ * Offsets in each segment that code outside 64-bit mode may read and write, 16 bytes a segment in encoding order: lowest readable,
+ * highest readable, lowest writable, highest writable offset (u32, inclusive). Nothing is allowed where the lowest is above the highest.
+ */
+export const SEG_RANGE = 0x400;
+/** Highest offset of an instruction's first byte outside 64-bit mode: the limit of CS (u32). */
+export const CS_LIMIT = 0x460;
+
 /** Entries of one TLB; a power of two. */
 export const TLB_ENTRIES = 4096;
 /** Bytes of an entry: i64 tag (page address, or `TLB_INVALID`), i32 addend, i32 guest frame number. */
@@ -79,7 +87,7 @@ export const TLB_BYTES = TLB_ENTRIES * TLB_ENTRY;
 export const TLB_INVALID = 1;
 
 /** Which of the three sets of TLBs is in force. */
-export const enum MmuIndex {
+export enum MmuIndex {
   Kernel = 0,
   User = 1,
   /** Supervisor with EFLAGS.AC set while SMAP is on. */

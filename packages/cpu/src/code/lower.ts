@@ -110,7 +110,11 @@ export class Lowering {
     if (name === "nop" || name === "ud2") insn.nops = 0;
     if (name === "xchg" && insn.operands[1].kind === Kind.Mem) swap(insn.operands[0], insn.operands[1]);
     const memoryAt = insn.operands.findIndex((o, k) => k < insn.nops && o.kind === Kind.Mem);
-    if (memoryAt >= 0 && name !== "lea") this.#address(insn);
+    if (memoryAt >= 0 && name !== "lea") {
+      if (insn.mode !== 64 && SSE.has(name)) this.#emit("sse");
+      const bitString = BIT_STRINGS.has(name) && insn.operands[1].kind === Kind.Gpr;
+      this.#address(insn, memoryAt === 0 && !READS.has(name), bitString ? size : 0);
+    }
     let form = "";
     for (let k = 0; k < insn.nops; k++) {
       const letter = letterOf(insn.operands[k] as Operand, name, k);
@@ -120,11 +124,6 @@ export class Lowering {
     if (name === "ret" && form === "") form = "i";
     if (BRANCHES.has(name)) form = "";
     if (name === "lea") return this.#lea(insn, size);
-    if (memoryAt === 0 && form[1] === "r" && BIT_STRINGS.has(name)) {
-      const step = this.#emit(handlerKey("bitaddr", size, "mr"));
-      this.#fill(step, insn, "mr", -1);
-      this.#useEaTmp();
-    }
     let number = handlerNumber(handlerKey(name, size, form, legacy));
     let writeBack = false;
     let temporary = -1;
@@ -152,7 +151,11 @@ export class Lowering {
   }
 
   #mmx(insn: Insn): Flow {
-    if (insn.operands.some((o, k) => k < insn.nops && o.kind === Kind.Mem)) this.#address(insn);
+    const memoryAt = insn.operands.findIndex((o, k) => k < insn.nops && o.kind === Kind.Mem);
+    if (memoryAt >= 0) {
+      if (insn.mode !== 64) this.#emit("mmx.check");
+      this.#address(insn, memoryAt === 0, 0);
+    }
     for (const { handler, dst = 0, src = 0, imm = 0, memory } of mmxRecords(insn, slotOf)) {
       const record = this.#emit(handler);
       this.#u16[(record + R.R_DST) >> 1] = dst;
@@ -182,16 +185,42 @@ export class Lowering {
     return Flow.Through;
   }
 
-  /** Sets the memory fields for the following records; other than 64-bit addresses are computed by a step. */
-  #address(insn: Insn): void {
+  /**
+   * Sets the memory fields for the following records; other than 64-bit addresses are computed by a step, which outside 64-bit code also
+   * checks the segment's bounds.
+   * @param bits operand size of a bit string whose element a register selects, else 0
+   */
+  #address(insn: Insn, write: boolean, bits: number): void {
     this.#plainAddress(insn, true);
+    const { seg } = this.#memory;
+    if (bits !== 0) {
+      // The address of the element is an offset like any other: it is selected before the address is truncated and checked.
+      this.#memory.seg = S.ZERO;
+      const step = this.#emit(handlerKey("bitaddr", bits, "mr"));
+      this.#fill(step, insn, "mr", -1);
+      this.#useEaTmp(seg);
+    }
     if (insn.addrSize === 8) return;
-    this.#memoryRecord(`ea${8 * insn.addrSize}${insn.mode === 64 ? "" : "L"}`);
-    this.#useEaTmp();
+    if (insn.mode === 64) this.#memoryRecord(`ea${8 * insn.addrSize}`);
+    else {
+      const { size } = insn.operands.find((o) => o.kind === Kind.Mem) as Operand;
+      if (size === 16 && insn.seg === 2 && !UNALIGNED.has(insn.op)) {
+        const memory = { ...this.#memory };
+        this.#memoryRecord(`ea${8 * insn.addrSize}`);
+        this.#useEaTmp(S.ZERO);
+        this.#memoryRecord("aligned");
+        Object.assign(this.#memory, memory);
+      }
+      const record = this.#emit(`ea${8 * insn.addrSize}L`);
+      this.#fillMemory(record);
+      this.#u16[(record + R.R_DST) >> 1] = S.SEG_RANGE + 16 * insn.seg + (write ? 8 : 0);
+      this.#u8[record + R.R_AUX] = size;
+    }
+    this.#useEaTmp(S.ZERO);
   }
 
-  #useEaTmp(): void {
-    Object.assign(this.#memory, { base: S.EA_TMP, index: S.ZERO, scale: 0, dispLo: 0, dispHi: 0, seg: S.ZERO });
+  #useEaTmp(seg: number): void {
+    Object.assign(this.#memory, { base: S.EA_TMP, index: S.ZERO, scale: 0, dispLo: 0, dispHi: 0, seg });
   }
 
   #plainAddress(insn: Insn, segment: boolean): void {
@@ -240,6 +269,10 @@ export class Lowering {
     this.targetLo = (insn.immLo + next) | 0;
     this.targetHi = (insn.immHi + (insn.immLo >>> 0 > this.targetLo >>> 0 ? 1 : 0)) | 0;
     this.branchRecord = record;
+    if (insn.mode !== 64) {
+      this.setDisplacement(record, this.targetLo, this.targetHi);
+      this.#u8[record + R.R_AUX] = insn.opSize === 2 ? 16 : 0;
+    }
     return name === "jmp" || name === "call" ? Flow.Jump : Flow.Branch;
   }
 
@@ -267,6 +300,9 @@ const ENDS: ReadonlySet<string> = new Set(
 );
 /** Instructions without a memory operand that access the stack. */
 const STACK: ReadonlySet<string> = new Set("push pop call ret leave enter pushf popf pusha popa".split(" "));
+/** Instructions whose first operand, in memory, is only read. */
+const READS: ReadonlySet<string> = new Set("cmp test bt push callr jmpr mul imul1 div idiv".split(" "));
+const SSE: ReadonlySet<string> = new Set(ROWS.filter((row) => row.sse).map((row) => row.name));
 const LEGACY: ReadonlySet<string> = new Set(ROWS.filter((row) => row.legacy).map((row) => row.name));
 const BRANCHES: ReadonlySet<string> = new Set([
   "jmp",

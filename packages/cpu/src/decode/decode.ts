@@ -14,7 +14,7 @@ import { type Form, SizeRule } from "./rows.js";
 /** Longest instruction, in bytes; a longer one is #GP(0). */
 const MAX_LENGTH = 15;
 
-const enum Prefix {
+enum Prefix {
   None = 0,
   /** Segment override, of segment `class - Segment`. */
   Segment = 1,

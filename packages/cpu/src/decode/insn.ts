@@ -8,7 +8,7 @@
 export type Mode = 16 | 32 | 64;
 
 /** What an explicit operand is. */
-export const enum Kind {
+export enum Kind {
   /** Unused operand slot. */
   None = 0,
   /** General register `reg` 0..15 of `size` bytes; of size 1, the low byte (SPL, BPL, SIL, DIL for 4..7). */
@@ -40,7 +40,7 @@ export const enum Kind {
 }
 
 /** Result of `decode()`. */
-export const enum DecodeStatus {
+export enum DecodeStatus {
   /** `out` holds the instruction. */
   Ok = 0,
   /** The instruction needs bytes at or after `end`. */

@@ -5,7 +5,7 @@
  */
 
 /** Where an operand comes from. */
-export const enum Enc {
+export enum Enc {
   /** modrm.rm: general register or memory. */
   E = 1,
   /** modrm.reg: general register. */
@@ -57,7 +57,7 @@ export const enum Enc {
 }
 
 /** How wide an operand is; an index into a row of `SIZES`. */
-export const enum Width {
+export enum Width {
   n = 0,
   b = 1,
   w = 2,

@@ -20,7 +20,7 @@
 import { Enc, type OperandCode, parseOperand, usesModrm, Width } from "./operands.js";
 
 /** How an instruction form derives its operand size. */
-export const enum SizeRule {
+export enum SizeRule {
   Normal = 0,
   Byte = 1,
   AtMost32 = 2,

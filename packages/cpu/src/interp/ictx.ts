@@ -241,7 +241,7 @@ export class InterpreterCtx implements Ctx {
     const { f, size } = this;
     const v = f.let("i64", value);
     const sp = f.let("i64", this.#stackMasked(i64.add(this.reg(4, 8), i64.const(-size))));
-    this.store(this.#stackLinear(sp), v, size);
+    this.store(this.#stackLinear(sp, true), v, size);
     check?.();
     this.setStackPointer(sp);
   }
@@ -259,7 +259,7 @@ export class InterpreterCtx implements Ctx {
   }
 
   loadStack(offset: Local<"i64">): Local<"i64"> {
-    return this.load(this.#stackLinear(offset), this.size);
+    return this.load(this.#stackLinear(offset, false), this.size);
   }
 
   setStackPointer(offset: I64): void {
@@ -271,6 +271,17 @@ export class InterpreterCtx implements Ctx {
     this.setReg(4, i64.or(this.#stackMasked(offset), kept), 8);
   }
 
+  /** Leaves the instruction with #GP(0), or #SS(0) for the stack segment, unless `size` bytes at `offset` are in the range at host address `range`. */
+  checkRange(offset: Local<"i64">, size: I64, range: I32): void {
+    const { f } = this;
+    const at = f.let("i32", range);
+    const last = i64.add(offset, i64.sub(size, i64.const(1)));
+    // A segment that ends at 4 GiB does not end: accesses wrap there.
+    const beyond = i32.and(i64.gt_u(last, i64.load32_u(at, 4)), i32.ne(i32.load(at, 4), i32.const(-1)));
+    const outside = i32.or(i64.lt_u(offset, i64.load32_u(at)), beyond);
+    this.#raiseIf(outside, i32.sub(i32.const(13), i32.and(i32.load16_u(this.#frame.rec, R.R_AUX2), i32.const(1))));
+  }
+
   next(): I64 {
     const { cpu, rec } = this.#frame;
     const linear = i64.add(i64.load(cpu, S.PAGE_VA), i64.add(i64.load16_u(rec, R.R_OFF), i64.load8_u(rec, R.R_LEN)));
@@ -278,7 +289,10 @@ export class InterpreterCtx implements Ctx {
   }
 
   checkTarget(target: Local<"i64">): void {
-    if (this.legacy) return;
+    if (this.legacy) {
+      this.faultIf(i64.gt_u(truncate(target, this.size), i64.load32_u(this.#frame.cpu, S.CS_LIMIT)), 13);
+      return;
+    }
     this.faultIf(i64.ne(i64.shr_s(i64.shl(target, i64.const(16)), i64.const(16)), target), 13);
   }
 
@@ -293,9 +307,38 @@ export class InterpreterCtx implements Ctx {
     this.#continued = true;
   }
 
-  branch(condition: I32): void {
+  checkDirect(): void {
+    if (this.legacy) this.#directTarget();
+  }
+
+  /** Offset in CS of the direct target outside 64-bit code, truncated to the operand size, checked against the limit. */
+  #directTarget(): Local<"i64"> {
     const { f } = this;
-    const { rec, next } = this.#frame;
+    const { cpu, rec } = this.#frame;
+    const linear = i64.add(i64.load(cpu, S.PAGE_VA), i64.load(rec, R.R_DISP));
+    const mask = i64.shr_u(i64.const2(-1, 0), i64.load8_u(rec, R.R_AUX));
+    const target = f.let("i64", i64.and(i64.sub(linear, i64.load(cpu, S.SEG_BASE + 8)), mask));
+    this.faultIf(i64.gt_u(target, i64.load32_u(cpu, S.CS_LIMIT)), 13);
+    return target;
+  }
+
+  branch(condition: I32, commit?: () => void): void {
+    const { f } = this;
+    const { rec, next, target: linear, lookup, cpu } = this.#frame;
+    if (this.legacy) {
+      f.if(condition, () => {
+        const target = this.#directTarget();
+        commit?.();
+        f.set(linear, truncate(i64.add(target, i64.load(cpu, S.SEG_BASE + 8)), 4));
+        f.br(lookup);
+      });
+      commit?.();
+      f.set(rec, i32.add(rec, i32.const(R.RECORD)));
+      f.br(next);
+      this.#continued = true;
+      return;
+    }
+    commit?.();
     f.if(
       condition,
       () => f.set(rec, i32.load(rec, R.R_IMM)),
@@ -308,6 +351,10 @@ export class InterpreterCtx implements Ctx {
   branchAlways(): void {
     const { f } = this;
     const { rec, next } = this.#frame;
+    if (this.legacy) {
+      this.branch(i32.const(1));
+      return;
+    }
     f.set(rec, i32.load(rec, R.R_IMM));
     f.br(next);
     this.#continued = true;
@@ -423,9 +470,12 @@ export class InterpreterCtx implements Ctx {
     return this.legacy ? i64.and(offset, i64.load(this.#frame.cpu, S.STACK_MASK)) : offset;
   }
 
-  #stackLinear(offset: Local<"i64">): Local<"i64"> {
+  #stackLinear(offset: Local<"i64">, write: boolean): Local<"i64"> {
     if (!this.legacy) return offset;
-    return this.f.let("i64", i64.add(offset, i64.load(this.#frame.cpu, S.SEG_BASE + 16)));
+    const { cpu } = this.#frame;
+    const range = i32.add(cpu, i32.const(S.SEG_RANGE + 32 + (write ? 8 : 0)));
+    this.checkRange(offset, i64.const(this.size), range);
+    return this.f.let("i64", truncate(i64.add(offset, i64.load(cpu, S.SEG_BASE + 16)), 4));
   }
 }
 

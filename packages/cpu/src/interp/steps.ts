@@ -72,13 +72,20 @@ export const STEPS: readonly Step[] = [
       f.store("i64.store", cpu, linear, S.EA_TMP);
     }),
   ),
-  // The same outside 64-bit code, where the linear address wraps at 32 bits too.
+  // The same outside 64-bit code, where the linear address wraps at 32 bits too and the segment has bounds: R_DST is the slot of the
+  // lowest and highest offset, R_AUX the size of the access in bytes.
   ...([2, 4] as const).map((size) =>
     simple(`ea${8 * size}L`, size, "m", (c, { f, cpu, rec }) => {
+      const offset = f.let("i64", truncate(c.offset(), size));
+      c.checkRange(offset, i64.load8_u(rec, R.R_AUX), i32.add(cpu, i32.load16_u(rec, R.R_DST)));
       const base = loadSized(i32.add(cpu, i32.load16_u(rec, R.R_SEG)), 8);
-      f.store("i64.store", cpu, truncate(i64.add(truncate(c.offset(), size), base), 4), S.EA_TMP);
+      f.store("i64.store", cpu, truncate(i64.add(offset, base), 4), S.EA_TMP);
     }),
   ),
+  // A misaligned operand is #GP even where it is beyond the stack segment too.
+  simple("aligned", 8, "m", (c) => c.aligned()),
+  // Whether SSE can be used at all comes before anything about the operand's address.
+  simple("sse", 8, "", (c) => c.checkUnit(S.SSE_OFF)),
   {
     // LEA with an address shorter than the register.
     name: "lea32",

@@ -1,7 +1,7 @@
 import { i32, i64 } from "@vm/wasm";
 import * as S from "../state.js";
 import type { Ctx, I64, Row, Size } from "./ctx.js";
-import { condition, packFlags } from "./flags.js";
+import { condition, packFlags, truncate } from "./flags.js";
 
 const NEAR: readonly Size[] = [2, 4, 8];
 const k = (value: number): I64 => i64.const(value);
@@ -47,7 +47,7 @@ export const CONTROL: readonly Row[] = [
     forms: [""],
     legacy: true,
     emit: (c) => {
-      c.push(c.next());
+      c.push(c.next(), () => c.checkDirect());
       c.branchAlways();
     },
   },
@@ -86,10 +86,16 @@ export const CONTROL: readonly Row[] = [
       c.jump(value);
     },
   },
-  { name: "jmp", sizes: [8], forms: [""], emit: (c) => c.branchAlways() },
+  { name: "jmp", sizes: [8], forms: [""], legacy: true, emit: (c) => c.branchAlways() },
   ...Array.from(
     { length: 16 },
-    (_, cc): Row => ({ name: `j${cc}`, sizes: [8], forms: [""], emit: (c) => c.branch(condition(c, cc)) }),
+    (_, cc): Row => ({
+      name: `j${cc}`,
+      sizes: [8],
+      forms: [""],
+      legacy: true,
+      emit: (c) => c.branch(condition(c, cc)),
+    }),
   ),
   // LOOP, LOOPE, LOOPNE, JCXZ: the size is that of the counter (address size).
   ...(["loop", "loope", "loopne"] as const).map(
@@ -97,16 +103,17 @@ export const CONTROL: readonly Row[] = [
       name,
       sizes: NEAR,
       forms: [""],
+      legacy: true,
       emit: (c) => {
-        const left = c.f.let("i64", i64.sub(c.reg(1, 8), k(1)));
-        c.setReg(1, left);
-        const more = i64.ne(c.reg(1), k(0));
-        if (name === "loop") c.branch(more);
-        else c.branch(i32.and(more, condition(c, name === "loope" ? 4 : 5)));
+        const left = c.f.let("i64", i64.sub(c.reg(1), k(1)));
+        const more = i64.ne(truncate(left, c.size), k(0));
+        const commit = (): void => c.setReg(1, left);
+        if (name === "loop") c.branch(more, commit);
+        else c.branch(i32.and(more, condition(c, name === "loope" ? 4 : 5)), commit);
       },
     }),
   ),
-  { name: "jcxz", sizes: NEAR, forms: [""], emit: (c) => c.branch(i64.eqz(c.reg(1))) },
+  { name: "jcxz", sizes: NEAR, forms: [""], legacy: true, emit: (c) => c.branch(i64.eqz(c.reg(1))) },
   { name: "nop", sizes: [4], forms: [""], emit: () => undefined },
   { name: "ud2", sizes: [4], forms: [""], emit: (c) => c.faultIf(i32.const(1), UD) },
   { name: "cld", sizes: [4], forms: [""], emit: (c) => c.setSystemFlags(i32.and(c.systemFlags(), i32.const(~S.DF))) },

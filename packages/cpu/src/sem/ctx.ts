@@ -83,12 +83,17 @@ export interface Ctx {
   setStackPointer(offset: I64): void;
   /** Offset of the next instruction in the code segment. */
   next(): I64;
-  /** Leaves the instruction with #GP(0) if `target` cannot be an instruction pointer: not canonical in 64-bit code. */
+  /** Leaves the instruction with #GP(0) if `target` cannot be an instruction pointer: not canonical in 64-bit code, else beyond the limit of CS. */
   checkTarget(target: Local<"i64">): void;
   /** Continues at `target`, an offset in the code segment. Must be the last statement. */
   jump(target: Local<"i64">): void;
-  /** Continues at the instruction's direct target if `condition`, else at the next instruction. Must be the last statement. */
-  branch(condition: I32): void;
+  /** Leaves the instruction with #GP(0) if its direct target cannot be an instruction pointer: beyond the limit of CS. */
+  checkDirect(): void;
+  /**
+   * Continues at the instruction's direct target if `condition`, else at the next instruction. `commit` writes registers once nothing can
+   * go wrong any more. Must be the last statement.
+   */
+  branch(condition: I32, commit?: () => void): void;
   /** Continues at the instruction's direct target. Must be the last statement. */
   branchAlways(): void;
 

@@ -33,21 +33,25 @@ export const CR0_CD = 0x40000000;
 export const CR0_PG = 0x80000000;
 
 /** CR4 (SDM vol. 3, 2.5). */
+export const CR4_VME = 1;
+export const CR4_PVI = 2;
 export const CR4_TSD = 4;
 export const CR4_DE = 8;
+export const CR4_PSE = 0x10;
 export const CR4_PAE = 0x20;
+export const CR4_MCE = 0x40;
 export const CR4_PGE = 0x80;
+export const CR4_PCE = 0x100;
 export const CR4_OSFXSR = 0x200;
 export const CR4_OSXMMEXCPT = 0x400;
 export const CR4_UMIP = 0x800;
+export const CR4_LA57 = 0x1000;
 export const CR4_FSGSBASE = 0x10000;
 export const CR4_PCIDE = 0x20000;
 export const CR4_OSXSAVE = 0x40000;
 export const CR4_SMEP = 0x100000;
 export const CR4_SMAP = 0x200000;
-/** Bits that may be set: VME PVI TSD DE PSE PAE MCE PGE PCE OSFXSR OSXMMEXCPT UMIP FSGSBASE PCIDE SMEP SMAP. */
-export const CR4_OFFERED =
-  0x1ff | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_UMIP | CR4_FSGSBASE | CR4_PCIDE | CR4_SMEP | CR4_SMAP;
+export const CR4_PKE = 0x400000;
 
 /** IA32_EFER (SDM vol. 3, 2.2.1). */
 export const EFER_SCE = 1;
@@ -68,6 +72,9 @@ export enum Seg {
 /** Descriptor attribute bits as in bits 40-55 of a descriptor (SDM vol. 3, 3.4.5), shifted down by 40. */
 export const ATTR_CODE = 0x08;
 export const ATTR_CONFORMING = 0x04;
+/** The same bits of a data segment, and bit 1 of a code segment. */
+export const ATTR_EXPAND_DOWN = 0x04;
+export const ATTR_READABLE = 0x02;
 export const ATTR_WRITABLE = 0x02;
 export const ATTR_ACCESSED = 0x01;
 export const ATTR_S = 0x10;

@@ -149,7 +149,8 @@ export class Fetcher {
         break;
       }
       flow = lowering.lower(insn, offset);
-      if (flow === Flow.Branch || flow === Flow.Jump) {
+      // Outside 64-bit code a branch finds its target each time: where that is depends on the base and limit of CS.
+      if (page.mode === 64 && (flow === Flow.Branch || flow === Flow.Jump)) {
         branches.push({ from: lowering.branchRecord, lo: lowering.targetLo, hi: lowering.targetHi });
       }
       offset += insn.len;
@@ -218,7 +219,7 @@ export class Fetcher {
     if (flow === Flow.Through || flow === Flow.Branch) {
       this.#lowering.setDisplacement(this.#lowering.step(far, site.offset), site.offset + insn.len, 0);
     }
-    if (flow === Flow.Branch || flow === Flow.Jump) {
+    if (vcpu.mode === 64 && (flow === Flow.Branch || flow === Flow.Jump)) {
       const step = this.#lowering.step(far, site.offset);
       this.#lowering.setDisplacement(step, targetLo, targetHi);
       this.#lowering.setImmediate(branch, step);

@@ -1,7 +1,7 @@
 import { CONTROL_REGISTER_HELPERS } from "./helpers/control-registers.js";
 import { DATA_HELPERS } from "./helpers/data.js";
 import { DESCRIPTOR_HELPERS } from "./helpers/descriptor-tables.js";
-import { FPU_HELPERS } from "./helpers/fpu.js";
+import { FXSAVE_HELPERS } from "./helpers/fxsave.js";
 import { IO_HELPERS } from "./helpers/io.js";
 import { SSE_HELPERS } from "./helpers/sse.js";
 import { STACK_HELPERS } from "./helpers/stack.js";
@@ -9,6 +9,7 @@ import { STRING_HELPERS } from "./helpers/string.js";
 import { SYSTEM_HELPERS } from "./helpers/system.js";
 import { TRANSFER_HELPERS } from "./helpers/transfer.js";
 import { X87_HELPERS } from "./helpers/x87.js";
+import { XSAVE_HELPERS } from "./helpers/xsave.js";
 import type { Helper } from "./vcpu.js";
 
 /** Instructions executed in TypeScript, by mnemonic. What is in neither this table nor `ROWS` raises #UD. */
@@ -22,7 +23,8 @@ export const HELPERS: ReadonlyMap<string, Helper> = new Map(
     STACK_HELPERS,
     STRING_HELPERS,
     DATA_HELPERS,
-    FPU_HELPERS,
+    FXSAVE_HELPERS,
+    XSAVE_HELPERS,
     SSE_HELPERS,
     X87_HELPERS,
   ].flatMap((family) => Object.entries(family)),

@@ -1,6 +1,6 @@
 import { type Insn, Kind, type Operand } from "../decode/index.js";
 import * as S from "../state.js";
-import { Seg } from "./constants.js";
+import { Seg, Vector } from "./constants.js";
 import type { SegmentCache } from "./segments.js";
 import type { Vcpu } from "./vcpu.js";
 
@@ -46,15 +46,39 @@ export function truncateAddress(out: Halves, addrSize: number): void {
 }
 
 /** Adds the base of segment `seg`, which 64-bit code ignores except for FS and GS. */
-export function toLinear(vcpu: Vcpu, seg: number, out: Halves): void {
+function toLinear(vcpu: Vcpu, seg: number, out: Halves): void {
   if (vcpu.mode === 64 && seg < Seg.FS) return;
   const { baseLo, baseHi } = vcpu.segments[seg] as SegmentCache;
   add64(out, out.lo, out.hi, baseLo, baseHi);
   if (vcpu.mode !== 64) out.hi = 0;
 }
 
-/** Linear address of the memory operand. */
-export function effectiveAddress(vcpu: Vcpu, insn: Insn, out: Halves): void {
+/**
+ * Turns the offset in `out` into a linear address. Outside 64-bit code the `size` bytes there must be within what segment `seg` allows
+ * (SDM vol. 3, 5.3 and 5.4.1). False with #GP(0), or #SS(0) for the stack segment, pending.
+ */
+export function checkedLinear(vcpu: Vcpu, seg: number, out: Halves, size: number, write: boolean): boolean {
+  if (vcpu.mode !== 64) {
+    const range = S.SEG_RANGE + 16 * seg + (write ? 8 : 0);
+    const first = out.lo >>> 0;
+    const high = vcpu.i32(range + 4) >>> 0;
+    // A segment that ends at 4 GiB does not end: accesses wrap there.
+    if (first < vcpu.i32(range) >>> 0 || (first + size - 1 > high && high !== 0xffffffff)) {
+      return vcpu.raiseError(seg === Seg.SS ? Vector.SS : Vector.GP, 0);
+    }
+  }
+  toLinear(vcpu, seg, out);
+  return true;
+}
+
+/** Linear address of the memory operand, whose `size` bytes will be read or written; see `checkedLinear`. */
+export function effectiveAddress(vcpu: Vcpu, insn: Insn, out: Halves, size: number, write: boolean): boolean {
+  effectiveOffset(vcpu, insn, out);
+  return checkedLinear(vcpu, insn.seg, out, size, write);
+}
+
+/** Linear address of a memory operand that is named, not accessed. */
+export function namedAddress(vcpu: Vcpu, insn: Insn, out: Halves): void {
   effectiveOffset(vcpu, insn, out);
   toLinear(vcpu, insn.seg, out);
 }
@@ -66,7 +90,7 @@ export function readOperand(vcpu: Vcpu, insn: Insn, k: number, out: Halves): boo
   const operand = insn.operands[k] as Operand;
   switch (operand.kind) {
     case Kind.Mem:
-      effectiveAddress(vcpu, insn, address);
+      if (!effectiveAddress(vcpu, insn, address, operand.size, false)) return false;
       if (!vcpu.linear.read(address.lo, address.hi, operand.size)) return false;
       out.lo = vcpu.linear.lo;
       out.hi = vcpu.linear.hi;
@@ -92,7 +116,7 @@ export function readOperand(vcpu: Vcpu, insn: Insn, k: number, out: Halves): boo
 export function writeOperand(vcpu: Vcpu, insn: Insn, k: number, lo: number, hi: number): boolean {
   const operand = insn.operands[k] as Operand;
   if (operand.kind === Kind.Mem) {
-    effectiveAddress(vcpu, insn, address);
+    if (!effectiveAddress(vcpu, insn, address, operand.size, true)) return false;
     return vcpu.linear.write(address.lo, address.hi, operand.size, lo, hi);
   }
   if (operand.kind === Kind.Gpr8High) vcpu.setU8(S.GPR + 8 * operand.reg + 1, lo);
@@ -112,7 +136,7 @@ export function push(vcpu: Vcpu, size: number, lo: number, hi: number): boolean 
   const sp: Halves = { lo: 0, hi: 0 };
   stackPointer(vcpu, -size, sp);
   const at = { ...sp };
-  toLinear(vcpu, Seg.SS, at);
+  if (!checkedLinear(vcpu, Seg.SS, at, size, true)) return false;
   if (!vcpu.linear.write(at.lo, at.hi, size, lo, hi)) return false;
   setStackPointer(vcpu, sp);
   return true;
@@ -122,7 +146,7 @@ export function push(vcpu: Vcpu, size: number, lo: number, hi: number): boolean 
 export function peekStack(vcpu: Vcpu, offset: number, size: number, out: Halves): boolean {
   const at: Halves = { lo: 0, hi: 0 };
   stackPointer(vcpu, offset, at);
-  toLinear(vcpu, Seg.SS, at);
+  if (!checkedLinear(vcpu, Seg.SS, at, size, false)) return false;
   if (!vcpu.linear.read(at.lo, at.hi, size)) return false;
   out.lo = vcpu.linear.lo;
   out.hi = vcpu.linear.hi;

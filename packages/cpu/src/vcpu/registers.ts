@@ -2,8 +2,20 @@ import type { Mode } from "../decode/index.js";
 import { Access, type PagingControls } from "../ports.js";
 import * as S from "../state.js";
 import { Tlb } from "../tlb.js";
-import { ATTR_DB, ATTR_L, CR0_EM, CR0_PG, CR0_TS, CR4_OSFXSR, CR4_SMAP, EFER_LMA, Seg, Vector } from "./constants.js";
-import { emptySegment, type SegmentCache } from "./segments.js";
+import {
+  ATTR_DB,
+  ATTR_L,
+  CR0_EM,
+  CR0_PE,
+  CR0_PG,
+  CR0_TS,
+  CR4_OSFXSR,
+  CR4_SMAP,
+  EFER_LMA,
+  Seg,
+  Vector,
+} from "./constants.js";
+import { boundsOf, emptySegment, type SegmentCache } from "./segments.js";
 import { StateBlock } from "./state-block.js";
 
 /** Table registers: base as halves, limit in bytes, inclusive. */
@@ -35,7 +47,9 @@ export class Registers extends StateBlock {
   cr4 = 0;
   efer = 0;
   /** The paging view of CR0, CR3, CR4, EFER handed to the MMU; CR3 lives only here. */
-  readonly paging: PagingControls = { cr0: 0, cr3Lo: 0, cr3Hi: 0, cr4: 0, efer: 0 };
+  readonly paging: PagingControls = { cr0: 0, cr3Lo: 0, cr3Hi: 0, cr4: 0, efer: 0, pkru: 0 };
+  /** State components that XSAVE and its kin manage, low half. */
+  xcr0 = 1;
   readonly gdtr: TableRegister = { baseLo: 0, baseHi: 0, limit: 0xffff };
   readonly idtr: TableRegister = { baseLo: 0, baseHi: 0, limit: 0xffff };
   ldtr: SegmentCache = { ...emptySegment(), attributes: 0x82 };
@@ -109,11 +123,28 @@ export class Registers extends StateBlock {
     this.setSegment(Seg.CS, cs);
   }
 
+  /** Brings what generated code outside 64-bit mode checks in line with segment `seg`. */
+  #updateRange(seg: Seg): void {
+    const at = S.SEG_RANGE + 16 * seg;
+    const { low, high, readable, writable } = boundsOf(this.segments[seg] as SegmentCache, this.protectedMode);
+    this.setI32(at, readable ? low : -1);
+    this.setI32(at + 4, readable ? high : 0);
+    this.setI32(at + 8, writable ? low : -1);
+    this.setI32(at + 12, writable ? high : 0);
+    if (seg === Seg.CS) this.setI32(S.CS_LIMIT, (this.segments[seg] as SegmentCache).limit);
+  }
+
+  /** Descriptors rule: CR0.PE is on and this is not virtual-8086 mode. */
+  get protectedMode(): boolean {
+    return (this.cr0 & CR0_PE) !== 0 && (this.flags & S.VM) === 0;
+  }
+
   setSegment(seg: Seg, cache: SegmentCache): void {
     this.segments[seg] = cache;
     this.setI32(S.SEG_BASE + 8 * seg, cache.baseLo);
     this.setI32(S.SEG_BASE + 8 * seg + 4, cache.baseHi);
     if (seg === Seg.CS || seg === Seg.SS) this.updateMode();
+    else if (this.mode !== 64) this.#updateRange(seg);
   }
 
   /** Recomputes what depends on control registers, CS, SS and flags: mode, privilege, TLBs, stack mask. */
@@ -123,6 +154,7 @@ export class Registers extends StateBlock {
     const long = (this.efer & EFER_LMA) !== 0;
     this.mode = long && cs.attributes & ATTR_L ? 64 : cs.attributes & ATTR_DB ? 32 : 16;
     this.setI32(S.STACK_MASK, ss.attributes & ATTR_DB ? -1 : 0xffff);
+    if (this.mode !== 64) for (let seg = Seg.ES; seg <= Seg.GS; seg++) this.#updateRange(seg);
     const cpl = this.cr0 & 1 ? (this.flags & S.VM ? 3 : cs.selector & 3) : 0;
     this.setI32(S.CPL, cpl);
     this.updateAccess();
@@ -146,6 +178,12 @@ export class Registers extends StateBlock {
     const switched = this.cr0 & CR0_TS ? Vector.NM : 0;
     this.setI32(S.SSE_OFF, emulated || !(this.cr4 & CR4_OSFXSR) ? Vector.UD : switched);
     this.setI32(S.MMX_OFF, emulated ? Vector.UD : switched);
+  }
+
+  /** Rights by protection key (SDM vol. 3, 4.6.2); translations of user pages depend on them. */
+  setPkru(value: number): void {
+    this.paging.pkru = value;
+    this.tlb.flush();
   }
 
   /** Tells the MMU's view of the control registers and drops translations. */
@@ -176,7 +214,8 @@ export class Registers extends StateBlock {
     this.cr2Lo = this.cr2Hi = 0;
     this.cr4 = 0;
     this.efer = 0;
-    this.paging.cr3Lo = this.paging.cr3Hi = 0;
+    this.xcr0 = 1;
+    this.paging.cr3Lo = this.paging.cr3Hi = this.paging.pkru = 0;
     Object.assign(this.gdtr, { baseLo: 0, baseHi: 0, limit: 0xffff });
     Object.assign(this.idtr, { baseLo: 0, baseHi: 0, limit: 0xffff });
     this.ldtr = { ...emptySegment(), attributes: 0x82 };

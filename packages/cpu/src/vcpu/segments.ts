@@ -4,9 +4,11 @@ import {
   ATTR_CODE,
   ATTR_CONFORMING,
   ATTR_DB,
+  ATTR_EXPAND_DOWN,
   ATTR_G,
   ATTR_L,
   ATTR_P,
+  ATTR_READABLE,
   ATTR_S,
   ATTR_WRITABLE,
   CR0_PE,
@@ -33,6 +35,28 @@ export const emptySegment = (): SegmentCache => ({
   limit: 0xffff,
   attributes: 0x93,
 });
+
+/** Offsets that may be accessed, inclusive, and how. */
+export interface Bounds {
+  readonly low: number;
+  readonly high: number;
+  readonly readable: boolean;
+  readonly writable: boolean;
+}
+
+/** What a segment register lets through outside 64-bit code: limit, expansion and type (SDM vol. 3, 5.3, 5.4.1 and 3.4.5.1). */
+export function boundsOf({ limit, attributes }: SegmentCache, protectedMode: boolean): Bounds {
+  if (!protectedMode) return { low: 0, high: limit, readable: true, writable: true };
+  const usable = (attributes & ATTR_P) !== 0;
+  if (attributes & ATTR_CODE) {
+    return { low: 0, high: limit, readable: usable && (attributes & ATTR_READABLE) !== 0, writable: false };
+  }
+  const writable = usable && (attributes & ATTR_WRITABLE) !== 0;
+  if (!(attributes & ATTR_EXPAND_DOWN)) return { low: 0, high: limit, readable: usable, writable };
+  const any = usable && limit !== 0xffffffff;
+  const high = attributes & ATTR_DB ? 0xffffffff : 0xffff;
+  return { low: limit + 1, high, readable: any, writable: any && writable };
+}
 
 /** A descriptor as read from its table. */
 export interface Descriptor {

@@ -1,5 +1,32 @@
 import { Kind } from "../../decode/index.js";
-import { CR0_PE, CR0_PG, CR4_OFFERED, CR4_PAE, CR4_PCIDE, EFER_LMA, EFER_LME, Seg, Vector } from "../constants.js";
+import type { CpuidResult } from "../../ports.js";
+import {
+  CR0_PE,
+  CR0_PG,
+  CR4_DE,
+  CR4_FSGSBASE,
+  CR4_LA57,
+  CR4_MCE,
+  CR4_OSFXSR,
+  CR4_OSXMMEXCPT,
+  CR4_OSXSAVE,
+  CR4_PAE,
+  CR4_PCE,
+  CR4_PCIDE,
+  CR4_PGE,
+  CR4_PKE,
+  CR4_PSE,
+  CR4_PVI,
+  CR4_SMAP,
+  CR4_SMEP,
+  CR4_TSD,
+  CR4_UMIP,
+  CR4_VME,
+  EFER_LMA,
+  EFER_LME,
+  Seg,
+  Vector,
+} from "../constants.js";
 import { type Halves, readOperand, writeOperand } from "../operands.js";
 import { loadSegment, type SegmentCache } from "../segments.js";
 import type { Helper, Vcpu } from "../vcpu.js";
@@ -26,12 +53,42 @@ function writeCr0(vcpu: Vcpu, lo: number, hi: number): boolean {
   return true;
 }
 
+/** Bits of CR4 and the CPUID bits that offer them: leaf, register, bit (SDM vol. 3, 2.5). */
+const CR4_FEATURES: readonly (readonly [number, number, keyof CpuidResult, number])[] = [
+  [CR4_VME | CR4_PVI, 1, "edx", 1],
+  [CR4_DE, 1, "edx", 2],
+  [CR4_PSE, 1, "edx", 3],
+  [CR4_TSD, 1, "edx", 4],
+  [CR4_PAE, 1, "edx", 6],
+  [CR4_MCE, 1, "edx", 7],
+  [CR4_PGE, 1, "edx", 13],
+  [CR4_OSFXSR, 1, "edx", 24],
+  [CR4_OSXMMEXCPT, 1, "edx", 25],
+  [CR4_PCIDE, 1, "ecx", 17],
+  [CR4_OSXSAVE, 1, "ecx", 26],
+  [CR4_FSGSBASE, 7, "ebx", 0],
+  [CR4_SMEP, 7, "ebx", 7],
+  [CR4_SMAP, 7, "ebx", 20],
+  [CR4_UMIP, 7, "ecx", 2],
+  [CR4_PKE, 7, "ecx", 3],
+  [CR4_LA57, 7, "ecx", 16],
+];
+
+/** Bits of CR4 that may be set on this processor. */
+function cr4Offered(vcpu: Vcpu): number {
+  let offered = CR4_PCE;
+  for (const [bits, leaf, register, bit] of CR4_FEATURES) {
+    if ((vcpu.ports.cpuid.query(leaf, 0)[register] >>> bit) & 1) offered |= bits;
+  }
+  return offered;
+}
+
 function writeCr4(vcpu: Vcpu, lo: number, hi: number): boolean {
   const pcideOn = lo & CR4_PCIDE && !(vcpu.cr4 & CR4_PCIDE);
   if (
     hi !== 0 ||
-    lo & ~CR4_OFFERED ||
-    (vcpu.efer & EFER_LMA && !(lo & CR4_PAE)) ||
+    lo & ~cr4Offered(vcpu) ||
+    (vcpu.efer & EFER_LMA && (!(lo & CR4_PAE) || (lo ^ vcpu.cr4) & CR4_LA57)) ||
     (pcideOn && (!(vcpu.efer & EFER_LMA) || (vcpu.paging.cr3Lo & 0xfff) !== 0))
   ) {
     return vcpu.raiseError(Vector.GP, 0);

@@ -1,6 +1,13 @@
 import * as S from "../../state.js";
 import { Vector } from "../constants.js";
-import { effectiveAddress, type Halves, readOperand, toLinear, truncateAddress, writeOperand } from "../operands.js";
+import {
+  checkedLinear,
+  effectiveAddress,
+  type Halves,
+  readOperand,
+  truncateAddress,
+  writeOperand,
+} from "../operands.js";
 import type { Helper, Vcpu } from "../vcpu.js";
 import { done, FAULT, NEXT } from "./common.js";
 
@@ -12,7 +19,7 @@ function setZf(vcpu: Vcpu, on: boolean): void {
 }
 
 const cmpxchg8b: Helper = (vcpu, { insn }) => {
-  effectiveAddress(vcpu, insn, address);
+  if (!effectiveAddress(vcpu, insn, address, 8, true)) return FAULT;
   const { lo, hi } = address;
   const { linear } = vcpu;
   if (!linear.probeWriteRange(lo, hi, 8) || !linear.read(lo, hi, 8)) return FAULT;
@@ -29,7 +36,7 @@ const cmpxchg8b: Helper = (vcpu, { insn }) => {
 };
 
 const cmpxchg16b: Helper = (vcpu, { insn }) => {
-  effectiveAddress(vcpu, insn, address);
+  if (!effectiveAddress(vcpu, insn, address, 16, true)) return FAULT;
   const { lo, hi } = address;
   if (lo & 15) return done(vcpu.raiseError(Vector.GP, 0));
   const { linear } = vcpu;
@@ -56,7 +63,7 @@ const xlat: Helper = (vcpu, { insn }) => {
   address.lo = (vcpu.regLo(3) + al) | 0;
   address.hi = ((vcpu.regLo(3) >>> 0) + al > 0xffffffff ? vcpu.regHi(3) + 1 : vcpu.regHi(3)) | 0;
   truncateAddress(address, insn.addrSize);
-  toLinear(vcpu, insn.seg, address);
+  if (!checkedLinear(vcpu, insn.seg, address, 1, false)) return FAULT;
   if (!vcpu.linear.read(address.lo, address.hi, 1)) return FAULT;
   vcpu.setU8(S.GPR, vcpu.linear.lo);
   return NEXT;
@@ -159,7 +166,7 @@ const salc: Helper = (vcpu) => {
 
 const bound: Helper = (vcpu, { insn }) => {
   const size = insn.opSize;
-  effectiveAddress(vcpu, insn, address);
+  if (!effectiveAddress(vcpu, insn, address, 2 * size, false)) return FAULT;
   const { lo, hi } = address;
   const { linear } = vcpu;
   if (!linear.read(lo, hi, size)) return FAULT;

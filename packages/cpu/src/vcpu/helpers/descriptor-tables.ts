@@ -13,7 +13,7 @@ const loadTable =
   (vcpu, { insn }) => {
     if (!privileged(vcpu)) return FAULT;
     vcpu.hooks.descriptorTable?.(name, true);
-    effectiveAddress(vcpu, insn, value);
+    if (!effectiveAddress(vcpu, insn, value, vcpu.mode === 64 ? 10 : 6, false)) return FAULT;
     const { lo, hi } = value;
     const { linear } = vcpu;
     if (!linear.read(lo, hi, 2)) return FAULT;
@@ -31,7 +31,7 @@ const storeTable =
   (vcpu, { insn }) => {
     if (!umip(vcpu)) return FAULT;
     vcpu.hooks.descriptorTable?.(name, false);
-    effectiveAddress(vcpu, insn, value);
+    if (!effectiveAddress(vcpu, insn, value, vcpu.mode === 64 ? 10 : 6, true)) return FAULT;
     const { lo, hi } = value;
     const { limit, baseLo, baseHi } = vcpu[name];
     if (!vcpu.linear.write(lo, hi, 2, limit, 0)) return FAULT;

@@ -1,7 +1,7 @@
 import { Kind } from "../../decode/index.js";
 import * as S from "../../state.js";
 import { Vector } from "../constants.js";
-import { type Halves, readOperand, toLinear, truncateAddress, writeRegister } from "../operands.js";
+import { checkedLinear, type Halves, readOperand, truncateAddress, writeRegister } from "../operands.js";
 import type { Helper, Vcpu } from "../vcpu.js";
 import { FAULT, NEXT } from "./common.js";
 
@@ -48,7 +48,7 @@ const maskedMove: Helper = (vcpu, { insn }) => {
   address.lo = vcpu.regLo(7);
   address.hi = vcpu.regHi(7);
   truncateAddress(address, insn.addrSize);
-  toLinear(vcpu, insn.seg, address);
+  if (!checkedLinear(vcpu, insn.seg, address, length, true)) return FAULT;
   const { lo, hi } = address;
   const at = (k: number): [number, number] => {
     const low = (lo + k) | 0;

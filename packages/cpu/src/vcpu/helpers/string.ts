@@ -1,7 +1,7 @@
 import type { Insn } from "../../decode/index.js";
 import * as S from "../../state.js";
 import { Seg } from "../constants.js";
-import { type Halves, toLinear, truncateAddress } from "../operands.js";
+import { checkedLinear, type Halves, truncateAddress } from "../operands.js";
 import type { Helper, Vcpu } from "../vcpu.js";
 import { FAULT, JUMP, NEXT } from "./common.js";
 import { portAllowed, portRead, portWrite } from "./io.js";
@@ -15,11 +15,29 @@ const RDI = 7;
 const source: Halves = { lo: 0, hi: 0 };
 const target: Halves = { lo: 0, hi: 0 };
 
-function pointer(vcpu: Vcpu, reg: number, seg: number, addrSize: number, out: Halves): void {
+/**
+ * The linear address of the first element into `out`.
+ * @returns how many elements of `n` lie before the index register wraps, the segment ends, or the page does; 0 with an exception pending
+ */
+function pointer(vcpu: Vcpu, insn: Insn, reg: number, seg: number, write: boolean, n: number, out: Halves): number {
+  const { addrSize, opSize: size } = insn;
+  const down = (vcpu.flags & S.DF) !== 0;
   out.lo = vcpu.regLo(reg);
   out.hi = vcpu.regHi(reg);
   truncateAddress(out, addrSize);
-  toLinear(vcpu, seg, out);
+  const offset = out.lo >>> 0;
+  if (!checkedLinear(vcpu, seg, out, size, write)) return 0;
+  let room = inPage(out.lo, size, down);
+  if (vcpu.mode !== 64) {
+    const range = S.SEG_RANGE + 16 * seg + (write ? 8 : 0);
+    const end = Math.min(vcpu.i32(range + 4) >>> 0, addrSize === 2 ? 0xffff : 0xffffffff);
+    const inside = down ? offset - (vcpu.i32(range) >>> 0) + size : end + 1 - offset;
+    room = Math.min(room, Math.max(1, Math.floor(inside / size)));
+  } else if (addrSize === 4) {
+    const inside = down ? offset + size : 0x100000000 - offset;
+    room = Math.min(room, Math.max(1, Math.floor(inside / size)));
+  }
+  return Math.min(room, n);
 }
 
 /** Adds `delta` bytes to an index register of the address size. */
@@ -61,6 +79,8 @@ type Chunk = (vcpu: Vcpu, insn: Insn, n: number, down: boolean) => number;
 interface StringOp {
   readonly usesSource: boolean;
   readonly usesTarget: boolean;
+  /** The target is written. */
+  readonly writes: boolean;
   /** REPE/REPNE end on ZF. */
   readonly compares: boolean;
   readonly chunk: Chunk;
@@ -82,12 +102,12 @@ const repeated =
     }
     const wanted = n;
     if (op.usesSource) {
-      pointer(vcpu, RSI, insn.seg, addrSize, source);
-      n = Math.min(n, inPage(source.lo, size, down));
+      n = pointer(vcpu, insn, RSI, insn.seg, false, n, source);
+      if (n === 0) return FAULT;
     }
     if (op.usesTarget) {
-      pointer(vcpu, RDI, Seg.ES, addrSize, target);
-      n = Math.min(n, inPage(target.lo, size, down));
+      n = pointer(vcpu, insn, RDI, Seg.ES, op.writes, n, target);
+      if (n === 0) return FAULT;
     }
     if (vcpu.flags & S.TF || vcpu.singleStep) n = 1;
     const made = op.chunk(vcpu, insn, n, down);
@@ -286,7 +306,7 @@ const outs: Chunk = (vcpu, insn) => {
 };
 
 const op = (chunk: Chunk, usesSource: boolean, usesTarget: boolean, compares = false): Helper =>
-  repeated({ chunk, usesSource, usesTarget, compares });
+  repeated({ chunk, usesSource, usesTarget, writes: usesTarget && !compares, compares });
 
 export const STRING_HELPERS: Readonly<Record<string, Helper>> = {
   movs: op(movs, true, true),

@@ -1,12 +1,23 @@
 import * as S from "../../state.js";
-import { CR4_FSGSBASE, CR4_OSXSAVE, CR4_PCIDE, CR4_TSD, Seg, Vector } from "../constants.js";
+import { CR4_FSGSBASE, CR4_OSXSAVE, CR4_PCIDE, CR4_PKE, CR4_TSD, Seg, Vector } from "../constants.js";
 import { readMsr, writeMsr } from "../msr.js";
 import { effectiveAddress, type Halves } from "../operands.js";
 import type { SegmentCache } from "../segments.js";
-import type { Helper } from "../vcpu.js";
+import type { Helper, Vcpu } from "../vcpu.js";
 import { done, FAULT, JUMP, NEXT, privileged, undefinedOpcode } from "./common.js";
 
 const value: Halves = { lo: 0, hi: 0 };
+
+/** Bytes of the XSAVE area for what XCR0 enables: the end of the last component (SDM vol. 1, 13.2). */
+function xsaveSize(vcpu: Vcpu): number {
+  let end = 576;
+  for (let component = 2; component < 32; component++) {
+    if (!((vcpu.xcr0 >>> component) & 1)) continue;
+    const { eax: size, ebx: offset } = vcpu.ports.cpuid.query(0xd, component);
+    end = Math.max(end, offset + size);
+  }
+  return end;
+}
 
 const cpuid: Helper = (vcpu) => {
   vcpu.counts.cpuid++;
@@ -15,10 +26,11 @@ const cpuid: Helper = (vcpu) => {
   vcpu.hooks.cpuid?.(leaf, subleaf);
   const { eax, ebx, ecx, edx } = vcpu.ports.cpuid.query(leaf, subleaf);
   const osxsave = leaf === 1 && vcpu.cr4 & CR4_OSXSAVE ? 1 << 27 : 0;
+  const ospke = leaf === 7 && subleaf === 0 && vcpu.cr4 & CR4_PKE ? 1 << 4 : 0;
   const apicId = leaf === 1 ? vcpu.id << 24 : 0;
   vcpu.setReg(0, eax, 0);
-  vcpu.setReg(3, ebx | apicId, 0);
-  vcpu.setReg(1, ecx | osxsave, 0);
+  vcpu.setReg(3, leaf === 0xd && subleaf < 2 ? xsaveSize(vcpu) : ebx | apicId, 0);
+  vcpu.setReg(1, ecx | osxsave | ospke, 0);
   vcpu.setReg(2, leaf === 0xb || leaf === 0x1f ? vcpu.id : edx, 0);
   return NEXT;
 };
@@ -56,6 +68,9 @@ const rdtscp: Helper = (vcpu, site) => {
   if (result === NEXT) vcpu.setReg(1, vcpu.msr(0xc0000103)[0], 0);
   return result;
 };
+
+/** RDPMC: no performance counter is offered, so no index is valid. */
+const rdpmc: Helper = (vcpu) => done(vcpu.raiseError(Vector.GP, 0));
 
 const rdpid: Helper = (vcpu, { insn }) => {
   vcpu.setReg(insn.operands[0].reg, vcpu.msr(0xc0000103)[0], 0);
@@ -121,7 +136,7 @@ const invlpg: Helper = (vcpu) => {
 const invpcid: Helper = (vcpu, { insn }) => {
   if (!privileged(vcpu)) return FAULT;
   const type = vcpu.regLo(insn.operands[0].reg) >>> 0;
-  effectiveAddress(vcpu, insn, value);
+  if (!effectiveAddress(vcpu, insn, value, 16, false)) return FAULT;
   const { lo, hi } = value;
   if (!vcpu.linear.read(lo, hi, 8)) return FAULT;
   const reserved = vcpu.linear.lo >>> 12 !== 0 || vcpu.linear.hi !== 0;
@@ -148,6 +163,7 @@ export const SYSTEM_HELPERS: Readonly<Record<string, Helper>> = {
   rdtsc,
   rdtscp,
   rdpid,
+  rdpmc,
   hlt,
   swapgs,
   stac: setAc(true),

@@ -60,9 +60,9 @@ function farTarget(vcpu: Vcpu, site: Parameters<Helper>[1], out: Halves): number
     out.hi = 0;
     return insn.imm2 & 0xffff;
   }
-  effectiveAddress(vcpu, insn, value);
-  const at = { ...value };
   const size = insn.opSize;
+  if (!effectiveAddress(vcpu, insn, value, size + 2, false)) return -1;
+  const at = { ...value };
   if (!vcpu.linear.read(at.lo, at.hi, size)) return -1;
   out.lo = vcpu.linear.lo;
   out.hi = vcpu.linear.hi;
@@ -322,9 +322,9 @@ const sysexit: Helper = (vcpu, { insn }) => {
 const loadFar =
   (seg: Seg): Helper =>
   (vcpu, { insn }) => {
-    effectiveAddress(vcpu, insn, value);
-    const at = { ...value };
     const size = insn.opSize;
+    if (!effectiveAddress(vcpu, insn, value, size + 2, false)) return FAULT;
+    const at = { ...value };
     if (!vcpu.linear.read(at.lo, at.hi, size)) return FAULT;
     const { lo, hi } = vcpu.linear;
     if (!vcpu.linear.read((at.lo + size) | 0, at.hi, 2)) return FAULT;

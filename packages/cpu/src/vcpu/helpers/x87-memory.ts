@@ -47,7 +47,7 @@ export const extended = { lo: 0, hi: 0, se: 0 };
 /** Reads an m80 into `extended`. */
 export function read80(vcpu: Vcpu, insn: Insn): boolean {
   const { linear } = vcpu;
-  effectiveAddress(vcpu, insn, address);
+  if (!effectiveAddress(vcpu, insn, address, 10, false)) return false;
   if (!linear.read(address.lo, address.hi, 8)) return false;
   extended.lo = linear.lo;
   extended.hi = linear.hi;
@@ -69,12 +69,12 @@ export function write80(vcpu: Vcpu, insn: Insn, lo: number, hi: number, se: numb
 
 /** Reads the memory operand's `area.length` bytes. */
 export function readArea(vcpu: Vcpu, insn: Insn, area: Uint8Array): boolean {
-  effectiveAddress(vcpu, insn, address);
+  if (!effectiveAddress(vcpu, insn, address, area.length, false)) return false;
   return vcpu.linear.readBytes(address.lo, address.hi, area);
 }
 
 /** Writes bytes to the memory operand after making sure that all can be written. */
 export function writeArea(vcpu: Vcpu, insn: Insn, area: Uint8Array): boolean {
-  effectiveAddress(vcpu, insn, address);
+  if (!effectiveAddress(vcpu, insn, address, area.length, true)) return false;
   return vcpu.linear.writeBytes(address.lo, address.hi, area);
 }
