@@ -22,5 +22,8 @@ export type MachineExit =
   /** `Machine.stop()` was called. */
   | { readonly reason: "stopped" };
 
-/** An exit of one processor, as `MachineHandle.exits` reports it. Slices that merely end are not exits. */
+/**
+ * An exit of one processor, as `MachineHandle.exits` reports it. Slices that merely end are not exits. An `intercepted` one that
+ * nobody handles starts its instruction over.
+ */
 export type VcpuExit = Exclude<Exit, { readonly reason: "budget" | "kicked" }>;

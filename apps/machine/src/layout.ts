@@ -47,6 +47,8 @@ export const MAX_CPUS = 32;
 const PAGE = 4096;
 const WASM_PAGE = 65536;
 /** Range for decoded code; untouched parts cost nothing. */
+/** Frames beyond RAM, for memslots that plugins add; untouched they cost nothing. */
+const SPARE_FRAMES = 256;
 const CODE_CACHE = 128 * 2 ** 20;
 
 /** Where things are in the one WebAssembly.Memory: a trap page, vCPUs, decoded code, guest frames. */
@@ -61,6 +63,7 @@ export interface HostLayout {
 export function hostLayout(cpus: number, ram: number): HostLayout {
   const code = PAGE + cpus * Vcpu.bytes;
   const frames = code + CODE_CACHE;
-  const pages = Math.ceil((frames + ram) / WASM_PAGE);
-  return { vcpu: (id) => PAGE + id * Vcpu.bytes, code: [code, frames], frames: [frames, frames + ram], pages };
+  const end = frames + ram + SPARE_FRAMES * PAGE;
+  const pages = Math.ceil(end / WASM_PAGE);
+  return { vcpu: (id) => PAGE + id * Vcpu.bytes, code: [code, frames], frames: [frames, end], pages };
 }

@@ -15,6 +15,8 @@ export interface VcpuHandle {
   readonly cpu: Vcpu;
   /** Observes a hook beside any other observers. Returns the function that ends it. */
   on<K extends HookName>(hook: K, observer: Hook<K>): Disposer;
+  /** Keeps this processor from executing anything more, from the next instruction boundary on; the others go on. Ends when every holder has let go. */
+  hold(): Disposer;
 }
 
 /** Takes part in what happens when a processor leaves the guest. */
@@ -54,6 +56,8 @@ export interface MachineHandle {
   pause(): Promise<void>;
   resume(): void;
   stop(): void;
+  /** Gives the host's event loop its turn every `ms` while the guest is busy, instead of every 10. Returns the function that ends it. */
+  attentive(ms: number): Disposer;
 }
 
 /** Adds something to a machine. */
@@ -68,10 +72,10 @@ export interface Plugin {
 }
 
 /** The processors of a board as handles. */
-export function vcpuHandles(vcpus: readonly Vcpu[]): readonly VcpuHandle[] {
+export function vcpuHandles(vcpus: readonly Vcpu[], hold: (cpu: Vcpu) => Disposer): readonly VcpuHandle[] {
   return vcpus.map((cpu) => {
     const hooks = new HookSet(cpu.hooks);
-    return { id: cpu.id, cpu, on: (hook, observer) => hooks.add(hook, observer) };
+    return { id: cpu.id, cpu, on: (hook, observer) => hooks.add(hook, observer), hold: () => hold(cpu) };
   });
 }
 

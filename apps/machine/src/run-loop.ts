@@ -43,6 +43,9 @@ export class RunLoop {
   #started = false;
   #wake: (() => void) | null = null;
   readonly #atRest: (() => void)[] = [];
+  /** How many hold each processor that is held. */
+  readonly #held = new Map<Vcpu, number>();
+  readonly #attentive = new Set<{ readonly ms: number }>();
   /** Host time spent executing guest instructions, ms. */
   executingMs = 0;
 
@@ -79,6 +82,36 @@ export class RunLoop {
     }
   }
 
+  /** Keeps `vcpu` from running until every holder has let go. */
+  hold(vcpu: Vcpu): () => void {
+    this.#held.set(vcpu, (this.#held.get(vcpu) ?? 0) + 1);
+    if (this.#running === vcpu) vcpu.kick();
+    let holding = true;
+    return () => {
+      if (!holding) return;
+      holding = false;
+      const left = (this.#held.get(vcpu) ?? 1) - 1;
+      if (left > 0) this.#held.set(vcpu, left);
+      else {
+        this.#held.delete(vcpu);
+        this.#wake?.();
+      }
+    };
+  }
+
+  /** Turns of the event loop come at least every `ms`. */
+  attentive(ms: number): () => void {
+    const wish = { ms };
+    this.#attentive.add(wish);
+    return () => void this.#attentive.delete(wish);
+  }
+
+  get #turnMs(): number {
+    let turnMs = TURN_MS;
+    for (const { ms } of this.#attentive) turnMs = Math.min(turnMs, ms);
+    return turnMs;
+  }
+
   /** Stops at an instruction boundary; resolves when nothing runs any more. Virtual time stands still. */
   pause(): Promise<void> {
     this.#paused = true;
@@ -111,7 +144,7 @@ export class RunLoop {
       const vcpu = this.#pick();
       if (vcpu === null) await this.#idle();
       else await this.#leave(vcpu, this.#slice(vcpu));
-      if (performance.now() - turned < TURN_MS) continue;
+      if (performance.now() - turned < this.#turnMs) continue;
       await turn();
       turned = performance.now();
     }
@@ -125,16 +158,20 @@ export class RunLoop {
     const { vcpus } = this.#desc;
     for (let k = 0; k < vcpus.length; k++) {
       const vcpu = vcpus[(this.#turnOf + k) % vcpus.length] as Vcpu;
-      if (!vcpu.runnable) continue;
+      if (!this.#ready(vcpu)) continue;
       this.#turnOf = (vcpu.id + 1) % vcpus.length;
       return vcpu;
     }
     return null;
   }
 
+  #ready(vcpu: Vcpu): boolean {
+    return vcpu.runnable && !this.#held.has(vcpu);
+  }
+
   #slice(vcpu: Vcpu): Exit | null {
     const { clock, vcpus } = this.#desc;
-    const shared = vcpus.some((other) => other !== vcpu && other.runnable);
+    const shared = vcpus.some((other) => other !== vcpu && this.#ready(other));
     const most = shared ? this.#sharedSlice : SLICE;
     this.#sharedSlice = Math.min(2 * this.#sharedSlice, SHARED_SLICE);
     this.#sliceTimer = clock.next;
@@ -165,6 +202,7 @@ export class RunLoop {
     } catch (error) {
       this.end({ reason: "internal-error", vcpu: vcpu.id, error });
     }
+    if (exit.reason === "intercepted") return;
     if (exit.reason === "shutdown") this.end({ reason: "shutdown", vcpu: vcpu.id });
     else if (exit.reason === "memory-fault") this.end({ ...exit, vcpu: vcpu.id });
   }
@@ -173,10 +211,13 @@ export class RunLoop {
   #idle(): Promise<void> | void {
     const { clock, vcpus } = this.#desc;
     const { next } = clock;
-    if (next === Number.POSITIVE_INFINITY && vcpus.every(isDead)) {
+    const held = this.#held.size > 0;
+    if (next === Number.POSITIVE_INFINITY && vcpus.every(isDead) && !held) {
       this.end({ reason: "halted" });
       return;
     }
+    // While someone holds a processor, counted time stands still: how long that takes is the host's affair.
+    if (clock.mode === "icount" && held) return this.#sleep(MAX_SLEEP_MS);
     if (clock.mode === "icount" && next !== Number.POSITIVE_INFINITY) {
       clock.skipTo(next);
       return;

@@ -48,6 +48,8 @@ export interface Translation {
 
 /** The registers that control paging (u32 each; CR3 in halves). */
 export interface PagingControls {
+  /** Number of the second-level view; 0 if absent. */
+  view?: number;
   cr0: number;
   cr3Lo: number;
   cr3Hi: number;

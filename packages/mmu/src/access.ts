@@ -40,6 +40,8 @@ export enum Status {
 
 /** The registers that control paging, each a u32 (or the same bits as an i32). */
 export interface PagingControls {
+  /** Number of the second-level view; 0 if absent. */
+  view?: number;
   cr0: number;
   cr3Lo: number;
   cr3Hi: number;
@@ -54,7 +56,9 @@ export interface PagingControls {
 export interface Translation {
   /** Ok: byte offset of the 4 KiB frame in the wasm memory. */
   host: number;
-  /** Ok, Mmio, Exit: guest frame number of the 4 KiB page, also inside a large page. */
+  /**
+   * Ok, Mmio, Exit: guest frame number of the 4 KiB page, also inside a large page. Ok: the number the frame has by itself; otherwise as it seems in the view.
+   */
   gfn: number;
   /**
    * Ok: {@link Licence} bits that hold for this page at the privilege of the request (its User, Ac and Implicit bits).

@@ -7,8 +7,8 @@ import { type MemslotDesc, MemslotError, Memslots } from "./memslots.js";
 import { PhysicalMemory } from "./physical.js";
 import { MemslotLevel, type SecondLevel } from "./second-level.js";
 import { type MemoryImage, restorePages, TouchedPages } from "./snapshot.js";
+import { Views } from "./views.js";
 import { PageWalker } from "./walk.js";
-import { Watches } from "./watches.js";
 
 export interface MmuOptions {
   /** Allocated once at its final size; it must never grow. */
@@ -31,7 +31,7 @@ export class Mmu extends PhysicalMemory {
   /** The result of the last {@link translate}; one object for the life of the Mmu. */
   readonly translation: Translation = { host: 0, gfn: 0, licence: 0, global: false, errorCode: 0 };
   readonly #slots: Memslots;
-  readonly #watches = new Watches();
+  readonly #views = new Views();
   readonly #invalidated: Listeners<[gfn: number, pages: number]>;
   readonly #second: SecondLevel;
   readonly #walker: PageWalker;
@@ -47,7 +47,7 @@ export class Mmu extends PhysicalMemory {
     super(slots);
     this.#invalidated = invalidated;
     this.#slots = slots;
-    this.#second = new MemslotLevel(slots, this.#watches);
+    this.#second = new MemslotLevel(slots, this.#views);
     this.#walker = new PageWalker(arena.u32, this.#second, maxPhyAddr);
   }
 
@@ -63,6 +63,7 @@ export class Mmu extends PhysicalMemory {
   translate(controls: PagingControls, lo: number, hi: number, access: number): number {
     const t = this.translation;
     if ((access & Access.Implicit) !== 0) access &= ~Access.User;
+    this.#second.use(controls.view ?? 0);
     let gfn = lo >>> 12;
     let licence: number = Licence.All;
     let global = false;
@@ -83,6 +84,7 @@ export class Mmu extends PhysicalMemory {
     const status = second.resolve(gfn, want);
     if (status === Status.Ok) {
       t.host = second.pfn * Page.Size;
+      t.gfn = second.gfn;
       t.licence = licence & second.licence;
       t.global = global;
     } else if (status === Status.Exit) {
@@ -123,19 +125,36 @@ export class Mmu extends PhysicalMemory {
     return bitmap;
   }
 
-  /** Takes {@link Licence} bits of a page away: such an access becomes Status.Exit if a memslot backs the page. Adds to bits withheld before. */
-  withhold(gfn: number, licence: number): void {
-    if (this.#watches.set(gfn, this.#watches.of(gfn) | (licence & Licence.All))) this.#invalidated.emit(gfn, 1);
+  /**
+   * Takes {@link Licence} bits of a page away from who translates with `view`: such an access becomes Status.Exit if memory backs the page. Adds to
+   * bits withheld before.
+   */
+  withhold(gfn: number, licence: number, view = 0): void {
+    this.#watch(view, gfn, this.withheld(gfn, view) | (licence & Licence.All));
   }
 
   /** Gives {@link Licence} bits of a page back, however often they were withheld. */
-  release(gfn: number, licence: number): void {
-    if (this.#watches.set(gfn, this.#watches.of(gfn) & ~licence)) this.#invalidated.emit(gfn, 1);
+  release(gfn: number, licence: number, view = 0): void {
+    this.#watch(view, gfn, this.withheld(gfn, view) & ~licence);
   }
 
   /** The {@link Licence} bits withheld from a page. */
-  withheld(gfn: number): number {
-    return this.#watches.of(gfn);
+  withheld(gfn: number, view = 0): number {
+    return this.#views.at(view).watches.of(gfn);
+  }
+
+  #watch(view: number, gfn: number, bits: number): void {
+    if (this.#views.open(view).watches.set(gfn, bits)) this.#invalidated.emit(gfn, 1);
+  }
+
+  /** In `view`, what is at `gfn` becomes what is at `target`, for the guest and for its page walks; `target` = `gfn` restores it. */
+  remap(gfn: number, target: number, view = 0): void {
+    if (this.#views.open(view).remap(gfn, target)) this.#invalidated.emit(gfn, 1);
+  }
+
+  /** Forgets everything about a view other than 0: who still uses it sees what view 0 would be without changes. */
+  discardView(view: number): void {
+    for (const gfn of this.#views.discard(view).changed()) this.#invalidated.emit(gfn, 1);
   }
 
   /**

@@ -1,6 +1,6 @@
 import { Licence, Status } from "./access.js";
 import type { Memslots } from "./memslots.js";
-import type { Watches } from "./watches.js";
+import type { View, Views } from "./views.js";
 
 /**
  * The second level of translation: guest frame -> frame of the wasm memory, and what it allows. It is asked once per TLB fill, after the guest's
@@ -11,8 +11,12 @@ import type { Watches } from "./watches.js";
 export interface SecondLevel {
   /** After `resolve` returned Ok: the frame, as {@link Pfn}. */
   readonly pfn: number;
+  /** After `resolve` returned Ok: the guest frame number the frame has by itself, whatever it seems to be in the view in use. */
+  readonly gfn: number;
   /** After `resolve` returned Ok: what this level lets through unseen. Contains at least the bit that was asked for. */
   readonly licence: number;
+  /** From now on translates as view number `view` has it. */
+  use(view: number): void;
   /**
    * Resolves one page for one access.
    * @param gfn guest frame number
@@ -35,14 +39,24 @@ export interface SecondLevel {
  */
 export class MemslotLevel implements SecondLevel {
   pfn = 0;
+  gfn = 0;
   licence = 0;
+  #view: View;
 
   constructor(
     readonly slots: Memslots,
-    readonly watches: Watches,
-  ) {}
+    readonly views: Views,
+  ) {
+    this.#view = views.at(0);
+  }
 
-  resolve(gfn: number, want: number): Status {
+  use(view: number): void {
+    this.#view = this.views.at(view);
+  }
+
+  resolve(seeming: number, want: number): Status {
+    const { watches } = this.#view;
+    const gfn = this.#view.target(seeming);
     const slot = this.slots.find(gfn);
     if (slot === null) return Status.Mmio;
     let licence: number = Licence.All;
@@ -50,8 +64,8 @@ export class MemslotLevel implements SecondLevel {
       if (want === Licence.Write) return Status.Mmio;
       licence &= ~Licence.Write;
     }
-    if (this.watches.size !== 0) {
-      const withheld = this.watches.of(gfn);
+    if (watches.size !== 0) {
+      const withheld = watches.of(seeming);
       if ((withheld & want) !== 0) return Status.Exit;
       licence &= ~withheld;
     }
@@ -60,17 +74,20 @@ export class MemslotLevel implements SecondLevel {
       else if (!slot.dirty.has(gfn - slot.gfn)) licence &= ~Licence.Write;
     }
     this.pfn = this.slots.touch(slot, gfn);
+    this.gfn = gfn;
     this.licence = licence;
     return Status.Ok;
   }
 
-  table(gfn: number): number {
+  table(seeming: number): number {
+    const gfn = this.#view.target(seeming);
     const slot = this.slots.find(gfn);
     // As an i32, so that the walker stays in integer registers.
     return slot === null ? -1 : (slot.pfns[gfn - slot.gfn] as number) | 0;
   }
 
-  mayMark(gfn: number): boolean {
+  mayMark(seeming: number): boolean {
+    const gfn = this.#view.target(seeming);
     const slot = this.slots.find(gfn);
     if (slot === null || slot.readonly) return false;
     slot.dirty?.mark(gfn - slot.gfn);

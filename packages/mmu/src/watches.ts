@@ -11,6 +11,11 @@ export class Watches {
     return this.#bits.size;
   }
 
+  /** The pages that are watched. */
+  gfns(): Iterable<number> {
+    return this.#bits.keys();
+  }
+
   /** The Licence bits withheld from `gfn`. */
   of(gfn: number): number {
     return this.#bits.get(gfn) ?? 0;

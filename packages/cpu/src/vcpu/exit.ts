@@ -11,4 +11,6 @@ export type Exit =
   /** Someone asked with `kick`. */
   | { readonly reason: "kicked" }
   /** Access to a page that is withheld; `access` as licence bits. */
-  | { readonly reason: "memory-fault"; readonly gfn: number; readonly access: number };
+  | { readonly reason: "memory-fault"; readonly gfn: number; readonly access: number }
+  /** A hook called `leave`: the instruction is not done, and starts over with the next `run`. */
+  | { readonly reason: "intercepted" };

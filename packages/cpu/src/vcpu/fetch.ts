@@ -59,7 +59,7 @@ export class Fetcher {
 
   /** See `SlowPaths.fetch`. */
   readonly fetch = (lo: number, hi: number): number => {
-    const host = this.#linear.resolve(lo, hi, this.#vcpu.accessMode | Access.Fetch);
+    const host = this.#linear.resolve(lo, hi, this.#vcpu.accessMode | Access.Fetch, true);
     if (host <= 0) {
       // Raised again, and delivered, when the instruction is really started.
       this.#vcpu.forget();

@@ -1,6 +1,7 @@
 /**
  * What an observer of a vCPU can intercept. Every hook is optional; an absent hook costs one test on a path that is slow anyway.
- * Hooks that return a boolean decide: false suppresses the effect (the instruction still retires unless said otherwise).
+ * Hooks that return a boolean decide: false suppresses the effect (the instruction still retires unless said otherwise, or the hook
+ * raised an exception). Any hook but those that come after the fact may call `Vcpu.leave`: then the instruction is left undone.
  */
 export interface VcpuHooks {
   /** Before MOV to CR0, CR3, CR4, CR8. Values as halves. */

@@ -41,6 +41,13 @@ export function deliver(vcpu: Vcpu, event: Pending, at?: readonly [number, numbe
       vcpu.cr2Hi = current.cr2Hi ?? vcpu.cr2Hi;
     }
     if (enter(vcpu, current)) return true;
+    if (vcpu.leaving) {
+      // A watched page was touched on the way. Nothing but memory has changed.
+      vcpu.forget();
+      if (at === undefined) vcpu.redeliver(current);
+      else [vcpu.ripLo, vcpu.ripHi] = at;
+      return true;
+    }
     const next = vcpu.pending as Pending;
     vcpu.forget();
     if (at !== undefined) [vcpu.ripLo, vcpu.ripHi] = at;

@@ -303,8 +303,9 @@ export class LinearMemory {
   /**
    * Host address of the frame behind a linear page; 0 for MMIO (see `#gfn`); -1 with #PF, #GP or an exit pending.
    * @param access `Access` bits
+   * @param quiet a withheld page is -1 with nothing pending, and nobody is told
    */
-  resolve(lo: number, hi: number, access: number): number {
+  resolve(lo: number, hi: number, access: number, quiet = false): number {
     const vcpu = this.#vcpu;
     if (vcpu.mode === 64 && hi >> 15 !== hi >> 31) {
       vcpu.raiseNonCanonical();
@@ -324,7 +325,7 @@ export class LinearMemory {
           vcpu.raisePageFault(lo, hi, translation.errorCode);
           return -1;
         default:
-          if (vcpu.withheld(translation.gfn, translation.errorCode, lo, hi)) continue;
+          if (!quiet && vcpu.withheld(translation.gfn, translation.errorCode, lo, hi)) continue;
           return -1;
       }
     }

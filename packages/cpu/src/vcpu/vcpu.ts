@@ -39,6 +39,7 @@ const EXIT_HLT: Exit = { reason: "hlt" };
 const EXIT_SHUTDOWN: Exit = { reason: "shutdown" };
 const EXIT_SIPI: Exit = { reason: "wait-for-sipi" };
 const EXIT_KICKED: Exit = { reason: "kicked" };
+const EXIT_INTERCEPTED: Exit = { reason: "intercepted" };
 
 /** One virtual processor. */
 export class Vcpu extends Registers {
@@ -185,6 +186,8 @@ export class Vcpu extends Registers {
       if (this.#pending !== null) this.#deliverPending();
       else if (!this.shadow) this.#takeInterrupt();
       if (this.#shutdown) return EXIT_SHUTDOWN;
+      if (this.#exit !== null) return this.#exit;
+      if (this.#kicked) return EXIT_KICKED;
       if (this.halted) return EXIT_HLT;
       const slice = this.shadow || this.singleStep || this.flags & S.TF ? 1 : left;
       this.shadow = false;
@@ -224,7 +227,7 @@ export class Vcpu extends Registers {
       if (futile === FUTILE_FAULTS) break;
     }
     if (this.#pending !== null) this.#deliverPending();
-    return this.#shutdown ? EXIT_SHUTDOWN : EXIT_BUDGET;
+    return this.#shutdown ? EXIT_SHUTDOWN : (this.#exit ?? EXIT_BUDGET);
   }
 
   /** Delivers a waiting NMI or interrupt if the flags allow. */
@@ -318,6 +321,7 @@ export class Vcpu extends Registers {
   /** Delivers a software interrupt; `ripLo`, `ripHi` are its return address. A fault on the way returns to `at`, the instruction. */
   deliverSoftware(event: Pending, at: readonly [number, number]): boolean {
     if (deliver(this, event, at)) {
+      if (this.leaving) return false;
       this.traceByFlags();
       return true;
     }
@@ -328,9 +332,29 @@ export class Vcpu extends Registers {
 
   /** A withheld page was touched: ask the observer. @returns whether to translate again */
   withheld(gfn: number, access: number, lo: number, hi: number): boolean {
-    if (this.hooks.pageAccess?.(gfn, access, lo, hi)) return true;
-    this.#exit = { reason: "memory-fault", gfn, access };
+    const again = this.hooks.pageAccess?.(gfn, access, lo, hi) === true;
+    if (again && this.#exit === null) return true;
+    this.#exit ??= { reason: "memory-fault", gfn, access };
     return false;
+  }
+
+  /**
+   * For hooks: leaves the instruction undone and the guest with an `intercepted` exit, whatever the hook answers. The next `run` starts
+   * the instruction over, and the hook is called again.
+   */
+  leave(): false {
+    this.#exit = EXIT_INTERCEPTED;
+    return false;
+  }
+
+  /** `run` is about to return: nothing more of this instruction must happen. */
+  get leaving(): boolean {
+    return this.#exit !== null;
+  }
+
+  /** Notes an event whose delivery was left half-way: it is delivered first when `run` goes on. */
+  redeliver(event: Pending): void {
+    this.#pending = event;
   }
 
   /** No interrupt before the instruction after next has started: MOV SS, POP SS. */

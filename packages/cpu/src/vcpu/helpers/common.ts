@@ -23,3 +23,6 @@ export function undefinedOpcode(vcpu: Vcpu): number {
 export function umip(vcpu: Vcpu): boolean {
   return vcpu.cr4 & CR4_UMIP && vcpu.cpl > 0 ? vcpu.raiseError(Vector.GP, 0) : true;
 }
+
+/** A hook suppressed the effect: the instruction retires, unless the hook left the guest or raised an exception instead. */
+export const suppressed = (vcpu: Vcpu): number => (vcpu.leaving || vcpu.pending !== null ? FAULT : NEXT);

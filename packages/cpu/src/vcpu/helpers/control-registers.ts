@@ -30,7 +30,7 @@ import {
 import { type Halves, readOperand, writeOperand } from "../operands.js";
 import { loadSegment, type SegmentCache } from "../segments.js";
 import type { Helper, Vcpu } from "../vcpu.js";
-import { done, FAULT, NEXT, privileged, umip, undefinedOpcode } from "./common.js";
+import { done, FAULT, NEXT, privileged, suppressed, umip, undefinedOpcode } from "./common.js";
 
 const value: Halves = { lo: 0, hi: 0 };
 
@@ -109,6 +109,15 @@ function writeCr3(vcpu: Vcpu, lo: number, hi: number): boolean {
   return true;
 }
 
+/** MOV to CR0, CR3 or CR4 with everything that follows from it. False with #GP(0) pending and nothing changed. */
+export function writeControlRegister(vcpu: Vcpu, register: 0 | 3 | 4, lo: number, hi: number): boolean {
+  const write = register === 0 ? writeCr0 : register === 3 ? writeCr3 : writeCr4;
+  if (!write(vcpu, lo, hi)) return false;
+  // Translation, and with it the mapping of the code that runs, may have changed.
+  vcpu.endSlice();
+  return true;
+}
+
 const movControl: Helper = (vcpu, { insn }) => {
   const [to, from] = insn.operands;
   if (!privileged(vcpu)) return FAULT;
@@ -117,7 +126,7 @@ const movControl: Helper = (vcpu, { insn }) => {
     const hi = vcpu.mode === 64 ? vcpu.regHi(from.reg) : 0;
     const r = to.reg;
     if (r !== 0 && r !== 2 && r !== 3 && r !== 4 && r !== 8) return undefinedOpcode(vcpu);
-    if (r !== 2 && vcpu.hooks.controlRegister && !vcpu.hooks.controlRegister(r, lo, hi)) return NEXT;
+    if (r !== 2 && vcpu.hooks.controlRegister && !vcpu.hooks.controlRegister(r, lo, hi)) return suppressed(vcpu);
     if (r === 2) {
       vcpu.cr2Lo = lo;
       vcpu.cr2Hi = hi;
@@ -125,12 +134,7 @@ const movControl: Helper = (vcpu, { insn }) => {
       if (hi !== 0 || lo & ~15) return done(vcpu.raiseError(Vector.GP, 0));
       vcpu.ports.apic.cr8 = lo;
       if (vcpu.ports.apic.hasInterrupt()) vcpu.interrupt();
-    } else {
-      const ok = r === 0 ? writeCr0(vcpu, lo, hi) : r === 3 ? writeCr3(vcpu, lo, hi) : writeCr4(vcpu, lo, hi);
-      if (!ok) return FAULT;
-      // Translation, and with it the mapping of this code, may have changed.
-      vcpu.endSlice();
-    }
+    } else return done(writeControlRegister(vcpu, r, lo, hi));
     return NEXT;
   }
   const [lo, hi] = readControl(vcpu, from.reg);
@@ -208,9 +212,8 @@ const lmsw: Helper = (vcpu, { insn }) => {
   if (!privileged(vcpu) || !readOperand(vcpu, insn, 0, value)) return FAULT;
   // PE can be set, not cleared.
   const next = (vcpu.cr0 & ~0xe) | (value.lo & 0xf);
-  if (!writeCr0(vcpu, next, 0)) return FAULT;
-  vcpu.endSlice();
-  return NEXT;
+  if (vcpu.hooks.controlRegister && !vcpu.hooks.controlRegister(0, next, 0)) return suppressed(vcpu);
+  return done(writeControlRegister(vcpu, 0, next, 0));
 };
 
 export const CONTROL_REGISTER_HELPERS: Readonly<Record<string, Helper>> = { mov, clts, smsw, lmsw };

@@ -13,6 +13,7 @@ const loadTable =
   (vcpu, { insn }) => {
     if (!privileged(vcpu)) return FAULT;
     vcpu.hooks.descriptorTable?.(name, true);
+    if (vcpu.leaving) return FAULT;
     if (!effectiveAddress(vcpu, insn, value, vcpu.mode === 64 ? 10 : 6, false)) return FAULT;
     const { lo, hi } = value;
     const { linear } = vcpu;
@@ -31,6 +32,7 @@ const storeTable =
   (vcpu, { insn }) => {
     if (!umip(vcpu)) return FAULT;
     vcpu.hooks.descriptorTable?.(name, false);
+    if (vcpu.leaving) return FAULT;
     if (!effectiveAddress(vcpu, insn, value, vcpu.mode === 64 ? 10 : 6, true)) return FAULT;
     const { lo, hi } = value;
     const { limit, baseLo, baseHi } = vcpu[name];
@@ -45,6 +47,7 @@ const loadSystemSegment =
     if (!(vcpu.cr0 & CR0_PE)) return undefinedOpcode(vcpu);
     if (!privileged(vcpu)) return FAULT;
     vcpu.hooks.descriptorTable?.(name, true);
+    if (vcpu.leaving) return FAULT;
     if (!readOperand(vcpu, insn, 0, value)) return FAULT;
     const selector = value.lo & 0xffff;
     if ((selector & 0xfffc) === 0) {
@@ -78,6 +81,7 @@ const storeSystemSegment =
     if (!(vcpu.cr0 & CR0_PE)) return undefinedOpcode(vcpu);
     if (!umip(vcpu)) return FAULT;
     vcpu.hooks.descriptorTable?.(name, false);
+    if (vcpu.leaving) return FAULT;
     return done(writeOperand(vcpu, insn, 0, vcpu[name].selector, 0));
   };
 

@@ -4,7 +4,7 @@ import { readMsr, writeMsr } from "../msr.js";
 import { effectiveAddress, type Halves } from "../operands.js";
 import type { SegmentCache } from "../segments.js";
 import type { Helper, Vcpu } from "../vcpu.js";
-import { done, FAULT, JUMP, NEXT, privileged, undefinedOpcode } from "./common.js";
+import { done, FAULT, JUMP, NEXT, privileged, suppressed, undefinedOpcode } from "./common.js";
 
 const value: Halves = { lo: 0, hi: 0 };
 
@@ -24,6 +24,7 @@ const cpuid: Helper = (vcpu) => {
   const leaf = vcpu.regLo(0) >>> 0;
   const subleaf = vcpu.regLo(1) >>> 0;
   vcpu.hooks.cpuid?.(leaf, subleaf);
+  if (vcpu.leaving) return FAULT;
   const { eax, ebx, ecx, edx } = vcpu.ports.cpuid.query(leaf, subleaf);
   const osxsave = leaf === 1 && vcpu.cr4 & CR4_OSXSAVE ? 1 << 27 : 0;
   const ospke = leaf === 7 && subleaf === 0 && vcpu.cr4 & CR4_PKE ? 1 << 4 : 0;
@@ -40,6 +41,7 @@ const rdmsr: Helper = (vcpu) => {
   vcpu.counts.msr++;
   const number = vcpu.regLo(1) >>> 0;
   vcpu.hooks.msrRead?.(number);
+  if (vcpu.leaving) return FAULT;
   if (!readMsr(vcpu, number, value)) return done(vcpu.raiseError(Vector.GP, 0));
   vcpu.setReg(0, value.lo, 0);
   vcpu.setReg(2, value.hi, 0);
@@ -51,7 +53,7 @@ const wrmsr: Helper = (vcpu) => {
   vcpu.counts.msr++;
   const number = vcpu.regLo(1) >>> 0;
   const [lo, hi] = [vcpu.regLo(0), vcpu.regLo(2)];
-  if (vcpu.hooks.msrWrite && !vcpu.hooks.msrWrite(number, lo, hi)) return NEXT;
+  if (vcpu.hooks.msrWrite && !vcpu.hooks.msrWrite(number, lo, hi)) return suppressed(vcpu);
   return done(writeMsr(vcpu, number, lo, hi) || vcpu.raiseError(Vector.GP, 0));
 };
 
@@ -151,7 +153,9 @@ const privilegedNop: Helper = (vcpu) => done(privileged(vcpu));
 
 const vmcall: Helper = (vcpu) => {
   vcpu.counts.hypercall++;
-  return vcpu.hooks.hypercall?.() ? NEXT : undefinedOpcode(vcpu);
+  const handled = vcpu.hooks.hypercall?.() === true;
+  if (vcpu.leaving) return FAULT;
+  return handled ? NEXT : undefinedOpcode(vcpu);
 };
 
 const toolong: Helper = (vcpu) => done(vcpu.raiseError(Vector.GP, 0));

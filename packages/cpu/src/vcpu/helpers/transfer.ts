@@ -35,7 +35,7 @@ import {
   type SegmentCache,
 } from "../segments.js";
 import type { Helper, Vcpu } from "../vcpu.js";
-import { done, FAULT, JUMP, NEXT, undefinedOpcode } from "./common.js";
+import { done, FAULT, JUMP, NEXT, suppressed, undefinedOpcode } from "./common.js";
 import { writableFlags } from "./stack.js";
 
 const value: Halves = { lo: 0, hi: 0 };
@@ -244,7 +244,7 @@ function software(vcpu: Vcpu, vector: number, length: number): number {
 
 const int: Helper = (vcpu, { insn }) => software(vcpu, insn.immLo & 0xff, insn.len);
 const int3: Helper = (vcpu, { insn }) => {
-  if (vcpu.hooks.breakpoint && !vcpu.hooks.breakpoint()) return NEXT;
+  if (vcpu.hooks.breakpoint && !vcpu.hooks.breakpoint()) return suppressed(vcpu);
   return software(vcpu, Vector.BP, insn.len);
 };
 const int1: Helper = (vcpu, { insn }) => software(vcpu, Vector.DB, insn.len);
@@ -253,6 +253,7 @@ const into: Helper = (vcpu, { insn }) => (vcpu.rflags & S.OF ? software(vcpu, Ve
 const syscall: Helper = (vcpu, { insn }) => {
   if (!(vcpu.efer & EFER_SCE) || vcpu.mode !== 64) return undefinedOpcode(vcpu);
   vcpu.hooks.syscall?.();
+  if (vcpu.leaving) return FAULT;
   const next = (vcpu.ripLo + insn.len) | 0;
   vcpu.setReg(1, next, next >>> 0 < vcpu.ripLo >>> 0 ? vcpu.ripHi + 1 : vcpu.ripHi);
   vcpu.setReg(11, vcpu.rflags & ~S.RF, 0);
@@ -289,6 +290,7 @@ const sysenter: Helper = (vcpu) => {
   const [cs] = vcpu.msr(MSR.SYSENTER_CS);
   if (!(vcpu.cr0 & 1) || (cs & 0xfffc) === 0) return done(vcpu.raiseError(Vector.GP, 0));
   vcpu.hooks.syscall?.();
+  if (vcpu.leaving) return FAULT;
   const long = (vcpu.efer & EFER_LMA) !== 0;
   const [ipLo, ipHi] = vcpu.msr(MSR.SYSENTER_EIP);
   const [spLo, spHi] = vcpu.msr(MSR.SYSENTER_ESP);

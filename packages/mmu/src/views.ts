@@ -1,0 +1,57 @@
+import { Watches } from "./watches.js";
+
+/** One second-level view: which licences are withheld in it, and which guest frames are other ones than they seem. */
+export class View {
+  readonly watches = new Watches();
+  readonly #targets = new Map<number, number>();
+
+  /** The guest frame that `gfn` really is in this view. */
+  target(gfn: number): number {
+    return this.#targets.size === 0 ? gfn : (this.#targets.get(gfn) ?? gfn);
+  }
+
+  /** Makes `gfn` the frame `target`. Returns whether that changed anything. */
+  remap(gfn: number, target: number): boolean {
+    if (this.target(gfn) === target) return false;
+    if (gfn === target) this.#targets.delete(gfn);
+    else this.#targets.set(gfn, target);
+    return true;
+  }
+
+  /** The frames that are other than they seem, or are watched. */
+  *changed(): Iterable<number> {
+    yield* this.#targets.keys();
+    yield* this.watches.gfns();
+  }
+}
+
+/** Views by number. View 0 is what a guest has without anyone's doing; the others come to be when something is asked of them. */
+export class Views {
+  readonly #views = new Map<number, View>();
+  readonly #plain = new View();
+
+  /** The view of that number, for looking. */
+  at(view: number): View {
+    return view === 0 ? this.#plain : (this.#views.get(view) ?? EMPTY);
+  }
+
+  /** The view of that number, for changing. */
+  open(view: number): View {
+    if (view === 0) return this.#plain;
+    let found = this.#views.get(view);
+    if (found === undefined) {
+      found = new View();
+      this.#views.set(view, found);
+    }
+    return found;
+  }
+
+  /** Forgets a view other than 0; returns what it was. */
+  discard(view: number): View {
+    const found = this.at(view);
+    this.#views.delete(view);
+    return found;
+  }
+}
+
+const EMPTY = new View();

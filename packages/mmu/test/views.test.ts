@@ -1,0 +1,75 @@
+import { expect, it } from "vitest";
+import { Access, Licence, Mmu, Status } from "../src/index.js";
+
+const controls = (view?: number) => ({
+  cr0: 0,
+  cr3Lo: 0,
+  cr3Hi: 0,
+  cr4: 0,
+  efer: 0,
+  pkru: 0,
+  ...(view === undefined ? {} : { view }),
+});
+
+function memory(): { readonly mmu: Mmu; readonly changes: number[] } {
+  const memory = new WebAssembly.Memory({ initial: 4, maximum: 4 });
+  const mmu = new Mmu({ memory, arenaStart: 65536, arenaEnd: 4 * 65536 });
+  mmu.setMemslot({ slot: 0, gpa: 0, size: 16 * 4096 });
+  const changes: number[] = [];
+  mmu.onInvalidate((gfn) => changes.push(gfn));
+  return { mmu, changes };
+}
+
+it("a page is withheld from those who use the view, and from nobody else", () => {
+  const { mmu, changes } = memory();
+  mmu.withhold(3, Licence.Write, 1);
+  expect([mmu.withheld(3, 1), mmu.withheld(3), changes]).toEqual([Licence.Write, 0, [3]]);
+  expect(mmu.translate(controls(1), 0x3000, 0, Access.Write)).toBe(Status.Exit);
+  expect(mmu.translate(controls(), 0x3000, 0, Access.Write)).toBe(Status.Ok);
+  expect(mmu.translate(controls(1), 0x3000, 0, 0)).toBe(Status.Ok);
+  expect(mmu.translation.licence & Licence.Write).toBe(0);
+  mmu.release(3, Licence.Write, 1);
+  expect(mmu.translate(controls(1), 0x3000, 0, Access.Write)).toBe(Status.Ok);
+});
+
+it("a frame can be another one in a view; it is known by its own number, watched by the seeming one", () => {
+  const { mmu } = memory();
+  mmu.writeU32(0x5000, 0x1234);
+  mmu.remap(3, 5, 2);
+  expect(mmu.translate(controls(2), 0x3000, 0, 0)).toBe(Status.Ok);
+  expect([mmu.translation.gfn, mmu.translation.host]).toEqual([5, mmu.frameOf(5)]);
+  mmu.translate(controls(), 0x3000, 0, 0);
+  expect(mmu.translation.gfn).toBe(3);
+  mmu.withhold(3, Licence.Read, 2);
+  expect(mmu.translate(controls(2), 0x3000, 0, 0)).toBe(Status.Exit);
+  expect(mmu.translation.gfn).toBe(3);
+  expect(mmu.translate(controls(2), 0x5000, 0, 0)).toBe(Status.Ok);
+});
+
+it("page tables are walked as the view has them", () => {
+  const { mmu } = memory();
+  const paging = { cr0: 0x80000001, cr3Lo: 0x1000, cr3Hi: 0, cr4: 0x20, efer: 0x500, pkru: 0 };
+  mmu.writeU32(0x1000, 0x2003);
+  mmu.writeU32(0x2000, 0x3003);
+  mmu.writeU32(0x3000, 0x4003);
+  mmu.writeU32(0x4008, 0x7003);
+  mmu.writeU32(0x6008, 0x8003);
+  mmu.remap(4, 6, 1);
+  mmu.translate(paging, 0x1000, 0, 0);
+  expect(mmu.translation.gfn).toBe(7);
+  mmu.translate({ ...paging, view: 1 }, 0x1000, 0, 0);
+  expect(mmu.translation.gfn).toBe(8);
+  expect(mmu.readU32(0x6008) & 0x20).toBe(0x20);
+});
+
+it("a discarded view is as view 0 without changes, and everything it changed is announced", () => {
+  const { mmu, changes } = memory();
+  mmu.withhold(3, Licence.Read, 1);
+  mmu.remap(4, 5, 1);
+  changes.length = 0;
+  mmu.discardView(1);
+  expect(changes.sort()).toEqual([3, 4]);
+  expect(mmu.translate(controls(1), 0x3000, 0, 0)).toBe(Status.Ok);
+  mmu.translate(controls(1), 0x4000, 0, 0);
+  expect(mmu.translation.gfn).toBe(4);
+});
