@@ -22,4 +22,5 @@ export type {
   Plugin,
   VcpuHandle,
 } from "./plugin.js";
+export { type KvmiOptions, kvmi } from "./plugins/kvmi.js";
 export type { ExitName, MachineStats } from "./stats.js";

@@ -20,7 +20,7 @@ export interface Exception {
 export interface VmPort {
   readonly vcpus: readonly VcpuPort[];
   /** What the machine can do beyond the minimum. */
-  readonly features: { readonly singlestep: boolean };
+  readonly features: { readonly singlestep: boolean; readonly xsave: boolean };
   /** Second-level views; null if there is only the one. */
   readonly views: ViewsPort | null;
   /** First guest frame number behind all memory. */

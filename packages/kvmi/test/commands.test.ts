@@ -310,6 +310,10 @@ describe("commands only some dialects have", () => {
     expect(await tool.vcpuErr("setXsave", zeros(4097))).toBe(Errno.EINVAL);
     expect(await tool.vcpuErr("setXsave", zeros(4096).fill(0xff))).toBe(Errno.EINVAL);
     expect(tool.vm.cpu.xsave[4095]).toBe(3);
+    tool.vm.features = { singlestep: false, xsave: false };
+    expect(await tool.vcpuErr("setXsave", zeros(4096))).toBe(Errno.EOPNOTSUPP);
+    expect(await tool.vcpuErr("getXsave")).toBe(Errno.EOPNOTSUPP);
+    expect(await tool.vcpuErr("controlSinglestep", bytes([1], zeros(7)))).toBe(Errno.EOPNOTSUPP);
   });
 
   it("GET_MAX_GFN and GET_NEXT_AVAILABLE_GFN, ALLOC_GFN and FREE_GFN", async () => {

@@ -118,7 +118,7 @@ export class FakeVcpu implements VcpuPort {
 export class FakeVm implements VmPort {
   readonly vcpus: FakeVcpu[];
   readonly memory = new Uint8Array(4 * 4096);
-  readonly features = { singlestep: true };
+  features = { singlestep: true, xsave: true };
   readonly access = new Map<string, number>();
   readonly allocated = new Set<number>();
   readonly #views = new Set<number>();

@@ -3,6 +3,7 @@ import { UsageError } from "./errors.js";
 import { type FileDisk, openDisk } from "./file-disk.js";
 import { type BootFlags, type MachineNumbers, parseFlags } from "./flags.js";
 import { collectGarbage } from "./garbage.js";
+import { kvmiPlugins } from "./kvmi-machine.js";
 import { Progress } from "./progress.js";
 import { readFile } from "./read-file.js";
 import { report, say } from "./report.js";
@@ -53,8 +54,9 @@ async function makeMachine(
   const progress = new Progress("loading the kernel", { busy: parts.kernel !== undefined });
   const commandLine = [session.words, flags.append ?? ""].join(" ").trim();
   const { memory, cpus } = numbers;
+  const plugins = await kvmiPlugins(flags);
   try {
-    return await createMachine({ ...parts, commandLine, memory, cpus, clock: flags.clock, hostUsage: usage });
+    return await createMachine({ ...parts, commandLine, memory, cpus, clock: flags.clock, plugins, hostUsage: usage });
   } catch (error) {
     if (error instanceof KernelError) throw new UsageError(`--kernel ${flags.kernel}: ${error.message}`);
     if (error instanceof BootError || error instanceof MachineError) throw new UsageError(error.message);

@@ -1,5 +1,6 @@
 import type { ClockMode } from "../index.js";
 import { UsageError } from "./errors.js";
+import type { KvmiFlags } from "./kvmi-machine.js";
 import { parseMemorySize } from "./memory-size.js";
 
 /** The flags of every command as they were typed. */
@@ -13,7 +14,7 @@ export interface MachineFlags {
 }
 
 /** The flags of `vm boot`. */
-export interface BootFlags extends MachineFlags {
+export interface BootFlags extends MachineFlags, KvmiFlags {
   readonly kernel?: string;
   readonly initrd?: string;
   readonly disk?: readonly string[];

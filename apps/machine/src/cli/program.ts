@@ -1,9 +1,12 @@
+import { DIALECTS } from "@vm/kvmi";
 import { Command, CommanderError, Option } from "commander";
 import { version } from "../../package.json";
 import { boot } from "./boot.js";
 import { UsageError } from "./errors.js";
 import { ExitCode } from "./exit-code.js";
 import type { BareFlags, BootFlags } from "./flags.js";
+import { type TraceFlags, trace } from "./kvmi-trace.js";
+import { type PsFlags, ps } from "./ps.js";
 import { say } from "./report.js";
 import { runBare } from "./run-bare.js";
 
@@ -23,6 +26,13 @@ The image is a multiboot (version 1), PVH or x86-64 ELF file. Its console is COM
 Status: ((code << 1) | 1) & 255 for a code written to port 0xf4, 0 after a power-off or a reset, 2 for what cannot be used,
 3 after a triple fault or a halt for good, 124 after --timeout, 130 after Ctrl-C.`;
 
+const TRACE_HELP = `
+Examples:
+  vm boot --kernel vmlinuz --initrd initramfs.cpio --kvmi /tmp/introspector
+  vm kvmi trace --kvmi /tmp/introspector --syscalls
+
+The machine looks for its tool several times a second, so either can be started first.`;
+
 /** Runs the program and returns its status. */
 export async function main(argv: readonly string[]): Promise<number> {
   let status: number = ExitCode.Ok;
@@ -32,6 +42,12 @@ export async function main(argv: readonly string[]): Promise<number> {
     },
     runBare: async (image, flags) => {
       status = await runBare(image, flags);
+    },
+    ps: async (flags) => {
+      status = await ps(flags);
+    },
+    trace: async (flags) => {
+      status = await trace(flags);
     },
   });
   try {
@@ -48,6 +64,8 @@ export async function main(argv: readonly string[]): Promise<number> {
 interface Actions {
   readonly boot: (flags: BootFlags) => Promise<void>;
   readonly runBare: (image: string, flags: BareFlags) => Promise<void>;
+  readonly ps: (flags: PsFlags) => Promise<void>;
+  readonly trace: (flags: TraceFlags) => Promise<void>;
 }
 
 function makeProgram(actions: Actions): Command {
@@ -67,6 +85,13 @@ function makeProgram(actions: Actions): Command {
     .option("--disk <file[:ro]>", "disk image, read-only with :ro; repeatable, up to 7", collect)
     .option("--exec <command>", "run one shell command in the guest, print its output, end with its status")
     .option("-v, --verbose", "with --exec, show the kernel's log on stderr")
+    .option("--kvmi <socket>", "let the introspection tool that listens there look into the machine")
+    .addOption(dialectOption())
+    .option("--kvmi-key <file>", "secret that the tool must know")
+    .option(
+      "--kvmi-filter <conditions>",
+      "events the tool sees: cr3=N, rip=FROM-TO, value=MASK:VALUE, separated by commas",
+    )
     .addHelpText("after", BOOT_HELP)
     .action(actions.boot);
   const bare = program
@@ -76,8 +101,37 @@ function makeProgram(actions: Actions): Command {
     .option("--append <words>", "words of the image's command line")
     .option("--module <file>", "file that is handed to the image");
   machineOptions(bare, "1G").addHelpText("after", BARE_HELP).action(actions.runBare);
+  toolOptions(program.command("ps"))
+    .description("list the processes of a Linux guest that runs with --kvmi, out of its memory")
+    .option("--json", "all that is known of them, as JSON")
+    .action(actions.ps);
+  const kvmi = program.command("kvmi").description("look into a machine that runs with --kvmi");
+  toolOptions(kvmi.command("trace"))
+    .description("print what happens in the guest, a line an event")
+    .option("--cr3", "changes of the address space")
+    .option(
+      "--msr [numbers]",
+      "writes to model-specific registers: all that system calls need, or those of a list 0x..,0x..",
+    )
+    .option("--syscalls", "system calls of a Linux guest")
+    .option("--exec <page>", "instructions fetched from a page: guest-physical address, or symbol of a Linux kernel")
+    .option("--count <n>", "stop after so many events")
+    .addHelpText("after", TRACE_HELP)
+    .action(actions.trace);
   return program;
 }
+
+/** The options of what looks into a machine: it listens, the machine comes. */
+function toolOptions(command: Command): Command {
+  return command
+    .requiredOption("--kvmi <socket>", "where to listen for the machine")
+    .addOption(dialectOption())
+    .option("--kvmi-key <file>", "secret to prove to the machine")
+    .option("--timeout <seconds>", "stop after so many seconds, with status 124");
+}
+
+const dialectOption = (): Option =>
+  new Option("--kvmi-dialect <name>", "numbering of the protocol").choices(Object.keys(DIALECTS)).default("libkvmi");
 
 /** The options of every machine. */
 function machineOptions(command: Command, memory: string): Command {

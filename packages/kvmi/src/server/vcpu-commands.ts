@@ -77,7 +77,8 @@ const injectException: VcpuHandler<"injectException"> = ({ session, dialect, req
   return vcpu.injectException({ nr, errorCode: code, address }) ? 0 : Errno.EBUSY;
 };
 
-const setXsave: VcpuHandler<"setXsave"> = ({ message, tail, vcpu }) => {
+const setXsave: VcpuHandler<"setXsave"> = ({ session, message, tail, vcpu }) => {
+  if (!session.vm.features.xsave) return Errno.EOPNOTSUPP;
   const size = message.size - tail;
   if (size > PAGE) return Errno.EINVAL;
   const area = new Uint8Array(PAGE);
@@ -119,7 +120,8 @@ export const VCPU_HANDLERS = {
     const data = new Uint8Array(L.cpuidReply.size);
     return vcpu.port.saveCpuid(request.function, request.index, new DataView(data.buffer), 0) ? data : Errno.ENOENT;
   }) satisfies VcpuHandler<"getCpuid">,
-  getXsave: (({ vcpu }) => {
+  getXsave: (({ session, vcpu }) => {
+    if (!session.vm.features.xsave) return Errno.EOPNOTSUPP;
     const area = new Uint8Array(PAGE);
     vcpu.port.saveXsave(area);
     return area;

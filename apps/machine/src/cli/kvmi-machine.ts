@@ -1,0 +1,48 @@
+import { readFileSync } from "node:fs";
+import { connect } from "node:net";
+import { connectTransport, cookieHash, type DialectName, type EventFilter, parseFilter } from "@vm/kvmi";
+import type { Plugin } from "../index.js";
+import { kvmi } from "../plugins/kvmi.js";
+import { reason, UsageError } from "./errors.js";
+import { say } from "./report.js";
+
+/** The flags that let a tool look into the machine. */
+export interface KvmiFlags {
+  readonly kvmi?: string;
+  readonly kvmiDialect?: DialectName;
+  readonly kvmiKey?: string;
+  readonly kvmiFilter?: string;
+}
+
+/** Introspection as the flags ask for it. @throws {UsageError} for a key that cannot be read */
+export async function kvmiPlugins({ kvmi: path, kvmiDialect, kvmiKey, kvmiFilter }: KvmiFlags): Promise<Plugin[]> {
+  if (path === undefined) return [];
+  return [
+    kvmi({
+      open: () => connectTransport((onread) => connect({ path, onread })),
+      dialect: kvmiDialect,
+      cookieHash: kvmiKey === undefined ? undefined : await cookieHash(readKey(kvmiKey)),
+      filter: kvmiFilter === undefined ? undefined : readFilter(kvmiFilter),
+      log: (message) => say(`introspection: ${message}`),
+    }),
+  ];
+}
+
+/** @throws {UsageError} */
+function readFilter(text: string): EventFilter {
+  try {
+    return parseFilter(text);
+  } catch (error) {
+    throw new UsageError(`--kvmi-filter: ${reason(error)}`);
+  }
+}
+
+/** The bytes of a key file, without the line end that editors leave. @throws {UsageError} */
+export function readKey(path: string): Uint8Array {
+  try {
+    const bytes = readFileSync(path);
+    return bytes.at(-1) === 10 ? bytes.subarray(0, -1) : bytes;
+  } catch (error) {
+    throw new UsageError(`--kvmi-key ${path}: ${reason(error)}`);
+  }
+}

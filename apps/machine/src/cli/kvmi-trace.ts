@@ -1,0 +1,150 @@
+import {
+  DisconnectedError,
+  GuestOsError,
+  GuestReader,
+  type KvmiClient,
+  KvmiError,
+  type KvmiEvent,
+  LinuxKernel,
+} from "@vm/kvmi";
+import { UsageError } from "./errors.js";
+import { ExitCode } from "./exit-code.js";
+import { SyscallTrace } from "./kvmi-syscalls.js";
+import { type ToolFlags, whilePaused, withMachine } from "./kvmi-tool.js";
+import { say } from "./report.js";
+
+export interface TraceFlags extends ToolFlags {
+  readonly cr3?: true;
+  /** true: those of {@link MSRS}. */
+  readonly msr?: true | string;
+  readonly syscalls?: true;
+  readonly exec?: string;
+  readonly count?: string;
+}
+
+/** MSRs that are watched unless told otherwise, by the names of the SDM. */
+const MSRS: ReadonlyMap<number, string> = new Map([
+  [0x174, "SYSENTER_CS"],
+  [0x175, "SYSENTER_ESP"],
+  [0x176, "SYSENTER_EIP"],
+  [0x277, "PAT"],
+  [0xc0000080, "EFER"],
+  [0xc0000081, "STAR"],
+  [0xc0000082, "LSTAR"],
+  [0xc0000083, "CSTAR"],
+  [0xc0000084, "FMASK"],
+  [0xc0000100, "FS_BASE"],
+  [0xc0000101, "GS_BASE"],
+  [0xc0000102, "KERNEL_GS_BASE"],
+]);
+const READ_WRITE = 3;
+
+const hex = (value: bigint | number): string => `0x${value.toString(16)}`;
+
+/** `vm kvmi trace`: prints events of a running guest, one a line. @throws {UsageError} */
+export function trace(flags: TraceFlags): Promise<number> {
+  if (!flags.cr3 && flags.msr === undefined && !flags.syscalls && flags.exec === undefined)
+    throw new UsageError("nothing to trace: --cr3, --msr, --syscalls or --exec PAGE");
+  const most = flags.count === undefined ? Number.POSITIVE_INFINITY : Number(flags.count);
+  if (!(most >= 1)) throw new UsageError(`--count "${flags.count}" is no number of events`);
+  const msrs = typeof flags.msr === "string" ? flags.msr.split(",").map(parseNumber) : [...MSRS.keys()];
+  const page = flags.exec;
+  return withMachine(flags, async (client) => {
+    try {
+      const tracer = new Tracer(client, most);
+      await whilePaused(client, async () => {
+        if (flags.syscalls) tracer.syscalls = await SyscallTrace.start(client);
+        for (let vcpu = 0; vcpu < (await client.vcpuCount()); vcpu++) {
+          if (flags.cr3) await watch(client, vcpu, "cr", () => client.controlCr(vcpu, 3, true));
+          if (flags.msr !== undefined)
+            await watch(client, vcpu, "msr", async () => {
+              for (const msr of msrs) await client.controlMsr(vcpu, msr, true);
+            });
+          if (page !== undefined) await watch(client, vcpu, "pf", async () => undefined);
+        }
+        if (page !== undefined) await client.setPageAccess(new Map([[await pageOf(client, page), READ_WRITE]]));
+      });
+      return await tracer.run();
+    } catch (error) {
+      if (!(error instanceof GuestOsError || error instanceof DisconnectedError)) throw error;
+      say(error.message);
+      return ExitCode.NoStatus;
+    }
+  });
+}
+
+/** A vCPU that has not been started cannot be watched, and does nothing either. */
+async function watch(
+  client: KvmiClient,
+  vcpu: number,
+  event: "cr" | "msr" | "pf",
+  then: () => Promise<void>,
+): Promise<void> {
+  try {
+    await client.controlEvent(vcpu, event, true);
+    await then();
+  } catch (error) {
+    if (!(error instanceof KvmiError)) throw error;
+  }
+}
+
+/** Prints events and answers them. */
+class Tracer {
+  syscalls: SyscallTrace | null = null;
+  readonly #client: KvmiClient;
+  readonly #most: number;
+  #printed = 0;
+
+  constructor(client: KvmiClient, most: number) {
+    this.#client = client;
+    this.#most = most;
+  }
+
+  async run(): Promise<number> {
+    for await (const event of this.#client.events) {
+      const line = (await this.syscalls?.handle(event)) ?? this.#describe(event);
+      if (line !== "") {
+        process.stdout.write(`vcpu${event.vcpu} ${line}\n`);
+        this.#printed++;
+      }
+      if (this.#printed >= this.#most) {
+        await this.syscalls?.stop();
+        event.reply(this.syscalls === null ? {} : { action: "retry" });
+        return ExitCode.Ok;
+      }
+      event.reply(event.name === "breakpoint" ? (this.syscalls?.answer ?? {}) : {});
+    }
+    say("the machine has ended");
+    return ExitCode.Ok;
+  }
+
+  #describe(event: KvmiEvent): string {
+    switch (event.name) {
+      case "cr":
+        return `cr${event.data.cr} ${hex(event.data.old_value)} -> ${hex(event.data.new_value)}`;
+      case "msr": {
+        const { msr, old_value, new_value } = event.data;
+        return `msr ${MSRS.get(msr) ?? hex(msr)} ${hex(old_value)} -> ${hex(new_value)}`;
+      }
+      case "pf":
+        return `exec ${hex(event.data.gva)} (physical ${hex(event.data.gpa)})`;
+      default:
+        return "";
+    }
+  }
+}
+
+function parseNumber(text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || !Number.isSafeInteger(value) || value < 0) throw new UsageError(`"${text}" is no number`);
+  return value;
+}
+
+/** Guest-physical address of a page that is named by an address or by a symbol of the kernel. */
+async function pageOf(client: KvmiClient, text: string): Promise<number> {
+  if (/^(0x[0-9a-f]+|\d+)$/i.test(text)) return parseNumber(text);
+  const kernel = await LinuxKernel.find(client);
+  const gpa = await new GuestReader(client).translate(kernel.symbol(text));
+  if (gpa === null) throw new GuestOsError(`${text} is not mapped`);
+  return Number(gpa);
+}

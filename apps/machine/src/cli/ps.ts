@@ -1,0 +1,25 @@
+import { DisconnectedError, formatProcesses, GuestOsError, GuestReader, LinuxKernel, processes } from "@vm/kvmi";
+import { ExitCode } from "./exit-code.js";
+import { type ToolFlags, whilePaused, withMachine } from "./kvmi-tool.js";
+import { say } from "./report.js";
+
+export interface PsFlags extends ToolFlags {
+  readonly json?: true;
+}
+
+/** `vm ps`: the processes of a Linux guest, read out of its memory. @throws {UsageError} */
+export function ps(flags: PsFlags): Promise<number> {
+  return withMachine(flags, async (client) => {
+    try {
+      const list = await whilePaused(client, async () =>
+        processes(await LinuxKernel.find(client), new GuestReader(client)),
+      );
+      process.stdout.write(flags.json ? `${JSON.stringify(list, null, 2)}\n` : formatProcesses(list));
+      return ExitCode.Ok;
+    } catch (error) {
+      if (!(error instanceof GuestOsError || error instanceof DisconnectedError)) throw error;
+      say(error.message);
+      return ExitCode.NoStatus;
+    }
+  });
+}

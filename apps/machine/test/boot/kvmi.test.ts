@@ -1,0 +1,50 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { run, vm } from "../cli.js";
+import { bootFlags, guests } from "./debian.js";
+
+const dir = mkdtempSync(join(tmpdir(), "vm-kvmi-"));
+afterAll(() => rmSync(dir, { recursive: true }));
+
+/** What does not change while a guest does nothing: not the moment's work of kernel workers, nor the listing command itself. */
+const lasting = (listing: string): string[] =>
+  listing
+    .split("\n")
+    .filter((line) => line.trim() !== "" && !/ps;|sleep|listed/.test(line))
+    .map((line) => line.replace(/(\[kworker\/[^-+\]]*)[^\]]*\]/, "$1]"));
+
+describe.skipIf(guests === null)("Debian from outside", () => {
+  it.each(["6.1", "6.12"] as const)("%s: vm ps lists what ps lists inside", async (series) => {
+    const socket = join(dir, series);
+    const machine = vm(...bootFlags(series), "--kvmi", socket, "--exec", "ps; echo listed; exec sleep 600");
+    const inside = await machine.until("listed\n");
+    const { status, stdout, stderr } = await run("ps", "--kvmi", socket, "--timeout", "60");
+    machine.process.kill();
+    expect([status, stderr]).toEqual([0, ""]);
+    expect(lasting(stdout)).toEqual(lasting(inside));
+    expect(lasting(stdout).length).toBeGreaterThan(30);
+    await machine.ended;
+  });
+
+  it("tools come and go, also by being killed; each sees what the guest does", async () => {
+    const socket = join(dir, "trace");
+    const busy = "while :; do cat /proc/uptime; done > /dev/null";
+    const machine = vm(...bootFlags("6.1"), "--kvmi", socket, "--exec", `echo begun; ${busy}`);
+    await machine.until("begun\n");
+    const killed = vm("kvmi", "trace", "--kvmi", socket, "--syscalls");
+    await killed.until(/ openat\(.*\n/);
+    killed.process.kill("SIGKILL");
+    expect(killed.stdout).toMatch(/^vcpu0 \w+\[\d+\] openat\(0xffffff9c, 0x[0-9a-f]+, 0x[0-9a-f]+, \.\.\.\)$/m);
+    await killed.ended;
+    const common = ["--kvmi", socket, "--count", "5", "--timeout", "60"];
+    const switches = await run("kvmi", "trace", ...common, "--cr3");
+    expect(switches.status).toBe(0);
+    expect(switches.stdout).toMatch(/^(vcpu0 cr3 0x[0-9a-f]+ -> 0x[0-9a-f]+\n){5}$/);
+    const fetches = await run("kvmi", "trace", ...common, "--exec", "do_exit");
+    expect(fetches.stdout).toMatch(/^(vcpu0 exec 0xffffffff[0-9a-f]{8} \(physical 0x[0-9a-f]+\)\n){5}$/);
+    machine.process.kill();
+    await machine.ended;
+  });
+});
