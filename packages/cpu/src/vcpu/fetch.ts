@@ -6,6 +6,7 @@ import { Access } from "../ports.js";
 import * as R from "../record.js";
 import * as S from "../state.js";
 import type { Tlb } from "../tlb.js";
+import { Vector } from "./constants.js";
 import type { LinearMemory } from "./linear.js";
 import type { Vcpu } from "./vcpu.js";
 
@@ -70,15 +71,40 @@ export class Fetcher {
     const { global } = this.#vcpu.ports.mmu.translation;
     const record = this.#record(this.#cache.page(gfn, this.#vcpu.mode, host), lo & 0xfff);
     const { map } = this.#cache.page(gfn, this.#vcpu.mode, host);
-    this.#tlb.fill(this.#vcpu.tlbBases.tlb[2], lo, hi, map, global);
+    if (this.#vcpu.guards(lo, hi)) this.#vcpu.enterGuarded();
+    else this.#tlb.fill(this.#vcpu.tlbBases.tlb[2], lo, hi, map, global);
     return record;
   };
 
   /** Raises what makes the instruction at `hi:lo` impossible to fetch; false if by now nothing does. */
   raiseFetchFault(lo: number, hi: number): boolean {
     const page = this.#linear.resolve(lo, hi, this.#vcpu.accessMode | Access.Fetch);
-    if (page === 0) throw new GuestFetchError(lo, hi);
-    return page < 0;
+    // Nothing, or a device, answers with all ones: FF FF is no instruction.
+    if (page === 0) this.#vcpu.raise(Vector.UD);
+    return page <= 0;
+  }
+
+  /** Length in bytes of the instruction at linear address `lo` outside 64-bit code; 1 where it cannot be fetched, which running it will tell. */
+  lengthAt(lo: number): number {
+    const { mode, accessMode } = this.#vcpu;
+    const room = 4096 - (lo & 0xfff);
+    const bytes = this.#cross;
+    let have = 0;
+    for (const at of [lo, lo + room]) {
+      const page = this.#linear.resolve(at | 0, 0, accessMode | Access.Fetch, true);
+      if (page <= 0) {
+        this.#vcpu.forget();
+        break;
+      }
+      const from = page + (at & 0xfff);
+      const length = have === 0 ? Math.min(room, MAX_INSN) : MAX_INSN - have;
+      bytes.set(this.#u8.subarray(from, from + length), have);
+      have += length;
+      if (have === MAX_INSN) break;
+    }
+    const status = decode(bytes, 0, have, mode, this.#insn);
+    if (status === DecodeStatus.Ok) return this.#insn.len;
+    return status === DecodeStatus.Truncated && have > 0 ? MAX_INSN : 1;
   }
 
   /** See `SlowPaths.link`: resolves the target of a direct branch to its own page. */
@@ -187,7 +213,10 @@ export class Fetcher {
     const hi = lo === 0 ? ((this.#i32[pva + 1] as number) + 1) | 0 : (this.#i32[pva + 1] as number);
     const host = this.#linear.resolve(lo, hi, vcpu.accessMode | Access.Fetch);
     if (host < 0) return HelperResult.Fault;
-    if (host === 0) throw new GuestFetchError(lo, hi);
+    if (host === 0) {
+      vcpu.raise(Vector.UD);
+      return HelperResult.Fault;
+    }
     const cache = this.#cache;
     const { gfn } = this.#linear;
     if (site.next?.alive && site.next.gfn === gfn && site.page.alive) return site.records;
@@ -225,15 +254,5 @@ export class Fetcher {
       this.#lowering.setImmediate(branch, step);
     }
     return site.records;
-  }
-}
-
-/** The guest executes from an address where there is no memory. */
-export class GuestFetchError extends Error {
-  override readonly name = "GuestFetchError";
-  constructor(lo: number, hi: number) {
-    super(
-      `instruction fetch from device memory or nothing at linear 0x${(hi >>> 0).toString(16)}:${(lo >>> 0).toString(16)}`,
-    );
   }
 }

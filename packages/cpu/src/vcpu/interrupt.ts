@@ -40,7 +40,11 @@ export function deliver(vcpu: Vcpu, event: Pending, at?: readonly [number, numbe
       vcpu.cr2Lo = current.cr2Lo ?? vcpu.cr2Lo;
       vcpu.cr2Hi = current.cr2Hi ?? vcpu.cr2Hi;
     }
-    if (enter(vcpu, current)) return true;
+    if (enter(vcpu, current)) {
+      // A debug handler may use the debug registers (SDM vol. 3, 17.2.4, GD).
+      if (current.vector === Vector.DB) vcpu.dr[14] = (vcpu.dr[14] as number) & ~0x2000;
+      return true;
+    }
     if (vcpu.leaving) {
       // A watched page was touched on the way. Nothing but memory has changed.
       vcpu.forget();

@@ -57,7 +57,8 @@ export class LinearMemory {
   };
 
   #missLoad(lo: number, hi: number, size: number): boolean {
-    if ((lo & 0xfff) + size <= 4096) {
+    if (this.#misaligned(lo, size)) return false;
+    if ((lo & 0xfff) + size <= 4096 && !this.#watched(lo, hi)) {
       const page = this.#resolveRead(lo, hi);
       if (page !== 0) return page > 0;
     }
@@ -68,10 +69,11 @@ export class LinearMemory {
   }
 
   #missStore(lo: number, hi: number, size: number, modify: boolean): boolean {
+    if (this.#misaligned(lo, size)) return false;
     const across = (lo & 0xfff) + size > 4096;
     const page = this.#resolveWrite(lo, hi);
     if (page < 0) return false;
-    if (!across && page > 0 && this.#licence & Licence.Write && !this.#code.isCode(this.#gfn)) return true;
+    if (!across && page > 0 && !this.#watched(lo, hi) && this.#licence & Licence.Write && !this.#code.isCode(this.#gfn)) return true;
     if (across) {
       const next = nextPage(lo, hi);
       if (this.#resolveWrite(next.lo, next.hi) < 0) return false;
@@ -106,8 +108,20 @@ export class LinearMemory {
     for (const { entry } of this.#staged.splice(0)) this.#tlb.drop(entry);
   }
 
+  /** Every access to the page must be seen: a data breakpoint is there, or alignment is checked. It gets no TLB entries. */
+  #watched(lo: number, hi: number): boolean {
+    return this.#vcpu.alignmentChecked || this.#vcpu.breakpoints.onDataPage(lo, hi);
+  }
+
+  /** #AC(0) for an address that is not a multiple of the size, of at most 8 bytes (SDM vol. 3, table 6-7). */
+  #misaligned(lo: number, size: number): boolean {
+    const { alignmentChecked } = this.#vcpu;
+    return alignmentChecked && (lo & (Math.min(size, 8) - 1)) !== 0 && !this.#vcpu.raiseError(Vector.AC, 0);
+  }
+
   /** Copies `size` readable bytes, of whatever kind, to host address `to`. */
   #loadTo(lo: number, hi: number, size: number, to: number): boolean {
+    this.#vcpu.debugTrap(this.#vcpu.breakpoints.data(lo, hi, size, false));
     const offset = lo & 0xfff;
     const first = Math.min(size, 4096 - offset);
     const mode = this.#vcpu.accessMode;
@@ -132,6 +146,7 @@ export class LinearMemory {
 
   /** Writes the `size` bytes at host address `from`. Nothing is written if a page is not writable. */
   #storeFrom(lo: number, hi: number, size: number, from: number): boolean {
+    this.#vcpu.debugTrap(this.#vcpu.breakpoints.data(lo, hi, size, true));
     const offset = lo & 0xfff;
     const first = Math.min(size, 4096 - offset);
     const a = this.#resolveWrite(lo, hi);
@@ -162,7 +177,8 @@ export class LinearMemory {
   hostForRead(lo: number, hi: number, size: number): number {
     const host = this.#tlb.probe(this.#vcpu.tlbBases.tlb[0], lo, hi, size);
     if (host !== 0) return host;
-    if ((lo & 0xfff) + size <= 4096) {
+    if (this.#misaligned(lo, size)) return 0;
+    if ((lo & 0xfff) + size <= 4096 && !this.#watched(lo, hi)) {
       const page = this.#resolveRead(lo, hi);
       if (page !== 0) return page > 0 ? page + (lo & 0xfff) : 0;
     }
@@ -173,6 +189,7 @@ export class LinearMemory {
   hostForPlainRead(lo: number, hi: number, size: number): number {
     const host = this.#tlb.probe(this.#vcpu.tlbBases.tlb[0], lo, hi, size);
     if (host !== 0) return host;
+    if (this.#watched(lo, hi)) return 0;
     const page = this.resolve(lo, hi, this.#vcpu.accessMode);
     return page <= 0 ? page : page + (lo & 0xfff);
   }
@@ -194,7 +211,10 @@ export class LinearMemory {
   write(lo: number, hi: number, size: number, valueLo: number, valueHi: number): boolean {
     let host = this.#tlb.probe(this.#vcpu.tlbBases.tlb[1], lo, hi, size);
     const staged = host === 0;
-    if (staged) host = this.#scratch;
+    if (staged) {
+      if (this.#misaligned(lo, size)) return false;
+      host = this.#scratch;
+    }
     if (size === 1) this.#u8[host] = valueLo;
     else if (size === 2) this.#view.setUint16(host, valueLo, true);
     else {
@@ -347,7 +367,7 @@ export class LinearMemory {
   /** `resolve` for writing; memory without code in it gets its TLB entry. */
   #resolveWrite(lo: number, hi: number): number {
     const page = this.resolve(lo, hi, this.#vcpu.accessMode | Access.Write);
-    if (page > 0 && this.#licence & Licence.Write && !this.#code.isCode(this.#gfn)) {
+    if (page > 0 && this.#licence & Licence.Write && !this.#code.isCode(this.#gfn) && !this.#watched(lo, hi)) {
       this.#tlb.fill(this.#vcpu.tlbBases.tlb[1], lo, hi, (page - (lo & ~0xfff)) | 0, this.#mmu.translation.global);
     }
     return page;

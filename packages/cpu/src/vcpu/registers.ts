@@ -5,6 +5,7 @@ import { Tlb } from "../tlb.js";
 import {
   ATTR_DB,
   ATTR_L,
+  CR0_AM,
   CR0_EM,
   CR0_PE,
   CR0_PG,
@@ -65,6 +66,10 @@ export class Registers extends StateBlock {
   readonly tscAdjust: [number, number] = [0, 0];
 
   mode: Mode = 16;
+  /** Base and limit of CS where they bound what can be fetched, as one number; else 0. */
+  #codeBounds = 0;
+  /** CR0.AM, EFLAGS.AC and CPL 3 together: misaligned data is #AC. */
+  alignmentChecked = false;
   /** Access bits of explicit data accesses at the current privilege. */
   accessMode = 0;
   tlbBases: TlbBases = { tlb: [0, 0, 0] };
@@ -153,6 +158,7 @@ export class Registers extends StateBlock {
     const ss = this.segments[Seg.SS] as SegmentCache;
     const long = (this.efer & EFER_LMA) !== 0;
     this.mode = long && cs.attributes & ATTR_L ? 64 : cs.attributes & ATTR_DB ? 32 : 16;
+    this.#updateCodeBounds(cs);
     this.setI32(S.STACK_MASK, ss.attributes & ATTR_DB ? -1 : 0xffff);
     if (this.mode !== 64) for (let seg = Seg.ES; seg <= Seg.GS; seg++) this.#updateRange(seg);
     const cpl = this.cr0 & 1 ? (this.flags & S.VM ? 3 : cs.selector & 3) : 0;
@@ -160,11 +166,22 @@ export class Registers extends StateBlock {
     this.updateAccess();
   }
 
+  /** The fetch TLB holds no page that reaches over the limit of CS: it is emptied when another limit comes into force. */
+  #updateCodeBounds({ baseLo, limit }: SegmentCache): void {
+    const bounds = this.mode === 64 || limit === 0xffffffff ? 0 : baseLo * 0x100000000 + limit + 1;
+    if (bounds !== 0 && bounds !== this.#codeBounds) this.tlb.flush();
+    this.#codeBounds = bounds;
+  }
+
   /** Recomputes which TLBs are in force: after changes of CPL, AC or CR4.SMAP. */
   updateAccess(): void {
     const user = this.cpl === 3;
     const ac = !user && (this.cr4 & CR4_SMAP) !== 0 && (this.flags & S.AC) !== 0;
     const index = user ? S.MmuIndex.User : ac ? S.MmuIndex.KernelAc : S.MmuIndex.Kernel;
+    const aligning = user && (this.cr0 & CR0_AM) !== 0 && (this.flags & S.AC) !== 0;
+    // Accesses are seen where there is no TLB entry.
+    if (aligning && !this.alignmentChecked) this.tlb.flush();
+    this.alignmentChecked = aligning;
     this.accessMode = user ? Access.User : ac ? Access.Ac : 0;
     this.tlbBases = this.#tlbs[index] as TlbBases;
     this.setI32(S.TLB_READ, this.tlbBases.tlb[0]);

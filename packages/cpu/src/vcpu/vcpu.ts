@@ -5,7 +5,8 @@ import type { VcpuPorts } from "../ports.js";
 import * as R from "../record.js";
 import * as S from "../state.js";
 import { Tlb } from "../tlb.js";
-import { Seg, Vector } from "./constants.js";
+import { CR4_DE, Seg, Vector } from "./constants.js";
+import { Breakpoints } from "./breakpoints.js";
 import type { Exit } from "./exit.js";
 import { Fetcher } from "./fetch.js";
 import { HELPERS } from "./helpers.js";
@@ -14,6 +15,7 @@ import { deliver, type Pending } from "./interrupt.js";
 import { LinearMemory } from "./linear.js";
 import { executeOutside } from "./outside.js";
 import { Registers } from "./registers.js";
+import type { SegmentCache } from "./segments.js";
 
 /** Executes an instruction that has no generated code; registered by name in `helpers.ts`. */
 export type Helper = (vcpu: Vcpu, site: HelperSite) => number;
@@ -32,6 +34,10 @@ export interface VcpuOptions {
   readonly bootstrap: boolean;
 }
 
+/** DR6: single step. */
+const DR6_BS = 0x4000;
+/** Bytes of the longest instruction. */
+const MAX_INSN = 15;
 /** Faults in a row, without an instruction retired in between, after which `run` returns to its caller. */
 const FUTILE_FAULTS = 1024;
 const EXIT_BUDGET: Exit = { reason: "budget" };
@@ -52,6 +58,15 @@ export class Vcpu extends Registers {
 
   /** Interrupts are held off for one instruction (STI, MOV SS). */
   shadow = false;
+  /** The same after MOV SS or POP SS, where debug exceptions wait too (SDM vol. 3, 6.8.3). */
+  #stackShadow = false;
+  readonly breakpoints = new Breakpoints();
+  /** Bits of DR6 for a #DB after the current instruction. */
+  #debug = 0;
+  /** IRET loaded RF: it stays for one instruction more. */
+  keepRf = false;
+  /** The page at PC is executed an instruction at a time, each looked at by `#guard` first. */
+  #guarded = false;
   #pending: Pending | null = null;
   #exit: Exit | null = null;
   halted = false;
@@ -113,8 +128,11 @@ export class Vcpu extends Registers {
     this.#pending = null;
     this.#shutdown = false;
     this.shadow = false;
+    this.#stackShadow = false;
+    this.#debug = 0;
     this.halted = false;
     this.nmiBlocked = false;
+    this.debugRegistersChanged();
   }
 
   /** INIT: back to the reset state, waiting for SIPI. Caches of code stay. */
@@ -189,8 +207,16 @@ export class Vcpu extends Registers {
       if (this.#exit !== null) return this.#exit;
       if (this.#kicked) return EXIT_KICKED;
       if (this.halted) return EXIT_HLT;
-      const slice = this.shadow || this.singleStep || this.flags & S.TF ? 1 : left;
+      this.#guarded = this.guards(this.i32(S.PC), this.i32(S.PC + 4));
+      if (this.#guarded && this.#guard()) {
+        futile++;
+        if (futile === FUTILE_FAULTS) break;
+        continue;
+      }
+      const resumed = (this.flags & S.RF) !== 0;
+      const slice = this.shadow || this.singleStep || this.#guarded || resumed || this.flags & S.TF ? 1 : left;
       this.shadow = false;
+      this.#stackShadow = false;
       this.setI32(S.SLICE, slice);
       this.setI32(S.BUDGET, slice);
       this.setI32(S.STI_LEFT, -1);
@@ -204,6 +230,7 @@ export class Vcpu extends Registers {
       this.loadRip();
       if (outcome === RunExit.Fault) {
         this.linear.discard();
+        this.#debug = 0;
         if (this.#pending === null && this.#exit === null) {
           const lo = this.i32(S.PC);
           const hi = this.i32(S.PC + 4);
@@ -217,7 +244,10 @@ export class Vcpu extends Registers {
         if (outcome === RunExit.Sti || this.i32(S.STI_LEFT) === 0) this.shadow = true;
       }
       if (done > 0) {
-        if (this.#traced && this.#pending === null) this.raiseTrap();
+        if (resumed && !this.keepRf) this.setI32(S.FLAGS, this.flags & ~S.RF);
+        this.keepRf = false;
+        if (this.#traced && !this.#stackShadow) this.#debug |= DR6_BS;
+        if (this.#debug !== 0 && this.#pending === null && !this.#stackShadow) this.#raiseDebug();
         if (this.singleStep) this.hooks.singleStep?.();
       }
       if (this.#exit !== null) return this.#exit;
@@ -283,10 +313,66 @@ export class Vcpu extends Registers {
     return false;
   }
 
-  /** #DB for a trap after the instruction (single step). */
-  raiseTrap(): void {
-    this.dr[12] = (this.dr[12] as number) | 0x4000;
+  /** #DB for what `#debug` says: B0-B3 are those of this exception, the other bits of DR6 stay until software clears them. */
+  #raiseDebug(): void {
+    this.dr[12] = ((this.dr[12] as number) & ~0xf) | this.#debug;
+    this.#debug = 0;
     this.#pending = { vector: Vector.DB, errorCode: null, kind: "exception" };
+  }
+
+  /** The current instruction met breakpoints `mask` with its data or ports: #DB follows it. */
+  debugTrap(mask: number): void {
+    if (mask === 0) return;
+    this.#debug |= mask;
+    this.#stop();
+  }
+
+  /** What the current instruction met does not count: it faulted. */
+  forgetDebugTrap(): void {
+    this.#debug = 0;
+  }
+
+  /** #DB as a fault: `bits` of DR6 tell why. */
+  raiseDebugFault(bits: number): false {
+    this.#debug = bits;
+    this.#raiseDebug();
+    return false;
+  }
+
+  /** DR0-DR3, DR7 or CR4.DE may have changed. */
+  debugRegistersChanged(): void {
+    this.breakpoints.update(this.dr, (this.cr4 & CR4_DE) !== 0);
+    this.tlb.flush();
+  }
+
+  /** Whether instructions in the page of linear address `hi:lo` must be looked at before they run: breakpoints, and the end of CS. */
+  guards(lo: number, hi: number): boolean {
+    if (this.breakpoints.onCodePage(lo, hi)) return true;
+    if (this.mode === 64) return false;
+    const { limit, baseLo } = this.segments[Seg.CS] as SegmentCache;
+    if (limit === 0xffffffff) return false;
+    const first = ((lo & ~0xfff) - baseLo) >>> 0;
+    return first + 4095 + MAX_INSN > limit;
+  }
+
+  /** Looks at the instruction at PC. @returns whether it must not run: an exception is pending */
+  #guard(): boolean {
+    const lo = this.i32(S.PC);
+    const hi = this.i32(S.PC + 4);
+    if (!(this.flags & S.RF) && !this.#stackShadow) {
+      const mask = this.breakpoints.code(lo, hi);
+      if (mask !== 0) return !this.raiseDebugFault(mask);
+    }
+    if (this.mode === 64) return false;
+    const { limit, baseLo } = this.segments[Seg.CS] as SegmentCache;
+    const offset = (lo - baseLo) >>> 0;
+    const inside = offset <= limit && offset + this.#fetcher.lengthAt(lo) - 1 <= limit;
+    return limit !== 0xffffffff && !inside && !this.raiseError(Vector.GP, 0);
+  }
+
+  /** Code of a guarded page was reached: the run loop takes over, unless it leads already. */
+  enterGuarded(): void {
+    if (!this.#guarded) this.#stop();
   }
 
   /** Injects an event from outside, to be delivered before the next instruction. */
@@ -360,13 +446,14 @@ export class Vcpu extends Registers {
   /** No interrupt before the instruction after next has started: MOV SS, POP SS. */
   holdInterrupts(): void {
     this.shadow = true;
+    this.#stackShadow = true;
     this.#stop();
   }
 
   /** IF may have been set: an interrupt that waits for it gets its chance. */
   flagsChanged(): void {
     this.updateAccess();
-    if (this.flags & S.TF || (this.flags & S.IF && this.i32(S.INTR_PENDING) !== 0)) this.#stop();
+    if (this.flags & (S.TF | S.RF) || (this.flags & S.IF && this.i32(S.INTR_PENDING) !== 0)) this.#stop();
   }
 
   /**

@@ -95,6 +95,7 @@ function writeCr4(vcpu: Vcpu, lo: number, hi: number): boolean {
   }
   vcpu.cr4 = lo;
   vcpu.updatePaging();
+  vcpu.debugRegistersChanged();
   vcpu.updateAccess();
   return true;
 }
@@ -159,6 +160,10 @@ function readControl(vcpu: Vcpu, r: number): readonly [number, number] {
   }
 }
 
+/** General detect: DR7 and DR6. */
+const DR7_GD = 0x2000;
+const DR6_BD = 0x2000;
+
 /** MOV DR: DR4/5 alias DR6/7 unless CR4.DE; reserved bits of DR6/DR7 read as hardware has them. */
 const movDebug: Helper = (vcpu, { insn }) => {
   const [to, from] = insn.operands;
@@ -170,6 +175,7 @@ const movDebug: Helper = (vcpu, { insn }) => {
     r += 2;
   }
   if (r > 7) return undefinedOpcode(vcpu);
+  if ((vcpu.dr[14] as number) & DR7_GD) return done(vcpu.raiseDebugFault(DR6_BD));
   if (!write) {
     vcpu.setReg(to.reg, vcpu.dr[2 * r] as number, vcpu.mode === 64 ? (vcpu.dr[2 * r + 1] as number) : 0);
     return NEXT;
@@ -179,6 +185,9 @@ const movDebug: Helper = (vcpu, { insn }) => {
   if (r >= 6 && hi !== 0) return done(vcpu.raiseError(Vector.GP, 0));
   vcpu.dr[2 * r] = r === 6 ? (lo & 0xe00f) | 0xffff0ff0 : r === 7 ? (lo & 0xffff2bff) | 0x400 : lo;
   vcpu.dr[2 * r + 1] = hi;
+  vcpu.debugRegistersChanged();
+  // The page that executes may have a breakpoint now.
+  vcpu.endSlice();
   return NEXT;
 };
 

@@ -180,6 +180,12 @@ const bound: Helper = (vcpu, { insn }) => {
   return FAULT;
 };
 
+/** CLFLUSH, CLFLUSHOPT and CLWB: there is no cache, but the line's address is checked as that of a load of one byte. SDM vol. 2. */
+const flushLine: Helper = (vcpu, { insn }) => {
+  if (!effectiveAddress(vcpu, insn, address, 1, false)) return FAULT;
+  return done(vcpu.linear.resolve(address.lo, address.hi, vcpu.accessMode) >= 0);
+};
+
 export const DATA_HELPERS: Readonly<Record<string, Helper>> = {
   cmpxchg8b,
   cmpxchg16b,
@@ -195,4 +201,7 @@ export const DATA_HELPERS: Readonly<Record<string, Helper>> = {
   aad,
   salc,
   bound,
+  clflush: flushLine,
+  clflushopt: flushLine,
+  clwb: flushLine,
 };

@@ -1,12 +1,15 @@
 import * as S from "../../state.js";
 import { ATTR_P, CR0_PE, EFER_LMA, Vector } from "../constants.js";
-import { effectiveAddress, type Halves, readOperand, writeOperand } from "../operands.js";
+import { add64, effectiveAddress, type Halves, readOperand, writeOperand } from "../operands.js";
 import type { TableRegister } from "../registers.js";
 import { attributesOfDescriptor, baseOf, dpl, limitOf, readDescriptor } from "../segments.js";
 import type { Helper } from "../vcpu.js";
 import { done, FAULT, NEXT, privileged, umip, undefinedOpcode } from "./common.js";
 
 const value: Halves = { lo: 0, hi: 0 };
+
+/** Whether an address with this high half is canonical: bits 47-63 are equal. */
+const canonical = (hi: number): boolean => hi >> 15 === hi >> 31;
 
 const loadTable =
   (name: "gdtr" | "idtr"): Helper =>
@@ -20,6 +23,7 @@ const loadTable =
     if (!linear.read(lo, hi, 2)) return FAULT;
     const limit = linear.lo;
     if (!linear.read((lo + 2) | 0, hi, vcpu.mode === 64 ? 8 : 4)) return FAULT;
+    if (vcpu.mode === 64 && !canonical(linear.hi)) return done(vcpu.raiseError(Vector.GP, 0));
     const table: TableRegister = vcpu[name];
     table.limit = limit;
     table.baseLo = vcpu.mode !== 64 && insn.opSize === 2 ? linear.lo & 0xffffff : linear.lo;
@@ -40,7 +44,7 @@ const storeTable =
     return done(vcpu.linear.write((lo + 2) | 0, hi, vcpu.mode === 64 ? 8 : 4, baseLo, baseHi));
   };
 
-/** LLDT and LTR: system descriptors are 16 bytes in long mode. */
+/** LLDT and LTR: system descriptors are 16 bytes in long mode, where bits 8-12 of the last doubleword are zero. SDM vol. 3, 7.2.3. */
 const loadSystemSegment =
   (name: "ldtr" | "tr"): Helper =>
   (vcpu, { insn }) => {
@@ -58,17 +62,21 @@ const loadSystemSegment =
     if (selector & 4) return done(vcpu.raiseError(Vector.GP, selector & 0xfffc));
     const d = readDescriptor(vcpu, selector);
     if (d === null) return FAULT;
+    const long = (vcpu.efer & EFER_LMA) !== 0;
+    let baseHi = 0;
+    if (long) {
+      if ((selector & 0xfff8) + 15 > vcpu.gdtr.limit) return done(vcpu.raiseError(Vector.GP, selector & 0xfffc));
+      add64(value, d.atLo, d.atHi, 8, 0);
+      if (!vcpu.linear.readSystem(value.lo, value.hi, 8)) return FAULT;
+      baseHi = vcpu.linear.lo;
+      if (vcpu.linear.hi & 0x1f00) return done(vcpu.raiseError(Vector.GP, selector & 0xfffc));
+    }
     const attributes = attributesOfDescriptor(d);
     const type = attributes & 0x1f;
-    const long = (vcpu.efer & EFER_LMA) !== 0;
     const right = name === "ldtr" ? type === 2 : type === 9 || (!long && type === 1);
     if (!right) return done(vcpu.raiseError(Vector.GP, selector & 0xfffc));
     if (!(attributes & ATTR_P)) return done(vcpu.raiseError(Vector.NP, selector & 0xfffc));
-    let baseHi = 0;
-    if (long) {
-      if (!vcpu.linear.readSystem((d.atLo + 8) | 0, d.atHi, 4)) return FAULT;
-      baseHi = vcpu.linear.lo;
-    }
+    if (!canonical(baseHi)) return done(vcpu.raiseError(Vector.GP, selector & 0xfffc));
     const busy = name === "tr" ? attributes | 2 : attributes;
     if (name === "tr" && !vcpu.linear.writeSystem((d.atLo + 5) | 0, d.atHi, 1, busy & 0xff)) return FAULT;
     vcpu[name] = { selector, baseLo: baseOf(d), baseHi, limit: limitOf(d), attributes: busy };
@@ -116,10 +124,22 @@ const inspect =
     const lsl = long ? [2, 9, 11] : [1, 2, 3, 9, 11];
     const lar = long ? [2, 9, 11, 12] : [1, 2, 3, 4, 5, 9, 11, 12];
     if (!visible || (system && !(what === "lar" ? lar : lsl).includes(type))) return setZf(false);
-    const result = what === "lar" ? d.hi & 0xf0ff00 : limitOf(d) | 0;
+    const result = what === "lar" ? d.hi & 0xffff00 : limitOf(d) | 0;
     writeOperand(vcpu, insn, 0, result, 0);
     return setZf(true);
   };
+
+/** ARPL: raises the RPL of operand 0 to that of operand 1. SDM vol. 2. */
+const arpl: Helper = (vcpu, { insn }) => {
+  if (!(vcpu.cr0 & CR0_PE) || vcpu.flags & S.VM) return undefinedOpcode(vcpu);
+  if (!readOperand(vcpu, insn, 0, value)) return FAULT;
+  const selector = value.lo & 0xffff;
+  const rpl = vcpu.regLo(insn.operands[1].reg) & 3;
+  const raised = (selector & 3) < rpl;
+  if (raised && !writeOperand(vcpu, insn, 0, (selector & ~3) | rpl, 0)) return FAULT;
+  vcpu.rflags = raised ? vcpu.rflags | S.ZF : vcpu.rflags & ~S.ZF;
+  return NEXT;
+};
 
 export const DESCRIPTOR_HELPERS: Readonly<Record<string, Helper>> = {
   lgdt: loadTable("gdtr"),
@@ -130,6 +150,7 @@ export const DESCRIPTOR_HELPERS: Readonly<Record<string, Helper>> = {
   ltr: loadSystemSegment("tr"),
   sldt: storeSystemSegment("ldtr"),
   str: storeSystemSegment("tr"),
+  arpl,
   lar: inspect("lar"),
   lsl: inspect("lsl"),
   verr: inspect("verr"),

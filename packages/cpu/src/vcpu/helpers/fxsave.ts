@@ -1,6 +1,7 @@
+import { Access } from "../../ports.js";
 import * as S from "../../state.js";
 import { CR0_EM, CR0_TS, CR4_OSFXSR, Vector } from "../constants.js";
-import { effectiveAddress, type Halves, readOperand, writeOperand } from "../operands.js";
+import { add64, effectiveAddress, type Halves, readOperand, writeOperand } from "../operands.js";
 import type { Helper, Vcpu } from "../vcpu.js";
 import { done, FAULT, NEXT } from "./common.js";
 import { summarize } from "./x87-unit.js";
@@ -89,6 +90,16 @@ function available(vcpu: Vcpu): boolean {
   return vcpu.cr0 & (CR0_TS | CR0_EM) ? vcpu.raise(Vector.NM) : true;
 }
 
+/**
+ * Checks the page of the byte `offset` bytes into a state area at `from` without reading or writing it: the processor looks at one byte
+ * far into an area before it starts at the beginning, and that is the address a fault names (recorded from hardware).
+ */
+export function touch(vcpu: Vcpu, { lo, hi }: Readonly<Halves>, offset: number, write: boolean): boolean {
+  add64(value, lo, hi, offset, 0);
+  if (vcpu.mode !== 64) value.hi = 0;
+  return vcpu.linear.resolve(value.lo, value.hi, vcpu.accessMode | (write ? Access.Write : 0)) >= 0;
+}
+
 /** Address of the area: 16-byte aligned, else #GP(0). */
 function areaAt(vcpu: Vcpu, site: Parameters<Helper>[1], write: boolean): boolean {
   if (!available(vcpu) || !effectiveAddress(vcpu, site.insn, address, AREA, write)) return false;
@@ -96,7 +107,7 @@ function areaAt(vcpu: Vcpu, site: Parameters<Helper>[1], write: boolean): boolea
 }
 
 const fxsave: Helper = (vcpu, site) => {
-  if (!areaAt(vcpu, site, true)) return FAULT;
+  if (!areaAt(vcpu, site, true) || !touch(vcpu, address, AREA - 1, true)) return FAULT;
   const area = new Uint8Array(AREA);
   storeX87(vcpu, area);
   const view = new DataView(area.buffer);
@@ -108,7 +119,7 @@ const fxsave: Helper = (vcpu, site) => {
 };
 
 const fxrstor: Helper = (vcpu, site) => {
-  if (!areaAt(vcpu, site, false)) return FAULT;
+  if (!areaAt(vcpu, site, false) || !touch(vcpu, address, AREA - 1, false)) return FAULT;
   const area = new Uint8Array(AREA);
   if (!vcpu.linear.readBytes(address.lo, address.hi, area)) return FAULT;
   const mxcsr = new DataView(area.buffer).getInt32(24, true);

@@ -21,12 +21,14 @@ export function portRead(vcpu: Vcpu, port: number, size: number): number {
   vcpu.counts.io++;
   const value = vcpu.ports.bus.ioRead(port, size);
   vcpu.hooks.io?.(port, size, false, value);
+  vcpu.debugTrap(vcpu.breakpoints.io(port, size));
   return value;
 }
 
 export function portWrite(vcpu: Vcpu, port: number, size: number, value: number): void {
   vcpu.counts.io++;
   vcpu.hooks.io?.(port, size, true, value);
+  vcpu.debugTrap(vcpu.breakpoints.io(port, size));
   vcpu.ports.bus.ioWrite(port, size, value);
 }
 

@@ -27,8 +27,16 @@ const pop: Helper = (vcpu, { insn }) => {
   return FAULT;
 };
 
-const pushSegment: Helper = (vcpu, { insn }) =>
-  done(push(vcpu, insn.opSize, (vcpu.segments[insn.operands[0].reg] as SegmentCache).selector, 0));
+/** PUSH of a segment register. With a 32-bit operand the upper half stays as it is in memory (SDM vol. 2, PUSH). */
+const pushSegment: Helper = (vcpu, { insn }) => {
+  const { selector } = vcpu.segments[insn.operands[0].reg] as SegmentCache;
+  if (insn.opSize !== 4) return done(push(vcpu, insn.opSize, selector, 0));
+  const before: readonly [number, number] = [vcpu.regLo(4), vcpu.regHi(4)];
+  adjustStack(vcpu, -2);
+  if (push(vcpu, 2, selector, 0)) return NEXT;
+  vcpu.setReg(4, ...before);
+  return FAULT;
+};
 
 /** Flags POPF and IRET may change at `cpl`: SDM vol. 2, POPF. */
 export function writableFlags(vcpu: Vcpu, size: number): number {

@@ -186,7 +186,8 @@ function dropInnerSegments(vcpu: Vcpu, cpl: number): void {
     const { attributes, selector } = vcpu.segments[seg] as SegmentCache;
     const conforming = (attributes & 0x0c) === 0x0c;
     if ((selector & 0xfffc) !== 0 && dpl(attributes) < cpl && !conforming) {
-      vcpu.setSegment(seg, { selector: 0, baseLo: 0, baseHi: 0, limit: 0, attributes: 0 });
+      // Unusable; what else the hidden part holds stays.
+      vcpu.setSegment(seg, { ...(vcpu.segments[seg] as SegmentCache), selector: 0, attributes: 0 });
     }
   }
 }
@@ -226,7 +227,11 @@ const iret: Helper = (vcpu, { insn }) => {
     vcpu.setRip(rip.lo, 0);
   } else if (!returnFar(vcpu, selector, rip, size, 3 * size, 0, true)) return FAULT;
   vcpu.rflags = (keepTf & ~mask) | (flags & mask);
-  vcpu.nmiBlocked = false;
+  vcpu.keepRf = (vcpu.flags & S.RF) !== 0;
+  if (vcpu.nmiBlocked) {
+    vcpu.nmiBlocked = false;
+    vcpu.interrupt();
+  }
   vcpu.updateMode();
   vcpu.flagsChanged();
   return JUMP;

@@ -1,6 +1,7 @@
 import type { Insn } from "../../decode/index.js";
 import { add64, effectiveAddress, type Halves, readOperand } from "../operands.js";
 import type { Vcpu } from "../vcpu.js";
+import { touch } from "./fxsave.js";
 import { unit } from "./x87-unit.js";
 
 /** Memory operands of x87 instructions. */
@@ -57,24 +58,23 @@ export function read80(vcpu: Vcpu, insn: Insn): boolean {
   return true;
 }
 
-/** Writes an m80, all of it or nothing. */
+/** Writes an m80. The significand goes first, and stays if the other two bytes fault (recorded from hardware). */
 export function write80(vcpu: Vcpu, insn: Insn, lo: number, hi: number, se: number): boolean {
-  const bytes = new Uint8Array(10);
-  const view = new DataView(bytes.buffer);
-  view.setInt32(0, lo, true);
-  view.setInt32(4, hi, true);
-  view.setUint16(8, se, true);
-  return writeArea(vcpu, insn, bytes);
+  const { linear } = vcpu;
+  if (!effectiveAddress(vcpu, insn, address, 10, true)) return false;
+  if (!linear.write(address.lo, address.hi, 8, lo, hi)) return false;
+  advance(vcpu, 8);
+  return linear.write(address.lo, address.hi, 2, se, 0);
 }
 
 /** Reads the memory operand's `area.length` bytes. */
 export function readArea(vcpu: Vcpu, insn: Insn, area: Uint8Array): boolean {
   if (!effectiveAddress(vcpu, insn, address, area.length, false)) return false;
-  return vcpu.linear.readBytes(address.lo, address.hi, area);
+  return touch(vcpu, address, area.length - 1, false) && vcpu.linear.readBytes(address.lo, address.hi, area);
 }
 
 /** Writes bytes to the memory operand after making sure that all can be written. */
 export function writeArea(vcpu: Vcpu, insn: Insn, area: Uint8Array): boolean {
   if (!effectiveAddress(vcpu, insn, address, area.length, true)) return false;
-  return vcpu.linear.writeBytes(address.lo, address.hi, area);
+  return touch(vcpu, address, area.length - 1, true) && vcpu.linear.writeBytes(address.lo, address.hi, area);
 }

@@ -3,7 +3,7 @@ import { CR0_TS, CR4_OSXSAVE, CR4_PKE, Vector } from "../constants.js";
 import { effectiveAddress, type Halves } from "../operands.js";
 import type { Helper, Vcpu } from "../vcpu.js";
 import { done, FAULT, NEXT, undefinedOpcode } from "./common.js";
-import { loadLegacy, MXCSR_INITIAL, MXCSR_MASK, storeSse, storeX87, x87InUse, xmmsInUse } from "./fxsave.js";
+import { loadLegacy, MXCSR_INITIAL, MXCSR_MASK, storeSse, storeX87, touch, x87InUse, xmmsInUse } from "./fxsave.js";
 
 /**
  * State components and the XSAVE area. SDM vol. 1, chapter 13. Components: 0 x87, 1 SSE, 9 PKRU; IA32_XSS names none.
@@ -67,6 +67,7 @@ const xsave =
     const requested = vcpu.regLo(0) & vcpu.xcr0;
     const used = inUse(vcpu);
     const area = new Uint8Array(AREA);
+    if (!touch(vcpu, address, EXTENDED - 1, true) || !vcpu.linear.probeWriteRange(lo, hi, AREA)) return FAULT;
     // What is not requested, and the rest of the header, stays as it is in memory.
     if (!vcpu.linear.readBytes(lo, hi, area)) return FAULT;
     const view = new DataView(area.buffer);
@@ -105,6 +106,7 @@ const xrstor =
     const { lo, hi } = address;
     const requested = vcpu.regLo(0) & vcpu.xcr0;
     const area = new Uint8Array(AREA);
+    if (!touch(vcpu, address, HEADER + 8, false)) return FAULT;
     if (!vcpu.linear.readBytes(lo, hi, requested & PKRU ? area : area.subarray(0, EXTENDED))) return FAULT;
     const view = new DataView(area.buffer);
     const present = view.getInt32(HEADER, true);
