@@ -10,7 +10,7 @@ import { rowOf } from "./rows.js";
 const MODIFY: ReadonlySet<string> = new Set(ROWS.filter((row) => row.modify).map((row) => row.name));
 
 /** Records an instruction can become, at most. */
-export const MAX_RECORDS = 8;
+export const MAX_RECORDS = 9;
 
 /** How an instruction ends its run of records. */
 export enum Flow {
@@ -153,7 +153,10 @@ export class Lowering {
   #mmx(insn: Insn): Flow {
     const memoryAt = insn.operands.findIndex((o, k) => k < insn.nops && o.kind === Kind.Mem);
     if (memoryAt >= 0) {
-      if (insn.mode !== 64) this.#emit("mmx.check");
+      if (insn.mode !== 64) {
+        this.#emit("mmx.check");
+        if (memoryAt === 0) this.#emit("mmx.top");
+      }
       this.#address(insn, memoryAt === 0, 0);
     }
     for (const { handler, dst = 0, src = 0, imm = 0, memory } of mmxRecords(insn, slotOf)) {

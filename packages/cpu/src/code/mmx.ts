@@ -33,6 +33,10 @@ export function isMmx(insn: Insn): boolean {
 const JOINED = /^(pack|phadd|phsub)/;
 
 const check: PlannedRecord = { handler: "mmx.check" };
+/** #UD and #NM of SSE: before the conversions, whose #XM finds the x87 state changed already (recorded from hardware). */
+const sse: PlannedRecord = { handler: "sse" };
+/** What a store does before it accesses memory. */
+const top: PlannedRecord = { handler: "mmx.top" };
 /** Ends an instruction that wrote no MMX register. */
 const done: PlannedRecord = { handler: "mmx.done" };
 const set = (dst: number): PlannedRecord => ({ handler: "mmx.set", dst });
@@ -72,8 +76,14 @@ export function mmxRecords(insn: Insn, slot: (operand: Operand) => number): read
     case "pshufw":
       return [check, ...load, { ...row("pshuflw", "xxi", dst, src), imm }, set(dst)];
     case "cvtpi2ps":
+      return [sse, check, done, row(op, "xx", dst, src)];
     case "cvtpi2pd":
       return [check, row(op, "xx", dst, src), done];
+    case "cvtps2pi":
+    case "cvttps2pi":
+    case "cvtpd2pi":
+    case "cvttpd2pi":
+      return [...(inMemory ? [] : [sse]), check, ...load, done, row(op, "xx", dst, src), set(dst)];
     case "pshufb":
       return [check, ...load, join(dst, dst), row(op, "xx", S.XTMP2, src), out(dst)];
     case "palignr":
@@ -95,7 +105,7 @@ function move({ op, operands: [op0, op1] }: Insn, slot: (operand: Operand) => nu
   const form = letter(op0) + letter(op1);
   const record = row(name, form, slot(op0), slot(op1), size);
   const accessed: PlannedRecord = form.includes("m") ? { ...record, memory: true } : record;
-  // The x87 state changes even if the store then faults; a load that faults changes nothing (recorded from hardware).
-  if (op0.kind === Kind.Mem) return [check, done, accessed];
+  // TOP changes even if the store then faults; a load that faults changes nothing (recorded from hardware).
+  if (op0.kind === Kind.Mem) return [check, top, accessed, done];
   return [check, accessed, op0.kind === Kind.Mmx ? set(slot(op0)) : done];
 }

@@ -9,7 +9,7 @@ const SSE: ReadonlyMap<string, readonly number[]> = new Map(
 /** Mnemonics whose semantics is another's: hints, synonyms, and vector instructions that differ only in the type they are meant for. */
 const ALIAS: ReadonlyMap<string, string> = new Map(
   Object.entries({
-    nop: "prefetch pause clflush clflushopt clwb lfence mfence sfence",
+    nop: "prefetch pause lfence mfence sfence",
     shl: "sal",
     movsx4: "movsxd",
     mov: "movnti",

@@ -11,9 +11,14 @@ const TOP = 0x3800;
 
 const slot = ({ cpu, rec }: Frame, field: number): ReturnType<typeof i32.add> => i32.add(cpu, i32.load16_u(rec, field));
 
-/** All registers valid, top of stack 0. */
-function enter({ f, cpu }: Frame): void {
+function clearTop({ f, cpu }: Frame): void {
   f.store("i32.store16", cpu, i32.and(i32.load16_u(cpu, S.FSW), i32.const(~TOP)), S.FSW);
+}
+
+/** All registers valid, top of stack 0. */
+function enter(frame: Frame): void {
+  const { f, cpu } = frame;
+  clearTop(frame);
   f.store("i32.store8", cpu, i32.const(0xff), S.FTW);
 }
 
@@ -37,6 +42,7 @@ export const MMX_STEPS: readonly Step[] = [
     const unmasked = i32.and(i32.load16_u(cpu, S.FSW), i32.xor(i32.load16_u(cpu, S.FCW), i32.const(-1)));
     c.faultIf(i32.and(unmasked, i32.const(0x3f)), PENDING);
   }),
+  step("top", clearTop),
   step("done", enter),
   step("set", finishRegister),
   // The result is in the high half: PUNPCKH as the other half of PUNPCKL.

@@ -55,8 +55,8 @@ const maskedMove: Helper = (vcpu, { insn }) => {
     return [low, low >>> 0 < lo >>> 0 ? (hi + 1) | 0 : hi];
   };
   const chosen = [...mask.keys()].filter((k) => (mask[k] as number) & 0x80);
-  // Without any, the operand is checked all the same.
-  const probed = chosen.length > 0 ? chosen : [0];
+  // Without any, the whole operand is checked all the same.
+  const probed = chosen.length > 0 ? chosen : [...mask.keys()];
   // The high half goes first, and a fault names the first byte of the half (recorded from hardware).
   for (const half of [8, 0]) {
     const samePage = ((lo + half) & 0xfff) <= 0xff8;

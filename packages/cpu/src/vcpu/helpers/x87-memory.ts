@@ -67,14 +67,18 @@ export function write80(vcpu: Vcpu, insn: Insn, lo: number, hi: number, se: numb
   return linear.write(address.lo, address.hi, 2, se, 0);
 }
 
+/** Checks the last byte of an area at `address` first if it is on another page: a fault there wins over one at the beginning. */
+const touchEnd = (vcpu: Vcpu, size: number, write: boolean): boolean =>
+  (address.lo & 0xfff) + size <= 4096 || touch(vcpu, address, size - 1, write);
+
 /** Reads the memory operand's `area.length` bytes. */
 export function readArea(vcpu: Vcpu, insn: Insn, area: Uint8Array): boolean {
   if (!effectiveAddress(vcpu, insn, address, area.length, false)) return false;
-  return touch(vcpu, address, area.length - 1, false) && vcpu.linear.readBytes(address.lo, address.hi, area);
+  return touchEnd(vcpu, area.length, false) && vcpu.linear.readBytes(address.lo, address.hi, area);
 }
 
 /** Writes bytes to the memory operand after making sure that all can be written. */
 export function writeArea(vcpu: Vcpu, insn: Insn, area: Uint8Array): boolean {
   if (!effectiveAddress(vcpu, insn, address, area.length, true)) return false;
-  return touch(vcpu, address, area.length - 1, true) && vcpu.linear.writeBytes(address.lo, address.hi, area);
+  return touchEnd(vcpu, area.length, true) && vcpu.linear.writeBytes(address.lo, address.hi, area);
 }
