@@ -11,7 +11,7 @@ interface Point {
 }
 
 /** R/W field of DR7. */
-const enum Kind {
+enum Kind {
   Execute = 0,
   Write = 1,
   Io = 2,

@@ -73,7 +73,8 @@ export class LinearMemory {
     const across = (lo & 0xfff) + size > 4096;
     const page = this.#resolveWrite(lo, hi);
     if (page < 0) return false;
-    if (!across && page > 0 && !this.#watched(lo, hi) && this.#licence & Licence.Write && !this.#code.isCode(this.#gfn)) return true;
+    if (!across && page > 0 && !this.#watched(lo, hi) && this.#licence & Licence.Write && !this.#code.isCode(this.#gfn))
+      return true;
     if (across) {
       const next = nextPage(lo, hi);
       if (this.#resolveWrite(next.lo, next.hi) < 0) return false;

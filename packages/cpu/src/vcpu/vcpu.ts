@@ -5,8 +5,8 @@ import type { VcpuPorts } from "../ports.js";
 import * as R from "../record.js";
 import * as S from "../state.js";
 import { Tlb } from "../tlb.js";
-import { CR4_DE, Seg, Vector } from "./constants.js";
 import { Breakpoints } from "./breakpoints.js";
+import { CR4_DE, Seg, Vector } from "./constants.js";
 import type { Exit } from "./exit.js";
 import { Fetcher } from "./fetch.js";
 import { HELPERS } from "./helpers.js";
@@ -327,8 +327,9 @@ export class Vcpu extends Registers {
     this.#stop();
   }
 
-  /** What the current instruction met does not count: it faulted. */
-  forgetDebugTrap(): void {
+  /** Moves waiting debug traps to DR6: the #DB that is about to be delivered is theirs too. */
+  takeDebugTraps(): void {
+    if (this.#debug !== 0) this.dr[12] = ((this.dr[12] as number) & ~0xf) | this.#debug;
     this.#debug = 0;
   }
 

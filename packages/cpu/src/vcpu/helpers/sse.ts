@@ -55,12 +55,10 @@ const maskedMove: Helper = (vcpu, { insn }) => {
     return [low, low >>> 0 < lo >>> 0 ? (hi + 1) | 0 : hi];
   };
   const chosen = [...mask.keys()].filter((k) => (mask[k] as number) & 0x80);
-  // Without any, the whole operand is checked all the same.
-  const probed = chosen.length > 0 ? chosen : [...mask.keys()];
-  // The high half goes first, and a fault names the first byte of the half (recorded from hardware).
-  for (const half of [8, 0]) {
-    const samePage = ((lo + half) & 0xfff) <= 0xff8;
-    for (const k of probed) if ((k & 8) === half && !vcpu.linear.probeWrite(...at(samePage ? half : k))) return FAULT;
+  // The high half goes first. Halves of which no byte is written are not checked, unless none is written at all (recorded from hardware).
+  for (const half of length === 16 ? [8, 0] : [0]) {
+    const checked = chosen.length === 0 || chosen.some((k) => (k & 8) === half);
+    if (checked && !vcpu.linear.probeWriteRange(...at(half), 8)) return FAULT;
   }
   for (const k of chosen) if (!vcpu.linear.write(...at(k), 1, data[k] as number, 0)) return FAULT;
   return NEXT;

@@ -136,6 +136,7 @@ const invlpg: Helper = (vcpu) => {
 
 /** INVPCID: TLBs are not tagged, so every type forgets everything. Descriptor checks of SDM vol. 2, INVPCID. */
 const invpcid: Helper = (vcpu, { insn }) => {
+  if (!((vcpu.ports.cpuid.query(7, 0).ebx >>> 10) & 1)) return undefinedOpcode(vcpu);
   if (!privileged(vcpu)) return FAULT;
   const type = vcpu.regLo(insn.operands[0].reg) >>> 0;
   if (!effectiveAddress(vcpu, insn, value, 16, false)) return FAULT;
@@ -144,6 +145,11 @@ const invpcid: Helper = (vcpu, { insn }) => {
   const reserved = vcpu.linear.lo >>> 12 !== 0 || vcpu.linear.hi !== 0;
   if (type > 3 || (type < 2 && (reserved || (!(vcpu.cr4 & CR4_PCIDE) && (vcpu.linear.lo & 0xfff) !== 0)))) {
     return done(vcpu.raiseError(Vector.GP, 0));
+  }
+  if (type === 0) {
+    if (!vcpu.linear.read(lo + 8, hi, 8)) return FAULT;
+    // An address to invalidate must be one.
+    if (vcpu.linear.hi >> 15 !== vcpu.linear.hi >> 31) return done(vcpu.raiseError(Vector.GP, 0));
   }
   vcpu.tlb.flush();
   return NEXT;

@@ -12,6 +12,7 @@ import {
   Seg,
   Vector,
 } from "../constants.js";
+import type { Pending } from "../interrupt.js";
 import {
   adjustStack,
   effectiveAddress,
@@ -29,6 +30,7 @@ import {
   flatSegment,
   installCode,
   installStack,
+  limitOf,
   loadSegment,
   nullStack,
   readDescriptor,
@@ -93,16 +95,34 @@ function codeSegment(vcpu: Vcpu, selector: number): Descriptor | null {
   return checkCode(vcpu, selector, d, vcpu.cpl) ? d : null;
 }
 
+/** #GP(0) for an instruction pointer that is not canonical in 64-bit code or beyond the limit of other code. */
+function checkPointer(vcpu: Vcpu, rip: Halves, limit: number, attributes: number): boolean {
+  const long = (vcpu.efer & EFER_LMA) !== 0 && (attributes & ATTR_L) !== 0;
+  const valid = long ? canonical(rip.lo, rip.hi) : rip.lo >>> 0 <= limit;
+  return valid || vcpu.raiseError(Vector.GP, 0);
+}
+
+const checkFar = (vcpu: Vcpu, rip: Halves, d: Descriptor): boolean =>
+  checkPointer(vcpu, rip, limitOf(d), attributesOfDescriptor(d));
+
+/** The same without a descriptor: real and virtual-8086 mode keep the limit of CS. */
+function checkFarReal(vcpu: Vcpu, rip: Halves): boolean {
+  const { limit, attributes } = vcpu.segments[Seg.CS] as SegmentCache;
+  return checkPointer(vcpu, rip, limit, attributes);
+}
+
 const jmpf: Helper = (vcpu, site) => {
   const selector = farTarget(vcpu, site, target);
   if (selector < 0) return FAULT;
+  if (site.insn.opSize === 2) target.lo &= 0xffff;
   if (real(vcpu)) {
+    if (!checkFarReal(vcpu, target)) return FAULT;
     setCodeReal(vcpu, selector);
-    vcpu.setRip(site.insn.opSize === 2 ? target.lo & 0xffff : target.lo, 0);
+    vcpu.setRip(target.lo, 0);
     return JUMP;
   }
   const d = codeSegment(vcpu, selector);
-  if (d === null) return FAULT;
+  if (d === null || !checkFar(vcpu, target, d)) return FAULT;
   if (!installCode(vcpu, selector, d, vcpu.cpl)) return FAULT;
   vcpu.setRip(target.lo, target.hi);
   return JUMP;
@@ -113,10 +133,11 @@ const callf: Helper = (vcpu, site) => {
   const size = insn.opSize;
   const selector = farTarget(vcpu, site, target);
   if (selector < 0) return FAULT;
+  if (size === 2) target.lo &= 0xffff;
   const cs = (vcpu.segments[Seg.CS] as SegmentCache).selector;
   const sp: readonly [number, number] = [vcpu.regLo(4), vcpu.regHi(4)];
   const d = real(vcpu) ? undefined : codeSegment(vcpu, selector);
-  if (d === null) return FAULT;
+  if (d === null || !(d === undefined ? checkFarReal(vcpu, target) : checkFar(vcpu, target, d))) return FAULT;
   const next = (vcpu.ripLo + insn.len) | 0;
   const nextHi = next >>> 0 < vcpu.ripLo >>> 0 ? vcpu.ripHi + 1 : vcpu.ripHi;
   if (!push(vcpu, size, cs, 0) || !push(vcpu, size, next, nextHi)) {
@@ -125,7 +146,7 @@ const callf: Helper = (vcpu, site) => {
   }
   if (d === undefined) setCodeReal(vcpu, selector);
   else if (!installCode(vcpu, selector, d, vcpu.cpl)) return FAULT;
-  vcpu.setRip(size === 2 ? target.lo & 0xffff : target.lo, target.hi);
+  vcpu.setRip(target.lo, target.hi);
   return JUMP;
 };
 
@@ -148,9 +169,8 @@ function returnFar(
   if (rpl < cpl) return vcpu.raiseError(Vector.GP, selector & 0xfffc);
   if (!checkCode(vcpu, selector, d, rpl)) return false;
   const long = vcpu.mode === 64;
-  if (long && attributes & ATTR_L && !canonical(rip.lo, rip.hi)) return vcpu.raiseError(Vector.GP, 0);
   if (rpl === cpl && !(iret && long)) {
-    if (!installCode(vcpu, selector, d, rpl)) return false;
+    if (!checkFar(vcpu, rip, d) || !installCode(vcpu, selector, d, rpl)) return false;
     adjustStack(vcpu, stackAt + release);
     vcpu.setRip(rip.lo, rip.hi);
     return true;
@@ -161,7 +181,7 @@ function returnFar(
   const ss = value.lo & 0xffff;
   if ((ss & 0xfffc) === 0) {
     if (!(long && attributes & ATTR_L && rpl < 3 && (ss & 3) === rpl)) return vcpu.raiseError(Vector.GP, 0);
-    if (!installCode(vcpu, selector, d, rpl)) return false;
+    if (!checkFar(vcpu, rip, d) || !installCode(vcpu, selector, d, rpl)) return false;
     nullStack(vcpu, rpl);
     (vcpu.segments[Seg.SS] as SegmentCache).selector = ss;
   } else {
@@ -170,7 +190,7 @@ function returnFar(
     const sa = attributesOfDescriptor(sd);
     if ((ss & 3) !== rpl || (sa & 0x1a) !== 0x12 || dpl(sa) !== rpl) return vcpu.raiseError(Vector.GP, ss & 0xfffc);
     if (!(sa & ATTR_P)) return vcpu.raiseError(Vector.SS, ss & 0xfffc);
-    if (!installCode(vcpu, selector, d, rpl)) return false;
+    if (!checkFar(vcpu, rip, d) || !installCode(vcpu, selector, d, rpl)) return false;
     if (!installStack(vcpu, ss, sd)) return false;
   }
   setStackPointer(vcpu, sp);
@@ -199,6 +219,7 @@ const retf: Helper = (vcpu, { insn }) => {
   const selector = value.lo & 0xffff;
   const release = insn.nops > 0 ? insn.immLo & 0xffff : 0;
   if (real(vcpu)) {
+    if (!checkFarReal(vcpu, rip)) return FAULT;
     adjustStack(vcpu, 2 * size + release);
     setCodeReal(vcpu, selector);
     vcpu.setRip(rip.lo, 0);
@@ -222,6 +243,7 @@ const iret: Helper = (vcpu, { insn }) => {
   const mask = writableFlags(vcpu, size);
   const keepTf = vcpu.rflags;
   if (real(vcpu)) {
+    if (!checkFarReal(vcpu, rip)) return FAULT;
     adjustStack(vcpu, 3 * size);
     setCodeReal(vcpu, selector);
     vcpu.setRip(rip.lo, 0);
@@ -238,12 +260,12 @@ const iret: Helper = (vcpu, { insn }) => {
 };
 
 /** A software interrupt: the return address is the next instruction. */
-function software(vcpu: Vcpu, vector: number, length: number): number {
+function software(vcpu: Vcpu, vector: number, length: number, kind: Pending["kind"] = "software"): number {
   const next = (vcpu.ripLo + length) | 0;
   if (next >>> 0 < vcpu.ripLo >>> 0) vcpu.ripHi = (vcpu.ripHi + 1) | 0;
   const at: readonly [number, number] = [vcpu.ripLo, vcpu.ripHi];
   vcpu.ripLo = next;
-  const outcome = vcpu.deliverSoftware({ vector, errorCode: null, kind: "software" }, at);
+  const outcome = vcpu.deliverSoftware({ vector, errorCode: null, kind }, at);
   return outcome ? JUMP : FAULT;
 }
 
@@ -252,7 +274,11 @@ const int3: Helper = (vcpu, { insn }) => {
   if (vcpu.hooks.breakpoint && !vcpu.hooks.breakpoint()) return suppressed(vcpu);
   return software(vcpu, Vector.BP, insn.len);
 };
-const int1: Helper = (vcpu, { insn }) => software(vcpu, Vector.DB, insn.len);
+/** INT1 asks no gate for its DPL, and takes debug exceptions with it that waited for the end of a MOV SS. */
+const int1: Helper = (vcpu, { insn }) => {
+  vcpu.takeDebugTraps();
+  return software(vcpu, Vector.DB, insn.len, "exception");
+};
 const into: Helper = (vcpu, { insn }) => (vcpu.rflags & S.OF ? software(vcpu, Vector.OF, insn.len) : NEXT);
 
 const syscall: Helper = (vcpu, { insn }) => {

@@ -67,18 +67,26 @@ export function write80(vcpu: Vcpu, insn: Insn, lo: number, hi: number, se: numb
   return linear.write(address.lo, address.hi, 2, se, 0);
 }
 
-/** Checks the last byte of an area at `address` first if it is on another page: a fault there wins over one at the beginning. */
-const touchEnd = (vcpu: Vcpu, size: number, write: boolean): boolean =>
-  (address.lo & 0xfff) + size <= 4096 || touch(vcpu, address, size - 1, write);
-
-/** Reads the memory operand's `area.length` bytes. */
-export function readArea(vcpu: Vcpu, insn: Insn, area: Uint8Array): boolean {
-  if (!effectiveAddress(vcpu, insn, address, area.length, false)) return false;
-  return touchEnd(vcpu, area.length, false) && vcpu.linear.readBytes(address.lo, address.hi, area);
+/**
+ * Checks an area of `size` bytes at `address` as the processor does: its first word, the control word, and if it ends on another page its
+ * last byte (recorded from hardware). The first word of 4 bytes, of 2 in the 16-bit formats, may itself be on two pages.
+ */
+function probe(vcpu: Vcpu, size: number, write: boolean): boolean {
+  if (!touch(vcpu, address, 0, write)) return false;
+  const left = 4096 - (address.lo & 0xfff);
+  if (left >= size) return true;
+  const word = size === 28 || size === 108 ? 4 : 2;
+  return touch(vcpu, address, left < word ? left : size - 1, write);
 }
 
-/** Writes bytes to the memory operand after making sure that all can be written. */
+/** Reads the memory operand, an environment or the whole state. */
+export function readArea(vcpu: Vcpu, insn: Insn, area: Uint8Array): boolean {
+  if (!effectiveAddress(vcpu, insn, address, area.length, false)) return false;
+  return probe(vcpu, area.length, false) && vcpu.linear.readBytes(address.lo, address.hi, area);
+}
+
+/** Writes the memory operand, an environment or the whole state, after making sure that all of it can be written. */
 export function writeArea(vcpu: Vcpu, insn: Insn, area: Uint8Array): boolean {
   if (!effectiveAddress(vcpu, insn, address, area.length, true)) return false;
-  return touchEnd(vcpu, area.length, true) && vcpu.linear.writeBytes(address.lo, address.hi, area);
+  return probe(vcpu, area.length, true) && vcpu.linear.writeBytes(address.lo, address.hi, area);
 }

@@ -126,11 +126,12 @@ const xrstor =
     if (!sound) return done(vcpu.raiseError(Vector.GP, 0));
     // MXCSR goes with the SSE component in the compacted format; in the standard one it is loaded in any case.
     const mxcsr = !compact || present & SSE ? view.getInt32(24, true) : MXCSR_INITIAL;
+    // The x87 state is loaded by the time a reserved bit of MXCSR is found (recorded from hardware).
+    const x87 = requested & X87 ? (present & X87 ? "load" : "initialize") : "keep";
+    loadLegacy(vcpu, area, { x87, sse: "keep" });
     if (requested & SSE && mxcsr & ~MXCSR_MASK) return done(vcpu.raiseError(Vector.GP, 0));
-    loadLegacy(vcpu, area, {
-      x87: requested & X87 ? (present & X87 ? "load" : "initialize") : "keep",
-      sse: requested & SSE ? (present & SSE ? "load" : "initialize") : "keep",
-    });
+    const sse = requested & SSE ? (present & SSE ? "load" : "initialize") : "keep";
+    loadLegacy(vcpu, area, { x87: "keep", sse });
     if (requested & SSE) vcpu.setI32(S.MXCSR, mxcsr);
     if (requested & PKRU) vcpu.setPkru(present & PKRU ? view.getInt32(PKRU_AT, true) : 0);
     return NEXT;
