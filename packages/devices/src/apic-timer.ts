@@ -51,6 +51,11 @@ export class ApicTimer {
 
   /** Selects the mode. Entering or leaving TSC-deadline mode disarms the timer (SDM 3A 11.5.4.1). */
   setMode(mode: ApicTimerMode): void {
+    // A count that has reached zero stays there in the new mode, also where the host has not served its expiry yet.
+    if (this.mode === "one-shot" && this.running && this.currentCount === 0) {
+      this.timer?.cancel();
+      this.expire();
+    }
     if ((mode === "tsc-deadline") !== (this.mode === "tsc-deadline")) this.disarm();
     this.mode = mode;
   }

@@ -33,6 +33,18 @@ describe("one-shot (SDM 3A 11.5.4)", () => {
     expect(apic.mmioRead(0x270, 4)).toBe(0);
   });
 
+  test("stays at 0 in periodic mode once it got there, also before the host served the expiry", () => {
+    const { apic, clock } = timer(0);
+    apic.mmioWrite(INITIAL, 4, 1000);
+    clock.passTo(1500);
+    expect(apic.mmioRead(CURRENT, 4)).toBe(0);
+    apic.mmioWrite(LVT, 4, VECTOR | PERIODIC);
+    expect(apic.mmioRead(CURRENT, 4)).toBe(0);
+    expect(apic.acknowledge()).toBe(VECTOR);
+    clock.advanceTo(10_000);
+    expect(apic.hasInterrupt()).toBe(false);
+  });
+
   test.each([
     [0b0000, 2],
     [0b0001, 4],
