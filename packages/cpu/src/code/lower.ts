@@ -127,7 +127,9 @@ export class Lowering {
     let number = handlerNumber(handlerKey(name, size, form, legacy));
     let writeBack = false;
     let temporary = -1;
-    if (number === undefined && memoryAt >= 0) {
+    // Outside 64-bit code an operand and the stack have bounds of their own, with exceptions of their own.
+    const pushes = insn.mode !== 64 && STACK.has(insn.op);
+    if ((number === undefined || pushes) && memoryAt >= 0) {
       const operand = insn.operands[memoryAt] as Operand;
       const vector = handlerNumber(handlerKey(name, size, form.replace("m", "r"), legacy)) === undefined;
       const aligned = operand.size === 16 && !UNALIGNED.has(insn.op);
@@ -144,6 +146,7 @@ export class Lowering {
     if (number === undefined) return this.#missing(insn);
     // INSERTPS takes the only element there is in memory.
     if (name === "insertps" && memoryAt === 1) insn.immLo &= 0x3f;
+    if (pushes) this.#stack = true;
     const record = this.#emitNumber(number);
     this.#fill(record, insn, form, temporary === -1 ? -1 : memoryAt, temporary);
     if (writeBack) this.#memoryRecord(`wb${size}`);

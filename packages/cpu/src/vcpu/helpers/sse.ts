@@ -35,7 +35,7 @@ function usable(vcpu: Vcpu, mmx: boolean): boolean {
   return true;
 }
 
-/** MASKMOVQ and MASKMOVDQU: bytes of operand 0 whose mask has bit 7 set go to DS:rDI. All of them are probed before any is written. */
+/** MASKMOVQ and MASKMOVDQU: bytes of operand 0 whose mask has bit 7 set go to DS:rDI. The whole operand is probed before any is written. */
 const maskedMove: Helper = (vcpu, { insn }) => {
   const { kind, reg } = insn.operands[0];
   const mmx = kind === Kind.Mmx;
@@ -55,11 +55,8 @@ const maskedMove: Helper = (vcpu, { insn }) => {
     return [low, low >>> 0 < lo >>> 0 ? (hi + 1) | 0 : hi];
   };
   const chosen = [...mask.keys()].filter((k) => (mask[k] as number) & 0x80);
-  // The high half goes first. Halves of which no byte is written are not checked, unless none is written at all (recorded from hardware).
-  for (const half of length === 16 ? [8, 0] : [0]) {
-    const checked = chosen.length === 0 || chosen.some((k) => (k & 8) === half);
-    if (checked && !vcpu.linear.probeWriteRange(...at(half), 8)) return FAULT;
-  }
+  // The high half goes first; both are checked even if the mask selects none of their bytes (recorded from hardware).
+  for (const half of length === 16 ? [8, 0] : [0]) if (!vcpu.linear.probeWriteRange(...at(half), 8)) return FAULT;
   for (const k of chosen) if (!vcpu.linear.write(...at(k), 1, data[k] as number, 0)) return FAULT;
   return NEXT;
 };
