@@ -137,10 +137,12 @@ const callf: Helper = (vcpu, site) => {
   const cs = (vcpu.segments[Seg.CS] as SegmentCache).selector;
   const sp: readonly [number, number] = [vcpu.regLo(4), vcpu.regHi(4)];
   const d = real(vcpu) ? undefined : codeSegment(vcpu, selector);
-  if (d === null || !(d === undefined ? checkFarReal(vcpu, target) : checkFar(vcpu, target, d))) return FAULT;
+  if (d === null) return FAULT;
   const next = (vcpu.ripLo + insn.len) | 0;
   const nextHi = next >>> 0 < vcpu.ripLo >>> 0 ? vcpu.ripHi + 1 : vcpu.ripHi;
-  if (!push(vcpu, size, cs, 0) || !push(vcpu, size, next, nextHi)) {
+  // The frame is in memory even if the target then faults (recorded from hardware).
+  const pushed = push(vcpu, size, cs, 0) && push(vcpu, size, next, nextHi);
+  if (!pushed || !(d === undefined ? checkFarReal(vcpu, target) : checkFar(vcpu, target, d))) {
     vcpu.setReg(4, ...sp);
     return FAULT;
   }
