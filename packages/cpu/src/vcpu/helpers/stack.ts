@@ -1,7 +1,7 @@
 import { Kind } from "../../decode/index.js";
 import * as S from "../../state.js";
 import { Seg, Vector } from "../constants.js";
-import { adjustStack, type Halves, peekStack, push, writeOperand, writeRegister } from "../operands.js";
+import { adjustStack, checkedLinear, type Halves, peekStack, push, writeOperand, writeRegister } from "../operands.js";
 import { loadSegment, type SegmentCache } from "../segments.js";
 import type { Helper, Vcpu } from "../vcpu.js";
 import { done, FAULT, NEXT } from "./common.js";
@@ -109,7 +109,8 @@ const enter: Helper = (vcpu, { insn }) => {
     if (!push(vcpu, size, ...frame)) return fail();
   }
   adjustStack(vcpu, -(insn.immLo & 0xffff));
-  if (!vcpu.linear.probeStack(size)) return fail();
+  const top: Halves = { lo: vcpu.regLo(4) & (vcpu.mode === 64 ? -1 : vcpu.i32(S.STACK_MASK)), hi: 0 };
+  if (!checkedLinear(vcpu, Seg.SS, top, size, true) || !vcpu.linear.probeStack(size)) return fail();
   writeRegister(vcpu, 5, size, ...frame);
   return NEXT;
 };
