@@ -199,6 +199,8 @@ export class Registers extends StateBlock {
 
   /** Rights by protection key (SDM vol. 3, 4.6.2); translations of user pages depend on them. */
   setPkru(value: number): void {
+    // XRSTOR loads it at every task switch, nearly always with what is there.
+    if (value === this.paging.pkru) return;
     this.paging.pkru = value;
     this.tlb.flush();
   }
