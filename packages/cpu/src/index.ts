@@ -24,3 +24,4 @@ export type { VcpuHooks } from "./vcpu/hooks.js";
 export { readMsr, writeMsr } from "./vcpu/msr.js";
 export type { SegmentCache } from "./vcpu/segments.js";
 export { Vcpu, type VcpuOptions } from "./vcpu/vcpu.js";
+export { loadXsave, saveXsave } from "./vcpu/xsave-image.js";

@@ -59,6 +59,16 @@ describe("hooks", () => {
     expect(suppressed.m.vcpu.retired).toBe(seen.m.vcpu.retired);
   });
 
+  test("controlRegister sees CLTS, and can suppress it", () => {
+    const write: Write = (a) => a.mov(rax, cr0).or(rax, 8).mov(cr0, rax).clts();
+    const seen = observed("controlRegister", true, write);
+    expect([seen.calls.at(-1), seen.m.vcpu.cr0 & 8]).toEqual([[0, 0x80050033 | 0, 0], 0]);
+    const m = machine(write);
+    m.vcpu.hooks = { controlRegister: (_, lo) => (lo & 8) !== 0 };
+    m.go();
+    expect(m.vcpu.cr0 & 8).toBe(8);
+  });
+
   test("msrWrite and msrRead see WRMSR and RDMSR; msrWrite can suppress", () => {
     const write: Write = (a) => a.mov(ecx, 0xc0000102).mov(eax, 7).mov(edx, 1).wrmsr().rdmsr();
     expect(observed("msrWrite", true, write).calls).toEqual([[0xc0000102, 7, 1]]);

@@ -1,13 +1,14 @@
-import { Access, readMsr, Status as Translated, type Vcpu, writeControlRegister, writeMsr } from "@vm/cpu";
 import {
-  Errno,
-  type Exception,
-  type Interception,
-  type PageVerdict,
-  type Status,
-  type VcpuEvents,
-  type VcpuPort,
-} from "@vm/kvmi";
+  Access,
+  loadXsave,
+  readMsr,
+  saveXsave,
+  Status as Translated,
+  type Vcpu,
+  writeControlRegister,
+  writeMsr,
+} from "@vm/cpu";
+import type { Exception, Interception, PageVerdict, Status, VcpuEvents, VcpuPort } from "@vm/kvmi";
 import type { Mmu } from "@vm/mmu";
 import type { Disposer } from "../emitter.js";
 import type { VcpuExit } from "../exit.js";
@@ -184,6 +185,15 @@ export class KvmiVcpu implements VcpuPort {
     [eax, ebx, ecx, edx].forEach((value, k) => void to.setInt32(at + 4 * k, value, true));
     return true;
   }
+  saveXsave(to: Uint8Array): void {
+    saveXsave(this.#cpu, to);
+  }
+  loadXsave(from: Uint8Array): boolean {
+    return loadXsave(this.#cpu, from);
+  }
+  xcr0(): bigint {
+    return halves(this.#cpu.xcr0, 0);
+  }
   mtrrType(): number {
     return WRITE_BACK;
   }
@@ -225,7 +235,8 @@ export class KvmiVcpu implements VcpuPort {
         this.#hook(what, () => handle.on("msrWrite", (msr, lo, hi) => this.#msrWrite(msr, lo, hi)));
         break;
       case "xsetbv":
-        return Errno.EOPNOTSUPP;
+        this.#hook(what, () => handle.on("extendedControl", (lo, hi) => this.#xsetbv(lo, hi)));
+        break;
       case "hypercall":
         this.#hook(what, () => handle.on("hypercall", () => this.#hypercall()));
         break;
@@ -336,6 +347,14 @@ export class KvmiVcpu implements VcpuPort {
     );
   }
 
+  #xsetbv(lo: number, hi: number): boolean {
+    if (this.#take("xsetbv") !== null || !this.#wants("xsetbv")) return true;
+    const old = this.xcr0();
+    const value = halves(lo, hi);
+    if (old === value) return true;
+    return this.#leave("xsetbv", () => this.#ask("xsetbv", (done) => this.#events?.xsetbv(0, old, value, done)));
+  }
+
   #cpuid(leaf: number, subleaf: number): void {
     if (this.#take("cpuid") !== null || !this.#wants("cpuid")) return;
     this.#leave("cpuid", () => this.#ask("cpuid", (done) => this.#events?.cpuid(leaf, subleaf, 2, done)));
@@ -429,16 +448,6 @@ export class KvmiVcpu implements VcpuPort {
       const unseen: PageVerdict = { action: "continue", context: null, repComplete: false };
       if (this.#events?.pageFault(gva, gpa, access, done) !== true) done(unseen);
     });
-  }
-
-  saveXsave(): void {
-    // Not among the features.
-  }
-  loadXsave(): boolean {
-    return false;
-  }
-  xcr0(): bigint {
-    return halves(this.#cpu.xcr0, 0);
   }
 }
 

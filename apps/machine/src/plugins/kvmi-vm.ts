@@ -14,7 +14,7 @@ const MAX_VIEW = 0xffff;
 /** A machine as introspection sees it. */
 export class KvmiVm implements VmPort {
   readonly vcpus: readonly KvmiVcpu[];
-  readonly features = { singlestep: true, xsave: false };
+  readonly features = { singlestep: true, xsave: true };
   readonly views: ViewsPort;
   readonly #machine: MachineHandle;
   readonly #memory: Mmu;

@@ -1,6 +1,7 @@
 import {
   type Assembler,
   al,
+  cr0,
   cr2,
   cr3,
   cr4,
@@ -17,6 +18,7 @@ import {
   rsi,
   rsp,
   short,
+  xmm3,
 } from "@vm/asm";
 import { DIALECTS, type DialectName, Errno, KvmiError } from "@vm/kvmi";
 import { describe, expect, it } from "vitest";
@@ -324,12 +326,76 @@ describe.each(all)("the self-test (%s)", (dialect) => {
     expect([result(0), result(1)]).toEqual([6n, 0xdeadbeef000n]);
   });
 
+  it("21 XSETBV is seen before it happens", async () => {
+    const { client, go, event, ended, result } = await run((a) => {
+      a.mov(rax, cr4).or(rax, 0x40000).mov(cr4, rax).xor(ecx, ecx).xor(edx, edx).mov(eax, 3).xsetbv().xsetbv();
+      a.xgetbv();
+      store(a, rax);
+    });
+    await client.controlEvent(0, "xsetbv", true);
+    await go();
+    const { data, reply } = await event("xsetbv");
+    if (dialect === "v12") expect(data).toEqual({ xcr: 0, old_value: 1n, new_value: 3n });
+    if (dialect !== "rfc7") {
+      expect(await client.ask("getXcr", { xcr: 0 })).toEqual({ value: 1n });
+      await expect(client.ask("getXcr", { xcr: 1 })).rejects.toEqual(refused(Errno.EINVAL));
+    }
+    reply();
+    await ended;
+    expect(result()).toBe(3n);
+  });
+
+  it("22 the extended state: what GET_XSAVE gives SET_XSAVE takes, and the guest has it", async () => {
+    const { client, event, go, ended, result } = await run((a) => {
+      a.mov(rax, cr4).or(rax, 0x200).mov(cr4, rax).mov(rax, 0x1234567890n).movq(xmm3, rax).int3().movq(rax, xmm3);
+      store(a, rax);
+    });
+    await client.controlEvent(0, "breakpoint", true);
+    await go();
+    const { state, reply } = await event("breakpoint");
+    const area = await client.command("getXsave", {});
+    const view = new DataView(area.buffer, area.byteOffset, area.byteLength);
+    expect([area.length, view.getBigUint64(160 + 48, true), view.getUint32(24, true)]).toEqual([
+      4096,
+      0x1234567890n,
+      0x1f80,
+    ]);
+    view.setBigUint64(160 + 48, 77n, true);
+    if (dialect !== "rfc7") {
+      await client.command("setXsave", {}, 0, area);
+      view.setUint32(24, 0xffffffff, true);
+      await expect(client.command("setXsave", {}, 0, area)).rejects.toEqual(refused(Errno.EINVAL));
+    }
+    await client.setRegisters(0, { ...state.regs, rip: state.regs.rip + 1n });
+    reply({ action: "retry" });
+    await ended;
+    expect(result()).toBe(dialect === "rfc7" ? 0x1234567890n : 77n);
+  });
+
   it("23, 29 memory types and translation", async () => {
     const { client } = await idle({ dialect });
     expect((await client.ask("getMtrrType", { gpa: 0x1000n })).type).toBe(6);
     expect(await client.translate(0, 0x123456n)).toBe(0x123456n);
     expect(await client.translate(0, 2n ** 64n - 1n)).toBeNull();
     expect(await client.translate(0, 1n << 46n)).toBeNull();
+  });
+
+  it("18 CR0: CLTS is a write like any other, and none if TS is clear", async () => {
+    const { client, go, event, ended, result } = await run((a) => {
+      a.mov(rax, cr0).or(rax, 8).mov(cr0, rax).clts().clts().mov(rax, cr0).and(rax, 8);
+      store(a, rax);
+    });
+    await client.controlEvent(0, "cr", true);
+    await client.controlCr(0, 0, true);
+    await go();
+    const values: bigint[] = [];
+    for (let k = 0; k < 2; k++) {
+      const { data, reply } = await event("cr");
+      values.push(data.new_value & 8n);
+      reply();
+    }
+    await ended;
+    expect([values, result()]).toEqual([[8n, 0n], 0n]);
   });
 
   it("24 SGDT and LGDT are seen, in order, and happen", async () => {

@@ -4,7 +4,7 @@
  * raised an exception). Any hook but those that come after the fact may call `Vcpu.leave`: then the instruction is left undone.
  */
 export interface VcpuHooks {
-  /** Before MOV to CR0, CR3, CR4, CR8. Values as halves. */
+  /** Before MOV to CR0, CR3, CR4, CR8, and before LMSW and CLTS. Values as halves. */
   controlRegister?: (register: 0 | 3 | 4 | 8, lo: number, hi: number) => boolean;
   /** Before WRMSR takes effect. */
   msrWrite?: (msr: number, lo: number, hi: number) => boolean;

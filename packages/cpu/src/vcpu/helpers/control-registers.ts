@@ -3,6 +3,7 @@ import type { CpuidResult } from "../../ports.js";
 import {
   CR0_PE,
   CR0_PG,
+  CR0_TS,
   CR4_DE,
   CR4_FSGSBASE,
   CR4_LA57,
@@ -209,7 +210,9 @@ const mov: Helper = (vcpu, site) => {
 
 const clts: Helper = (vcpu) => {
   if (!privileged(vcpu)) return FAULT;
-  vcpu.cr0 &= ~8;
+  const next = vcpu.cr0 & ~CR0_TS;
+  if (vcpu.hooks.controlRegister && !vcpu.hooks.controlRegister(0, next, 0)) return suppressed(vcpu);
+  vcpu.cr0 = next;
   vcpu.paging.cr0 = vcpu.cr0;
   vcpu.updateUnits();
   return NEXT;

@@ -18,7 +18,7 @@ const FCW_INITIAL = 0x37f;
 /** Bytes of the area. */
 const AREA = 512;
 const X87_REGISTERS = 32;
-const XMM_REGISTERS = 160;
+export const XMM_REGISTERS = 160;
 
 const xmms = (vcpu: Vcpu): number => (vcpu.mode === 64 ? 16 : 8);
 

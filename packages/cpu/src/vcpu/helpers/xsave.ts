@@ -2,22 +2,22 @@ import * as S from "../../state.js";
 import { CR0_TS, CR4_OSXSAVE, CR4_PKE, Vector } from "../constants.js";
 import { effectiveAddress, type Halves } from "../operands.js";
 import type { Helper, Vcpu } from "../vcpu.js";
-import { done, FAULT, NEXT, undefinedOpcode } from "./common.js";
+import { done, FAULT, NEXT, suppressed, undefinedOpcode } from "./common.js";
 import { loadLegacy, MXCSR_INITIAL, MXCSR_MASK, storeSse, storeX87, touch, x87InUse, xmmsInUse } from "./fxsave.js";
 
 /**
  * State components and the XSAVE area. SDM vol. 1, chapter 13. Components: 0 x87, 1 SSE, 9 PKRU; IA32_XSS names none.
  */
-const X87 = 1;
-const SSE = 2;
-const PKRU = 0x200;
+export const X87 = 1;
+export const SSE = 2;
+export const PKRU = 0x200;
 
 /** Bytes: the legacy region, then the header, then the extended region. */
-const HEADER = 512;
+export const HEADER = 512;
 const EXTENDED = 576;
 const AREA = EXTENDED + 8;
 /** Where PKRU is in either format: it is the only component after the header. */
-const PKRU_AT = EXTENDED;
+export const PKRU_AT = EXTENDED;
 
 const COMPACTED = 1 << 31;
 
@@ -94,7 +94,7 @@ const xsave =
   };
 
 /** Whether bytes [`from`, `to`) are all zero. */
-const zero = (area: Uint8Array, from: number, to: number): boolean =>
+export const zero = (area: Uint8Array, from: number, to: number): boolean =>
   area.subarray(from, to).every((byte) => byte === 0);
 
 const xrstor =
@@ -152,7 +152,7 @@ const xsetbv: Helper = (vcpu) => {
   if (vcpu.cpl !== 0 || vcpu.regLo(1) !== 0 || hi !== 0 || !(lo & X87) || lo & ~offered(vcpu)) {
     return done(vcpu.raiseError(Vector.GP, 0));
   }
-  if (vcpu.hooks.extendedControl && !vcpu.hooks.extendedControl(lo, hi)) return NEXT;
+  if (vcpu.hooks.extendedControl && !vcpu.hooks.extendedControl(lo, hi)) return suppressed(vcpu);
   vcpu.xcr0 = lo;
   return NEXT;
 };
