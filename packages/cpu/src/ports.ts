@@ -42,6 +42,8 @@ export interface Translation {
   readonly licence: number;
   /** The page survives a CR3 write (CR4.PGE and PTE.G). */
   readonly global: boolean;
+  /** It is a piece of a larger page. */
+  readonly large: boolean;
   /** #PF error code, or the attempted licence of an `Exit`. */
   readonly errorCode: number;
 }

@@ -2,6 +2,11 @@ import * as S from "./state.js";
 
 /** Log entries after which a flush clears the TLBs wholesale. */
 const LOG = 8192;
+/** Fills up to which pieces of large pages are looked for one by one. */
+const SEARCH = 256;
+
+/** Number of the GiB an address is in; as wide as a page can be. */
+const gibOf = (lo: number, hi: number): number => (hi << 2) | (lo >>> 30);
 
 /**
  * The software TLBs of one vCPU: read, write and fetch for each mmu index, direct-mapped, probed by generated code.
@@ -16,6 +21,9 @@ export class Tlb {
   readonly #globalLog = new Int32Array(LOG);
   #globalLogged = 0;
   #overflow = false;
+  /** GiBs of which pieces of large pages may be here. */
+  readonly #large = new Set<number>();
+  #lastLarge: number | null = null;
   /** Fills so far. */
   misses = 0;
 
@@ -41,19 +49,28 @@ export class Tlb {
   /**
    * Enters the page of `hi:lo`.
    * @param value what generated code adds to the low half of the address (read, write), or the page's map (fetch)
+   * @param global it stays when CR3 is written
+   * @param large it is a piece of a large page
    */
-  fill(base: number, lo: number, hi: number, value: number, global: boolean): void {
+  fill(base: number, lo: number, hi: number, value: number, global: boolean, large: boolean): void {
     const entry = this.entry(base, lo);
     const at = entry >> 2;
     this.#i32[at] = lo & ~0xfff;
     this.#i32[at + 1] = hi;
     this.#i32[at + 2] = value;
     this.misses++;
+    if (large) this.#noteLarge(gibOf(lo, hi));
     if (global) {
       if (this.#globalLogged < LOG) this.#globalLog[this.#globalLogged++] = at;
       else this.#overflow = true;
     } else if (this.#logged < LOG) this.#log[this.#logged++] = at;
     else this.#overflow = true;
+  }
+
+  #noteLarge(gib: number): void {
+    if (gib === this.#lastLarge) return;
+    this.#lastLarge = gib;
+    this.#large.add(gib);
   }
 
   /** Host address for [`lo`, `lo` + size) of the TLB at `base`, or 0. */
@@ -77,6 +94,28 @@ export class Tlb {
     this.#i32[entry >> 2] = S.TLB_INVALID;
   }
 
+  /** Forgets the page at `hi:lo`, and with a large page all its pieces (INVLPG; SDM vol. 3, 4.10.4.1). */
+  flushPage(lo: number, hi: number): void {
+    if (this.#large.has(gibOf(lo, hi))) this.#flushGib(gibOf(lo, hi));
+    const page = lo & ~0xfff;
+    for (let at = this.entry(this.#start, lo) >> 2, n = S.MMU_INDEXES * 3; n > 0; n--, at += S.TLB_BYTES >> 2) {
+      if (this.#i32[at] === page && this.#i32[at + 1] === hi) this.#i32[at] = S.TLB_INVALID;
+    }
+  }
+
+  #flushGib(gib: number): void {
+    if (this.#overflow || this.#logged + this.#globalLogged > SEARCH) {
+      this.flush();
+      return;
+    }
+    for (let k = 0; k < this.#logged; k++) this.#dropWithin(gib, this.#log[k] as number);
+    for (let k = 0; k < this.#globalLogged; k++) this.#dropWithin(gib, this.#globalLog[k] as number);
+  }
+
+  #dropWithin(gib: number, at: number): void {
+    if (gibOf(this.#i32[at] as number, this.#i32[at + 1] as number) === gib) this.#i32[at] = S.TLB_INVALID;
+  }
+
   /** Forgets every page, or every page that is not global. */
   flush(global = true): void {
     if (this.#overflow) {
@@ -86,6 +125,7 @@ export class Tlb {
     for (let k = 0; k < this.#logged; k++) this.#i32[this.#log[k] as number] = S.TLB_INVALID;
     this.#logged = 0;
     if (!global) return;
+    this.#forgetLarge();
     for (let k = 0; k < this.#globalLogged; k++) this.#i32[this.#globalLog[k] as number] = S.TLB_INVALID;
     this.#globalLogged = 0;
   }
@@ -96,5 +136,12 @@ export class Tlb {
     this.#logged = 0;
     this.#globalLogged = 0;
     this.#overflow = false;
+    this.#forgetLarge();
+  }
+
+  #forgetLarge(): void {
+    if (this.#lastLarge === null) return;
+    this.#large.clear();
+    this.#lastLarge = null;
   }
 }

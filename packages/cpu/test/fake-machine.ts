@@ -78,7 +78,7 @@ export interface Page {
 /** Identity over RAM, device memory at `DEVICE`, nothing else; single pages can be changed. Without CR0.PG it is only the identity. */
 export class FakeMmu implements MmuPort {
   readonly pages = new Map<number, Page>();
-  readonly #t = { host: 0, gfn: 0, licence: 0, global: false, errorCode: 0 };
+  readonly #t = { host: 0, gfn: 0, licence: 0, global: false, large: false, errorCode: 0 };
   readonly translation: Translation = this.#t;
 
   translate({ cr0 }: PagingControls, lo: number, hi: number, access: number): Status {

@@ -3,7 +3,7 @@ import { CodeCache, CpuidTable, generateInterpreter, Status, Vcpu } from "@vm/cp
 const memory = new WebAssembly.Memory({ initial: 256, maximum: 256 });
 const frame = 0xff0000; // one frame of 4 KiB, behind every address; what it may be used for: reading, writing, fetching
 const mmu = {
-  translation: { host: frame, gfn: 0, licence: 7, global: false, errorCode: 0 },
+  translation: { host: frame, gfn: 0, licence: 7, global: false, large: false, errorCode: 0 },
   translate: () => Status.Ok,
 };
 const bus = { ioRead: () => 0, ioWrite: () => {}, mmioRead: () => 0, mmioWrite: () => {}, mmioHigh: 0 };

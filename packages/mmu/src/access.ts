@@ -67,6 +67,8 @@ export interface Translation {
   licence: number;
   /** Ok: the leaf entry has G set and CR4.PGE is on. */
   global: boolean;
+  /** Ok: the leaf entry maps more than this page, so that INVLPG of another address may end the translation. */
+  large: boolean;
   /** Fault: the #PF error code (SDM 3A 4.7). Exit: the {@link Licence} bit that was refused. */
   errorCode: number;
 }

@@ -29,7 +29,7 @@ export interface MmuOptions {
  */
 export class Mmu extends PhysicalMemory {
   /** The result of the last {@link translate}; one object for the life of the Mmu. */
-  readonly translation: Translation = { host: 0, gfn: 0, licence: 0, global: false, errorCode: 0 };
+  readonly translation: Translation = { host: 0, gfn: 0, licence: 0, global: false, large: false, errorCode: 0 };
   readonly #slots: Memslots;
   readonly #views = new Views();
   readonly #invalidated: Listeners<[gfn: number, pages: number]>;
@@ -67,6 +67,7 @@ export class Mmu extends PhysicalMemory {
     let gfn = lo >>> 12;
     let licence: number = Licence.All;
     let global = false;
+    let large = false;
     if ((controls.cr0 & Cr0.Pg) !== 0) {
       const walker = this.#walker;
       if (!walker.walk(controls, lo, hi, access)) {
@@ -76,6 +77,7 @@ export class Mmu extends PhysicalMemory {
       gfn = walker.gfn;
       licence = walker.licence;
       global = walker.global;
+      large = walker.large;
     }
     t.gfn = gfn;
     const want =
@@ -87,6 +89,7 @@ export class Mmu extends PhysicalMemory {
       t.gfn = second.gfn;
       t.licence = licence & second.licence;
       t.global = global;
+      t.large = large;
     } else if (status === Status.Exit) {
       t.errorCode = want;
     }

@@ -36,6 +36,8 @@ export class PageWalker {
   licence = 0;
   /** After an allowed walk: leaf G with CR4.PGE. */
   global = false;
+  /** After an allowed walk: the leaf maps more than 4 KiB. */
+  large = false;
   /** After a refused walk: the #PF error code. */
   errorCode = 0;
 
@@ -106,6 +108,7 @@ export class PageWalker {
         if (large || level === 1) {
           const inside = level === 1 ? 0 : level === 2 ? 0x1ff : 0x3ffff;
           this.gfn = target - ((pteLo >>> 12) & inside) + ((lo >>> 12) & inside);
+          this.large = large;
           return this.#leaf(controls, access, rights & pteLo, (xd | pteHi) < 0, gfn, at, pteLo, (pteHi >>> 27) & 15);
         }
         if (second.mayMark(gfn)) u32[at] = pteLo | Pte.A;
@@ -141,6 +144,7 @@ export class PageWalker {
     if ((pde & Pte.Ps) !== 0 && (controls.cr4 & Cr4.Pse) !== 0) {
       if ((pde & this.#reserved4M) !== 0) return this.#refuse(controls, access, Pf.P | Pf.Rsvd);
       this.gfn = ((pde >>> 13) & 0xff) * Hi.Frames + ((pde >>> 22) << 10) + ((lo >>> 12) & 0x3ff);
+      this.large = true;
       return this.#leaf(controls, access, rights, false, directory, pdeAt, pde, 0);
     }
     if ((pde & Pte.A) === 0 && this.#second.mayMark(directory)) u32[pdeAt] = pde | Pte.A;
@@ -150,6 +154,7 @@ export class PageWalker {
     const pte = pfn > 0 ? (u32[at] as number) | 0 : pfn;
     if ((pte & Pte.P) === 0) return this.#refuse(controls, access, 0);
     this.gfn = pte >>> 12;
+    this.large = false;
     return this.#leaf(controls, access, rights & pte, false, table, at, pte, 0);
   }
 

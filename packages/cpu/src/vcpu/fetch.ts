@@ -68,11 +68,11 @@ export class Fetcher {
       return this.#refetch;
     }
     const { gfn } = this.#linear;
-    const { global } = this.#vcpu.ports.mmu.translation;
+    const { global, large } = this.#vcpu.ports.mmu.translation;
     const record = this.#record(this.#cache.page(gfn, this.#vcpu.mode, host), lo & 0xfff);
     const { map } = this.#cache.page(gfn, this.#vcpu.mode, host);
     if (this.#vcpu.guards(lo, hi)) this.#vcpu.enterGuarded();
-    else this.#tlb.fill(this.#vcpu.tlbBases.tlb[2], lo, hi, map, global);
+    else this.#tlb.fill(this.#vcpu.tlbBases.tlb[2], lo, hi, map, global, large);
     return record;
   };
 

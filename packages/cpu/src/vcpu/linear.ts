@@ -247,10 +247,19 @@ export class LinearMemory {
 
   /** Reads as the processor itself: descriptor tables, TSS. */
   readSystem(lo: number, hi: number, size: number): boolean {
-    let page = 0;
+    // Such accesses have the rights of explicit ones without AC.
+    const base = this.#vcpu.kernelTlb.tlb[0];
+    const host = this.#tlb.probe(base, lo, hi, size);
+    if (host !== 0) {
+      this.#take(host, size);
+      return true;
+    }
+    let page = this.resolve(lo, hi, Access.Implicit);
+    if (page < 0) return false;
+    if (page > 0 && !this.#vcpu.breakpoints.onDataPage(lo, hi)) this.#fill(base, lo, hi, page);
     for (let k = 0; k < size; k++) {
       const at = (lo + k) | 0;
-      if (k === 0 || (at & 0xfff) === 0) page = this.resolve(at, carried(lo, hi, at), Access.Implicit);
+      if (k > 0 && (at & 0xfff) === 0) page = this.resolve(at, carried(lo, hi, at), Access.Implicit);
       if (page < 0) return false;
       // Nothing answers there: all ones.
       this.#u8[this.#scratch + k] = page === 0 ? 0xff : (this.#u8[page + (at & 0xfff)] as number);
@@ -360,7 +369,7 @@ export class LinearMemory {
   #resolveRead(lo: number, hi: number): number {
     const page = this.resolve(lo, hi, this.#vcpu.accessMode);
     if (page > 0) {
-      this.#tlb.fill(this.#vcpu.tlbBases.tlb[0], lo, hi, (page - (lo & ~0xfff)) | 0, this.#mmu.translation.global);
+      this.#fill(this.#vcpu.tlbBases.tlb[0], lo, hi, page);
     }
     return page;
   }
@@ -369,9 +378,15 @@ export class LinearMemory {
   #resolveWrite(lo: number, hi: number): number {
     const page = this.resolve(lo, hi, this.#vcpu.accessMode | Access.Write);
     if (page > 0 && this.#licence & Licence.Write && !this.#code.isCode(this.#gfn) && !this.#watched(lo, hi)) {
-      this.#tlb.fill(this.#vcpu.tlbBases.tlb[1], lo, hi, (page - (lo & ~0xfff)) | 0, this.#mmu.translation.global);
+      this.#fill(this.#vcpu.tlbBases.tlb[1], lo, hi, page);
     }
     return page;
+  }
+
+  /** Enters the frame at `host`, just resolved, into the TLB at `base`. */
+  #fill(base: number, lo: number, hi: number, host: number): void {
+    const { global, large } = this.#mmu.translation;
+    this.#tlb.fill(base, lo, hi, (host - (lo & ~0xfff)) | 0, global, large);
   }
 
   #mmioLoad(gpa: number, size: number, to: number): void {

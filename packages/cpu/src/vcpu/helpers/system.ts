@@ -1,7 +1,7 @@
 import * as S from "../../state.js";
 import { CR4_FSGSBASE, CR4_OSXSAVE, CR4_PCIDE, CR4_PKE, CR4_TSD, Seg, Vector } from "../constants.js";
 import { readMsr, writeMsr } from "../msr.js";
-import { effectiveAddress, type Halves } from "../operands.js";
+import { effectiveAddress, type Halves, namedAddress } from "../operands.js";
 import type { SegmentCache } from "../segments.js";
 import type { Helper, Vcpu } from "../vcpu.js";
 import { done, FAULT, JUMP, NEXT, privileged, suppressed, undefinedOpcode } from "./common.js";
@@ -127,10 +127,10 @@ const fsgsbase =
     return NEXT;
   };
 
-const invlpg: Helper = (vcpu) => {
+const invlpg: Helper = (vcpu, { insn }) => {
   if (!privileged(vcpu)) return FAULT;
-  // Entries are 4 KiB pieces of pages of any size: a piece does not know its siblings.
-  vcpu.tlb.flush();
+  namedAddress(vcpu, insn, value);
+  vcpu.tlb.flushPage(value.lo, value.hi);
   return NEXT;
 };
 

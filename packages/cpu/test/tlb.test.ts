@@ -1,0 +1,68 @@
+import { describe, expect, test } from "vitest";
+import * as S from "../src/state.js";
+import { Tlb } from "../src/tlb.js";
+
+const START = 65536;
+const HIGH = 0xffff8000 | 0;
+
+function makeTlb() {
+  const tlb = new Tlb(new WebAssembly.Memory({ initial: 1 + Math.ceil(Tlb.bytes / 65536) }), START);
+  const read = tlb.base(S.MmuIndex.Kernel, 0);
+  const fetch = tlb.base(S.MmuIndex.User, 2);
+  const fill = (base: number, lo: number, hi: number, { global = false, large = false } = {}) =>
+    tlb.fill(base, lo, hi, (0x7000_0000 - lo) | 0, global, large);
+  const holds = (base: number, lo: number, hi: number) => tlb.probe(base, lo, hi, 1) !== 0;
+  return { tlb, read, fetch, fill, holds };
+}
+
+describe("one page is forgotten (SDM vol. 3, 4.10.4.1)", () => {
+  test("in every TLB, whether it is global or not, and no other page", () => {
+    const { tlb, read, fetch, fill, holds } = makeTlb();
+    fill(read, 0x5000, HIGH, { global: true });
+    fill(fetch, 0x5000, HIGH);
+    fill(read, 0x6000, HIGH);
+    fill(fetch, 0x5000, 0);
+    tlb.flushPage(0x5123, HIGH);
+    expect([holds(read, 0x5000, HIGH), holds(fetch, 0x5000, HIGH)]).toEqual([false, false]);
+    expect([holds(read, 0x6000, HIGH), holds(fetch, 0x5000, 0)]).toEqual([true, true]);
+  });
+
+  test("an address elsewhere that shares the entry does not end a translation", () => {
+    const { tlb, read, fill, holds } = makeTlb();
+    fill(read, 0x5000, 0);
+    tlb.flushPage(0x5000 + 4096 * S.TLB_ENTRIES, 0);
+    expect(holds(read, 0x5000, 0)).toBe(true);
+  });
+
+  test.each([
+    ["a few fills", 4],
+    ["more fills than are searched", 1000],
+    ["more fills than are logged", 10_000],
+  ])("with a large page all its pieces, after %s", (_, fills) => {
+    const { tlb, read, fetch, fill, holds } = makeTlb();
+    for (let k = 0; k < fills; k++) fill(read, (k % 64) * 4096, HIGH);
+    fill(read, 0x4020_0000, 0, { large: true, global: true });
+    fill(fetch, 0x4021_f000, 0, { large: true });
+    tlb.flushPage(0x4030_0000, 0);
+    expect([holds(read, 0x4020_0000, 0), holds(fetch, 0x4021_f000, 0)]).toEqual([false, false]);
+  });
+
+  test("a large page elsewhere costs nobody else the translation", () => {
+    const { tlb, read, fill, holds } = makeTlb();
+    fill(read, 0, HIGH, { large: true });
+    fill(read, 0x5000, 0);
+    fill(read, 0x6000, 0);
+    tlb.flushPage(0x6000, 0);
+    expect([holds(read, 0, HIGH), holds(read, 0x5000, 0), holds(read, 0x6000, 0)]).toEqual([true, true, false]);
+  });
+});
+
+test("a flush that spares global pages forgets the others", () => {
+  const { tlb, read, fill, holds } = makeTlb();
+  fill(read, 0x5000, 0);
+  fill(read, 0x6000, 0, { global: true });
+  tlb.flush(false);
+  expect([holds(read, 0x5000, 0), holds(read, 0x6000, 0)]).toEqual([false, true]);
+  tlb.flush();
+  expect(holds(read, 0x6000, 0)).toBe(false);
+});
