@@ -1,4 +1,5 @@
 import { header, MAX_PAYLOAD } from "./codec/wire.js";
+import { bytesOf, Slab } from "./slab.js";
 
 /** One message as it came. */
 export interface Message {
@@ -31,6 +32,7 @@ export class MessageReader {
   readonly #sink: MessageSink;
   readonly #head = new Uint8Array(header.size);
   readonly #headView = new DataView(this.#head.buffer);
+  readonly #slab = new Slab();
   #have = 0;
   #message: Message | null = null;
   #dead = false;
@@ -87,9 +89,8 @@ export class MessageReader {
       return n;
     }
     const id = this.#headView.getUint16(ID, true);
-    const payload = new Uint8Array(Math.max(size, this.#sink.room(id)));
-    const view = new DataView(payload.buffer);
-    this.#message = { id, size, seq: this.#headView.getUint32(SEQ, true), payload, view };
+    const view = this.#slab.take(Math.max(size, this.#sink.room(id)));
+    this.#message = { id, size, seq: this.#headView.getUint32(SEQ, true), payload: bytesOf(view), view };
     return n;
   }
 

@@ -14,7 +14,8 @@ export interface Field<T> {
   clean(view: DataView, at: number): boolean;
 }
 
-const always = (): boolean => true;
+/** `clean` of a field without padding. */
+export const always = (): boolean => true;
 
 function scalar<T>(
   c: string,

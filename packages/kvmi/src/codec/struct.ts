@@ -1,4 +1,4 @@
-import type { Field } from "./field.js";
+import { always, type Field } from "./field.js";
 
 export type Fields = { readonly [name: string]: Field<unknown> };
 type Named<F extends Fields> = {
@@ -52,6 +52,7 @@ export function struct<const F extends Fields>(fields: F): Struct<Values<F>> {
   }
   if (size % align !== 0) throw new LayoutError(`${size} bytes are no multiple of ${align}`);
   const named = placed.filter(({ field }) => field.role === "value");
+  const padded = placed.filter(({ field }) => field.clean !== always);
   const self: Struct<Values<F>> = {
     size,
     align,
@@ -72,7 +73,13 @@ export function struct<const F extends Fields>(fields: F): Struct<Values<F>> {
       const source = value as Record<string, unknown>;
       for (const { name, offset, field } of placed) field.write(view, at + offset, source[name]);
     },
-    clean: (view, at) => placed.every(({ offset, field }) => field.clean(view, at + offset)),
+    clean:
+      padded.length === 0
+        ? always
+        : (view, at) => {
+            for (const { offset, field } of padded) if (!field.clean(view, at + offset)) return false;
+            return true;
+          },
     encode: (value) => {
       const out = new Uint8Array(size);
       self.write(new DataView(out.buffer), 0, value);

@@ -1,3 +1,4 @@
+import { errorCode, header } from "../codec/wire.js";
 import type { CommandName, ReplyOf, Requests } from "../dialect/commands.js";
 import type { CommandSpec, Dialect } from "../dialect/dialect.js";
 import type { Errno } from "../errno.js";
@@ -8,8 +9,11 @@ import type { HookedVcpu } from "./vcpu.js";
 /** No reply: the connection ends. */
 export const CLOSE = Symbol("close");
 
-/** What a handler comes to: success without data (0), a refusal, success with reply data, or the end of the connection. */
-export type Outcome = 0 | Errno | Uint8Array | typeof CLOSE;
+/** What a handler comes to: success without data (0), a refusal, success with the reply that has its data, or the end of the connection. */
+export type Outcome = 0 | Errno | DataView | typeof CLOSE;
+
+/** Where the data lies in a reply: behind the header and the error code. */
+export const DATA = header.size + errorCode.size;
 
 /** How errors of commands without replies are treated (CONTROL_CMD_RESPONSE); null: replies are sent. */
 export type Silence = { readonly withEvent: boolean } | null;
@@ -25,6 +29,8 @@ export interface Call<K extends CommandName = CommandName> {
   readonly tail: number;
   /** As it was when the command was queued. */
   readonly silence: Silence;
+  /** Who carries it out; null: the receiving side. */
+  readonly vcpu: HookedVcpu | null;
 }
 
 export interface VcpuCall<K extends CommandName = CommandName> extends Call<K> {
@@ -35,10 +41,12 @@ export type VmHandler<K extends CommandName> = (call: Call<K>) => Outcome;
 export type VcpuHandler<K extends CommandName> = (call: VcpuCall<K>) => Outcome;
 
 /** The reply data of `call`. */
-export function answer<K extends CommandName>(call: Call<K>, value: NonNullable<ReplyOf<K>>): Uint8Array {
+export function answer<K extends CommandName>(call: Call<K>, value: NonNullable<ReplyOf<K>>): DataView {
   const { reply } = call.spec;
   if (reply === null) throw new TypeError(`${call.spec.name} has no reply data`);
-  return reply.encode(value);
+  const out = call.session.replyWith(reply.size);
+  reply.write(out, DATA, value);
+  return out;
 }
 
 /** A switch as a boolean; null if the dialect has it refused. */

@@ -1,4 +1,4 @@
-import { errorCode, header, vcpuHeader } from "../codec/wire.js";
+import { header, vcpuHeader } from "../codec/wire.js";
 import type { CommandName } from "../dialect/commands.js";
 import type { CommandSpec, EventName, EventSpec } from "../dialect/dialect.js";
 import type { DialectIndex } from "../dialect/index.js";
@@ -7,8 +7,9 @@ import { Errno, errnoName } from "../errno.js";
 import type { EventFilter } from "../filter.js";
 import { type Message, MessageReader } from "../framing.js";
 import type { VmPort } from "../ports.js";
+import { bytesOf, Slab } from "../slab.js";
 import type { Transport } from "../transport.js";
-import { type Call, CLOSE, type Outcome, type Silence } from "./call.js";
+import { type Call, CLOSE, DATA, type Outcome, type Silence, type VcpuCall } from "./call.js";
 import type { Masks } from "./masks.js";
 import { EVENT_COMMON } from "./state.js";
 import { HookedVcpu } from "./vcpu.js";
@@ -52,6 +53,7 @@ export class Introspection {
   readonly #onReply: () => void;
   readonly #onEnd: () => void;
   readonly #reader: MessageReader;
+  readonly #slab = new Slab();
   #seq = 0;
   #after: (() => void) | null = null;
   #ended = false;
@@ -118,8 +120,8 @@ export class Introspection {
     this.#onEnd();
   }
 
-  #write(bytes: Uint8Array): void {
-    if (this.#ended || this.#transport.write(bytes) || this.#full) return;
+  #write(view: DataView): void {
+    if (this.#ended || this.#transport.write(bytesOf(view)) || this.#full) return;
     // A tool that does not read its replies is not read from either.
     this.#full = true;
     this.#transport.pause();
@@ -147,12 +149,12 @@ export class Introspection {
     const spec = this.index.command(id);
     if (spec === undefined) this.#refuse(message, Errno.ENOSYS);
     else if (!this.masks.command(id)) this.#refuse(message, Errno.EPERM);
-    else if (spec.runsOn === "vm") this.#finish(this.#call(message, spec), (call) => handler(VM_HANDLERS, spec)(call));
+    else if (spec.runsOn === "vm")
+      this.#finish(this.#call(message, spec, this.silence, null), handler(VM_HANDLERS, spec));
     else {
       const { silence } = this;
       this.#toVcpu(message, (vcpu) => {
-        const call = { ...this.#call(message, spec), silence, vcpu };
-        this.#finish(call, () => handler(VCPU_HANDLERS, spec)(call));
+        this.#finish(this.#call(message, spec, silence, vcpu) as VcpuCall, handler(VCPU_HANDLERS, spec));
       });
     }
   }
@@ -169,12 +171,16 @@ export class Introspection {
     else vcpu.queue(() => job(vcpu));
   }
 
-  #call<K extends CommandName>(message: Message, spec: CommandSpec<K>): Call<K> {
+  #call<K extends CommandName>(
+    message: Message,
+    spec: CommandSpec<K>,
+    silence: Silence,
+    vcpu: HookedVcpu | null,
+  ): Call<K> {
     const at = spec.vcpuHeader ? vcpuHeader.size : 0;
     const request = spec.request.read(message.view, at);
-    const { silence } = this;
     const { dialect } = this.index;
-    return { session: this, dialect, spec, message, request, tail: at + spec.request.size, silence };
+    return { session: this, dialect, spec, message, request, tail: at + spec.request.size, silence, vcpu };
   }
 
   /** Carries a command out and answers it. */
@@ -217,16 +223,18 @@ export class Introspection {
     else if (this.silence.withEvent) this.#reportError(message, error);
   }
 
-  #reply({ id, seq }: Message, outcome: 0 | Errno | Uint8Array): void {
-    const data = typeof outcome === "number" ? 0 : outcome.length;
-    const bytes = new Uint8Array(header.size + errorCode.size + data);
-    const view = new DataView(bytes.buffer);
+  /** A reply with room for `size` bytes of data. */
+  replyWith(size: number): DataView {
+    return this.#slab.take(DATA + size);
+  }
+
+  #reply({ id, seq }: Message, outcome: 0 | Errno | DataView): void {
+    const view = typeof outcome === "number" ? this.replyWith(0) : outcome;
     view.setUint16(0, id, true);
-    view.setUint16(2, errorCode.size + data, true);
+    view.setUint16(2, view.byteLength - header.size, true);
     view.setUint32(4, seq, true);
     if (typeof outcome === "number") view.setInt32(header.size, -outcome, true);
-    else bytes.set(outcome, header.size + errorCode.size);
-    this.#write(bytes);
+    this.#write(view);
   }
 
   #reportError({ id, seq }: Message, error: Errno): void {
@@ -246,21 +254,20 @@ export class Introspection {
     const named = vmEventId === null ? 0 : EVENT_ID_SIZE;
     const common = alone ? 0 : EVENT_COMMON;
     const body = header.size + named;
-    const bytes = new Uint8Array(body + common + spec.specific.size);
-    const view = new DataView(bytes.buffer);
+    const view = this.#slab.take(body + common + spec.specific.size);
     this.#seq = (this.#seq + 1) >>> 0;
     view.setUint16(0, alone ? vmEventId : EVENT_ID, true);
-    view.setUint16(2, bytes.length - header.size, true);
+    view.setUint16(2, view.byteLength - header.size, true);
     view.setUint32(4, this.#seq, true);
     if (named > 0) view.setUint16(header.size, spec.id, true);
     if (!alone) {
       view.setUint16(body, EVENT_COMMON, true);
       view.setUint16(body + 2, vcpu, true);
       if (named === 0) view.setUint8(body + 4, spec.id);
-      fill?.(new DataView(bytes.buffer, body, EVENT_COMMON));
+      fill?.(new DataView(view.buffer, view.byteOffset + body, EVENT_COMMON));
     }
     spec.specific.write(view, body + common, specific as never);
-    this.#write(bytes);
+    this.#write(view);
     return this.#seq;
   }
 

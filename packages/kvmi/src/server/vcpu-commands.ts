@@ -2,7 +2,8 @@ import { errorCode, MAX_PAYLOAD, msrEntry, PAGE } from "../codec/wire.js";
 import * as L from "../dialect/layouts.js";
 import { Errno } from "../errno.js";
 import type { Status } from "../ports.js";
-import { answer, switched, type VcpuHandler } from "./call.js";
+import { bytesOf } from "../slab.js";
+import { answer, DATA, switched, type VcpuHandler } from "./call.js";
 
 /** MSRs whose writes can be reported: the two ranges of VMX's bitmaps. */
 const controllable = (msr: number): boolean => msr <= 0x1fff || (msr >= 0xc0000000 && msr <= 0xc0001fff);
@@ -20,29 +21,29 @@ const vcpuControlEvents: VcpuHandler<"vcpuControlEvents"> = (call) => {
   return spec.always ? 0 : vcpu.controlEvent(spec.name, on);
 };
 
-const getRegisters: VcpuHandler<"getRegisters"> = ({ dialect, request, message, tail, vcpu }) => {
+const getRegisters: VcpuHandler<"getRegisters"> = ({ session, dialect, request, message, tail, vcpu }) => {
   const { nmsrs } = request;
   const { port } = vcpu;
   if (message.size < tail + 4 * nmsrs) return Errno.EINVAL;
   const size = L.registersReply.size + nmsrs * msrEntry.size;
   if (errorCode.size + size > MAX_PAYLOAD) return dialect.rules.strictMsrs ? Errno.EINVAL : Errno.ENOMEM;
-  const data = new Uint8Array(size);
-  const view = new DataView(data.buffer);
-  view.setUint32(0, port.mode(), true);
+  const view = session.replyWith(size);
+  view.setUint32(DATA, port.mode(), true);
   port.saveRegs(view, REGS);
   port.saveSregs(view, SREGS);
   view.setUint32(COUNT, nmsrs, true);
   for (let k = 0; k < nmsrs; k++) {
     const index = message.view.getUint32(tail + 4 * k, true);
-    const at = L.registersReply.size + k * msrEntry.size;
+    const at = MSRS + k * msrEntry.size;
     view.setUint32(at, index, true);
     if (!port.saveMsr(index, view, at + MSR_DATA)) return Errno.EINVAL;
   }
-  return data;
+  return view;
 };
-const REGS = L.registersReply.offset("regs");
-const SREGS = L.registersReply.offset("sregs");
-const COUNT = L.registersReply.offset("count");
+const REGS = DATA + L.registersReply.offset("regs");
+const SREGS = DATA + L.registersReply.offset("sregs");
+const COUNT = DATA + L.registersReply.offset("count");
+const MSRS = DATA + L.registersReply.size;
 const MSR_DATA = msrEntry.offset("data");
 
 const controlCr: VcpuHandler<"controlCr"> = (call) => {
@@ -116,15 +117,15 @@ export const VCPU_HANDLERS = {
     answer(call, { tsc_speed: BigInt(Math.round(call.vcpu.port.tscHz)) })) satisfies VcpuHandler<"vcpuGetInfo">,
   setRegisters: (({ request, vcpu }) =>
     vcpu.setRegisters(request.regs) ? 0 : Errno.EOPNOTSUPP) satisfies VcpuHandler<"setRegisters">,
-  getCpuid: (({ request, vcpu }) => {
-    const data = new Uint8Array(L.cpuidReply.size);
-    return vcpu.port.saveCpuid(request.function, request.index, new DataView(data.buffer), 0) ? data : Errno.ENOENT;
+  getCpuid: (({ session, request, vcpu }) => {
+    const reply = session.replyWith(L.cpuidReply.size);
+    return vcpu.port.saveCpuid(request.function, request.index, reply, DATA) ? reply : Errno.ENOENT;
   }) satisfies VcpuHandler<"getCpuid">,
   getXsave: (({ session, vcpu }) => {
     if (!session.vm.features.xsave) return Errno.EOPNOTSUPP;
-    const area = new Uint8Array(PAGE);
-    vcpu.port.saveXsave(area);
-    return area;
+    const reply = session.replyWith(PAGE);
+    vcpu.port.saveXsave(bytesOf(reply).subarray(DATA));
+    return reply;
   }) satisfies VcpuHandler<"getXsave">,
   getMtrrType: ((call) =>
     answer(call, { type: call.vcpu.port.mtrrType(call.request.gpa) })) satisfies VcpuHandler<"getMtrrType">,

@@ -2,7 +2,8 @@ import { MAX_PAYLOAD, PAGE } from "../codec/wire.js";
 import * as L from "../dialect/layouts.js";
 import { Errno } from "../errno.js";
 import { PageAccess, type Status } from "../ports.js";
-import { answer, type Call, CLOSE, type Outcome, switched, type VmHandler } from "./call.js";
+import { bytesOf } from "../slab.js";
+import { answer, type Call, CLOSE, DATA, type Outcome, switched, type VmHandler } from "./call.js";
 
 /** KVMI_VERSION. */
 const VERSION = 1;
@@ -28,8 +29,8 @@ const readPhysical: VmHandler<"readPhysical"> = ({ session, request }) => {
   const at = range(request.gpa, request.size);
   if (at === null) return Errno.EINVAL;
   if (request.gpa >= MAX_GPA) return Errno.ENOENT;
-  const out = new Uint8Array(at.size);
-  return session.vm.readPhysical(at.gpa, out) ? out : Errno.ENOENT;
+  const reply = session.replyWith(at.size);
+  return session.vm.readPhysical(at.gpa, bytesOf(reply).subarray(DATA)) ? reply : Errno.ENOENT;
 };
 
 const writePhysical: VmHandler<"writePhysical"> = ({ session, request, message, tail }) => {
