@@ -285,14 +285,16 @@ export class LinearMemory {
   /** Writes at the privilege an event handler will have: `user` or supervisor, as an explicit access. */
   writeAt(lo: number, hi: number, size: number, valueLo: number, valueHi: number, user: boolean): boolean {
     const vcpu = this.#vcpu;
-    const { accessMode, tlbBases } = vcpu;
+    const { accessMode, tlbBases, alignmentChecked } = vcpu;
     const mode = user ? Access.User : 0;
     if (mode === accessMode) return this.write(lo, hi, size, valueLo, valueHi);
     vcpu.accessMode = mode;
+    vcpu.alignmentChecked = false;
     vcpu.tlbBases = user ? vcpu.userTlb : vcpu.kernelTlb;
     const done = this.write(lo, hi, size, valueLo, valueHi);
     vcpu.accessMode = accessMode;
     vcpu.tlbBases = tlbBases;
+    vcpu.alignmentChecked = alignmentChecked;
     return done;
   }
 

@@ -93,16 +93,30 @@ export function readDescriptor(vcpu: Vcpu, selector: number, vector: Vector = Ve
   return { lo: vcpu.linear.lo, hi: vcpu.linear.hi, atLo, atHi };
 }
 
-/** Sets the accessed bit of a descriptor in memory. */
-function setAccessed(vcpu: Vcpu, d: Descriptor): boolean {
+/** Sets the accessed bit of a descriptor in memory. False with a page fault pending. */
+export function markAccessed(vcpu: Vcpu, d: Descriptor): boolean {
   if (d.hi & (ATTR_ACCESSED << 8)) return true;
   d.hi |= ATTR_ACCESSED << 8;
   return vcpu.linear.writeSystem((d.atLo + 5) | 0, d.atHi, 1, (d.hi >>> 8) & 0xff);
 }
 
-function install(vcpu: Vcpu, seg: Seg, selector: number, d: Descriptor): void {
-  vcpu.setSegment(seg, { selector, baseLo: baseOf(d), baseHi: 0, limit: limitOf(d), attributes: attributesOf(d.hi) });
-}
+/** The segment register that `selector` and its descriptor make. */
+export const segmentOf = (selector: number, d: Descriptor): SegmentCache => ({
+  selector,
+  baseLo: baseOf(d),
+  baseHi: 0,
+  limit: limitOf(d),
+  attributes: attributesOf(d.hi),
+});
+
+/** A segment register that holds a selector and lets nothing through. */
+export const unusable = (selector: number): SegmentCache => ({
+  selector,
+  baseLo: 0,
+  baseHi: 0,
+  limit: 0,
+  attributes: 0,
+});
 
 /**
  * MOV/POP/Lxx to DS ES FS GS SS. SDM vol. 2, MOV; vol. 3, 5.5 and 5.7.
@@ -151,8 +165,8 @@ export function loadSegment(vcpu: Vcpu, seg: Seg, selector: number): boolean {
       return vcpu.raiseError(Vector.GP, error);
     if (!(attributes & ATTR_P)) return vcpu.raiseError(Vector.NP, error);
   }
-  if (!setAccessed(vcpu, d)) return false;
-  install(vcpu, seg, selector, d);
+  if (!markAccessed(vcpu, d)) return false;
+  vcpu.setSegment(seg, segmentOf(selector, d));
   return true;
 }
 
@@ -168,17 +182,20 @@ export function checkCode(vcpu: Vcpu, selector: number, d: Descriptor, newCpl: n
   return true;
 }
 
-/** Installs a checked code descriptor at privilege `cpl`. */
-export function installCode(vcpu: Vcpu, selector: number, d: Descriptor, cpl: number): boolean {
-  if (!setAccessed(vcpu, d)) return false;
-  install(vcpu, Seg.CS, (selector & ~3) | cpl, d);
-  return true;
+/** A stack segment by its selector and checked descriptor. */
+export interface StackSegment {
+  readonly selector: number;
+  readonly descriptor: Descriptor;
 }
 
-/** Installs SS from a checked descriptor. */
-export function installStack(vcpu: Vcpu, selector: number, d: Descriptor): boolean {
-  if (!setAccessed(vcpu, d)) return false;
-  install(vcpu, Seg.SS, selector, d);
+/**
+ * Installs a checked code descriptor at privilege `cpl`, together with `stack` if the stack changes too.
+ * @returns false with a page fault pending and neither installed
+ */
+export function installCode(vcpu: Vcpu, selector: number, d: Descriptor, cpl: number, stack?: StackSegment): boolean {
+  if (!markAccessed(vcpu, d) || (stack && !markAccessed(vcpu, stack.descriptor))) return false;
+  const ss = stack ? segmentOf(stack.selector, stack.descriptor) : (vcpu.segments[Seg.SS] as SegmentCache);
+  vcpu.setSegments(segmentOf((selector & ~3) | cpl, d), ss);
   return true;
 }
 

@@ -7,11 +7,12 @@ import * as S from "../state.js";
 import { Tlb } from "../tlb.js";
 import { Breakpoints } from "./breakpoints.js";
 import { CR4_DE, Seg, Vector } from "./constants.js";
+import type { Pending } from "./event.js";
 import type { Exit } from "./exit.js";
 import { Fetcher } from "./fetch.js";
 import { HELPERS } from "./helpers.js";
 import type { VcpuHooks } from "./hooks.js";
-import { deliver, type Pending } from "./interrupt.js";
+import { deliver } from "./interrupt.js";
 import { LinearMemory } from "./linear.js";
 import { executeOutside } from "./outside.js";
 import { Registers } from "./registers.js";
@@ -408,9 +409,7 @@ export class Vcpu extends Registers {
   /** Delivers a software interrupt; `ripLo`, `ripHi` are its return address. A fault on the way returns to `at`, the instruction. */
   deliverSoftware(event: Pending, at: readonly [number, number]): boolean {
     if (deliver(this, event, at)) {
-      if (this.leaving) return false;
-      this.traceByFlags();
-      return true;
+      return !this.leaving;
     }
     this.#shutdown = true;
     this.#stop();

@@ -1,0 +1,71 @@
+import * as S from "../../state.js";
+import { EFER_LMA, Vector } from "../constants.js";
+import type { Pending } from "../event.js";
+import { checkTargetReal, setCodeReal } from "../far.js";
+import { add64, adjustStack, type Halves, peekStack } from "../operands.js";
+import type { Helper, Vcpu } from "../vcpu.js";
+import { FAULT, JUMP, NEXT, suppressed } from "./common.js";
+import { returnFar } from "./return-far.js";
+import { writableFlags } from "./stack.js";
+
+const value: Halves = { lo: 0, hi: 0 };
+
+const iret: Helper = (vcpu, { insn }) => {
+  const size = insn.opSize;
+  const rip: Halves = { lo: 0, hi: 0 };
+  if (vcpu.protectedMode && vcpu.flags & S.NT) {
+    // A return to another task needs hardware task switching, which long mode does not have.
+    vcpu.raiseError(vcpu.efer & EFER_LMA ? Vector.GP : Vector.TS, 0);
+    return FAULT;
+  }
+  if (!peekStack(vcpu, 0, size, rip) || !peekStack(vcpu, size, size, value)) return FAULT;
+  const selector = value.lo & 0xffff;
+  if (!peekStack(vcpu, 2 * size, size, value)) return FAULT;
+  const mask = writableFlags(vcpu, size);
+  const flags = (vcpu.rflags & ~mask) | (value.lo & mask);
+  const popped = 3 * size;
+  if (!vcpu.protectedMode) {
+    if (!checkTargetReal(vcpu, rip)) return FAULT;
+    adjustStack(vcpu, popped);
+    setCodeReal(vcpu, selector);
+    vcpu.setRip(rip.lo, 0);
+  } else if (!returnFar(vcpu, { selector, rip, size, popped, release: 0, alwaysStack: vcpu.mode === 64 })) return FAULT;
+  vcpu.rflags = flags;
+  return resumed(vcpu);
+};
+
+/** What every IRET ends with: RF as loaded holds for one instruction, NMIs are let in, IF and AC may have changed. */
+function resumed(vcpu: Vcpu): number {
+  vcpu.keepRf = (vcpu.flags & S.RF) !== 0;
+  if (vcpu.nmiBlocked) {
+    vcpu.nmiBlocked = false;
+    vcpu.interrupt();
+  }
+  vcpu.updateMode();
+  vcpu.flagsChanged();
+  return JUMP;
+}
+
+/** A software interrupt: the return address is the next instruction. */
+function software(vcpu: Vcpu, vector: number, length: number, kind: Pending["kind"] = "software"): number {
+  const at: readonly [number, number] = [vcpu.ripLo, vcpu.ripHi];
+  const next: Halves = { lo: 0, hi: 0 };
+  add64(next, ...at, length, 0);
+  vcpu.ripLo = next.lo;
+  vcpu.ripHi = vcpu.mode === 64 ? next.hi : 0;
+  return vcpu.deliverSoftware({ vector, errorCode: null, kind }, at) ? JUMP : FAULT;
+}
+
+const int: Helper = (vcpu, { insn }) => software(vcpu, insn.immLo & 0xff, insn.len);
+const int3: Helper = (vcpu, { insn }) => {
+  if (vcpu.hooks.breakpoint && !vcpu.hooks.breakpoint()) return suppressed(vcpu);
+  return software(vcpu, Vector.BP, insn.len);
+};
+/** INT1 asks no gate for its DPL, and takes debug exceptions with it that waited for the end of a MOV SS. */
+const int1: Helper = (vcpu, { insn }) => {
+  vcpu.takeDebugTraps();
+  return software(vcpu, Vector.DB, insn.len, "exception");
+};
+const into: Helper = (vcpu, { insn }) => (vcpu.rflags & S.OF ? software(vcpu, Vector.OF, insn.len) : NEXT);
+
+export const INTERRUPT_HELPERS: Readonly<Record<string, Helper>> = { iret, int, int3, int1, into };
