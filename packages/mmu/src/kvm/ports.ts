@@ -52,7 +52,9 @@ export interface BackedSlot {
   readonly pages: number;
   /** User address of the shared memory, a multiple of 4096; null without. */
   readonly userAddr: number | null;
-  /** Set and cleared by bind and unbind, under slots_lock. */
+  /** Whether it was made with a guest_memfd (KVM_MEM_GUEST_MEMFD), which may be gone by now. Set by bind. */
+  hasGmem: boolean;
+  /** Set by bind, cleared by unbind and when the guest_memfd is closed; under slots_lock. */
   gmem: GmemBinding | null;
   /** Shared memory comes from the guest_memfd too (KVM_MEMSLOT_GMEM_ONLY): set by bind. */
   gmemOnly: boolean;

@@ -1,0 +1,85 @@
+import { ArenaError, type FrameArena, type Pfn } from "../arena.js";
+import { Page } from "../bits.js";
+import { KvmError } from "../kvm/errors.js";
+
+/** A page of 4 KiB of the host and who refers to it. Its frame goes back to the arena with the last reference. */
+export class Folio {
+  /** Whether the content means something; until then it is undefined, and zeroed before anybody may see it. */
+  uptodate = false;
+  /** The memory is broken: nobody may touch it. */
+  hwpoison = false;
+  #refs = 1;
+
+  constructor(
+    readonly pool: FolioPool,
+    readonly pfn: Pfn,
+  ) {}
+
+  /** References: one of the cache it is in, one of each user mapping, one of each pin. */
+  get refs(): number {
+    return this.#refs;
+  }
+
+  get(): this {
+    this.#refs++;
+    return this;
+  }
+
+  put(): void {
+    if (--this.#refs === 0) this.pool._free(this.pfn);
+  }
+
+  /** The 4096 bytes. */
+  get bytes(): Uint8Array {
+    return this.pool.arena.u8.subarray(this.pfn * Page.Size, (this.pfn + 1) * Page.Size);
+  }
+
+  /** Makes the content mean something. */
+  clear(): void {
+    if (this.uptodate) return;
+    this.bytes.fill(0);
+    this.uptodate = true;
+  }
+}
+
+/**
+ * The pages one file or mapping can have at a time, reserved when it is made, so that a fault does not run out of memory. Pages that were
+ * taken out of the file and are still pinned count.
+ */
+export class FolioPool {
+  #live = 0;
+  #closed = false;
+
+  /** @throws KvmError ENOMEM if the arena does not have `pages` frames */
+  constructor(
+    readonly arena: FrameArena,
+    readonly pages: number,
+  ) {
+    try {
+      arena.reserve(pages);
+    } catch (error) {
+      if (!(error instanceof ArenaError)) throw error;
+      throw new KvmError("ENOMEM", error.message);
+    }
+  }
+
+  /** A new page with one reference, or null: pins keep as many pages alive as there can be. */
+  take(): Folio | null {
+    if (this.#live === this.pages) return null;
+    this.#live++;
+    return new Folio(this, this.arena.take());
+  }
+
+  /** No page is taken any more; the reservation ends, for pinned pages with their last pin. */
+  close(): void {
+    this.#closed = true;
+    this.arena.unreserve(this.pages - this.#live);
+  }
+
+  /** @internal */
+  _free(pfn: Pfn): void {
+    this.arena.give(pfn);
+    this.#live--;
+    if (this.#closed) this.arena.unreserve(1);
+  }
+}

@@ -1,0 +1,55 @@
+import type { Task } from "@vm/lockdep";
+import { Page } from "../bits.js";
+import { KvmError } from "../kvm/errors.js";
+import type { BackedSlot, Faultin, PageSource } from "../kvm/ports.js";
+import type { Vm } from "../kvm/vm.js";
+import { MemoryAttribute } from "./attribute-map.js";
+import { Binding } from "./binding.js";
+import { getPfn, tryGetPfn } from "./fault.js";
+
+/** What the lookups need of a VM. */
+export type SourceVm = Pick<Vm, "params" | "mm" | "attributes">;
+
+/** Whether `gfn` is private by the attribute in force. */
+export function isPrivate({ gmem, gfn: first }: BackedSlot, gfn: number, { params, attributes }: SourceVm): boolean {
+  let value: number = MemoryAttribute.None;
+  if (params.vmMemoryAttributes) value = attributes.at(gfn);
+  else if (gmem instanceof Binding) value = gmem.file.inode.attributes.at(gmem.pgoff + gfn - first);
+  return (value & MemoryAttribute.Private) !== 0;
+}
+
+/**
+ * Private memory comes from the guest_memfd, shared memory from the slot's user address, or from the guest_memfd too if that can be mapped.
+ * Linux: kvm_mmu_faultin_pfn.
+ */
+export class GmemPageSource implements PageSource {
+  constructor(readonly vm: SourceVm) {}
+
+  isPrivate(slot: BackedSlot, gfn: number): boolean {
+    return isPrivate(slot, gfn, this.vm);
+  }
+
+  async faultinPfn(task: Task, slot: BackedSlot, gfn: number, wantsPrivate: boolean): Promise<Faultin> {
+    if (wantsPrivate || slot.gmemOnly) return getPfn(task, this.vm.params, slot, gfn);
+    if (slot.userAddr === null) return { error: "EFAULT" };
+    try {
+      const folio = await this.vm.mm.gupFast(task, slot.userAddr + (gfn - slot.gfn) * Page.Size);
+      // Not pinned: the notifier tells when the process unmaps it.
+      folio.put();
+      return { pfn: folio.pfn, writable: true };
+    } catch (error) {
+      if (error instanceof KvmError && error.code === "EFAULT") return { error: "EFAULT" };
+      throw error;
+    }
+  }
+
+  tryFaultinPfn(task: Task, slot: BackedSlot, gfn: number, wantsPrivate: boolean): Faultin {
+    if (wantsPrivate || slot.gmemOnly) return tryGetPfn(task, this.vm.params, slot, gfn);
+    if (slot.userAddr === null) return { error: "EFAULT" };
+    const folio = this.vm.mm.tryGup(task, slot.userAddr + (gfn - slot.gfn) * Page.Size);
+    if (folio === "retry") return { error: "EAGAIN" };
+    if (typeof folio === "string") return { error: "EFAULT" };
+    folio.put();
+    return { pfn: folio.pfn, writable: true };
+  }
+}

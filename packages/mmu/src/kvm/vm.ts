@@ -1,0 +1,25 @@
+import type { AttributeMap } from "../gmem/attribute-map.js";
+import type { Mm } from "../gmem/mm.js";
+import type { VmLocks } from "./locks.js";
+import type { KvmParams } from "./params.js";
+import type { BackedSlot, GfnRangeTarget } from "./ports.js";
+
+/** What guest_memfd needs of a VM. */
+export interface Vm {
+  readonly params: KvmParams;
+  readonly locks: VmLocks;
+  /** Address space of the process that runs the VM. */
+  readonly mm: Mm;
+  /** Whether the guest can have private memory (kvm_arch_has_private_mem). */
+  readonly hasPrivateMem: boolean;
+  /** Attributes of the guest frames, `[0, attributes.end)`; under slots_lock. */
+  readonly attributes: AttributeMap;
+  readonly target: GfnRangeTarget;
+  readonly slots: SlotTable;
+}
+
+/** The memslots of a VM: read under srcu or slots_lock. */
+export interface SlotTable {
+  find(gfn: number): BackedSlot | null;
+  readonly all: readonly BackedSlot[];
+}
