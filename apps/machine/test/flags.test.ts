@@ -34,6 +34,8 @@ describe("flags", () => {
     [{ timeout: "0" }, '--timeout "0"'],
     [{ timeout: "soon" }, '--timeout "soon"'],
     [{ timeout: "1e9" }, '--timeout "1e9"'],
+    [{ cpu: "+la58" }, '"+la58" is no feature to add or take away: + or - and one of fsgsbase'],
+    [{ cpu: "pcid" }, '"pcid" is no feature'],
     [{ exec: " " }, "--exec needs a command"],
     [{ initrd: "x" }, "--initrd needs --kernel"],
   ])("refuses %j", (flags, message) => {

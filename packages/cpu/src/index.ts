@@ -1,6 +1,7 @@
 export { CodeCache } from "./code/cache.js";
 export { type CpuidLeaf, CpuidTable, DEFAULT_CPUID } from "./cpuid.js";
 export { DecodeStatus, decode, format, Insn, Kind, type Mode, type Operand } from "./decode/index.js";
+export { CpuFeatureError, withFeatures } from "./features.js";
 export { generateInterpreter } from "./interp/generate.js";
 export {
   Access,

@@ -5,6 +5,7 @@ import {
   type BusPort,
   CodeCache,
   CpuidTable,
+  DEFAULT_CPUID,
   type Exit,
   generateInterpreter,
   Licence,
@@ -189,7 +190,7 @@ export class FakeMachine {
   readonly ram: Uint8Array;
   readonly view: DataView;
 
-  constructor({ cpus = 1 } = {}) {
+  constructor({ cpus = 1, cpuid = DEFAULT_CPUID } = {}) {
     const memory = new WebAssembly.Memory({ initial: PAGES, maximum: PAGES });
     this.ram = new Uint8Array(memory.buffer, RAM_AT, RAM);
     this.view = new DataView(memory.buffer, RAM_AT, RAM);
@@ -209,7 +210,7 @@ export class FakeMachine {
           apic,
           clock: { tsc: () => vcpu.retired },
           entropy: { random: () => 0x12345678 },
-          cpuid: new CpuidTable(),
+          cpuid: new CpuidTable(cpuid),
         },
       });
       this.apics.push(apic);

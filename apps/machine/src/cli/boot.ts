@@ -53,10 +53,19 @@ async function makeMachine(
 ): Promise<Machine> {
   const progress = new Progress("loading the kernel", { busy: parts.kernel !== undefined });
   const commandLine = [session.words, flags.append ?? ""].join(" ").trim();
-  const { memory, cpus } = numbers;
+  const { memory, cpus, cpuid } = numbers;
   const plugins = await kvmiPlugins(flags);
   try {
-    return await createMachine({ ...parts, commandLine, memory, cpus, clock: flags.clock, plugins, hostUsage: usage });
+    return await createMachine({
+      ...parts,
+      commandLine,
+      memory,
+      cpus,
+      cpuid,
+      clock: flags.clock,
+      plugins,
+      hostUsage: usage,
+    });
   } catch (error) {
     if (error instanceof KernelError) throw new UsageError(`--kernel ${flags.kernel}: ${error.message}`);
     if (error instanceof BootError || error instanceof MachineError) throw new UsageError(error.message);

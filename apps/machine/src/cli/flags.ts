@@ -1,3 +1,4 @@
+import { CpuFeatureError, type CpuidLeaf, DEFAULT_CPUID, withFeatures } from "@vm/cpu";
 import type { ClockMode } from "../index.js";
 import { UsageError } from "./errors.js";
 import type { KvmiFlags } from "./kvmi-machine.js";
@@ -8,6 +9,7 @@ export interface MachineFlags {
   readonly append?: string;
   readonly memory: string;
   readonly cpus: string;
+  readonly cpu?: string;
   readonly clock: ClockMode;
   readonly stats?: true;
   readonly timeout?: string;
@@ -34,6 +36,8 @@ export interface MachineNumbers {
   readonly cpus: number;
   /** Seconds, or null for no limit. */
   readonly timeout: number | null;
+  /** What CPUID answers, if not the default. */
+  readonly cpuid: readonly CpuidLeaf[] | undefined;
 }
 
 /** Longest time-out of the host's timers, seconds. */
@@ -55,5 +59,15 @@ export function parseNumbers(flags: MachineFlags): MachineNumbers {
   if (timeout !== null && !(timeout > 0 && timeout <= MAX_TIMEOUT)) {
     throw new UsageError(`--timeout "${flags.timeout}" is not a number of seconds above 0 and up to ${MAX_TIMEOUT}`);
   }
-  return { memory: parseMemorySize(flags.memory), cpus: Number(flags.cpus), timeout };
+  const cpuid = flags.cpu === undefined ? undefined : parseFeatures(flags.cpu);
+  return { memory: parseMemorySize(flags.memory), cpus: Number(flags.cpus), timeout, cpuid };
+}
+
+function parseFeatures(words: string): readonly CpuidLeaf[] {
+  try {
+    return withFeatures(DEFAULT_CPUID, words);
+  } catch (error) {
+    if (error instanceof CpuFeatureError) throw new UsageError(`--cpu: ${error.message}`);
+    throw error;
+  }
 }

@@ -138,6 +138,7 @@ function machineOptions(command: Command, memory: string): Command {
   return command
     .option("--memory <size>", "RAM, 16M to 3G; a bare number counts MiB", memory)
     .option("--cpus <n>", "processors, 1 to 32", "1")
+    .option("--cpu <features>", "features to add or take away, as in +la57,-pcid")
     .addOption(
       new Option("--clock <mode>", "virtual time follows the host, or counts instructions and so repeats exactly")
         .choices(["host", "icount"])

@@ -2,7 +2,7 @@ import { basename } from "node:path";
 import { BootError, createBareMachine, KernelError, type Machine, MachineError } from "../index.js";
 import { UsageError } from "./errors.js";
 import { ExitCode } from "./exit-code.js";
-import { type BareFlags, parseNumbers } from "./flags.js";
+import { type BareFlags, type MachineNumbers, parseNumbers } from "./flags.js";
 import { readFile } from "./read-file.js";
 import { reportBare } from "./report.js";
 import { runMachine } from "./run-machine.js";
@@ -12,8 +12,8 @@ import { usage } from "./usage.js";
 /** `vm run-bare`: returns the status of the program. @throws {UsageError} before anything has started */
 export async function runBare(path: string, flags: BareFlags): Promise<number> {
   const began = performance.now();
-  const { memory, cpus, timeout } = parseNumbers(flags);
-  const machine = await makeMachine(path, flags, { memory, cpus });
+  const { timeout, ...size } = parseNumbers(flags);
+  const machine = await makeMachine(path, flags, size);
   let interrupt = (): void => undefined;
   const session = interactiveSession(() => interrupt());
   const onStart = (stop: (status: number) => void): void => {
@@ -24,11 +24,7 @@ export async function runBare(path: string, flags: BareFlags): Promise<number> {
   );
 }
 
-async function makeMachine(
-  path: string,
-  flags: BareFlags,
-  size: { readonly memory: number; readonly cpus: number },
-): Promise<Machine> {
+async function makeMachine(path: string, flags: BareFlags, size: Omit<MachineNumbers, "timeout">): Promise<Machine> {
   const image = readFile("", path);
   const module =
     flags.module === undefined

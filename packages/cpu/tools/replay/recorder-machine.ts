@@ -97,7 +97,14 @@ const GDT_LIMIT = 0x7f;
 
 /** The two pages of the recorder's process; everything else is unmapped, and above the user half belongs to its kernel. */
 class TwoPages implements MmuPort {
-  readonly #translation: MutableTranslation = { host: 0, gfn: 0, licence: 0, global: false, large: false, errorCode: 0 };
+  readonly #translation: MutableTranslation = {
+    host: 0,
+    gfn: 0,
+    licence: 0,
+    global: false,
+    large: false,
+    errorCode: 0,
+  };
   readonly translation: Translation = this.#translation;
 
   translate(_: PagingControls, lo: number, hi: number, access: number): Status {
