@@ -34,8 +34,18 @@ export enum Status {
   Fault = 1,
   /** Nothing is mapped at `translation.gfn` (or it is a write to a read-only memslot): a device access. */
   Mmio = 2,
-  /** Leave the guest: the access at `translation.gfn` is withheld; `translation.errorCode` is its {@link Licence} bit. */
+  /** Leave the guest: the access at `translation.gfn` is withheld; `translation.errorCode` is its {@link Licence} bit and {@link ExitFlag}s. */
   Exit = 3,
+}
+
+/** More about an exit; bits beside those of {@link Licence}. */
+export enum ExitFlag {
+  /** The access was to private memory (KVM_MEMORY_EXIT_FLAG_PRIVATE). */
+  Private = 8,
+  /** Something is in the way for a moment: wait with `Mmu.faultIn` and enter the guest again. */
+  Retry = 16,
+  /** Nobody watches the page: it is not there, or of the other kind, private or shared. */
+  Absent = 32,
 }
 
 /** The registers that control paging, each a u32 (or the same bits as an i32). */
@@ -69,6 +79,6 @@ export interface Translation {
   global: boolean;
   /** Ok: the leaf entry maps more than this page, so that INVLPG of another address may end the translation. */
   large: boolean;
-  /** Fault: the #PF error code (SDM 3A 4.7). Exit: the {@link Licence} bit that was refused. */
+  /** Fault: the #PF error code (SDM 3A 4.7). Exit: the {@link Licence} bit that was refused and {@link ExitFlag}s. */
   errorCode: number;
 }

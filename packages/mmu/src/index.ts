@@ -1,5 +1,5 @@
 export { Access, Licence, type PagingControls, Status, type Translation } from "./access.js";
-export { ArenaError } from "./arena.js";
+export { ArenaError, FrameArena, type Pfn } from "./arena.js";
 export { AttributeMap, MemoryAttribute } from "./gmem/attribute-map.js";
 export { type SetMemoryAttributes, setMemoryAttributes, supportedAttributes } from "./gmem/attributes.js";
 export { ConversionError, type SetMemoryAttributes2, setMemoryAttributes2 } from "./gmem/convert.js";

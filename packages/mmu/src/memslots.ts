@@ -1,6 +1,7 @@
 import type { FrameArena, Pfn } from "./arena.js";
 import { Page } from "./bits.js";
 import { DirtyLog } from "./dirty-log.js";
+import type { BackedSlot, GmemBinding } from "./kvm/ports.js";
 
 /** A memslot as its user describes it; the fields of `struct kvm_userspace_memory_region`. */
 export interface MemslotDesc {
@@ -31,18 +32,24 @@ export class MemslotError extends Error {
 const SLOT_IDS = 32764;
 
 /** One range of guest-physical memory and the frames behind it. */
-export class Memslot {
-  /** Page of the slot -> {@link Pfn}, 0 while untouched. */
+export class Memslot implements BackedSlot {
+  /** Page of the slot -> {@link Pfn}, 0 while untouched; empty if the frames are not its own. */
   readonly pfns: Uint32Array;
   dirty: DirtyLog | null = null;
+  hasGmem = false;
+  gmem: GmemBinding | null = null;
+  gmemOnly = false;
 
   constructor(
     readonly slot: number,
     public gfn: number,
     readonly pages: number,
     readonly readonly: boolean,
+    readonly userAddr: number | null = null,
+    /** Whether the frames behind it are its own, and not of a guest_memfd or of user memory. */
+    readonly own = true,
   ) {
-    this.pfns = new Uint32Array(pages);
+    this.pfns = new Uint32Array(own ? pages : 0);
   }
 
   /** The slot as {@link Memslots.set} would take it. */

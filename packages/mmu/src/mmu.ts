@@ -1,12 +1,15 @@
+import { Lockdep } from "@vm/lockdep";
 import { Access, Licence, type PagingControls, Status, type Translation } from "./access.js";
 import { FrameArena } from "./arena.js";
 import { Cr0, Page } from "./bits.js";
 import { forEachRun } from "./dirty-log.js";
+import { VmLocks } from "./kvm/locks.js";
 import { Listeners } from "./listeners.js";
 import { type MemslotDesc, MemslotError, Memslots } from "./memslots.js";
 import { PhysicalMemory } from "./physical.js";
-import { MemslotLevel, type SecondLevel } from "./second-level.js";
 import { type MemoryImage, restorePages, TouchedPages } from "./snapshot.js";
+import { TdpLevel } from "./tdp/level.js";
+import { TdpMmu } from "./tdp/tdp-mmu.js";
 import { Views } from "./views.js";
 import { PageWalker } from "./walk.js";
 
@@ -19,6 +22,8 @@ export interface MmuOptions {
   readonly arenaEnd: number;
   /** Physical address bits of the guest (CPUID.80000008H:EAX[7:0]), 32..52. Default 40. */
   readonly maxPhyAddr?: number;
+  /** Validator of the locks. Default: none of them is validated. */
+  readonly lockdep?: Lockdep;
 }
 
 /**
@@ -33,21 +38,31 @@ export class Mmu extends PhysicalMemory {
   readonly #slots: Memslots;
   readonly #views = new Views();
   readonly #invalidated: Listeners<[gfn: number, pages: number]>;
-  readonly #second: SecondLevel;
+  readonly #tdp: TdpMmu;
+  readonly #second: TdpLevel;
   readonly #walker: PageWalker;
 
   /** @throws RangeError for `maxPhyAddr`, ArenaError for the arena's range */
-  constructor({ memory, arenaStart, arenaEnd, maxPhyAddr = 40 }: MmuOptions) {
+  constructor({
+    memory,
+    arenaStart,
+    arenaEnd,
+    maxPhyAddr = 40,
+    lockdep = new Lockdep({ enabled: false }),
+  }: MmuOptions) {
     if (!Number.isInteger(maxPhyAddr) || maxPhyAddr < 32 || maxPhyAddr > 52) {
       throw new RangeError(`maxPhyAddr ${maxPhyAddr} is not an integer in 32..52`);
     }
     const invalidated = new Listeners<[gfn: number, pages: number]>();
     const arena = new FrameArena(memory, arenaStart, arenaEnd);
-    const slots = new Memslots(arena, 2 ** maxPhyAddr / Page.Size, (gfn, pages) => invalidated.emit(gfn, pages));
+    const slots = new Memslots(arena, 2 ** maxPhyAddr / Page.Size, (gfn, pages) => this.#tdp.changed(gfn, pages));
     super(slots);
     this.#invalidated = invalidated;
     this.#slots = slots;
-    this.#second = new MemslotLevel(slots, this.#views);
+    const locks = new VmLocks(lockdep);
+    const flush = (gfn: number, pages: number): void => invalidated.emit(gfn, pages);
+    this.#tdp = new TdpMmu({ slots, views: this.#views, locks, maxPhyAddr, flush });
+    this.#second = new TdpLevel(this.#tdp, slots, this.#views, 0);
     this.#walker = new PageWalker(arena.u32, this.#second, maxPhyAddr);
   }
 
@@ -63,14 +78,21 @@ export class Mmu extends PhysicalMemory {
   translate(controls: PagingControls, lo: number, hi: number, access: number): number {
     const t = this.translation;
     if ((access & Access.Implicit) !== 0) access &= ~Access.User;
-    this.#second.use(controls.view ?? 0);
+    const second = this.#second;
+    second.use(controls.view ?? 0);
     let gfn = lo >>> 12;
     let licence: number = Licence.All;
     let global = false;
     let large = false;
     if ((controls.cr0 & Cr0.Pg) !== 0) {
       const walker = this.#walker;
-      if (!walker.walk(controls, lo, hi, access)) {
+      const allowed = walker.walk(controls, lo, hi, access);
+      if (second.refused) {
+        t.gfn = second.gfn;
+        t.errorCode = Licence.Read | second.flags;
+        return Status.Exit;
+      }
+      if (!allowed) {
         t.errorCode = walker.errorCode;
         return Status.Fault;
       }
@@ -82,7 +104,6 @@ export class Mmu extends PhysicalMemory {
     t.gfn = gfn;
     const want =
       (access & Access.Write) !== 0 ? Licence.Write : (access & Access.Fetch) !== 0 ? Licence.Fetch : Licence.Read;
-    const second = this.#second;
     const status = second.resolve(gfn, want);
     if (status === Status.Ok) {
       t.host = second.pfn * Page.Size;
@@ -91,7 +112,7 @@ export class Mmu extends PhysicalMemory {
       t.global = global;
       t.large = large;
     } else if (status === Status.Exit) {
-      t.errorCode = want;
+      t.errorCode = want | second.flags;
     }
     return status;
   }
@@ -124,7 +145,7 @@ export class Mmu extends PhysicalMemory {
     const memslot = this.#slots.byId(slot);
     if (memslot.dirty === null) throw new MemslotError("EINVAL", `memslot ${slot} was not set with dirtyLog`);
     const bitmap = memslot.dirty.drain();
-    forEachRun(bitmap, (first, pages) => this.#invalidated.emit(memslot.gfn + first, pages));
+    forEachRun(bitmap, (first, pages) => this.#tdp.writeProtect(memslot.gfn + first, pages));
     return bitmap;
   }
 
@@ -147,17 +168,19 @@ export class Mmu extends PhysicalMemory {
   }
 
   #watch(view: number, gfn: number, bits: number): void {
-    if (this.#views.open(view).watches.set(gfn, bits)) this.#invalidated.emit(gfn, 1);
+    const changed = this.#views.open(view);
+    if (changed.watches.set(gfn, bits)) this.#tdp.changedIn(changed, gfn);
   }
 
   /** In `view`, what is at `gfn` becomes what is at `target`, for the guest and for its page walks; `target` = `gfn` restores it. */
   remap(gfn: number, target: number, view = 0): void {
-    if (this.#views.open(view).remap(gfn, target)) this.#invalidated.emit(gfn, 1);
+    const changed = this.#views.open(view);
+    if (changed.remap(gfn, target)) this.#tdp.changedIn(changed, gfn);
   }
 
   /** Forgets everything about a view other than 0: who still uses it sees what view 0 would be without changes. */
   discardView(view: number): void {
-    for (const gfn of this.#views.discard(view).changed()) this.#invalidated.emit(gfn, 1);
+    this.#tdp.discard(this.#views.discard(view));
   }
 
   /**

@@ -1,8 +1,11 @@
+import type { TdpRoot } from "./tdp/root.js";
 import { Watches } from "./watches.js";
 
 /** One second-level view: which licences are withheld in it, and which guest frames are other ones than they seem. */
 export class View {
   readonly watches = new Watches();
+  /** What maps guest memory as the view has it, from its first use on. */
+  root: TdpRoot | null = null;
   readonly #targets = new Map<number, number>();
 
   /** The guest frame that `gfn` really is in this view. */
@@ -18,6 +21,11 @@ export class View {
     return true;
   }
 
+  /** What seems to be at which frame but is one of `[start, end)`. */
+  *seeming(start: number, end: number): Iterable<number> {
+    for (const [gfn, target] of this.#targets) if (target >= start && target < end) yield gfn;
+  }
+
   /** The frames that are other than they seem, or are watched. */
   *changed(): Iterable<number> {
     yield* this.#targets.keys();
@@ -29,10 +37,11 @@ export class View {
 export class Views {
   readonly #views = new Map<number, View>();
   readonly #plain = new View();
+  readonly #unopened = new View();
 
   /** The view of that number, for looking. */
   at(view: number): View {
-    return view === 0 ? this.#plain : (this.#views.get(view) ?? EMPTY);
+    return view === 0 ? this.#plain : (this.#views.get(view) ?? this.#unopened);
   }
 
   /** The view of that number, for changing. */
@@ -46,6 +55,13 @@ export class Views {
     return found;
   }
 
+  /** Every view that may be in use. */
+  *all(): Iterable<View> {
+    yield this.#plain;
+    yield this.#unopened;
+    yield* this.#views.values();
+  }
+
   /** Forgets a view other than 0; returns what it was. */
   discard(view: number): View {
     const found = this.at(view);
@@ -53,5 +69,3 @@ export class Views {
     return found;
   }
 }
-
-const EMPTY = new View();

@@ -1,0 +1,18 @@
+/** Why an external call changed nothing: EBUSY asks to try again. */
+export type ExternalErrno = "EBUSY" | "EIO";
+
+/**
+ * The page tables that a mirror root mirrors, kept by somebody who trusts nobody (the S-EPT of a TDX module). Calls are made with mmu_lock held, shared for what adds
+ * and exclusively for what removes, while the mirror's entry is frozen; they return null or why nothing has changed.
+ * Source: linux, arch/x86/include/asm/kvm-x86-ops.h (link_external_spt and others).
+ */
+export interface ExternalPageTable {
+  /** Hangs the empty table number `table` of `level` where it covers `gfn`. */
+  linkSpt(gfn: number, level: number, table: number): ExternalErrno | null;
+  /** Maps the page `pfn` of `level` at `gfn`. */
+  setSpte(gfn: number, level: number, pfn: number): ExternalErrno | null;
+  /** Ends the mapping; does not fail. */
+  removeSpte(gfn: number, level: number, pfn: number): void;
+  /** The tree is gone and the table that covered `gfn` free. */
+  freeSpt(gfn: number, level: number, table: number): void;
+}

@@ -1,0 +1,281 @@
+import { Task } from "@vm/lockdep";
+import { Licence } from "../access.js";
+import type { Pfn } from "../arena.js";
+import { KvmError } from "../kvm/errors.js";
+import type { VmLocks } from "../kvm/locks.js";
+import type { Faultin, GfnRange, GfnRangeTarget, PageSource } from "../kvm/ports.js";
+import type { Memslots } from "../memslots.js";
+import type { View, Views } from "../views.js";
+import { Ept } from "./ept.js";
+import type { ExternalPageTable } from "./external.js";
+import type { GuestAccess, PageFault } from "./fault.js";
+import { Invalidation } from "./invalidation.js";
+import { RetPf } from "./ret-pf.js";
+import { TdpRoot } from "./root.js";
+import { isPresent, leafLo, Spte } from "./spte.js";
+import { TablePages } from "./table-pages.js";
+
+export interface TdpMmuOptions {
+  readonly slots: Memslots;
+  readonly views: Views;
+  readonly locks: VmLocks;
+  readonly maxPhyAddr: number;
+  /** Private memory has page tables of its own, which a mirror root follows. */
+  readonly external?: ExternalPageTable | undefined;
+  /** Tells that translations of frames `[gfn, gfn + pages)` are stale. */
+  readonly flush: (gfn: number, pages: number) => void;
+}
+
+/** Table pages besides those that map every frame of the arena once: for views, and for addresses where nothing is. At 0 left, trees start over. */
+const SPARE_TABLES = 1024;
+/** More than one fault can need. */
+const RESERVE = 16;
+
+/**
+ * The second level of translation: a tree of SPTEs for each view, and a mirror where private memory has page tables of its own. Faults fill the trees
+ * under mmu_lock held shared, invalidation empties them under mmu_lock held exclusively.
+ * Source: linux, arch/x86/kvm/mmu/mmu.c and tdp_mmu.c.
+ */
+export class TdpMmu implements GfnRangeTarget {
+  readonly pages: TablePages;
+  readonly mirror: TdpRoot | null;
+  /** 5 where guest-physical addresses have more than 48 bits. */
+  readonly levels: number;
+  /** After Fixed or Spurious: the frame. */
+  pfn = 0;
+  /** After Fixed or Spurious: {@link Licence} bits, also those that EPT cannot express. */
+  licence = 0;
+  /** What is behind memslots that have no frames of their own. */
+  source: PageSource | null = null;
+  readonly #slots: Memslots;
+  readonly #views: Views;
+  readonly #locks: VmLocks;
+  readonly #flush: (gfn: number, pages: number) => void;
+  readonly #invalidation = new Invalidation();
+  /** Who changes things without a task of its own. */
+  readonly #host: Task;
+  /** Who faults and cannot wait. */
+  readonly #vcpu: Task;
+
+  constructor({ slots, views, locks, maxPhyAddr, external, flush }: TdpMmuOptions) {
+    this.#slots = slots;
+    this.#views = views;
+    this.#locks = locks;
+    this.#flush = flush;
+    this.pages = new TablePages(SPARE_TABLES + Math.ceil(slots.arena.capacity / 512));
+    this.levels = maxPhyAddr > 48 ? 5 : 4;
+    this.mirror = external === undefined ? null : new TdpRoot(this.pages, this.levels, external);
+    this.#host = new Task(locks.lockdep, "host");
+    this.#vcpu = new Task(locks.lockdep, "vcpu");
+  }
+
+  /** The tree that maps shared memory as `view` has it. */
+  rootOf(view: View): TdpRoot {
+    view.root ??= new TdpRoot(this.pages, this.levels);
+    return view.root;
+  }
+
+  /** Maps what an access needs, for a vCPU in the middle of an instruction: Retry also if that would have to wait, see {@link fault}. */
+  tryFault(access: GuestAccess): RetPf {
+    const fault = this.#enter(access);
+    return typeof fault === "number" ? fault : this.#install(this.#vcpu, fault, this.#tryFaultin(fault));
+  }
+
+  /** Maps what an access needs. Never Retry. */
+  fault(task: Task, access: GuestAccess): Promise<Exclude<RetPf, RetPf.Retry>> {
+    return this.#locks.srcu.read(task, async () => {
+      for (;;) {
+        const fault = this.#enter(access);
+        const result = typeof fault === "number" ? fault : this.#install(task, fault, await this.#faultin(task, fault));
+        if (result !== RetPf.Retry) return result;
+        await this.#invalidation.quiet();
+      }
+    });
+  }
+
+  #tryFaultin({ slot, target, isPrivate }: PageFault): Faultin {
+    if (slot.own) return { pfn: this.#slots.touch(slot, target), writable: true };
+    return this.source?.tryFaultinPfn(this.#vcpu, slot, target, isPrivate) ?? { error: "EFAULT" };
+  }
+
+  async #faultin(task: Task, { slot, target, isPrivate }: PageFault): Promise<Faultin> {
+    if (slot.own) return { pfn: this.#slots.touch(slot, target), writable: true };
+    return (await this.source?.faultinPfn(task, slot, target, isPrivate)) ?? { error: "EFAULT" };
+  }
+
+  /** What can be said before the page is there. */
+  #enter({ view, gfn, want, isPrivate: asked, quiet }: GuestAccess): PageFault | RetPf {
+    if (this.pages.available < RESERVE) this.#zapAll();
+    const { seq } = this.#invalidation;
+    const root = asked === true && this.mirror !== null ? this.mirror : this.rootOf(view);
+    const target = view.target(gfn);
+    const slot = this.#slots.find(target);
+    if (slot === null) {
+      if (root !== this.mirror) this.#locks.mmuLock.read(this.#vcpu, () => root.map(gfn, 1, Spte.Mmio, 0));
+      return RetPf.Emulate;
+    }
+    if (slot.readonly && want === Licence.Write) return RetPf.Emulate;
+    const withheld = view.watches.of(gfn);
+    if (!quiet && (withheld & want) !== 0) return RetPf.Tracked;
+    const there = this.source?.isPrivate(slot, target) ?? false;
+    const isPrivate = asked ?? there;
+    if (isPrivate !== there) return RetPf.MemoryFault;
+    const fault = { root, slot, gfn, target, want, isPrivate, withheld, seq };
+    return this.#fastFault(fault) ? RetPf.Fixed : fault;
+  }
+
+  /** A write that only dirty logging holds up: no page to look up, no lock to take. Linux: fast_page_fault. */
+  #fastFault({ root, slot, gfn, target, want }: PageFault): boolean {
+    if (want !== Licence.Write || root === this.mirror) return false;
+    const at = root.find(gfn);
+    const lo = this.pages.u32[at] as number;
+    const hi = this.pages.u32[at + 1] as number;
+    if (!isPresent(lo) || (hi & Spte.MmuWritable) === 0) return false;
+    if (!this.pages.compareExchange(at, lo, lo | Ept.W, hi)) return false;
+    slot.dirty?.mark(target - slot.gfn);
+    this.pfn = lo >>> 12;
+    this.licence = (lo & Ept.Rwx) | Ept.W;
+    return true;
+  }
+
+  #install(task: Task, fault: PageFault, page: Faultin): RetPf {
+    if ("error" in page) return page.error === "EAGAIN" ? RetPf.Retry : RetPf.MemoryFault;
+    return this.#locks.mmuLock.read(task, () => {
+      if (this.#invalidation.retry(fault.seq, fault.target)) return RetPf.Retry;
+      return this.#map(fault, page.pfn, page.writable);
+    });
+  }
+
+  /** Under mmu_lock: an SPTE with what everybody lets through. */
+  #map({ root, slot, gfn, target, want, withheld }: PageFault, pfn: Pfn, writable: boolean): RetPf {
+    let rights = Licence.All & ~withheld;
+    let hi = 0;
+    if (slot.readonly || !writable) rights &= ~Licence.Write;
+    else hi |= Spte.HostWritable;
+    const clean = slot.dirty !== null && want !== Licence.Write && !slot.dirty.has(target - slot.gfn);
+    if (clean && (rights & Licence.Write) !== 0) {
+      rights &= ~Licence.Write;
+      if ((rights & Licence.Read) !== 0) hi |= Spte.MmuWritable;
+    }
+    const result = root.map(gfn, 1, leafLo(pfn, rights, 1), hi);
+    if (result !== RetPf.Fixed && result !== RetPf.Spurious) return result;
+    if (want === Licence.Write) {
+      if ((rights & Licence.Write) === 0) return RetPf.MemoryFault;
+      slot.dirty?.mark(target - slot.gfn);
+    }
+    this.pfn = pfn;
+    this.licence = rights;
+    return result;
+  }
+
+  async mapPrivatePfn(task: Task, gfn: number, pfn: Pfn): Promise<void> {
+    this.#locks.slotsLock.assertHeld(task);
+    const slot = this.#slots.find(gfn);
+    const binding = slot?.gmem ?? null;
+    if (slot === null || binding === null) throw new KvmError("EFAULT", `guest frame ${gfn} has no guest_memfd`);
+    binding.invalidateLock.assertHeld(task);
+    const view = this.#views.at(0);
+    const withheld = view.watches.of(gfn);
+    if ((withheld & Licence.Write) !== 0) throw new KvmError("EPERM", `writes to guest frame ${gfn} are watched`);
+    const root = this.mirror ?? this.rootOf(view);
+    for (;;) {
+      const { seq } = this.#invalidation;
+      const fault = { root, slot, gfn, target: gfn, want: Licence.Write, isPrivate: true, withheld, seq };
+      const result = this.#install(task, fault, { pfn, writable: true });
+      if (result === RetPf.Fixed) return;
+      if (result !== RetPf.Retry) throw new KvmError("EIO", `guest frame ${gfn} is mapped already`);
+      await this.#invalidation.quiet();
+    }
+  }
+
+  invalidateBegin(task: Task): void {
+    this.#locks.mmuLock.assertHeldExclusive(task);
+    this.#invalidation.begin();
+  }
+
+  invalidateRangeAdd(task: Task, start: number, end: number): void {
+    this.#locks.mmuLock.assertHeldExclusive(task);
+    this.#invalidation.add(start, end);
+  }
+
+  invalidateEnd(task: Task): void {
+    this.#locks.mmuLock.assertHeldExclusive(task);
+    this.#invalidation.end();
+  }
+
+  /** With a mirror, private memory is mapped there and shared memory elsewhere; without, every view may map either. */
+  unmapGfnRange(task: Task, range: GfnRange): boolean {
+    this.#locks.mmuLock.assertHeldExclusive(task);
+    let any = false;
+    if (this.mirror !== null && range.private) any = this.mirror.zap(range.start, range.end);
+    if (this.mirror === null || range.shared) any = this.#zapViews(range.start, range.end) || any;
+    return any;
+  }
+
+  flushRemoteTlbs(): void {
+    this.#flush(0, this.#slots.maxGfn);
+  }
+
+  /** Frames `[gfn, gfn + pages)` mean something else now, in every view. */
+  changed(gfn: number, pages: number): void {
+    const end = gfn + pages;
+    this.#invalidate(gfn, end, () => {
+      this.#zapViews(gfn, end);
+      this.mirror?.zap(gfn, end);
+    });
+    this.#flush(gfn, pages);
+  }
+
+  /** A frame means something else now in one view. */
+  changedIn(view: View, gfn: number): void {
+    this.#invalidate(view.target(gfn), view.target(gfn) + 1, () => view.root?.zap(gfn, gfn + 1));
+    this.#flush(gfn, 1);
+  }
+
+  /** Takes W from pages of a slot: the next write is logged. */
+  writeProtect(gfn: number, pages: number): void {
+    this.#locks.mmuLock.write(this.#host, () => {
+      for (const { root, start, end } of this.#mappings(gfn, gfn + pages)) root.writeProtect(start, end);
+    });
+    this.#flush(gfn, pages);
+  }
+
+  /** Ends the tree of a view that is not used any more. */
+  discard(view: View): void {
+    this.#locks.mmuLock.write(this.#host, () => view.root?.free());
+    view.root = null;
+    for (const gfn of view.changed()) this.#flush(gfn, 1);
+  }
+
+  #zapViews(from: number, to: number): boolean {
+    let any = false;
+    for (const { root, start, end } of this.#mappings(from, to)) any = root.zap(start, end) || any;
+    return any;
+  }
+
+  /** Where views have frames `[from, to)`. */
+  *#mappings(from: number, to: number): Iterable<{ root: TdpRoot; start: number; end: number }> {
+    for (const view of this.#views.all()) {
+      const { root } = view;
+      if (root === null) continue;
+      yield { root, start: from, end: to };
+      for (const gfn of view.seeming(from, to)) yield { root, start: gfn, end: gfn + 1 };
+    }
+  }
+
+  /** Table pages have run out. */
+  #zapAll(): void {
+    this.#invalidate(0, this.#slots.maxGfn, () => this.#zapViews(0, this.#slots.maxGfn));
+    this.#flush(0, this.#slots.maxGfn);
+  }
+
+  #invalidate(start: number, end: number, zap: () => void): void {
+    const task = this.#host;
+    this.#locks.mmuLock.write(task, () => {
+      this.invalidateBegin(task);
+      this.invalidateRangeAdd(task, start, end);
+      zap();
+      this.invalidateEnd(task);
+    });
+  }
+}
