@@ -14,16 +14,17 @@ import {
   unusable,
 } from "./segments.js";
 import { StackFrame } from "./stack-frame.js";
+import { enterTask, TASK_GATE } from "./task-switch.js";
 import type { Vcpu } from "./vcpu.js";
 
-/** Gates of the IDT: types 6, 7 (16-bit) and 0xe, 0xf (32-bit) are interrupt and trap gates (SDM vol. 3, table 3-2). */
+/** Interrupt and trap gates: types 6, 7 of 16 bits, 0xe, 0xf of 32 (SDM vol. 3, table 3-2). */
 const GATE_TYPES: readonly number[] = [6, 7, 0xe, 0xf];
 /** Data segment registers in the order in which leaving virtual-8086 mode pushes them. */
 const PUSHED_8086: readonly Seg[] = [Seg.GS, Seg.FS, Seg.DS, Seg.ES];
 
 /**
  * Enters the handler of `event` in protected and virtual-8086 mode: SDM vol. 3, 6.12 and 20.3.1; vol. 2, INT n.
- * False with an exception or exit pending and only memory changed.
+ * False with an exception or exit pending and only memory changed. A task that was entered may start with an exception pending.
  */
 export function enterProtected(vcpu: Vcpu, event: Pending): boolean {
   const { idtr, linear, cpl } = vcpu;
@@ -32,10 +33,11 @@ export function enterProtected(vcpu: Vcpu, event: Pending): boolean {
   if (!linear.readSystem((idtr.baseLo + offset) | 0, 0, 8)) return false;
   const { lo, hi } = linear;
   const type = (hi >>> 8) & 0x1f;
-  if (!GATE_TYPES.includes(type)) return vcpu.raiseError(Vector.GP, idtError(event));
+  if (!GATE_TYPES.includes(type) && type !== TASK_GATE) return vcpu.raiseError(Vector.GP, idtError(event));
   if (event.kind === "software" && ((hi >>> 13) & 3) < cpl) return vcpu.raiseError(Vector.GP, idtError(event));
   if (!(hi & 0x8000)) return vcpu.raiseError(Vector.NP, idtError(event));
   const selector = lo >>> 16;
+  if (type === TASK_GATE) return enterTask(vcpu, selector, event);
   const error = selector & 0xfffc;
   if (error === 0) return vcpu.raiseError(Vector.GP, 0);
   const d = readDescriptor(vcpu, selector);

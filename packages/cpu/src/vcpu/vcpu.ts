@@ -64,7 +64,7 @@ export class Vcpu extends Registers {
   readonly breakpoints = new Breakpoints();
   /** Bits of DR6 for a #DB after the current instruction. */
   #debug = 0;
-  /** IRET loaded RF: it stays for one instruction more. */
+  /** IRET or a task switch loaded RF: it stays for one instruction more. */
   keepRf = false;
   /** The page at PC is executed an instruction at a time, each looked at by `#guard` first. */
   #guarded = false;
@@ -208,6 +208,8 @@ export class Vcpu extends Registers {
       if (this.#exit !== null) return this.#exit;
       if (this.#kicked) return EXIT_KICKED;
       if (this.halted) return EXIT_HLT;
+      // An event has switched to a task that cannot start.
+      if (this.pending !== null) continue;
       this.#guarded = this.guards(this.i32(S.PC), this.i32(S.PC + 4));
       if (this.#guarded && this.#guard()) {
         futile++;
@@ -221,6 +223,7 @@ export class Vcpu extends Registers {
       this.setI32(S.SLICE, slice);
       this.setI32(S.BUDGET, slice);
       this.setI32(S.STI_LEFT, -1);
+      this.keepRf = false;
       this.traceByFlags();
       const outcome = this.#run(this.base);
       const done = this.i32(S.SLICE) - this.i32(S.BUDGET);
@@ -246,7 +249,6 @@ export class Vcpu extends Registers {
       }
       if (done > 0) {
         if (resumed && !this.keepRf) this.setI32(S.FLAGS, this.flags & ~S.RF);
-        this.keepRf = false;
         if (this.#traced && !this.#stackShadow) this.#debug |= DR6_BS;
         if (this.#debug !== 0 && this.#pending === null && !this.#stackShadow) this.#raiseDebug();
         if (this.singleStep) this.hooks.singleStep?.();
@@ -462,6 +464,14 @@ export class Vcpu extends Registers {
    */
   traceByFlags(): void {
     this.#traced = (this.flags & S.TF) !== 0;
+  }
+
+  /** A task was switched to: its first instruction is looked up anew, and traced only behind it (SDM vol. 3, 17.3.1.4). */
+  startedTask(): void {
+    this.#traced = false;
+    this.keepRf = (this.flags & S.RF) !== 0;
+    this.flagsChanged();
+    this.#stop();
   }
 
   /** Has the next instruction looked up anew. */

@@ -3,6 +3,7 @@ import { EFER_LMA, Vector } from "../constants.js";
 import type { Pending } from "../event.js";
 import { checkTargetReal, setCodeReal } from "../far.js";
 import { add64, adjustStack, type Halves, peekStack } from "../operands.js";
+import { returnToTask } from "../task-switch.js";
 import type { Helper, Vcpu } from "../vcpu.js";
 import { FAULT, JUMP, NEXT, suppressed } from "./common.js";
 import { returnFar } from "./return-far.js";
@@ -14,9 +15,8 @@ const iret: Helper = (vcpu, { insn }) => {
   const size = insn.opSize;
   const rip: Halves = { lo: 0, hi: 0 };
   if (vcpu.protectedMode && vcpu.flags & S.NT) {
-    // A return to another task needs hardware task switching, which long mode does not have.
-    vcpu.raiseError(vcpu.efer & EFER_LMA ? Vector.GP : Vector.TS, 0);
-    return FAULT;
+    const returned = vcpu.efer & EFER_LMA ? vcpu.raiseError(Vector.GP, 0) : returnToTask(vcpu, vcpu.ripLo + insn.len);
+    return returned ? resumed(vcpu) : FAULT;
   }
   if (!peekStack(vcpu, 0, size, rip) || !peekStack(vcpu, size, size, value)) return FAULT;
   const selector = value.lo & 0xffff;

@@ -12,6 +12,7 @@ import {
   readDescriptor,
   type SegmentCache,
 } from "../segments.js";
+import { branchToTask, isTaskState, TASK_GATE } from "../task-switch.js";
 import type { Helper, Vcpu } from "../vcpu.js";
 import { FAULT, JUMP, NEXT } from "./common.js";
 import { returnFar } from "./return-far.js";
@@ -86,12 +87,15 @@ function checkDirect(vcpu: Vcpu, selector: number, d: Descriptor): boolean {
   return checkCode(vcpu, selector, d, vcpu.cpl);
 }
 
-/** A far JMP or CALL whose selector names a gate. */
+/** A far JMP or CALL whose selector names a gate or a TSS; IA-32e mode has only 64-bit call gates. */
 function throughSystemSegment(vcpu: Vcpu, selector: number, d: Descriptor, call: boolean, next: Halves): boolean {
   const type = attributesOfDescriptor(d) & 0x1f;
   const long = (vcpu.efer & EFER_LMA) !== 0;
   if (type === CALL_GATE || (type === CALL_GATE_16 && !long)) {
     return throughCallGate(vcpu, selector, d, call ? next : null);
+  }
+  if (!long && (type === TASK_GATE || isTaskState(type))) {
+    return branchToTask(vcpu, selector, d, call ? "call" : "jump", next.lo);
   }
   return vcpu.raiseError(Vector.GP, selector & 0xfffc);
 }
