@@ -57,8 +57,8 @@ async function populatePage(task: Task, binding: Binding, gfn: number, source: n
   const pin = async (): Promise<Folio | null> => (source === null ? null : await vm.mm.gupFast(task, source));
   const fill = (content: Folio | null): Promise<void> => fillPage(binding, gfn, content, what);
   if (vm.params.gupInsideInvalidateLock)
-    return inode.invalidateLock.write(task, async () => unpinned(await pin(), fill));
-  return unpinned(await pin(), (content) => inode.invalidateLock.write(task, () => fill(content)));
+    await inode.invalidateLock.write(task, async () => unpinned(await pin(), fill));
+  else await unpinned(await pin(), (content) => inode.invalidateLock.write(task, () => fill(content)));
 }
 
 async function unpinned(pinned: Folio | null, use: (content: Folio | null) => Promise<void>): Promise<void> {
