@@ -13,19 +13,23 @@ const LONGEST_MS = 5;
 
 /**
  * Keeps a busy guest waiting for a moment behind each command, because tools send commands one by one, each when the last is answered,
- * and the event loop has its turn only every now and then. A guest that idles does not notice.
+ * and the event loop has its turn only every now and then. With a guest that idles or stands still there is nothing to wait for.
  */
 export class Linger {
   readonly #machine: MachineHandle;
+  readonly #busy: () => boolean;
   #until = 0;
   #lingering = false;
 
-  constructor(machine: MachineHandle) {
+  /** @param busy whether a processor could execute instructions right now */
+  constructor(machine: MachineHandle, busy: () => boolean) {
     this.#machine = machine;
+    this.#busy = busy;
   }
 
   /** A command has come. */
   touch(): void {
+    if (!this.#lingering && !this.#busy()) return;
     this.#until = performance.now() + QUIET_MS;
     if (!this.#lingering) this.#linger();
   }

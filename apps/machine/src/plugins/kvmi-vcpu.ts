@@ -87,6 +87,10 @@ export class KvmiVcpu implements VcpuPort {
     return !this.#cpu.waitForSipi;
   }
 
+  get busy(): boolean {
+    return this.#held === null && this.#cpu.runnable;
+  }
+
   get view(): number {
     return this.#cpu.paging.view ?? 0;
   }

@@ -40,6 +40,11 @@ export class KvmiVm implements VmPort {
     };
   }
 
+  /** Whether a vCPU could execute instructions right now. */
+  get busy(): boolean {
+    return this.vcpus.some((vcpu) => vcpu.busy);
+  }
+
   maxGfn(): number {
     return Math.max(...this.#memory.memslots.map(({ gpa, size }) => (gpa + size) / PAGE));
   }

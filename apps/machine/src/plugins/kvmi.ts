@@ -35,7 +35,7 @@ export function kvmi(options: KvmiOptions): Plugin {
     name: "kvmi",
     install: (machine) => {
       const vm = new KvmiVm(machine);
-      const linger = new Linger(machine);
+      const linger = new Linger(machine, () => vm.busy);
       let relax: Disposer | null = null;
       const server = new KvmiServer({
         vm,
