@@ -61,6 +61,8 @@ export const SSE_OFF = 0x1a8;
 export const MMX_OFF = 0x1ac;
 /** Value of the budget when STI last cleared the way for interrupts (i32); 0 if it was the last instruction of the slice. */
 export const STI_LEFT = 0x1b0;
+/** Bits of a linear address that only repeat the one below them: 16, or 7 under CR4.LA57 (u32). */
+export const SIGN_BITS = 0x1b4;
 /** XMM0-15, 16 bytes each. */
 export const XMM = 0x200;
 /** x87/MMX registers by physical number, 16 bytes each: 64-bit significand, then 16 bits of sign and exponent. */

@@ -1,4 +1,4 @@
-import { mem, rax } from "@vm/asm";
+import { type Assembler, mem, rax } from "@vm/asm";
 import { describe, expect, test } from "vitest";
 import {
   CpuFeatureError,
@@ -48,6 +48,44 @@ test("la57 widens linear addresses to 57 bits", () => {
   const table = new CpuidTable(withFeatures(DEFAULT_CPUID, "+la57"));
   expect(table.query(7, 0).ecx & 0x10000).not.toBe(0);
   expect(table.query(0x80000008, 0).eax).toBe(0x3928);
+});
+
+describe("an address of 57 bits", () => {
+  const ADDRESS = 0x00aaaaaaaaaaa000n;
+  const LA57 = 1 << 12;
+  const FSGSBASE = 1 << 16;
+
+  /** Vector of what the instructions raise, above 255 if nothing, with the feature and with CR4.LA57 as given. */
+  function vectorOf(body: (a: Assembler) => Assembler, { feature, inForce }: { feature: boolean; inForce: boolean }) {
+    const m = machineWith(feature ? "+la57" : "-la57");
+    m.vcpu.cr4 |= FSGSBASE | (inForce ? LA57 : 0);
+    m.vcpu.updatePaging();
+    m.view.setUint16(DATA, 0xfff, true);
+    m.qword(DATA + 2, ADDRESS);
+    m.qword(DATA + 0x10, 0n);
+    m.qword(DATA + 0x18, ADDRESS);
+    m.assemble(CODE, (a) => body(a).hlt());
+    m.go();
+    return (rip(m.vcpu) - 1 - HANDLERS) / 16;
+  }
+
+  test.each<[string, (a: Assembler) => Assembler]>([
+    ["a load", (a) => a.mov(rax, ADDRESS).mov(rax, mem(rax))],
+    ["a jump", (a) => a.mov(rax, ADDRESS).jmp(rax)],
+    ["a far return", (a) => a.mov(rax, ADDRESS).push(8).push(rax).retfq()],
+  ])("%s: #PF under CR4.LA57, else #GP (SDM vol. 1, 3.3.7.1)", (_, body) => {
+    expect(vectorOf(body, { feature: true, inForce: true })).toBe(14);
+    expect(vectorOf(body, { feature: true, inForce: false })).toBe(13);
+  });
+
+  test.each<[string, (a: Assembler) => Assembler]>([
+    ["lgdt", (a) => a.lgdt(mem(DATA))],
+    ["invpcid", (a) => a.mov(rax, 0).invpcid(rax, mem(DATA + 0x10))],
+    ["wrgsbase", (a) => a.mov(rax, ADDRESS).wrgsbase(rax)],
+  ])("%s takes it where the processor has LA57, in force or not (SDM vol. 3, 4.5.2)", (_, body) => {
+    expect(vectorOf(body, { feature: true, inForce: false })).toBeGreaterThan(255);
+    expect(vectorOf(body, { feature: false, inForce: false })).toBe(13);
+  });
 });
 
 test("without pku the XSAVE area has no PKRU", () => {

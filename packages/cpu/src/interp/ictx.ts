@@ -293,7 +293,9 @@ export class InterpreterCtx implements Ctx {
       this.faultIf(i64.gt_u(truncate(target, this.size), i64.load32_u(this.#frame.cpu, S.CS_LIMIT)), 13);
       return;
     }
-    this.faultIf(i64.ne(i64.shr_s(i64.shl(target, i64.const(16)), i64.const(16)), target), 13);
+    const { cpu } = this.#frame;
+    const bits = (): I64 => i64.load32_u(cpu, S.SIGN_BITS);
+    this.faultIf(i64.ne(i64.shr_s(i64.shl(target, bits()), bits()), target), 13);
   }
 
   jump(target: Local<"i64">): void {

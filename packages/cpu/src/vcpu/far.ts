@@ -1,15 +1,13 @@
+import { canonical } from "./canonical.js";
 import { ATTR_L, EFER_LMA, Seg, Vector } from "./constants.js";
 import type { Halves } from "./operands.js";
 import { attributesOfDescriptor, type Descriptor, limitOf, type SegmentCache } from "./segments.js";
 import type { Vcpu } from "./vcpu.js";
 
-/** Whether bits 47-63 of an address are equal. */
-export const canonical = (hi: number): boolean => hi >> 15 === hi >> 31;
-
 /** #GP(0) for an instruction pointer that is not canonical in 64-bit code or beyond the limit of other code. */
 function checkPointer(vcpu: Vcpu, rip: Halves, limit: number, attributes: number): boolean {
   const long = (vcpu.efer & EFER_LMA) !== 0 && (attributes & ATTR_L) !== 0;
-  const valid = long ? canonical(rip.hi) : rip.lo >>> 0 <= limit;
+  const valid = long ? canonical(vcpu, rip.hi) : rip.lo >>> 0 <= limit;
   return valid || vcpu.raiseError(Vector.GP, 0);
 }
 

@@ -3,6 +3,7 @@ import { SlowAccess } from "../interp/ictx.js";
 import { Access, type BusPort, Licence, type MmuPort, Status } from "../ports.js";
 import * as S from "../state.js";
 import type { Tlb } from "../tlb.js";
+import { canonical } from "./canonical.js";
 import { Vector } from "./constants.js";
 import type { Vcpu } from "./vcpu.js";
 
@@ -339,7 +340,7 @@ export class LinearMemory {
    */
   resolve(lo: number, hi: number, access: number, quiet = false): number {
     const vcpu = this.#vcpu;
-    if (vcpu.mode === 64 && hi >> 15 !== hi >> 31) {
+    if (vcpu.mode === 64 && !canonical(vcpu, hi)) {
       vcpu.raiseNonCanonical();
       return -1;
     }

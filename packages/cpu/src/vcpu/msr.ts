@@ -1,4 +1,5 @@
-import { type CpuidBit, type MsrRow, offers, type Pair } from "./msr-row.js";
+import { canonicalAtWidest } from "./canonical.js";
+import { type MsrRow, offers, type Pair } from "./msr-row.js";
 import { MSR_TABLE } from "./msr-table.js";
 import type { Halves } from "./operands.js";
 import type { Vcpu } from "./vcpu.js";
@@ -6,7 +7,6 @@ import type { Vcpu } from "./vcpu.js";
 const ROWS: ReadonlyMap<number, MsrRow> = new Map(MSR_TABLE.map((row) => [row.number, row]));
 
 const ZERO: Pair = [0, 0];
-const LA57: CpuidBit = { leaf: 7, register: "ecx", bit: 16 };
 
 /** RDMSR. False = #GP(0). */
 export function readMsr(vcpu: Vcpu, msr: number, out: Halves): boolean {
@@ -47,12 +47,6 @@ function isAcceptable(vcpu: Vcpu, row: MsrRow, lo: number, hi: number): boolean 
     const [oldLo, oldHi] = current(vcpu, row);
     if ((lo ^ oldLo) & row.constant[0] || (hi ^ oldHi) & row.constant[1]) return false;
   }
-  if (row.address && !isCanonical(vcpu, hi)) return false;
+  if (row.address && !canonicalAtWidest(vcpu, hi)) return false;
   return row.valid?.(lo, hi) ?? true;
-}
-
-/** As wide as the processor can make linear addresses, whatever CR4.LA57 says (SDM vol. 3, 4.5.2). */
-function isCanonical(vcpu: Vcpu, hi: number): boolean {
-  const top = offers(vcpu, LA57) ? 24 : 15;
-  return hi >> top === hi >> 31;
 }

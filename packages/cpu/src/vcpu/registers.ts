@@ -10,6 +10,7 @@ import {
   CR0_PE,
   CR0_PG,
   CR0_TS,
+  CR4_LA57,
   CR4_OSFXSR,
   CR4_SMAP,
   EFER_LMA,
@@ -210,6 +211,7 @@ export class Registers extends StateBlock {
     this.updateUnits();
     this.paging.cr0 = this.cr0;
     this.paging.cr4 = this.cr4;
+    this.setI32(S.SIGN_BITS, this.cr4 & CR4_LA57 ? 7 : 16);
     this.paging.efer = this.efer;
     this.tlb.flush(global);
   }

@@ -1,5 +1,5 @@
+import { canonical } from "./canonical.js";
 import { ATTR_DB, Seg, Vector } from "./constants.js";
-import { canonical } from "./far.js";
 import { add64, type Halves } from "./operands.js";
 import { type Bounds, boundsOf, type SegmentCache } from "./segments.js";
 import type { Vcpu } from "./vcpu.js";
@@ -70,7 +70,7 @@ export function pushLong(vcpu: Vcpu, sp: Halves, values: readonly (readonly [num
   add64(end, sp.lo, sp.hi, -8 * values.length, -1);
   const top: Halves = { lo: 0, hi: 0 };
   add64(top, sp.lo, sp.hi, -1, -1);
-  if (!canonical(end.hi) || !canonical(top.hi)) return vcpu.raiseError(Vector.SS, 0);
+  if (!canonical(vcpu, end.hi) || !canonical(vcpu, top.hi)) return vcpu.raiseError(Vector.SS, 0);
   for (const [lo, hi] of values) {
     add64(sp, sp.lo, sp.hi, -8, -1);
     if (!vcpu.linear.writeAt(sp.lo, sp.hi, 8, lo, hi, cpl === 3)) return false;

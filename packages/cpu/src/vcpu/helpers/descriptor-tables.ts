@@ -1,4 +1,5 @@
 import * as S from "../../state.js";
+import { canonicalAtWidest } from "../canonical.js";
 import { ATTR_P, CR0_PE, EFER_LMA, Vector } from "../constants.js";
 import { add64, effectiveAddress, type Halves, readOperand, writeOperand } from "../operands.js";
 import type { TableRegister } from "../registers.js";
@@ -7,9 +8,6 @@ import type { Helper } from "../vcpu.js";
 import { done, FAULT, NEXT, privileged, umip, undefinedOpcode } from "./common.js";
 
 const value: Halves = { lo: 0, hi: 0 };
-
-/** Whether an address with this high half is canonical: bits 47-63 are equal. */
-const canonical = (hi: number): boolean => hi >> 15 === hi >> 31;
 
 const loadTable =
   (name: "gdtr" | "idtr"): Helper =>
@@ -23,7 +21,7 @@ const loadTable =
     if (!linear.read(lo, hi, 2)) return FAULT;
     const limit = linear.lo;
     if (!linear.read((lo + 2) | 0, hi, vcpu.mode === 64 ? 8 : 4)) return FAULT;
-    if (vcpu.mode === 64 && !canonical(linear.hi)) return done(vcpu.raiseError(Vector.GP, 0));
+    if (vcpu.mode === 64 && !canonicalAtWidest(vcpu, linear.hi)) return done(vcpu.raiseError(Vector.GP, 0));
     const table: TableRegister = vcpu[name];
     table.limit = limit;
     table.baseLo = vcpu.mode !== 64 && insn.opSize === 2 ? linear.lo & 0xffffff : linear.lo;
@@ -76,7 +74,7 @@ const loadSystemSegment =
     const right = name === "ldtr" ? type === 2 : type === 9 || (!long && type === 1);
     if (!right) return done(vcpu.raiseError(Vector.GP, selector & 0xfffc));
     if (!(attributes & ATTR_P)) return done(vcpu.raiseError(Vector.NP, selector & 0xfffc));
-    if (!canonical(baseHi)) return done(vcpu.raiseError(Vector.GP, selector & 0xfffc));
+    if (!canonicalAtWidest(vcpu, baseHi)) return done(vcpu.raiseError(Vector.GP, selector & 0xfffc));
     const busy = name === "tr" ? attributes | 2 : attributes;
     if (name === "tr" && !vcpu.linear.writeSystem((d.atLo + 5) | 0, d.atHi, 1, busy & 0xff)) return FAULT;
     vcpu[name] = { selector, baseLo: baseOf(d), baseHi, limit: limitOf(d), attributes: busy };

@@ -1,6 +1,6 @@
 import * as S from "../../state.js";
+import { canonical } from "../canonical.js";
 import { ATTR_DB, ATTR_L, CR0_PE, EFER_LMA, EFER_SCE, MSR, Vector } from "../constants.js";
-import { canonical } from "../far.js";
 import { writeRegister } from "../operands.js";
 import { flatSegment } from "../segments.js";
 import type { Helper } from "../vcpu.js";
@@ -30,7 +30,7 @@ const sysret: Helper = (vcpu, { insn }) => {
   const wide = insn.opSize === 8;
   const lo = vcpu.regLo(1);
   const hi = wide ? vcpu.regHi(1) : 0;
-  if (!canonical(hi)) return done(vcpu.raiseError(Vector.GP, 0));
+  if (!canonical(vcpu, hi)) return done(vcpu.raiseError(Vector.GP, 0));
   const [, starHi] = vcpu.msr(MSR.STAR);
   const base = starHi >>> 16;
   vcpu.rflags = (vcpu.regLo(11) & 0x3c7fd7) | 2;
@@ -64,7 +64,7 @@ const sysexit: Helper = (vcpu, { insn }) => {
   const [cs] = vcpu.msr(MSR.SYSENTER_CS);
   if (!(vcpu.cr0 & CR0_PE) || (cs & 0xfffc) === 0 || vcpu.cpl !== 0) return done(vcpu.raiseError(Vector.GP, 0));
   const wide = insn.opSize === 8;
-  if (wide && !(canonical(vcpu.regHi(2)) && canonical(vcpu.regHi(1)))) {
+  if (wide && !(canonical(vcpu, vcpu.regHi(2)) && canonical(vcpu, vcpu.regHi(1)))) {
     return done(vcpu.raiseError(Vector.GP, 0));
   }
   const base = cs & 0xfffc;

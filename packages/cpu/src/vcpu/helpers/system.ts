@@ -1,4 +1,5 @@
 import * as S from "../../state.js";
+import { canonicalAtWidest } from "../canonical.js";
 import { CR4_FSGSBASE, CR4_OSXSAVE, CR4_PCIDE, CR4_PKE, CR4_TSD, Seg, Vector } from "../constants.js";
 import { readMsr, writeMsr } from "../msr.js";
 import { effectiveAddress, type Halves, namedAddress } from "../operands.js";
@@ -122,7 +123,7 @@ const fsgsbase =
     }
     const lo = vcpu.regLo(reg);
     const hi = size === 8 ? vcpu.regHi(reg) : 0;
-    if (hi >> 15 !== hi >> 31) return done(vcpu.raiseError(Vector.GP, 0));
+    if (!canonicalAtWidest(vcpu, hi)) return done(vcpu.raiseError(Vector.GP, 0));
     vcpu.setSegment(seg, { ...cache, baseLo: lo, baseHi: hi });
     return NEXT;
   };
@@ -149,7 +150,7 @@ const invpcid: Helper = (vcpu, { insn }) => {
   if (type === 0) {
     if (!vcpu.linear.read(lo + 8, hi, 8)) return FAULT;
     // An address to invalidate must be one.
-    if (vcpu.linear.hi >> 15 !== vcpu.linear.hi >> 31) return done(vcpu.raiseError(Vector.GP, 0));
+    if (!canonicalAtWidest(vcpu, vcpu.linear.hi)) return done(vcpu.raiseError(Vector.GP, 0));
   }
   vcpu.tlb.flush();
   return NEXT;
