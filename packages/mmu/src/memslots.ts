@@ -1,6 +1,7 @@
 import type { FrameArena, Pfn } from "./arena.js";
 import { Page } from "./bits.js";
 import { DirtyLog } from "./dirty-log.js";
+import type { GmemRegion, SlotEditor } from "./gmem/region.js";
 import type { BackedSlot, GmemBinding } from "./kvm/ports.js";
 
 /** A memslot as its user describes it; the fields of `struct kvm_userspace_memory_region`. */
@@ -73,7 +74,7 @@ const NOWHERE = new Memslot(-1, 0, 0, true);
  * As KVM_SET_USER_MEMORY_REGION (linux, Documentation/virt/kvm/api.rst 4.35): a new identity creates, size 0 deletes (its frames go back),
  * the same size at another address moves, other flags switch dirty logging; any other change is EINVAL.
  */
-export class Memslots {
+export class Memslots implements SlotEditor {
   readonly #byId = new Map<number, Memslot>();
   /** Ascending by gfn. */
   #sorted: Memslot[] = [];
@@ -140,6 +141,12 @@ export class Memslots {
   set(desc: MemslotDesc): void {
     this.#check(desc);
     const old = this.#byId.get(desc.slot);
+    if (old?.own === false) {
+      throw new MemslotError(
+        "EINVAL",
+        `memslot ${desc.slot} is made of a guest_memfd: it can only be deleted, by deleteRegion`,
+      );
+    }
     if (desc.size === 0) {
       this.#delete(this.byId(desc.slot));
     } else if (old === undefined) {
@@ -160,7 +167,27 @@ export class Memslots {
     }
     this.arena.reserve(slot.pages);
     if (desc.dirtyLog) slot.dirty = new DirtyLog(slot.pages);
+    this.#add(slot);
+  }
+
+  #add(slot: Memslot): void {
     this.#byId.set(slot.slot, slot);
+    this.#sort();
+    this.changed(slot.gfn, slot.pages);
+  }
+
+  insert({ slot: id, gpa, size, userAddr }: Pick<GmemRegion, "slot" | "gpa" | "size" | "userAddr">): Memslot {
+    this.#check({ slot: id, gpa, size });
+    if (this.#byId.has(id)) throw new MemslotError("EEXIST", `there is a memslot ${id}`);
+    if (size === 0) throw new MemslotError("EINVAL", `memslot ${id} would be empty`);
+    const slot = new Memslot(id, gpa / Page.Size, size / Page.Size, false, userAddr, false);
+    this.#refuseOverlap(slot.gfn, slot.pages, null);
+    this.#add(slot);
+    return slot;
+  }
+
+  remove(slot: BackedSlot): void {
+    this.#byId.delete(slot.slot);
     this.#sort();
     this.changed(slot.gfn, slot.pages);
   }
@@ -182,13 +209,11 @@ export class Memslots {
   }
 
   #delete(slot: Memslot): void {
+    this.remove(slot);
     for (const pfn of slot.pfns) {
       if (pfn !== 0) this.arena.give(pfn as Pfn);
     }
     this.arena.unreserve(slot.pages);
-    this.#byId.delete(slot.slot);
-    this.#sort();
-    this.changed(slot.gfn, slot.pages);
   }
 
   #sort(): void {

@@ -1,30 +1,14 @@
-import { Lockdep } from "@vm/lockdep";
+import { Task } from "@vm/lockdep";
 import { Access, Licence, type PagingControls, Status, type Translation } from "./access.js";
-import { FrameArena } from "./arena.js";
 import { Cr0, Page } from "./bits.js";
 import { forEachRun } from "./dirty-log.js";
-import { VmLocks } from "./kvm/locks.js";
-import { Listeners } from "./listeners.js";
-import { type MemslotDesc, MemslotError, Memslots } from "./memslots.js";
+import { GuestVm, type GuestVmOptions } from "./guest-vm.js";
+import { HostPages } from "./host-pages.js";
+import { type MemslotDesc, MemslotError } from "./memslots.js";
 import { PhysicalMemory } from "./physical.js";
 import { type MemoryImage, restorePages, TouchedPages } from "./snapshot.js";
 import { TdpLevel } from "./tdp/level.js";
-import { TdpMmu } from "./tdp/tdp-mmu.js";
-import { Views } from "./views.js";
 import { PageWalker } from "./walk.js";
-
-export interface MmuOptions {
-  /** Allocated once at its final size; it must never grow. */
-  readonly memory: WebAssembly.Memory;
-  /** First byte for guest frames; a multiple of 4096, not 0. */
-  readonly arenaStart: number;
-  /** One past the last byte for guest frames; a multiple of 4096. */
-  readonly arenaEnd: number;
-  /** Physical address bits of the guest (CPUID.80000008H:EAX[7:0]), 32..52. Default 40. */
-  readonly maxPhyAddr?: number;
-  /** Validator of the locks. Default: none of them is validated. */
-  readonly lockdep?: Lockdep;
-}
 
 /**
  * Guest memory and its translation: what the CPU asks on a TLB miss, what devices read and write, what the host configures.
@@ -35,35 +19,18 @@ export interface MmuOptions {
 export class Mmu extends PhysicalMemory {
   /** The result of the last {@link translate}; one object for the life of the Mmu. */
   readonly translation: Translation = { host: 0, gfn: 0, licence: 0, global: false, large: false, errorCode: 0 };
-  readonly #slots: Memslots;
-  readonly #views = new Views();
-  readonly #invalidated: Listeners<[gfn: number, pages: number]>;
-  readonly #tdp: TdpMmu;
+  /** What guest_memfds and calls on memory attributes want. */
+  readonly vm: GuestVm;
   readonly #second: TdpLevel;
   readonly #walker: PageWalker;
 
   /** @throws RangeError for `maxPhyAddr`, ArenaError for the arena's range */
-  constructor({
-    memory,
-    arenaStart,
-    arenaEnd,
-    maxPhyAddr = 40,
-    lockdep = new Lockdep({ enabled: false }),
-  }: MmuOptions) {
-    if (!Number.isInteger(maxPhyAddr) || maxPhyAddr < 32 || maxPhyAddr > 52) {
-      throw new RangeError(`maxPhyAddr ${maxPhyAddr} is not an integer in 32..52`);
-    }
-    const invalidated = new Listeners<[gfn: number, pages: number]>();
-    const arena = new FrameArena(memory, arenaStart, arenaEnd);
-    const slots = new Memslots(arena, 2 ** maxPhyAddr / Page.Size, (gfn, pages) => this.#tdp.changed(gfn, pages));
-    super(slots);
-    this.#invalidated = invalidated;
-    this.#slots = slots;
-    const locks = new VmLocks(lockdep);
-    const flush = (gfn: number, pages: number): void => invalidated.emit(gfn, pages);
-    this.#tdp = new TdpMmu({ slots, views: this.#views, locks, maxPhyAddr, flush });
-    this.#second = new TdpLevel(this.#tdp, slots, this.#views, 0);
-    this.#walker = new PageWalker(arena.u32, this.#second, maxPhyAddr);
+  constructor(options: GuestVmOptions) {
+    const vm = new GuestVm(options);
+    super(vm.slots, new HostPages(vm.source, new Task(vm.locks.lockdep, "host")));
+    this.vm = vm;
+    this.#second = new TdpLevel(vm);
+    this.#walker = new PageWalker(vm.slots.arena.u32, this.#second, vm.maxPhyAddr);
   }
 
   /**
@@ -117,24 +84,33 @@ export class Mmu extends PhysicalMemory {
     return status;
   }
 
+  /**
+   * Waits for what was in the way of an access: after a Status.Exit with {@link ExitFlag.Retry}.
+   * @param access the one {@link Licence} bit of the access
+   * @returns Ok, Mmio or Exit: what the access will meet now
+   */
+  faultIn(task: Task, gfn: number, access: number, view = 0): Promise<Status> {
+    return this.#second.faultIn(task, view, gfn, access & Licence.All);
+  }
+
   /** Frames in use: pages of guest memory that were ever touched. */
   get touchedFrames(): number {
-    return this.#slots.arena.taken;
+    return this.vm.slots.arena.taken;
   }
 
   /** Frames that new memslots can still have. */
   get availableFrames(): number {
-    return this.#slots.arena.available;
+    return this.vm.slots.arena.available;
   }
 
   /** Creates, deletes (size 0), moves or re-flags a memslot; see {@link Memslots}. @throws MemslotError before anything has changed */
   setMemslot(desc: MemslotDesc): void {
-    this.#slots.set(desc);
+    this.vm.slots.set(desc);
   }
 
   /** All memslots, ascending by address. */
   get memslots(): readonly Required<MemslotDesc>[] {
-    return this.#slots.all.map((slot) => slot.describe());
+    return this.vm.slots.all.map((slot) => slot.describe());
   }
 
   /**
@@ -142,10 +118,10 @@ export class Mmu extends PhysicalMemory {
    * @throws MemslotError ENOENT without the slot, EINVAL if it does not log
    */
   getDirtyLog(slot: number): Uint32Array {
-    const memslot = this.#slots.byId(slot);
+    const memslot = this.vm.slots.byId(slot);
     if (memslot.dirty === null) throw new MemslotError("EINVAL", `memslot ${slot} was not set with dirtyLog`);
     const bitmap = memslot.dirty.drain();
-    forEachRun(bitmap, (first, pages) => this.#tdp.writeProtect(memslot.gfn + first, pages));
+    forEachRun(bitmap, (first, pages) => this.vm.target.writeProtect(memslot.gfn + first, pages));
     return bitmap;
   }
 
@@ -164,23 +140,23 @@ export class Mmu extends PhysicalMemory {
 
   /** The {@link Licence} bits withheld from a page. */
   withheld(gfn: number, view = 0): number {
-    return this.#views.at(view).watches.of(gfn);
+    return this.vm.views.at(view).watches.of(gfn);
   }
 
   #watch(view: number, gfn: number, bits: number): void {
-    const changed = this.#views.open(view);
-    if (changed.watches.set(gfn, bits)) this.#tdp.changedIn(changed, gfn);
+    const changed = this.vm.views.open(view);
+    if (changed.watches.set(gfn, bits)) this.vm.target.changedIn(changed, gfn);
   }
 
   /** In `view`, what is at `gfn` becomes what is at `target`, for the guest and for its page walks; `target` = `gfn` restores it. */
   remap(gfn: number, target: number, view = 0): void {
-    const changed = this.#views.open(view);
-    if (changed.remap(gfn, target)) this.#tdp.changedIn(changed, gfn);
+    const changed = this.vm.views.open(view);
+    if (changed.remap(gfn, target)) this.vm.target.changedIn(changed, gfn);
   }
 
   /** Forgets everything about a view other than 0: who still uses it sees what view 0 would be without changes. */
   discardView(view: number): void {
-    this.#tdp.discard(this.#views.discard(view));
+    this.vm.target.discard(this.vm.views.discard(view));
   }
 
   /**
@@ -188,12 +164,12 @@ export class Mmu extends PhysicalMemory {
    * TLB entries and decoded code, is stale. Returns the function that ends it.
    */
   onInvalidate(callback: (gfn: number, pages: number) => void): () => void {
-    return this.#invalidated.add(callback);
+    return this.vm.invalidated.add(callback);
   }
 
   /** Memslots and touched pages. The pages are read when iterated and are views: consume or copy them before the machine runs on. */
   save(): MemoryImage {
-    return { memslots: this.memslots, pages: new TouchedPages(this.#slots) };
+    return { memslots: this.memslots, pages: new TouchedPages(this.vm.slots) };
   }
 
   /**
@@ -201,6 +177,6 @@ export class Mmu extends PhysicalMemory {
    * @throws MemslotError if the image is inconsistent or does not fit; the previous contents are gone then
    */
   restore(image: MemoryImage): void {
-    restorePages(this.#slots, image);
+    restorePages(this.vm.slots, image);
   }
 }

@@ -1,15 +1,18 @@
 import { Page } from "./bits.js";
+import type { HostPages } from "./host-pages.js";
 import { Listeners } from "./listeners.js";
-import type { Memslots } from "./memslots.js";
+import type { Memslot, Memslots } from "./memslots.js";
 
 /**
  * Guest-physical memory as the host and the devices see it: little-endian, any alignment, page crossings included.
  *
  * Reads never take frames: untouched memory reads as zero. Writes ignore a slot's `readonly` and page watches (both are about the guest), mark the
- * dirty log and tell the listeners. A `gpa` is an integer in 0..2^52-1.
+ * dirty log and tell the listeners. A `gpa` is an integer in 0..2^52-1. Memory that is private to the guest throws PrivateMemoryError, before anything is read
+ * or written.
  */
 export class PhysicalMemory {
   readonly #slots: Memslots;
+  readonly #pages: HostPages;
   readonly #u8: Uint8Array;
   readonly #view: DataView;
   readonly #written = new Listeners<[gfn: number]>();
@@ -17,8 +20,9 @@ export class PhysicalMemory {
   readonly #scalar = new DataView(new ArrayBuffer(4));
   readonly #scalarBytes = [1, 2, 4].map((size) => new Uint8Array(this.#scalar.buffer, 0, size));
 
-  constructor(slots: Memslots) {
+  constructor(slots: Memslots, pages: HostPages) {
     this.#slots = slots;
+    this.#pages = pages;
     this.#u8 = slots.arena.u8;
     this.#view = new DataView(this.#u8.buffer);
   }
@@ -31,13 +35,15 @@ export class PhysicalMemory {
   /** Host offset of page `gfn`, taking a frame if it was never touched; 0 if no memslot backs it. Writing there is not noticed by anyone. */
   frameOf(gfn: number): number {
     const slot = this.#slots.find(gfn);
-    return slot === null ? 0 : this.#slots.touch(slot, gfn) * Page.Size;
+    if (slot === null) return 0;
+    return (slot.own ? this.#slots.touch(slot, gfn) : this.#pages.pfn(slot, gfn)) * Page.Size;
   }
 
   /** Host offset of page `gfn`; 0 if it was never touched or no memslot backs it. */
   peekFrame(gfn: number): number {
     const slot = this.#slots.find(gfn);
-    return slot === null ? 0 : (slot.pfns[gfn - slot.gfn] ?? 0) * Page.Size;
+    if (slot === null) return 0;
+    return (slot.own ? (slot.pfns[gfn - slot.gfn] as number) : this.#pages.pfn(slot, gfn)) * Page.Size;
   }
 
   /** Whether memslots back all of `[gpa, gpa + size)`; nothing is needed to back an empty range. */
@@ -53,9 +59,22 @@ export class PhysicalMemory {
     return true;
   }
 
+  /** Like {@link backed}, for who goes on to touch the range: what cannot be touched throws before anything is. */
+  #reachable(gpa: number, size: number): boolean {
+    if (size === 0 || !this.backed(gpa, size)) return size === 0;
+    const end = (gpa + size) / Page.Size;
+    let gfn = Math.floor(gpa / Page.Size);
+    while (gfn < end) {
+      const slot = this.#slots.find(gfn) as Memslot;
+      if (!slot.own) this.#pages.pfn(slot, gfn);
+      gfn = slot.own ? slot.gfn + slot.pages : gfn + 1;
+    }
+    return true;
+  }
+
   /** Fills `dst` from `gpa`. False, with `dst` unchanged, if any byte is unbacked. */
   read(gpa: number, dst: Uint8Array): boolean {
-    if (!this.backed(gpa, dst.length)) return false;
+    if (!this.#reachable(gpa, dst.length)) return false;
     for (let done = 0; done < dst.length; ) {
       const offset = (gpa + done) % Page.Size;
       const size = Math.min(Page.Size - offset, dst.length - done);
@@ -69,7 +88,7 @@ export class PhysicalMemory {
 
   /** Stores `src` at `gpa`. False, with nothing stored, if any byte is unbacked. */
   write(gpa: number, src: Uint8Array): boolean {
-    if (!this.backed(gpa, src.length)) return false;
+    if (!this.#reachable(gpa, src.length)) return false;
     for (let done = 0; done < src.length; ) {
       const offset = (gpa + done) % Page.Size;
       const size = Math.min(Page.Size - offset, src.length - done);

@@ -19,7 +19,12 @@ export interface MemoryImage {
 export class TouchedPages implements Iterable<PageImage> {
   readonly #layout: readonly Memslot[];
 
+  /** @throws MemslotError EINVAL for memory of a guest_memfd, which may be private */
   constructor(readonly slots: Memslots) {
+    const foreign = slots.all.find(({ own }) => !own);
+    if (foreign !== undefined) {
+      throw new MemslotError("EINVAL", `memslot ${foreign.slot} is made of a guest_memfd: its pages cannot be saved`);
+    }
     this.#layout = slots.all;
   }
 

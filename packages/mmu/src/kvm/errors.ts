@@ -10,6 +10,7 @@ export type Errno =
   | "EINVAL"
   | "EIO"
   | "ENODEV"
+  | "ENOENT"
   | "ENOMEM"
   | "ENOTTY"
   | "EOPNOTSUPP"

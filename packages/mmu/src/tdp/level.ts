@@ -1,7 +1,8 @@
+import type { Task } from "@vm/lockdep";
 import { ExitFlag, Licence, Status } from "../access.js";
-import type { Memslots } from "../memslots.js";
+import type { GuestVm } from "../guest-vm.js";
 import type { SecondLevel } from "../second-level.js";
-import type { View, Views } from "../views.js";
+import type { View } from "../views.js";
 import { Ept } from "./ept.js";
 import { EptExit, EptWalker } from "./ept-walk.js";
 import { RetPf } from "./ret-pf.js";
@@ -24,6 +25,8 @@ export class TdpLevel implements SecondLevel {
   licence = 0;
   flags = 0;
   refused = false;
+  readonly #vm: GuestVm;
+  readonly #mmu: TdpMmu;
   readonly #u32: Uint32Array;
   readonly #walker: EptWalker;
   readonly #sharedFrom: number;
@@ -33,31 +36,27 @@ export class TdpLevel implements SecondLevel {
   /** Of addresses without the shared bit. */
   #root: TdpRoot;
 
-  /** @param sharedFrom frame number of the shared bit; without a mirror there is none */
-  constructor(
-    readonly mmu: TdpMmu,
-    readonly slots: Memslots,
-    readonly views: Views,
-    sharedFrom: number,
-  ) {
-    this.#u32 = mmu.pages.u32;
-    this.#walker = new EptWalker(mmu.pages, FEATURES);
-    this.#sharedFrom = mmu.mirror === null ? Number.POSITIVE_INFINITY : sharedFrom;
-    this.#view = views.at(0);
-    this.#viewRoot = mmu.rootOf(this.#view);
-    this.#root = mmu.mirror ?? this.#viewRoot;
+  constructor(vm: GuestVm) {
+    this.#vm = vm;
+    this.#mmu = vm.target;
+    this.#u32 = vm.target.pages.u32;
+    this.#walker = new EptWalker(vm.target.pages, FEATURES);
+    this.#sharedFrom = vm.sharedFrom;
+    this.#view = vm.views.at(0);
+    this.#viewRoot = this.#mmu.rootOf(this.#view);
+    this.#root = this.#mmu.mirror ?? this.#viewRoot;
   }
 
   use(number: number): void {
     this.refused = false;
-    const view = this.views.at(number);
+    const view = this.#vm.views.at(number);
     if (view.root !== this.#viewRoot) this.#switch(view);
   }
 
   #switch(view: View): void {
     this.#view = view;
-    this.#viewRoot = this.mmu.rootOf(view);
-    this.#root = this.mmu.mirror ?? this.#viewRoot;
+    this.#viewRoot = this.#mmu.rootOf(view);
+    this.#root = this.#mmu.mirror ?? this.#viewRoot;
   }
 
   resolve(seeming: number, want: number): Status {
@@ -74,7 +73,7 @@ export class TdpLevel implements SecondLevel {
   /** Nothing remembered, or not what it takes. */
   #miss(root: TdpRoot, gfn: number, want: number): Status {
     const walker = this.#walker;
-    const exit = walker.walk(root.table, this.mmu.levels, gfn, { want });
+    const exit = walker.walk(root.table, this.#mmu.levels, gfn, { want });
     // The only entries that are misconfigured are those of MMIO.
     if (exit === EptExit.Misconfiguration) return Status.Mmio;
     if (exit === EptExit.Violation) return this.#violation(root, gfn, want);
@@ -86,25 +85,37 @@ export class TdpLevel implements SecondLevel {
   }
 
   #violation(root: TdpRoot, gfn: number, want: number): Status {
-    const result = this.#fault(root, gfn, want, false);
-    if (result === RetPf.Emulate) return Status.Mmio;
-    if (result !== RetPf.Fixed && result !== RetPf.Spurious) return Status.Exit;
-    this.pfn = this.mmu.pfn;
-    this.licence = this.mmu.licence;
+    const status = statusOf(this.#fault(root, gfn, want, false));
+    if (status !== Status.Ok) return status;
+    this.pfn = this.#mmu.pfn;
+    this.licence = this.#mmu.licence;
     this.gfn = this.#view.target(gfn);
-    return Status.Ok;
+    return status;
   }
 
-  /** An access is to private memory if its page tables are; without such, it is to what there is. */
+  /** What an access through `root` says about the memory it means. */
+  #isPrivate(root: TdpRoot): boolean | undefined {
+    return this.#vm.privateMemory === "attributes" ? undefined : root === this.#mmu.mirror;
+  }
+
   #fault(root: TdpRoot, gfn: number, want: number, quiet: boolean): RetPf {
-    const { mirror } = this.mmu;
-    const isPrivate = mirror === null ? undefined : root === mirror;
-    const result = this.mmu.tryFault({ view: this.#view, gfn, want, isPrivate, quiet });
+    const isPrivate = this.#isPrivate(root);
+    const result = this.#mmu.tryFault({ view: this.#view, gfn, want, isPrivate, quiet });
     this.flags = 0;
     if (result === RetPf.Retry) this.flags = ExitFlag.Retry;
     if (result === RetPf.MemoryFault) this.flags = ExitFlag.Absent;
     if (result !== RetPf.Tracked && isPrivate) this.flags |= ExitFlag.Private;
     return result;
+  }
+
+  /** Waits for what an access needs: after {@link ExitFlag.Retry}. */
+  async faultIn(task: Task, number: number, seeming: number, want: number): Promise<Status> {
+    const view = this.#vm.views.at(number);
+    const shared = seeming >= this.#sharedFrom;
+    const root = shared || this.#mmu.mirror === null ? this.#mmu.rootOf(view) : this.#mmu.mirror;
+    const gfn = shared ? seeming - this.#sharedFrom : seeming;
+    const isPrivate = this.#isPrivate(root);
+    return statusOf(await this.#mmu.fault(task, { view, gfn, want, isPrivate, quiet: false }));
   }
 
   table(seeming: number): number {
@@ -114,11 +125,11 @@ export class TdpLevel implements SecondLevel {
 
   #tableMiss(seeming: number): number {
     const gfn = this.#view.target(seeming);
-    const slot = this.slots.find(gfn);
+    const slot = this.#vm.slots.find(gfn);
     if (slot === null) return -1;
     if (slot.own && slot.pfns[gfn - slot.gfn] === 0) return 0;
     const result = this.#fault(this.#root, seeming, Licence.Read, true);
-    if (result === RetPf.Fixed || result === RetPf.Spurious) return this.mmu.pfn;
+    if (result === RetPf.Fixed || result === RetPf.Spurious) return this.#mmu.pfn;
     this.refused = result !== RetPf.Emulate;
     this.gfn = seeming;
     return -1;
@@ -127,9 +138,14 @@ export class TdpLevel implements SecondLevel {
   mayMark(seeming: number): boolean {
     if (((this.#u32[this.#root.cached(seeming)] as number) & Ept.W) !== 0) return true;
     const gfn = this.#view.target(seeming);
-    const slot = this.slots.find(gfn);
+    const slot = this.#vm.slots.find(gfn);
     if (slot === null || slot.readonly) return false;
     slot.dirty?.mark(gfn - slot.gfn);
     return true;
   }
+}
+
+function statusOf(result: RetPf): Status {
+  if (result === RetPf.Fixed || result === RetPf.Spurious) return Status.Ok;
+  return result === RetPf.Emulate ? Status.Mmio : Status.Exit;
 }

@@ -1,13 +1,11 @@
 import { Task } from "@vm/lockdep";
 import { Licence } from "../access.js";
 import type { Pfn } from "../arena.js";
+import type { GuestVm } from "../guest-vm.js";
 import { KvmError } from "../kvm/errors.js";
-import type { VmLocks } from "../kvm/locks.js";
-import type { Faultin, GfnRange, GfnRangeTarget, PageSource } from "../kvm/ports.js";
-import type { Memslots } from "../memslots.js";
-import type { View, Views } from "../views.js";
+import type { Faultin, GfnRange, GfnRangeTarget } from "../kvm/ports.js";
+import type { View } from "../views.js";
 import { Ept } from "./ept.js";
-import type { ExternalPageTable } from "./external.js";
 import type { GuestAccess, PageFault } from "./fault.js";
 import { Invalidation } from "./invalidation.js";
 import { RetPf } from "./ret-pf.js";
@@ -15,21 +13,15 @@ import { TdpRoot } from "./root.js";
 import { isPresent, leafLo, Spte } from "./spte.js";
 import { TablePages } from "./table-pages.js";
 
-export interface TdpMmuOptions {
-  readonly slots: Memslots;
-  readonly views: Views;
-  readonly locks: VmLocks;
-  readonly maxPhyAddr: number;
-  /** Private memory has page tables of its own, which a mirror root follows. */
-  readonly external?: ExternalPageTable | undefined;
-  /** Tells that translations of frames `[gfn, gfn + pages)` are stale. */
-  readonly flush: (gfn: number, pages: number) => void;
-}
+/** What the page tables need of a VM. */
+export type TdpVm = Pick<GuestVm, "slots" | "source" | "views" | "locks" | "maxPhyAddr" | "external" | "invalidated">;
 
 /** Table pages besides those that map every frame of the arena once: for views, and for addresses where nothing is. At 0 left, trees start over. */
 const SPARE_TABLES = 1024;
 /** More than one fault can need. */
 const RESERVE = 16;
+
+const NOTHING = { start: Number.POSITIVE_INFINITY, end: 0 };
 
 /**
  * The second level of translation: a tree of SPTEs for each view, and a mirror where private memory has page tables of its own. Faults fill the trees
@@ -45,28 +37,21 @@ export class TdpMmu implements GfnRangeTarget {
   pfn = 0;
   /** After Fixed or Spurious: {@link Licence} bits, also those that EPT cannot express. */
   licence = 0;
-  /** What is behind memslots that have no frames of their own. */
-  source: PageSource | null = null;
-  readonly #slots: Memslots;
-  readonly #views: Views;
-  readonly #locks: VmLocks;
-  readonly #flush: (gfn: number, pages: number) => void;
+  readonly #vm: TdpVm;
   readonly #invalidation = new Invalidation();
+  #unflushed = NOTHING;
   /** Who changes things without a task of its own. */
   readonly #host: Task;
   /** Who faults and cannot wait. */
   readonly #vcpu: Task;
 
-  constructor({ slots, views, locks, maxPhyAddr, external, flush }: TdpMmuOptions) {
-    this.#slots = slots;
-    this.#views = views;
-    this.#locks = locks;
-    this.#flush = flush;
-    this.pages = new TablePages(SPARE_TABLES + Math.ceil(slots.arena.capacity / 512));
-    this.levels = maxPhyAddr > 48 ? 5 : 4;
-    this.mirror = external === undefined ? null : new TdpRoot(this.pages, this.levels, external);
-    this.#host = new Task(locks.lockdep, "host");
-    this.#vcpu = new Task(locks.lockdep, "vcpu");
+  constructor(vm: TdpVm) {
+    this.#vm = vm;
+    this.levels = vm.maxPhyAddr > 48 ? 5 : 4;
+    this.pages = new TablePages(SPARE_TABLES + Math.ceil(vm.slots.arena.capacity / 512));
+    this.mirror = vm.external === null ? null : new TdpRoot(this.pages, this.levels, vm.external);
+    this.#host = new Task(vm.locks.lockdep, "host");
+    this.#vcpu = new Task(vm.locks.lockdep, "vcpu");
   }
 
   /** The tree that maps shared memory as `view` has it. */
@@ -83,7 +68,7 @@ export class TdpMmu implements GfnRangeTarget {
 
   /** Maps what an access needs. Never Retry. */
   fault(task: Task, access: GuestAccess): Promise<Exclude<RetPf, RetPf.Retry>> {
-    return this.#locks.srcu.read(task, async () => {
+    return this.#vm.locks.srcu.read(task, async () => {
       for (;;) {
         const fault = this.#enter(access);
         const result = typeof fault === "number" ? fault : this.#install(task, fault, await this.#faultin(task, fault));
@@ -94,13 +79,13 @@ export class TdpMmu implements GfnRangeTarget {
   }
 
   #tryFaultin({ slot, target, isPrivate }: PageFault): Faultin {
-    if (slot.own) return { pfn: this.#slots.touch(slot, target), writable: true };
-    return this.source?.tryFaultinPfn(this.#vcpu, slot, target, isPrivate) ?? { error: "EFAULT" };
+    if (slot.own) return { pfn: this.#vm.slots.touch(slot, target), writable: true };
+    return this.#vm.source.tryFaultinPfn(this.#vcpu, slot, target, isPrivate);
   }
 
   async #faultin(task: Task, { slot, target, isPrivate }: PageFault): Promise<Faultin> {
-    if (slot.own) return { pfn: this.#slots.touch(slot, target), writable: true };
-    return (await this.source?.faultinPfn(task, slot, target, isPrivate)) ?? { error: "EFAULT" };
+    if (slot.own) return { pfn: this.#vm.slots.touch(slot, target), writable: true };
+    return await this.#vm.source.faultinPfn(task, slot, target, isPrivate);
   }
 
   /** What can be said before the page is there. */
@@ -109,15 +94,15 @@ export class TdpMmu implements GfnRangeTarget {
     const { seq } = this.#invalidation;
     const root = asked === true && this.mirror !== null ? this.mirror : this.rootOf(view);
     const target = view.target(gfn);
-    const slot = this.#slots.find(target);
+    const slot = this.#vm.slots.find(target);
     if (slot === null) {
-      if (root !== this.mirror) this.#locks.mmuLock.read(this.#vcpu, () => root.map(gfn, 1, Spte.Mmio, 0));
+      if (root !== this.mirror) this.#vm.locks.mmuLock.read(this.#vcpu, () => root.map(gfn, 1, Spte.Mmio, 0));
       return RetPf.Emulate;
     }
     if (slot.readonly && want === Licence.Write) return RetPf.Emulate;
     const withheld = view.watches.of(gfn);
     if (!quiet && (withheld & want) !== 0) return RetPf.Tracked;
-    const there = this.source?.isPrivate(slot, target) ?? false;
+    const there = this.#vm.source.isPrivate(slot, target);
     const isPrivate = asked ?? there;
     if (isPrivate !== there) return RetPf.MemoryFault;
     const fault = { root, slot, gfn, target, want, isPrivate, withheld, seq };
@@ -140,7 +125,7 @@ export class TdpMmu implements GfnRangeTarget {
 
   #install(task: Task, fault: PageFault, page: Faultin): RetPf {
     if ("error" in page) return page.error === "EAGAIN" ? RetPf.Retry : RetPf.MemoryFault;
-    return this.#locks.mmuLock.read(task, () => {
+    return this.#vm.locks.mmuLock.read(task, () => {
       if (this.#invalidation.retry(fault.seq, fault.target)) return RetPf.Retry;
       return this.#map(fault, page.pfn, page.writable);
     });
@@ -169,12 +154,12 @@ export class TdpMmu implements GfnRangeTarget {
   }
 
   async mapPrivatePfn(task: Task, gfn: number, pfn: Pfn): Promise<void> {
-    this.#locks.slotsLock.assertHeld(task);
-    const slot = this.#slots.find(gfn);
+    this.#vm.locks.slotsLock.assertHeld(task);
+    const slot = this.#vm.slots.find(gfn);
     const binding = slot?.gmem ?? null;
     if (slot === null || binding === null) throw new KvmError("EFAULT", `guest frame ${gfn} has no guest_memfd`);
     binding.invalidateLock.assertHeld(task);
-    const view = this.#views.at(0);
+    const view = this.#vm.views.at(0);
     const withheld = view.watches.of(gfn);
     if ((withheld & Licence.Write) !== 0) throw new KvmError("EPERM", `writes to guest frame ${gfn} are watched`);
     const root = this.mirror ?? this.rootOf(view);
@@ -189,31 +174,36 @@ export class TdpMmu implements GfnRangeTarget {
   }
 
   invalidateBegin(task: Task): void {
-    this.#locks.mmuLock.assertHeldExclusive(task);
+    this.#vm.locks.mmuLock.assertHeldExclusive(task);
     this.#invalidation.begin();
   }
 
   invalidateRangeAdd(task: Task, start: number, end: number): void {
-    this.#locks.mmuLock.assertHeldExclusive(task);
+    this.#vm.locks.mmuLock.assertHeldExclusive(task);
     this.#invalidation.add(start, end);
   }
 
   invalidateEnd(task: Task): void {
-    this.#locks.mmuLock.assertHeldExclusive(task);
+    this.#vm.locks.mmuLock.assertHeldExclusive(task);
     this.#invalidation.end();
   }
 
   /** With a mirror, private memory is mapped there and shared memory elsewhere; without, every view may map either. */
   unmapGfnRange(task: Task, range: GfnRange): boolean {
-    this.#locks.mmuLock.assertHeldExclusive(task);
+    this.#vm.locks.mmuLock.assertHeldExclusive(task);
+    const { start, end } = this.#unflushed;
+    this.#unflushed = { start: Math.min(start, range.start), end: Math.max(end, range.end) };
     let any = false;
     if (this.mirror !== null && range.private) any = this.mirror.zap(range.start, range.end);
     if (this.mirror === null || range.shared) any = this.#zapViews(range.start, range.end) || any;
     return any;
   }
 
+  /** Flushes what was unmapped since the last flush. */
   flushRemoteTlbs(): void {
-    this.#flush(0, this.#slots.maxGfn);
+    const { start, end } = this.#unflushed;
+    if (start < end) this.#vm.invalidated.emit(start, end - start);
+    this.#unflushed = NOTHING;
   }
 
   /** Frames `[gfn, gfn + pages)` mean something else now, in every view. */
@@ -223,28 +213,28 @@ export class TdpMmu implements GfnRangeTarget {
       this.#zapViews(gfn, end);
       this.mirror?.zap(gfn, end);
     });
-    this.#flush(gfn, pages);
+    this.#vm.invalidated.emit(gfn, pages);
   }
 
   /** A frame means something else now in one view. */
   changedIn(view: View, gfn: number): void {
     this.#invalidate(view.target(gfn), view.target(gfn) + 1, () => view.root?.zap(gfn, gfn + 1));
-    this.#flush(gfn, 1);
+    this.#vm.invalidated.emit(gfn, 1);
   }
 
   /** Takes W from pages of a slot: the next write is logged. */
   writeProtect(gfn: number, pages: number): void {
-    this.#locks.mmuLock.write(this.#host, () => {
+    this.#vm.locks.mmuLock.write(this.#host, () => {
       for (const { root, start, end } of this.#mappings(gfn, gfn + pages)) root.writeProtect(start, end);
     });
-    this.#flush(gfn, pages);
+    this.#vm.invalidated.emit(gfn, pages);
   }
 
   /** Ends the tree of a view that is not used any more. */
   discard(view: View): void {
-    this.#locks.mmuLock.write(this.#host, () => view.root?.free());
+    this.#vm.locks.mmuLock.write(this.#host, () => view.root?.free());
     view.root = null;
-    for (const gfn of view.changed()) this.#flush(gfn, 1);
+    for (const gfn of view.changed()) this.#vm.invalidated.emit(gfn, 1);
   }
 
   #zapViews(from: number, to: number): boolean {
@@ -255,7 +245,7 @@ export class TdpMmu implements GfnRangeTarget {
 
   /** Where views have frames `[from, to)`. */
   *#mappings(from: number, to: number): Iterable<{ root: TdpRoot; start: number; end: number }> {
-    for (const view of this.#views.all()) {
+    for (const view of this.#vm.views.all()) {
       const { root } = view;
       if (root === null) continue;
       yield { root, start: from, end: to };
@@ -265,13 +255,13 @@ export class TdpMmu implements GfnRangeTarget {
 
   /** Table pages have run out. */
   #zapAll(): void {
-    this.#invalidate(0, this.#slots.maxGfn, () => this.#zapViews(0, this.#slots.maxGfn));
-    this.#flush(0, this.#slots.maxGfn);
+    this.#invalidate(0, this.#vm.slots.maxGfn, () => this.#zapViews(0, this.#vm.slots.maxGfn));
+    this.#vm.invalidated.emit(0, this.#vm.slots.maxGfn);
   }
 
   #invalidate(start: number, end: number, zap: () => void): void {
     const task = this.#host;
-    this.#locks.mmuLock.write(task, () => {
+    this.#vm.locks.mmuLock.write(task, () => {
       this.invalidateBegin(task);
       this.invalidateRangeAdd(task, start, end);
       zap();
