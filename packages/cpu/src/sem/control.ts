@@ -14,6 +14,12 @@ function needIopl(c: Ctx): void {
   c.faultIf(i32.gt_u(c.cpl(), iopl), GP);
 }
 
+/** #GP(0) in virtual-8086 mode with IOPL < 3 (SDM vol. 3, 20.2.7). */
+function needIopl8086(c: Ctx): void {
+  const both = i32.and(c.systemFlags(), i32.const(S.VM | S.IOPL));
+  c.faultIf(i32.lt_u(i32.sub(both, i32.const(S.VM)), i32.const(S.IOPL)), GP);
+}
+
 /** Stack, branches and flag control. The `legacy` rows exist twice: for 64-bit code and for everything else. */
 export const CONTROL: readonly Row[] = [
   { name: "push", sizes: NEAR, forms: ["r", "m", "i"], legacy: true, emit: (c) => c.push(c.get(0)) },
@@ -144,6 +150,7 @@ export const CONTROL: readonly Row[] = [
     forms: [""],
     legacy: true,
     emit: (c) => {
+      needIopl8086(c);
       const all = i32.or(packFlags(c), i32.and(c.systemFlags(), i32.const(~(S.RF | S.VM))));
       c.push(i64.extend_i32_u(all));
     },

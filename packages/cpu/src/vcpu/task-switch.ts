@@ -35,8 +35,8 @@ interface TaskSwitch {
   readonly event?: Pending;
 }
 
-/** Everything of EFLAGS that a TSS can hold. */
-const FLAGS = S.ARITH | S.TF | S.IF | S.DF | S.IOPL | S.NT | S.RF | S.VM | S.AC | S.VIF | S.VIP | S.ID;
+/** What EFLAGS takes from a TSS; VIF and VIP come with VME only. */
+const FLAGS = S.ARITH | S.TF | S.IF | S.DF | S.IOPL | S.NT | S.RF | S.VM | S.AC | S.ID;
 /** Local breakpoints and LE of DR7, which belong to the task (SDM vol. 3, 17.2.4). */
 const DR7_LOCAL = 0x155;
 /** DR6: a task switch to a TSS with T set. */

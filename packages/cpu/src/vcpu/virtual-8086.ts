@@ -1,6 +1,6 @@
 import type { SegmentCache } from "./segments.js";
 
-/** A segment register of virtual-8086 mode: 64 KiB from 16 times the selector, level 3 (SDM vol. 3, 20.2.1 and 26.3.1.2). */
+/** A segment register of virtual-8086 mode: 64 KiB from 16 times the selector, level 3 (SDM vol. 3, 20.2.1). */
 export const segment8086 = (selector: number): SegmentCache => ({
   selector,
   baseLo: selector << 4,

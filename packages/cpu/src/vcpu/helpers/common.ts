@@ -1,4 +1,5 @@
 import { HelperResult } from "../../interp/steps.js";
+import * as S from "../../state.js";
 import { CR4_UMIP, Vector } from "../constants.js";
 import type { Vcpu } from "../vcpu.js";
 
@@ -12,6 +13,12 @@ export const done = (ok: boolean): number => (ok ? NEXT : FAULT);
 /** #GP(0) unless at CPL 0. */
 export function privileged(vcpu: Vcpu): boolean {
   return vcpu.cpl === 0 || vcpu.raiseError(Vector.GP, 0);
+}
+
+/** #GP(0) in virtual-8086 mode with IOPL < 3: INT n, IRET, POPF (SDM vol. 3, 20.2.7). */
+export function iopl8086(vcpu: Vcpu): boolean {
+  const { flags } = vcpu;
+  return !(flags & S.VM) || (flags & S.IOPL) === S.IOPL || vcpu.raiseError(Vector.GP, 0);
 }
 
 export function undefinedOpcode(vcpu: Vcpu): number {

@@ -1,6 +1,6 @@
 import * as S from "../../state.js";
 import { canonicalAtWidest } from "../canonical.js";
-import { ATTR_P, CR0_PE, EFER_LMA, Vector } from "../constants.js";
+import { ATTR_P, EFER_LMA, Vector } from "../constants.js";
 import { add64, effectiveAddress, type Halves, readOperand, writeOperand } from "../operands.js";
 import type { TableRegister } from "../registers.js";
 import { attributesOfDescriptor, baseOf, dpl, limitOf, readDescriptor } from "../segments.js";
@@ -46,7 +46,7 @@ const storeTable =
 const loadSystemSegment =
   (name: "ldtr" | "tr"): Helper =>
   (vcpu, { insn }) => {
-    if (!(vcpu.cr0 & CR0_PE)) return undefinedOpcode(vcpu);
+    if (!vcpu.protectedMode) return undefinedOpcode(vcpu);
     if (!privileged(vcpu)) return FAULT;
     vcpu.hooks.descriptorTable?.(name, true);
     if (vcpu.leaving) return FAULT;
@@ -84,7 +84,7 @@ const loadSystemSegment =
 const storeSystemSegment =
   (name: "ldtr" | "tr"): Helper =>
   (vcpu, { insn }) => {
-    if (!(vcpu.cr0 & CR0_PE)) return undefinedOpcode(vcpu);
+    if (!vcpu.protectedMode) return undefinedOpcode(vcpu);
     if (!umip(vcpu)) return FAULT;
     vcpu.hooks.descriptorTable?.(name, false);
     if (vcpu.leaving) return FAULT;
@@ -95,7 +95,7 @@ const storeSystemSegment =
 const inspect =
   (what: "lar" | "lsl" | "verr" | "verw"): Helper =>
   (vcpu, { insn }) => {
-    if (!(vcpu.cr0 & CR0_PE) || vcpu.flags & S.VM) return undefinedOpcode(vcpu);
+    if (!vcpu.protectedMode) return undefinedOpcode(vcpu);
     const k = what === "lar" || what === "lsl" ? 1 : 0;
     if (!readOperand(vcpu, insn, k, value)) return FAULT;
     const selector = value.lo & 0xffff;
@@ -129,7 +129,7 @@ const inspect =
 
 /** ARPL: raises the RPL of operand 0 to that of operand 1. SDM vol. 2. */
 const arpl: Helper = (vcpu, { insn }) => {
-  if (!(vcpu.cr0 & CR0_PE) || vcpu.flags & S.VM) return undefinedOpcode(vcpu);
+  if (!vcpu.protectedMode) return undefinedOpcode(vcpu);
   if (!readOperand(vcpu, insn, 0, value)) return FAULT;
   const selector = value.lo & 0xffff;
   const rpl = vcpu.regLo(insn.operands[1].reg) & 3;

@@ -5,7 +5,8 @@ import { checkTargetReal, setCodeReal } from "../far.js";
 import { add64, adjustStack, type Halves, peekStack } from "../operands.js";
 import { returnToTask } from "../task-switch.js";
 import type { Helper, Vcpu } from "../vcpu.js";
-import { FAULT, JUMP, NEXT, suppressed } from "./common.js";
+import { segment8086 } from "../virtual-8086.js";
+import { FAULT, iopl8086, JUMP, NEXT, suppressed } from "./common.js";
 import { returnFar } from "./return-far.js";
 import { writableFlags } from "./stack.js";
 
@@ -14,6 +15,7 @@ const value: Halves = { lo: 0, hi: 0 };
 const iret: Helper = (vcpu, { insn }) => {
   const size = insn.opSize;
   const rip: Halves = { lo: 0, hi: 0 };
+  if (!iopl8086(vcpu)) return FAULT;
   if (vcpu.protectedMode && vcpu.flags & S.NT) {
     const returned = vcpu.efer & EFER_LMA ? vcpu.raiseError(Vector.GP, 0) : returnToTask(vcpu, vcpu.ripLo + insn.len);
     return returned ? resumed(vcpu) : FAULT;
@@ -21,6 +23,9 @@ const iret: Helper = (vcpu, { insn }) => {
   if (!peekStack(vcpu, 0, size, rip) || !peekStack(vcpu, size, size, value)) return FAULT;
   const selector = value.lo & 0xffff;
   if (!peekStack(vcpu, 2 * size, size, value)) return FAULT;
+  if (value.lo & S.VM && size === 4 && vcpu.protectedMode && vcpu.cpl === 0 && !(vcpu.efer & EFER_LMA)) {
+    return enter8086(vcpu, rip, selector, value.lo) ? resumed(vcpu) : FAULT;
+  }
   const mask = writableFlags(vcpu, size);
   const flags = (vcpu.rflags & ~mask) | (value.lo & mask);
   const popped = 3 * size;
@@ -33,6 +38,25 @@ const iret: Helper = (vcpu, { insn }) => {
   vcpu.rflags = flags;
   return resumed(vcpu);
 };
+
+/** IRETD of level 0 that pops VM: into virtual-8086 mode (SDM vol. 2, IRET). */
+function enter8086(vcpu: Vcpu, rip: Halves, cs: number, popped: number): boolean {
+  const outer: number[] = [];
+  for (let k = 3; k < 9; k++) {
+    if (!peekStack(vcpu, 4 * k, 4, value)) return false;
+    outer.push(value.lo);
+  }
+  if (rip.lo >>> 0 > 0xffff) return vcpu.raiseError(Vector.GP, 0);
+  const mask = writableFlags(vcpu, 4) | S.VM;
+  vcpu.rflags = (vcpu.rflags & ~mask) | (popped & mask);
+  const [sp, ss, es, ds, fs, gs] = outer as [number, number, number, number, number, number];
+  [es, cs, ss, ds, fs, gs].forEach((selector, seg) => {
+    vcpu.setSegment(seg, segment8086(selector & 0xffff));
+  });
+  vcpu.setReg(4, sp, 0);
+  vcpu.setRip(rip.lo, 0);
+  return true;
+}
 
 /** What every IRET ends with: RF as loaded holds for one instruction, NMIs are let in, IF and AC may have changed. */
 function resumed(vcpu: Vcpu): number {
@@ -56,7 +80,7 @@ function software(vcpu: Vcpu, vector: number, length: number, kind: Pending["kin
   return vcpu.deliverSoftware({ vector, errorCode: null, kind }, at) ? JUMP : FAULT;
 }
 
-const int: Helper = (vcpu, { insn }) => software(vcpu, insn.immLo & 0xff, insn.len);
+const int: Helper = (vcpu, { insn }) => (iopl8086(vcpu) ? software(vcpu, insn.immLo & 0xff, insn.len) : FAULT);
 const int3: Helper = (vcpu, { insn }) => {
   if (vcpu.hooks.breakpoint && !vcpu.hooks.breakpoint()) return suppressed(vcpu);
   return software(vcpu, Vector.BP, insn.len);

@@ -1,5 +1,6 @@
 import * as S from "../../state.js";
 import { Vector } from "../constants.js";
+import { TSS_WIDE } from "../inner-stack.js";
 import { writeRegister } from "../operands.js";
 import type { Helper, Vcpu } from "../vcpu.js";
 import { FAULT, NEXT } from "./common.js";
@@ -8,7 +9,8 @@ import { FAULT, NEXT } from "./common.js";
 export function portAllowed(vcpu: Vcpu, port: number, size: number): boolean {
   if (!(vcpu.cr0 & 1) || (vcpu.cpl <= ((vcpu.flags >> 12) & 3) && !(vcpu.flags & S.VM))) return true;
   const { tr, linear } = vcpu;
-  if (tr.limit < 0x67) return vcpu.raiseError(Vector.GP, 0);
+  // A 16-bit TSS has no bitmap.
+  if (!(tr.attributes & TSS_WIDE) || tr.limit < 0x67) return vcpu.raiseError(Vector.GP, 0);
   if (!linear.readSystem((tr.baseLo + 0x66) | 0, tr.baseHi, 2)) return false;
   const at = linear.lo + (port >> 3);
   if (at + 1 > tr.limit) return vcpu.raiseError(Vector.GP, 0);

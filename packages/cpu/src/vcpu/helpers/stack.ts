@@ -1,10 +1,10 @@
 import { Kind } from "../../decode/index.js";
 import * as S from "../../state.js";
-import { Seg, Vector } from "../constants.js";
+import { Seg } from "../constants.js";
 import { adjustStack, checkedLinear, type Halves, peekStack, push, writeOperand, writeRegister } from "../operands.js";
 import { loadSegment, type SegmentCache } from "../segments.js";
 import type { Helper, Vcpu } from "../vcpu.js";
-import { done, FAULT, NEXT } from "./common.js";
+import { done, FAULT, iopl8086, NEXT } from "./common.js";
 
 const value: Halves = { lo: 0, hi: 0 };
 
@@ -49,11 +49,7 @@ export function writableFlags(vcpu: Vcpu, size: number): number {
 }
 
 const popf: Helper = (vcpu, { insn }) => {
-  if (vcpu.flags & S.VM && ((vcpu.flags >> 12) & 3) < 3) {
-    vcpu.raiseError(Vector.GP, 0);
-    return FAULT;
-  }
-  if (!peekStack(vcpu, 0, insn.opSize, value)) return FAULT;
+  if (!iopl8086(vcpu) || !peekStack(vcpu, 0, insn.opSize, value)) return FAULT;
   adjustStack(vcpu, insn.opSize);
   const mask = writableFlags(vcpu, insn.opSize) & ~S.RF;
   vcpu.rflags = ((vcpu.rflags & ~mask) | (value.lo & mask)) & ~S.RF;
