@@ -124,10 +124,6 @@ export function decode(bytes: Uint8Array, offset: number, end: number, mode: Mod
   }
   if (form.noMod) modrm |= 0xc0;
   const isMemory = form.hasModrm && modrm < 0xc0;
-  if (lock && !(form.lockable && isMemory)) {
-    out.len = pos - offset;
-    return DecodeStatus.Invalid;
-  }
 
   out.op = form.op;
   out.cc = form.cc;
@@ -161,7 +157,8 @@ export function decode(bytes: Uint8Array, offset: number, end: number, mode: Mod
   }
   if (next > stop) return outOfBytes(stop, limit);
   out.len = next - offset;
-  return DecodeStatus.Ok;
+  // Every byte must be there before this is found (recorded from hardware).
+  return lock && !(form.lockable && isMemory) ? DecodeStatus.Invalid : DecodeStatus.Ok;
 }
 
 /** Bytes from `stop` on are needed: they are missing unless the length limit is what stops. */

@@ -12,8 +12,6 @@ export enum RunExit {
   Budget = 0,
   /** The record at `REC` could not be executed; an exception or an exit is pending. */
   Fault = 1,
-  /** STI with an interrupt waiting: one more instruction, then the interrupt. */
-  Sti = 2,
 }
 
 interface Handler {
@@ -119,79 +117,75 @@ export function generateInterpreter(): Uint8Array<ArrayBuffer> {
   f.loop((outer) => {
     load();
     f.block((spent) => {
-      f.block((yielded) => {
-        f.block((fault) => {
-          f.block((raise) => {
-            f.block((outside) => {
-              f.block((helper) => {
-                f.block((link) => {
-                  f.block((unknown) => {
-                    f.block((miss) => {
-                      const exits: Exits = { miss, raise, fault, helper, outside, link, yield: yielded };
-                      f.loop((next) => {
-                        f.block((lookup) => {
-                          f.set(left, i32.sub(left, i32.load8_u(rec, R.R_CHARGE)));
-                          f.brIf(i32.lt_s(left, i32.const(0)), spent);
-                          emitDispatch({ f, cpu, rec, left, target, next, lookup, exits });
-                        });
-                        find();
-                        f.brIf(rec, next);
-                        f.br(unknown);
+      f.block((fault) => {
+        f.block((raise) => {
+          f.block((outside) => {
+            f.block((helper) => {
+              f.block((link) => {
+                f.block((unknown) => {
+                  f.block((miss) => {
+                    const exits: Exits = { miss, raise, fault, helper, outside, link };
+                    f.loop((next) => {
+                      f.block((lookup) => {
+                        f.set(left, i32.sub(left, i32.load8_u(rec, R.R_CHARGE)));
+                        f.brIf(i32.lt_s(left, i32.const(0)), spent);
+                        emitDispatch({ f, cpu, rec, left, target, next, lookup, exits });
                       });
+                      find();
+                      f.brIf(rec, next);
+                      f.br(unknown);
                     });
-                    // miss: the same record again, which it has paid for.
-                    save();
-                    outcome(f.call(slow.miss));
-                    f.brIf(i32.eqz(result), fault);
-                    refund(i32.load8_u(rec, R.R_CHARGE));
-                    f.br(outer);
                   });
-                  // unknown
+                  // miss: the same record again, which it has paid for.
                   save();
-                  fetch();
+                  outcome(f.call(slow.miss));
+                  f.brIf(i32.eqz(result), fault);
+                  refund(i32.load8_u(rec, R.R_CHARGE));
                   f.br(outer);
                 });
-                // link
+                // unknown
                 save();
-                f.set(rec, f.call(slow.link, rec));
+                fetch();
                 f.br(outer);
               });
-              // helper
+              // link
               save();
-              outcome(f.call(slow.helper, rec));
-              f.if(i32.eqz(result), () => {
-                nextRecord();
-                f.br(outer);
-              });
-              f.if(i32.eq(result, i32.const(HelperResult.Jump)), () => {
-                f.set(target, i64.load(cpu, S.PC));
-                find();
-                f.if(i32.eqz(rec), fetch);
-                f.br(outer);
-              });
-              f.brIf(i32.eq(result, i32.const(HelperResult.Fault)), fault);
-              f.set(rec, result);
+              f.set(rec, f.call(slow.link, rec));
               f.br(outer);
             });
-            // outside
+            // helper
             save();
-            outcome(f.call(slow.outside, rec));
-            f.brIf(i32.eqz(result), fault);
-            nextRecord();
+            outcome(f.call(slow.helper, rec));
+            f.if(i32.eqz(result), () => {
+              nextRecord();
+              f.br(outer);
+            });
+            f.if(i32.eq(result, i32.const(HelperResult.Jump)), () => {
+              f.set(target, i64.load(cpu, S.PC));
+              find();
+              f.if(i32.eqz(rec), fetch);
+              f.br(outer);
+            });
+            f.brIf(i32.eq(result, i32.const(HelperResult.Fault)), fault);
+            f.set(rec, result);
             f.br(outer);
           });
-          // raise
+          // outside
           save();
-          f.do(f.call(slow.raise));
-          load();
+          outcome(f.call(slow.outside, rec));
+          f.brIf(i32.eqz(result), fault);
+          nextRecord();
+          f.br(outer);
         });
-        // fault: the instruction was charged when its first record started.
+        // raise
         save();
-        refund(i32.const(1));
-        leave(RunExit.Fault);
+        f.do(f.call(slow.raise));
+        load();
       });
+      // fault: the instruction was charged when its first record started.
       save();
-      leave(RunExit.Sti);
+      refund(i32.const(1));
+      leave(RunExit.Fault);
     });
     // spent: the record that could not be paid for was not started.
     f.set(left, i32.add(left, i32.load8_u(rec, R.R_CHARGE)));

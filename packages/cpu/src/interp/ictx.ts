@@ -40,8 +40,6 @@ export interface Exits {
   readonly outside: Label;
   /** Decodes the target of a direct branch. */
   readonly link: Label;
-  /** Leaves after the instruction; `rec` is the next one. */
-  readonly yield: Label;
 }
 
 /** What a missing TLB entry was wanted for; added to the size of the access in `SLOW_ACCESS`. */
@@ -379,8 +377,11 @@ export class InterpreterCtx implements Ctx {
     const { cpu, rec, left } = this.#frame;
     f.set(rec, i32.add(rec, i32.const(R.RECORD)));
     f.if(wasClear, () => {
+      f.if(i32.load(cpu, S.INTR_PENDING), () => {
+        f.store("i32.store", cpu, i32.sub(i32.load(cpu, S.SLICE), left), S.SLICE);
+        f.set(left, i32.const(0));
+      });
       f.store("i32.store", cpu, left, S.STI_LEFT);
-      f.brIf(i32.load(cpu, S.INTR_PENDING), this.#frame.exits.yield);
     });
     f.br(this.#frame.next);
     this.#continued = true;

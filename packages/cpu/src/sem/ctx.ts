@@ -99,7 +99,7 @@ export interface Ctx {
 
   /** Leaves the instruction with exception `vector` (error code 0 if it has one) when `condition` holds; nothing may have been written. */
   faultIf(condition: I32, vector: number): void;
-  /** An interrupt waits for IF: STI lets it in after the next instruction. Must be the last statement. */
+  /** Ends the slice behind STI if an interrupt waits: the next instruction is its shadow. Must be the last statement. */
   yieldToInterrupt(wasClear: I32): void;
   /** High 64 bits of an unsigned product. */
   mulHigh(a: I64, b: I64): I64;

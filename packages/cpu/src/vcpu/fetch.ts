@@ -60,6 +60,8 @@ export class Fetcher {
 
   /** See `SlowPaths.fetch`. */
   readonly fetch = (lo: number, hi: number): number => {
+    const guarded = this.#vcpu.guards(lo, hi);
+    if (guarded) this.#vcpu.enterGuarded();
     const host = this.#linear.resolve(lo, hi, this.#vcpu.accessMode | Access.Fetch, true);
     if (host <= 0) {
       // Raised again, and delivered, when the instruction is really started.
@@ -71,8 +73,7 @@ export class Fetcher {
     const { global, large } = this.#vcpu.ports.mmu.translation;
     const record = this.#record(this.#cache.page(gfn, this.#vcpu.mode, host), lo & 0xfff);
     const { map } = this.#cache.page(gfn, this.#vcpu.mode, host);
-    if (this.#vcpu.guards(lo, hi)) this.#vcpu.enterGuarded();
-    else this.#tlb.fill(this.#vcpu.tlbBases.tlb[2], lo, hi, map, global, large);
+    if (!guarded) this.#tlb.fill(this.#vcpu.tlbBases.tlb[2], lo, hi, map, global, large);
     return record;
   };
 
@@ -159,7 +160,9 @@ export class Fetcher {
       }
       const record = cache.nextRecord;
       const status = decode(this.#u8, page.host + offset, page.host + 4096, page.mode, insn);
-      if (status === DecodeStatus.Truncated) {
+      // That there are too many bytes is found out by the sixteenth: a page fault there comes first (recorded from hardware).
+      const cutOff = status === DecodeStatus.TooLong && offset + MAX_INSN === 4096;
+      if (status === DecodeStatus.Truncated || cutOff) {
         const site: CrossSite = { page, offset, next: null, records: 0 };
         lowering.helperRecord(site, offset);
         cache.setRecord(page, offset, record);

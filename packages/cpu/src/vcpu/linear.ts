@@ -58,7 +58,7 @@ export class LinearMemory {
   };
 
   #missLoad(lo: number, hi: number, size: number): boolean {
-    if (this.#misaligned(lo, size)) return false;
+    if (this.misaligned(lo, hi, size)) return false;
     if ((lo & 0xfff) + size <= 4096 && !this.#watched(lo, hi)) {
       const page = this.#resolveRead(lo, hi);
       if (page !== 0) return page > 0;
@@ -70,7 +70,7 @@ export class LinearMemory {
   }
 
   #missStore(lo: number, hi: number, size: number, modify: boolean): boolean {
-    if (this.#misaligned(lo, size)) return false;
+    if (this.misaligned(lo, hi, size)) return false;
     const across = (lo & 0xfff) + size > 4096;
     const page = this.#resolveWrite(lo, hi);
     if (page < 0) return false;
@@ -115,10 +115,14 @@ export class LinearMemory {
     return this.#vcpu.alignmentChecked || this.#vcpu.breakpoints.onDataPage(lo, hi);
   }
 
-  /** #AC(0) for an address that is not a multiple of the size, of at most 8 bytes (SDM vol. 3, table 6-7). */
-  #misaligned(lo: number, size: number): boolean {
-    const { alignmentChecked } = this.#vcpu;
-    return alignmentChecked && (lo & (Math.min(size, 8) - 1)) !== 0 && !this.#vcpu.raiseError(Vector.AC, 0);
+  /**
+   * #AC(0) for an address that is not a multiple of `size`, where alignment is checked (SDM vol. 3, table 6-7). It comes before page
+   * faults, after #GP and #SS of the address, and never for operands of 16 bytes (recorded from hardware).
+   */
+  misaligned(lo: number, hi: number, size: number): boolean {
+    const vcpu = this.#vcpu;
+    if (!vcpu.alignmentChecked || (lo & (size - 1)) === 0 || size > 8) return false;
+    return (vcpu.mode !== 64 || canonical(vcpu, hi)) && !vcpu.raiseError(Vector.AC, 0);
   }
 
   /** Copies `size` readable bytes, of whatever kind, to host address `to`. */
@@ -179,7 +183,7 @@ export class LinearMemory {
   hostForRead(lo: number, hi: number, size: number): number {
     const host = this.#tlb.probe(this.#vcpu.tlbBases.tlb[0], lo, hi, size);
     if (host !== 0) return host;
-    if (this.#misaligned(lo, size)) return 0;
+    if (this.misaligned(lo, hi, size)) return 0;
     if ((lo & 0xfff) + size <= 4096 && !this.#watched(lo, hi)) {
       const page = this.#resolveRead(lo, hi);
       if (page !== 0) return page > 0 ? page + (lo & 0xfff) : 0;
@@ -214,7 +218,7 @@ export class LinearMemory {
     let host = this.#tlb.probe(this.#vcpu.tlbBases.tlb[1], lo, hi, size);
     const staged = host === 0;
     if (staged) {
-      if (this.#misaligned(lo, size)) return false;
+      if (this.misaligned(lo, hi, size)) return false;
       host = this.#scratch;
     }
     if (size === 1) this.#u8[host] = valueLo;

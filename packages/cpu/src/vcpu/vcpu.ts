@@ -245,7 +245,7 @@ export class Vcpu extends Registers {
         }
       } else {
         this.linear.finish();
-        if (outcome === RunExit.Sti || this.i32(S.STI_LEFT) === 0) this.shadow = true;
+        if (this.i32(S.STI_LEFT) === 0) this.shadow = true;
       }
       if (done > 0) {
         if (resumed && !this.keepRf) this.setI32(S.FLAGS, this.flags & ~S.RF);

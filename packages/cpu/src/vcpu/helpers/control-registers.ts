@@ -126,8 +126,7 @@ const movControl: Helper = (vcpu, { insn }) => {
   if (to.kind === Kind.Cr) {
     const lo = vcpu.regLo(from.reg);
     const hi = vcpu.mode === 64 ? vcpu.regHi(from.reg) : 0;
-    const r = to.reg;
-    if (r !== 0 && r !== 2 && r !== 3 && r !== 4 && r !== 8) return undefinedOpcode(vcpu);
+    const r = to.reg as 0 | 2 | 3 | 4 | 8;
     if (r !== 2 && vcpu.hooks.controlRegister && !vcpu.hooks.controlRegister(r, lo, hi)) return suppressed(vcpu);
     if (r === 2) {
       vcpu.cr2Lo = lo;
@@ -140,8 +139,6 @@ const movControl: Helper = (vcpu, { insn }) => {
     return NEXT;
   }
   const [lo, hi] = readControl(vcpu, from.reg);
-  if (from.reg !== 0 && from.reg !== 2 && from.reg !== 3 && from.reg !== 4 && from.reg !== 8)
-    return undefinedOpcode(vcpu);
   vcpu.setReg(to.reg, lo, vcpu.mode === 64 ? hi : 0);
   return NEXT;
 };
@@ -168,14 +165,13 @@ const DR6_BD = 0x2000;
 /** MOV DR: DR4/5 alias DR6/7 unless CR4.DE; reserved bits of DR6/DR7 read as hardware has them. */
 const movDebug: Helper = (vcpu, { insn }) => {
   const [to, from] = insn.operands;
-  if (!privileged(vcpu)) return FAULT;
   const write = to.kind === Kind.Dr;
   let r = write ? to.reg : from.reg;
   if (r === 4 || r === 5) {
-    if (vcpu.cr4 & 8) return undefinedOpcode(vcpu);
+    if (vcpu.cr4 & CR4_DE) return undefinedOpcode(vcpu);
     r += 2;
   }
-  if (r > 7) return undefinedOpcode(vcpu);
+  if (!privileged(vcpu)) return FAULT;
   if ((vcpu.dr[14] as number) & DR7_GD) return done(vcpu.raiseDebugFault(DR6_BD));
   if (!write) {
     vcpu.setReg(to.reg, vcpu.dr[2 * r] as number, vcpu.mode === 64 ? (vcpu.dr[2 * r + 1] as number) : 0);

@@ -1,6 +1,7 @@
 import { Access } from "../../ports.js";
 import * as S from "../../state.js";
 import { CR0_EM, CR0_TS, CR4_OSFXSR, Vector } from "../constants.js";
+import { canonical } from "../canonical.js";
 import { add64, effectiveAddress, type Halves, readOperand, writeOperand } from "../operands.js";
 import type { Helper, Vcpu } from "../vcpu.js";
 import { done, FAULT, NEXT } from "./common.js";
@@ -100,10 +101,23 @@ export function touch(vcpu: Vcpu, { lo, hi }: Readonly<Halves>, offset: number, 
   return vcpu.linear.resolve(value.lo, value.hi, vcpu.accessMode | (write ? Access.Write : 0)) >= 0;
 }
 
-/** Address of the area: 16-byte aligned, else #GP(0). */
+/**
+ * #GP(0) for an area that is not a multiple of `alignment`; an address that is not canonical, and where alignment is checked one that is
+ * not a multiple of 4, is found first (recorded from hardware).
+ */
+export function checkArea(vcpu: Vcpu, { lo, hi }: Readonly<Halves>, alignment: 16 | 64): boolean {
+  if (vcpu.mode === 64 && !canonical(vcpu, hi)) {
+    vcpu.raiseNonCanonical();
+    return false;
+  }
+  if (vcpu.linear.misaligned(lo, hi, 4)) return false;
+  return (lo & (alignment - 1)) === 0 || vcpu.raiseError(Vector.GP, 0);
+}
+
+/** Address of the area. */
 function areaAt(vcpu: Vcpu, site: Parameters<Helper>[1], write: boolean): boolean {
   if (!available(vcpu) || !effectiveAddress(vcpu, site.insn, address, AREA, write)) return false;
-  return (address.lo & 15) === 0 || vcpu.raiseError(Vector.GP, 0);
+  return checkArea(vcpu, address, 16);
 }
 
 const fxsave: Helper = (vcpu, site) => {

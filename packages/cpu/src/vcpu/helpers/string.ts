@@ -63,6 +63,15 @@ function reduceCount(vcpu: Vcpu, addrSize: number, by: number): void {
   else vcpu.setReg(RCX, (lo - by) | 0, (vcpu.regHi(RCX) - (lo >>> 0 < by ? 1 : 0)) | 0);
 }
 
+/**
+ * RF is set between iterations: no breakpoint of the instruction is met again, and an event that comes meanwhile pushes it so
+ * (SDM vol. 3, 17.3.1.1).
+ */
+function setResume(vcpu: Vcpu, between: boolean): void {
+  vcpu.setI32(S.FLAGS, between ? vcpu.flags | S.RF : vcpu.flags & ~S.RF);
+  vcpu.keepRf = between;
+}
+
 /** Elements of `size` bytes between `at` and the end (or, going down, the start) of its page; at least 1. */
 function inPage(at: number, size: number, down: boolean): number {
   const offset = at & 0xfff;
@@ -79,10 +88,10 @@ type Chunk = (vcpu: Vcpu, insn: Insn, n: number, down: boolean) => number;
 interface StringOp {
   readonly usesSource: boolean;
   readonly usesTarget: boolean;
-  /** The target is written. */
-  readonly writes: boolean;
   /** REPE/REPNE end on ZF. */
   readonly compares: boolean;
+  /** Transfers to or from the port in DX. */
+  readonly port: boolean;
   readonly chunk: Chunk;
 }
 
@@ -95,20 +104,15 @@ const repeated =
   (vcpu, { insn }) => {
     const { addrSize, opSize: size } = insn;
     const down = (vcpu.flags & S.DF) !== 0;
-    let n = 1;
-    if (insn.rep !== 0) {
-      n = count(vcpu, addrSize);
-      if (n === 0) return NEXT;
-    }
+    // Asked even if there is nothing to transfer (recorded from hardware).
+    if (op.port && !portAllowed(vcpu, vcpu.regLo(RDX) & 0xffff, size)) return FAULT;
+    let n = insn.rep === 0 ? 1 : count(vcpu, addrSize);
+    if (n === 0) return NEXT;
     const wanted = n;
-    if (op.usesSource) {
-      n = pointer(vcpu, insn, RSI, insn.seg, false, n, source);
-      if (n === 0) return FAULT;
-    }
-    if (op.usesTarget) {
-      n = pointer(vcpu, insn, RDI, Seg.ES, op.writes, n, target);
-      if (n === 0) return FAULT;
-    }
+    if (op.usesTarget && op.compares) n = pointer(vcpu, insn, RDI, Seg.ES, false, n, target);
+    if (n > 0 && op.usesSource) n = pointer(vcpu, insn, RSI, insn.seg, false, n, source);
+    if (n > 0 && op.usesTarget && !op.compares) n = pointer(vcpu, insn, RDI, Seg.ES, true, n, target);
+    if (n === 0) return FAULT;
     if (vcpu.flags & S.TF || vcpu.singleStep) n = 1;
     const made = op.chunk(vcpu, insn, n, down);
     if (made < 0) return FAULT;
@@ -117,10 +121,10 @@ const repeated =
     if (op.usesTarget) advance(vcpu, RDI, addrSize, delta);
     if (insn.rep === 0) return NEXT;
     reduceCount(vcpu, addrSize, made);
-    if (made === wanted) return NEXT;
-    if (op.compares && ((vcpu.rflags & S.ZF) !== 0) !== (insn.rep === 0xf3)) return NEXT;
+    const ended = op.compares && ((vcpu.rflags & S.ZF) !== 0) !== (insn.rep === 0xf3);
+    setResume(vcpu, made !== wanted && !ended);
     // Looked up and charged again, also where the instruction spans two pages.
-    return JUMP;
+    return made === wanted || ended ? NEXT : JUMP;
   };
 
 /** Host address for writing, after making sure that it can be written; 0 = not plain memory; -1 = fault pending. */
@@ -139,12 +143,12 @@ const movs: Chunk = (vcpu, insn, n, down) => {
   const { linear, memory } = vcpu;
   const bytes = n * size;
   if (plain(n, size)) {
-    const to = writable(vcpu, target, bytes, size, down);
-    if (to < 0) return -1;
-    if (to > 0) {
-      const from = linear.hostForPlainRead(down ? (source.lo - bytes + size) | 0 : source.lo, source.hi, bytes);
-      if (from < 0) return -1;
-      if (from > 0) {
+    const from = linear.hostForPlainRead(down ? (source.lo - bytes + size) | 0 : source.lo, source.hi, bytes);
+    if (from < 0) return -1;
+    if (from > 0) {
+      const to = writable(vcpu, target, bytes, size, down);
+      if (to < 0) return -1;
+      if (to > 0) {
         // Overlapping with the destination ahead repeats a pattern: element by element.
         const overlaps = down ? to < from && to + bytes > from : to > from && to < from + bytes;
         if (!overlaps) memory.copyWithin(to, from, from + bytes);
@@ -275,45 +279,45 @@ const scas: Chunk = (vcpu, insn, n, down) => {
   });
 };
 
+/** The element at ES:rDI is read first (recorded from hardware). */
 const cmps: Chunk = (vcpu, insn, n, down) => {
   const size = insn.opSize;
   const { linear } = vcpu;
   return until(vcpu, insn, n, (k) => {
     const delta = (down ? -k : k) * size;
-    if (!linear.read((source.lo + delta) | 0, source.hi, size)) return false;
-    pair.aLo = linear.lo;
-    pair.aHi = linear.hi;
     if (!linear.read((target.lo + delta) | 0, target.hi, size)) return false;
     pair.bLo = linear.lo;
     pair.bHi = linear.hi;
+    if (!linear.read((source.lo + delta) | 0, source.hi, size)) return false;
+    pair.aLo = linear.lo;
+    pair.aHi = linear.hi;
     return true;
   });
 };
 
 const ins: Chunk = (vcpu, insn) => {
   const port = vcpu.regLo(RDX) & 0xffff;
-  if (!portAllowed(vcpu, port, insn.opSize)) return -1;
   if (!vcpu.linear.probeWrite(target.lo, target.hi)) return -1;
   return vcpu.linear.write(target.lo, target.hi, insn.opSize, portRead(vcpu, port, insn.opSize), 0) ? 1 : -1;
 };
 
 const outs: Chunk = (vcpu, insn) => {
   const port = vcpu.regLo(RDX) & 0xffff;
-  if (!portAllowed(vcpu, port, insn.opSize)) return -1;
   if (!vcpu.linear.read(source.lo, source.hi, insn.opSize)) return -1;
   portWrite(vcpu, port, insn.opSize, vcpu.linear.lo >>> 0);
   return 1;
 };
 
-const op = (chunk: Chunk, usesSource: boolean, usesTarget: boolean, compares = false): Helper =>
-  repeated({ chunk, usesSource, usesTarget, writes: usesTarget && !compares, compares });
+type Kind = "copies" | "compares" | "port";
+const op = (chunk: Chunk, usesSource: boolean, usesTarget: boolean, kind: Kind = "copies"): Helper =>
+  repeated({ chunk, usesSource, usesTarget, compares: kind === "compares", port: kind === "port" });
 
 export const STRING_HELPERS: Readonly<Record<string, Helper>> = {
   movs: op(movs, true, true),
   stos: op(stos, false, true),
   lods: op(lods, true, false),
-  scas: op(scas, false, true, true),
-  cmps: op(cmps, true, true, true),
-  ins: op(ins, false, true),
-  outs: op(outs, true, false),
+  scas: op(scas, false, true, "compares"),
+  cmps: op(cmps, true, true, "compares"),
+  ins: op(ins, false, true, "port"),
+  outs: op(outs, true, false, "port"),
 };

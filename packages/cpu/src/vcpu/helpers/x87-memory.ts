@@ -72,10 +72,10 @@ export function write80(vcpu: Vcpu, insn: Insn, lo: number, hi: number, se: numb
  * last byte (recorded from hardware). The first word of 4 bytes, of 2 in the 16-bit formats, may itself be on two pages.
  */
 function probe(vcpu: Vcpu, size: number, write: boolean): boolean {
-  if (!touch(vcpu, address, 0, write)) return false;
+  const word = size === 28 || size === 108 ? 4 : 2;
+  if (vcpu.linear.misaligned(address.lo, address.hi, word) || !touch(vcpu, address, 0, write)) return false;
   const left = 4096 - (address.lo & 0xfff);
   if (left >= size) return true;
-  const word = size === 28 || size === 108 ? 4 : 2;
   return touch(vcpu, address, left < word ? left : size - 1, write);
 }
 

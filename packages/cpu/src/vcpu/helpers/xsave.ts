@@ -3,7 +3,17 @@ import { CR0_TS, CR4_OSXSAVE, CR4_PKE, Vector } from "../constants.js";
 import { effectiveAddress, type Halves } from "../operands.js";
 import type { Helper, Vcpu } from "../vcpu.js";
 import { done, FAULT, NEXT, suppressed, undefinedOpcode } from "./common.js";
-import { loadLegacy, MXCSR_INITIAL, MXCSR_MASK, storeSse, storeX87, touch, x87InUse, xmmsInUse } from "./fxsave.js";
+import {
+  checkArea,
+  loadLegacy,
+  MXCSR_INITIAL,
+  MXCSR_MASK,
+  storeSse,
+  storeX87,
+  touch,
+  x87InUse,
+  xmmsInUse,
+} from "./fxsave.js";
 
 /**
  * State components and the XSAVE area. SDM vol. 1, chapter 13. Components: 0 x87, 1 SSE, 9 PKRU; IA32_XSS names none.
@@ -46,7 +56,7 @@ function inUse(vcpu: Vcpu): number {
 /** Computes the address of the area: 64-byte aligned, else #GP(0). */
 function areaAt(vcpu: Vcpu, site: Parameters<Helper>[1], size: number, write: boolean): boolean {
   if (!effectiveAddress(vcpu, site.insn, address, size, write)) return false;
-  return (address.lo & 63) === 0 || vcpu.raiseError(Vector.GP, 0);
+  return checkArea(vcpu, address, 64);
 }
 
 interface Save {
