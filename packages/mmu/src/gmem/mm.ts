@@ -95,6 +95,11 @@ export class Mm {
     return this.#ptes.size;
   }
 
+  /** The page mapped at `addr`, if the process has touched it. */
+  peek(addr: number): Folio | undefined {
+    return this.#ptes.get(Math.floor(addr / Page.Size));
+  }
+
   /** The process reads `size` bytes. @throws UserFault SIGSEGV, SIGBUS */
   async load(task: Task, addr: number, size: number): Promise<Uint8Array> {
     const bytes = new Uint8Array(size);
@@ -114,13 +119,13 @@ export class Mm {
    */
   async gupFast(task: Task, addr: number): Promise<Folio> {
     this.mmapLock.mightLockShared(task);
-    return this.#ptes.get(Math.floor(addr / Page.Size))?.get() ?? this.#gupSlow(task, addr);
+    return this.peek(addr)?.get() ?? this.#gupSlow(task, addr);
   }
 
   /** The same for a caller that cannot wait: "retry" if a lock is taken. */
   tryGup(task: Task, addr: number): Folio | Signal | "retry" {
     this.mmapLock.mightLockShared(task);
-    const pte = this.#ptes.get(Math.floor(addr / Page.Size));
+    const pte = this.peek(addr);
     if (pte !== undefined) return pte.get();
     if (!this.mmapLock.tryDownRead(task)) return "retry";
     try {
@@ -146,7 +151,7 @@ export class Mm {
     await this.mmapLock.downRead(task);
     try {
       for (;;) {
-        const pte = this.#ptes.get(Math.floor(addr / Page.Size));
+        const pte = this.peek(addr);
         if (pte !== undefined) return pte.get();
         const result = await this.#handleMmFault(task, this.#find(addr), addr);
         if (result !== "mapped") throw new KvmError("EFAULT", `user page 0x${addr.toString(16)}: ${result}`);
@@ -164,7 +169,7 @@ export class Mm {
   ): Promise<void> {
     for (let done = 0; done < size; ) {
       const at = addr + done;
-      const pte = this.#ptes.get(Math.floor(at / Page.Size));
+      const pte = this.peek(at);
       if (pte === undefined) {
         await this.#userPageFault(task, at);
         continue;
@@ -195,7 +200,7 @@ export class Mm {
   async #handleMmFault(task: Task, vma: Vma | undefined, addr: number): Promise<FaultResult> {
     this.mmapLock.assertHeld(task);
     if (vma === undefined) return "SIGSEGV";
-    if (this.#ptes.has(Math.floor(addr / Page.Size))) return "mapped";
+    if (this.peek(addr) !== undefined) return "mapped";
     const install = (folio: Folio): void => this.#install(addr, folio);
     if (vma.backing instanceof FolioPool) return faultAnonymous(vma.backing, install);
     return vma.backing.fault(task, vma.indexOf(addr), install);
