@@ -105,6 +105,7 @@ class Turns {
 
 /** On a terminal, the first words of it in red. */
 function highlight(text: string): string {
-  if (process.stdout.isTTY !== true || process.env["NO_COLOR"]) return text;
+  const { NO_COLOR } = process.env;
+  if (process.stdout.isTTY !== true || NO_COLOR) return text;
   return text.replace(/WARNING: .*|DEADLOCK: .*|\*\*\* DEADLOCK \*\*\*/g, "\x1b[1;31m$&\x1b[0m");
 }
