@@ -3,6 +3,7 @@ import { MachineError } from "./error.js";
 import { Machine } from "./machine.js";
 import { type MachineOptions, resolveOptions } from "./options.js";
 import { installPlugins } from "./plugin.js";
+import { allocateRam } from "./ram.js";
 
 /** A program that runs without an operating system, and its machine. */
 export interface BareOptions extends Omit<MachineOptions, "kernel" | "initrd" | "commandLine" | "testDevices"> {
@@ -36,7 +37,7 @@ export async function createBareMachine(options: BareOptions): Promise<Machine> 
     kvmClock: rest.kvmClock ?? true,
     testDevices: true,
   });
-  const machine = new Machine(config, rest);
+  const machine = new Machine(config, rest, await allocateRam(config));
   const { system } = machine;
   const [bootstrap] = system.vcpus;
   if (bootstrap === undefined) throw new MachineError("a machine needs a processor");
@@ -45,7 +46,7 @@ export async function createBareMachine(options: BareOptions): Promise<Machine> 
     name,
     commandLine,
     modules: module === undefined ? [] : [{ bytes: module.bytes, text: module.name }],
-    ram: config.memory,
+    ram: config.ram,
     rsdp: system.rsdp,
   });
   machine.undoPlugins = await installPlugins(plugins, machine);

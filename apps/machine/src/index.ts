@@ -23,4 +23,5 @@ export type {
   VcpuHandle,
 } from "./plugin.js";
 export { type KvmiOptions, kvmi } from "./plugins/kvmi.js";
+export type { MemoryBackend } from "./ram.js";
 export type { ExitName, MachineStats } from "./stats.js";

@@ -1,5 +1,5 @@
 import type { Clock } from "@vm/devices";
-import type { Mmu } from "@vm/mmu";
+import { ExitFlag, type Mmu } from "@vm/mmu";
 import { loadBuiltinGuest } from "./boot/builtin.js";
 import { readKernel } from "./boot/kernel.js";
 import { loadLinux } from "./boot/linux.js";
@@ -20,6 +20,7 @@ import {
   type VcpuHandle,
   vcpuHandles,
 } from "./plugin.js";
+import { allocateRam, type GuestRam } from "./ram.js";
 import { RunLoop } from "./run-loop.js";
 import { collectStats, type MachineStats } from "./stats.js";
 import { buildSystem, type System } from "./system.js";
@@ -34,11 +35,11 @@ import { buildSystem, type System } from "./system.js";
 export async function createMachine(options: MachineOptions = {}): Promise<Machine> {
   const config = resolveOptions(options);
   const kernel = options.kernel === undefined ? null : await readKernel(options.kernel);
-  const machine = new Machine(config, options);
+  const machine = new Machine(config, options, await allocateRam(config));
   const { system } = machine;
   const [bootstrap] = system.vcpus;
   if (bootstrap === undefined) throw new MachineError("a machine needs a processor");
-  const { commandLine, memory: ram } = config;
+  const { commandLine, ram } = config;
   if (kernel === null) loadBuiltinGuest(system.mmu, bootstrap, commandLine);
   else
     loadLinux(system.mmu, bootstrap, { kernel, initrd: options.initrd ?? null, commandLine, ram, rsdp: system.rsdp });
@@ -66,13 +67,14 @@ export class Machine implements MachineHandle {
   #ended: Promise<MachineExit> | null = null;
 
   /** @internal Use {@link createMachine}. */
-  constructor(config: MachineConfig, { cpuid, hostUsage = processUsage }: MachineOptions) {
+  constructor(config: MachineConfig, { cpuid, hostUsage = processUsage }: MachineOptions, guest: GuestRam) {
     this.#usage = hostUsage;
     this.#clock = new VirtualClock(config.clock);
     this.console = new MachineConsole((bytes) => this.system.uart.receive(bytes));
     this.system = buildSystem({
       cpus: config.cpus,
-      ram: config.memory,
+      ram: config.ram,
+      guest,
       clock: this.#clock,
       disks: config.disks,
       legacyDevices: config.legacyDevices,
@@ -98,7 +100,9 @@ export class Machine implements MachineHandle {
       clock: this.#clock,
       vcpus: this.system.vcpus,
       settle: () => this.console.flush(),
-      onExit: (exit, { id }) => {
+      onExit: (exit, { id, paging }) => {
+        if (exit.reason === "memory-fault" && (exit.access & ExitFlag.Retry) !== 0)
+          return guest.mmu.faultIn(guest.task, exit.gfn, exit.access, paging.view).then(() => true);
         if (exit.reason === "memory-fault") this.#memoryFaults++;
         return this.#exits.ask(exit, this.vcpus[id] as VcpuHandle);
       },

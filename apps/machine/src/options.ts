@@ -1,10 +1,12 @@
 import type { CpuidLeaf } from "@vm/cpu";
 import type { BlockBackend } from "@vm/devices";
+import type { Lockdep } from "@vm/lockdep";
 import type { ClockMode } from "./clock.js";
 import { MachineError } from "./error.js";
 import type { HostUsage } from "./host-usage.js";
 import * as L from "./layout.js";
 import type { Plugin } from "./plugin.js";
+import type { MemoryBackend, RamOptions } from "./ram.js";
 import { hostRandom, seededRandom } from "./random.js";
 
 /** What a machine is made of; everything has a default. */
@@ -17,6 +19,10 @@ export interface MachineOptions {
   readonly commandLine?: string | undefined;
   /** Bytes of RAM: a multiple of 4096, 16 MiB to 3 GiB. Default 512 MiB. Pages the guest never touches take no host memory. */
   readonly memory?: number | undefined;
+  /** What RAM is made of. Default: memory of the machine's own. */
+  readonly memoryBackend?: MemoryBackend | undefined;
+  /** Validates the locks of guest memory. Default: nothing does. */
+  readonly lockdep?: Lockdep | undefined;
   /** Processors, 1 to 32. Default 1. */
   readonly cpus?: number | undefined;
   /** Up to 7 virtio disks. */
@@ -54,9 +60,7 @@ const DEFAULT_MEMORY = 512 * 2 ** 20;
 const ICOUNT_UNIX_TIME = 1_700_000_000;
 
 /** Options, checked and complete. */
-export interface MachineConfig {
-  readonly memory: number;
-  readonly cpus: number;
+export interface MachineConfig extends RamOptions {
   readonly disks: readonly BlockBackend[];
   readonly clock: ClockMode;
   readonly legacyDevices: boolean;
@@ -83,7 +87,9 @@ export function resolveOptions(options: MachineOptions): MachineConfig {
   }
   const deterministic = clock === "icount";
   return {
-    memory,
+    ram: memory,
+    backend: options.memoryBackend ?? "anonymous",
+    lockdep: options.lockdep,
     cpus,
     disks,
     clock,

@@ -26,18 +26,20 @@ import {
   VirtioMmio,
   VirtioRng,
 } from "@vm/devices";
-import { Mmu } from "@vm/mmu";
+import type { Mmu } from "@vm/mmu";
 import type { VirtualClock } from "./clock.js";
-import { MachineError } from "./error.js";
 import { answerHypercall } from "./hypercalls.js";
 import * as L from "./layout.js";
 import { attachLegacy, irqLine } from "./legacy.js";
+import type { GuestRam } from "./ram.js";
 import { attachTestDevices } from "./test-devices.js";
 
 export interface SystemOptions {
   readonly cpus: number;
-  /** Bytes of guest RAM, a multiple of 4096. */
+  /** Bytes of guest RAM. */
   readonly ram: number;
+  /** Where it is. */
+  readonly guest: GuestRam;
   readonly clock: VirtualClock;
   readonly disks: readonly BlockBackend[];
   /** With two 8259A, an 8254 and system control port B. */
@@ -85,21 +87,9 @@ function compiledInterpreter(): WebAssembly.Module {
   return interpreter;
 }
 
-/** @throws {MachineError} if the host has not so much address space */
-function allocate(pages: number): WebAssembly.Memory {
-  try {
-    return new WebAssembly.Memory({ initial: pages, maximum: pages });
-  } catch (cause) {
-    throw new MachineError(`the host cannot give the machine ${pages / 16} MiB of memory`, { cause });
-  }
-}
-
 export function buildSystem(options: SystemOptions): System {
-  const { cpus, ram, clock } = options;
-  const layout = L.hostLayout(cpus, ram);
-  const memory = allocate(layout.pages);
-  const mmu = new Mmu({ memory, arenaStart: layout.frames[0], arenaEnd: layout.frames[1] });
-  mmu.setMemslot({ slot: 0, gpa: 0, size: ram });
+  const { cpus, clock } = options;
+  const { memory, layout, mmu } = options.guest;
   const code = new CodeCache(memory, ...layout.code);
 
   const ports = new PortBus();
@@ -252,7 +242,10 @@ export function buildSystem(options: SystemOptions): System {
   const flushAll = (): void => {
     for (const vcpu of vcpus) vcpu.tlb.flush();
   };
-  mmu.onInvalidate(flushAll);
+  mmu.onInvalidate((gfn, pages, replaced) => {
+    flushAll();
+    if (replaced) for (let page = gfn; page < gfn + pages; page++) code.drop(page);
+  });
   mmu.onHostWrite((gfn) => code.drop(gfn));
 
   const acpi = buildAcpiTables({

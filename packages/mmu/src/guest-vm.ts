@@ -58,7 +58,7 @@ export class GuestVm implements Vm {
   readonly views = new Views();
   readonly source: GmemPageSource;
   readonly target: TdpMmu;
-  readonly invalidated = new Listeners<[gfn: number, pages: number]>();
+  readonly invalidated = new Listeners<[gfn: number, pages: number, replaced: boolean]>();
 
   /** @throws RangeError for `maxPhyAddr`, ArenaError for the arena's range */
   constructor(options: GuestVmOptions) {

@@ -160,10 +160,10 @@ export class Mmu extends PhysicalMemory {
   }
 
   /**
-   * Calls `callback` whenever pages `[gfn, gfn + pages)` mean something else: memslots, watches, dirty log re-armed. Everything derived from them,
-   * TLB entries and decoded code, is stale. Returns the function that ends it.
+   * Calls `callback` whenever translations of pages `[gfn, gfn + pages)` are stale: memslots, watches, dirty log re-armed. If they are `replaced`, so is what was
+   * derived from their bytes, such as decoded code. Returns the function that ends it.
    */
-  onInvalidate(callback: (gfn: number, pages: number) => void): () => void {
+  onInvalidate(callback: (gfn: number, pages: number, replaced: boolean) => void): () => void {
     return this.vm.invalidated.add(callback);
   }
 

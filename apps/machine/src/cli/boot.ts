@@ -1,3 +1,4 @@
+import { Lockdep } from "@vm/lockdep";
 import { BootError, createMachine, KernelError, type Machine, MachineError } from "../index.js";
 import { UsageError } from "./errors.js";
 import { type FileDisk, openDisk } from "./file-disk.js";
@@ -54,12 +55,15 @@ async function makeMachine(
   const progress = new Progress("loading the kernel", { busy: parts.kernel !== undefined });
   const commandLine = [session.words, flags.append ?? ""].join(" ").trim();
   const { memory, cpus, cpuid } = numbers;
+  const lockdep = flags.lockdep ? new Lockdep({ onReport: ({ text }) => say(text) }) : undefined;
   const plugins = await kvmiPlugins(flags);
   try {
     return await createMachine({
       ...parts,
       commandLine,
       memory,
+      memoryBackend: flags.memoryBackend,
+      lockdep,
       cpus,
       cpuid,
       clock: flags.clock,

@@ -1,5 +1,5 @@
 import { CpuFeatureError, type CpuidLeaf, DEFAULT_CPUID, withFeatures } from "@vm/cpu";
-import type { ClockMode } from "../index.js";
+import type { ClockMode, MemoryBackend } from "../index.js";
 import { UsageError } from "./errors.js";
 import type { KvmiFlags } from "./kvmi-machine.js";
 import { parseMemorySize } from "./memory-size.js";
@@ -21,6 +21,8 @@ export interface BootFlags extends MachineFlags, KvmiFlags {
   readonly initrd?: string;
   readonly disk?: readonly string[];
   readonly exec?: string;
+  readonly memoryBackend?: MemoryBackend;
+  readonly lockdep?: true;
   readonly verbose?: true;
 }
 

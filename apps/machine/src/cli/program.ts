@@ -95,6 +95,12 @@ function makeProgram(actions: Actions): Command {
   machineOptions(boot, "512M")
     .option("--disk <file[:ro]>", "disk image, read-only with :ro; repeatable, up to 7", collect)
     .option("--exec <command>", "run one shell command in the guest, print its output, end with its status")
+    .addOption(
+      new Option("--memory-backend <what>", "RAM of the machine's own, or a guest_memfd that the host has mapped")
+        .choices(["anonymous", "guest-memfd"])
+        .default("anonymous"),
+    )
+    .option("--lockdep", "validate the locks of guest memory, and report on stderr")
     .option("-v, --verbose", "with --exec, show the kernel's log on stderr")
     .option("--kvmi <socket>", "let the introspection tool that listens there look into the machine")
     .addOption(dialectOption())

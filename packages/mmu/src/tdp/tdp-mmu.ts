@@ -202,7 +202,7 @@ export class TdpMmu implements GfnRangeTarget {
   /** Flushes what was unmapped since the last flush. */
   flushRemoteTlbs(): void {
     const { start, end } = this.#unflushed;
-    if (start < end) this.#vm.invalidated.emit(start, end - start);
+    if (start < end) this.#vm.invalidated.emit(start, end - start, true);
     this.#unflushed = NOTHING;
   }
 
@@ -213,13 +213,13 @@ export class TdpMmu implements GfnRangeTarget {
       this.#zapViews(gfn, end);
       this.mirror?.zap(gfn, end);
     });
-    this.#vm.invalidated.emit(gfn, pages);
+    this.#vm.invalidated.emit(gfn, pages, true);
   }
 
   /** A frame means something else now in one view. */
   changedIn(view: View, gfn: number): void {
     this.#invalidate(view.target(gfn), view.target(gfn) + 1, () => view.root?.zap(gfn, gfn + 1));
-    this.#vm.invalidated.emit(gfn, 1);
+    this.#vm.invalidated.emit(gfn, 1, false);
   }
 
   /** Takes W from pages of a slot: the next write is logged. */
@@ -227,14 +227,14 @@ export class TdpMmu implements GfnRangeTarget {
     this.#vm.locks.mmuLock.write(this.#host, () => {
       for (const { root, start, end } of this.#mappings(gfn, gfn + pages)) root.writeProtect(start, end);
     });
-    this.#vm.invalidated.emit(gfn, pages);
+    this.#vm.invalidated.emit(gfn, pages, false);
   }
 
   /** Ends the tree of a view that is not used any more. */
   discard(view: View): void {
     this.#vm.locks.mmuLock.write(this.#host, () => view.root?.free());
     view.root = null;
-    for (const gfn of view.changed()) this.#vm.invalidated.emit(gfn, 1);
+    for (const gfn of view.changed()) this.#vm.invalidated.emit(gfn, 1, false);
   }
 
   #zapViews(from: number, to: number): boolean {
@@ -256,7 +256,7 @@ export class TdpMmu implements GfnRangeTarget {
   /** Table pages have run out. */
   #zapAll(): void {
     this.#invalidate(0, this.#vm.slots.maxGfn, () => this.#zapViews(0, this.#vm.slots.maxGfn));
-    this.#vm.invalidated.emit(0, this.#vm.slots.maxGfn);
+    this.#vm.invalidated.emit(0, this.#vm.slots.maxGfn, false);
   }
 
   #invalidate(start: number, end: number, zap: () => void): void {
