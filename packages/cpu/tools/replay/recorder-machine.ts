@@ -27,6 +27,8 @@ import { cacheOf, DESCRIPTORS, descriptorOf, FIRST_FREE, type Segments } from ".
 const MEMORY_PAGES = 128;
 const VCPU_AT = 0x1000;
 const CODE_FRAME = 0x80000;
+/** Bytes from the first instruction on that the recorder fills with INT3 before it puts the code there. */
+const FILLED = 144;
 const DATA_FRAME = 0x81000;
 const TABLES_FRAME = 0x82000;
 const CACHE_AT = 0x100000;
@@ -216,7 +218,7 @@ export class RecorderMachine {
     this.#code.drop(CODE_FRAME >>> 12);
     this.#code.drop(DATA_FRAME >>> 12);
     this.#u8.fill(0, CODE_FRAME, CODE_FRAME + 4096);
-    this.#u8.fill(0xcc, start, start + code.length + 16);
+    this.#u8.fill(0xcc, start, CODE_FRAME + CODE_OFFSET + Math.max(code.length, FILLED));
     this.#u8.set(code, start);
     this.#u8.set(state.memory, DATA_FRAME);
     vcpu.reset();

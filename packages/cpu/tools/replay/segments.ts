@@ -7,6 +7,9 @@ export interface Segment {
   readonly attributes: number;
 }
 
+/** Attribute bit of a stack of 32 bits. */
+export const ATTR_DB = 0x4000;
+
 /** Local descriptors a case may have. */
 export const DESCRIPTORS = 16;
 /** The first of those that belong to no segment register. */

@@ -1,6 +1,9 @@
 import type { CpuState, Overrides } from "./initial-state.js";
 import type { Raised } from "./recorder-machine.js";
-import type { SegmentTexts } from "./segments.js";
+import { ATTR_DB, parseSegments, type SegmentTexts } from "./segments.js";
+
+/** Number of SS among segment registers. */
+const SS = 2;
 
 /** A recorded vector: one line of the file. Only what changed is there; numbers in strings are hexadecimal. */
 export interface Vector {
@@ -111,7 +114,9 @@ export function expectedState(vector: Vector, before: CpuState, stackFlags = fal
     if (Number(k) < 16) after.xmm.set(bytesOf(hex.slice(0, 32)), 16 * Number(k));
   for (const [at, hex] of Object.entries(vector.m ?? {})) after.memory.set(bytesOf(hex), Number.parseInt(at, 16));
   if (stackFlags && vector.x === undefined) {
-    const at = (((after.gpr[33] as number) << 8) & 0xf00) | (after.gpr[32] as number);
+    const stack = vector.sg && parseSegments(vector.sg).get(SS);
+    const sp = new DataView(after.gpr.buffer, after.gpr.byteOffset).getUint32(32, true);
+    const at = ((stack?.base ?? 0) + (stack && !(stack.attributes & ATTR_DB) ? sp & 0xffff : sp)) & 0xfff;
     after.memory[at + 1] = (after.memory[at + 1] as number) & ~1;
   }
   return after;
