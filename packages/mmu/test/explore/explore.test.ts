@@ -25,6 +25,10 @@ const HAPPENED = [
   "guest fault: Spurious",
   "guest fault: MemoryFault",
   "guest fault: Emulate",
+  "guest fault: waits",
+  "host access: done",
+  "host access: refused",
+  "host access: EAGAIN",
   "guest access: done after 0 faults",
   "guest access: done after 1 faults",
   "guest access: done after 2 faults",
@@ -56,7 +60,7 @@ test.skipIf(SEED)(
   async () => {
     const outcomes = new Outcomes();
     expect(await firstFailure(1, SCHEDULES, {}, outcomes)).toBeUndefined();
-    for (const what of HAPPENED) expect(outcomes.counts.get(what), what).toBeGreaterThan(25);
+    for (const what of HAPPENED) expect(outcomes.counts.get(what), what).toBeGreaterThan(20);
   },
   180_000,
 );

@@ -10,6 +10,7 @@ const PROGRAMS = [
   ["user", tasks.userAccess],
   ["device", tasks.deviceWrite],
   ["guest", tasks.guestAccess],
+  ["host", tasks.hostAccess],
   ["memslot", tasks.changeMemslot],
   ["mmap", tasks.mapMemory],
 ] as const;

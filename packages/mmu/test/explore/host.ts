@@ -8,9 +8,10 @@ import { GuestMemfd } from "../../src/gmem/guest-memfd.js";
 import { GmemFlag } from "../../src/gmem/inode.js";
 import type { Mm } from "../../src/gmem/mm.js";
 import { createRegion, deleteRegion } from "../../src/gmem/region.js";
-import { GuestVm } from "../../src/guest-vm.js";
+import type { GuestVm } from "../../src/guest-vm.js";
 import type { BackedSlot, GfnRangeTarget } from "../../src/kvm/ports.js";
 import type { Vm } from "../../src/kvm/vm.js";
+import { Mmu } from "../../src/mmu.js";
 import type { TdpRoot } from "../../src/tdp/root.js";
 import { isPresent } from "../../src/tdp/spte.js";
 import type { TdpMmu } from "../../src/tdp/tdp-mmu.js";
@@ -56,8 +57,8 @@ export class Host {
   readonly lockdep: Lockdep;
   readonly problems: string[] = [];
   readonly secureEpt: SecureEpt | null;
-  readonly guest: GuestVm;
-  /** The same, less what is left out. */
+  readonly mmu: Mmu;
+  /** The VM, less what is left out. */
   readonly vm: Vm;
   readonly tlb = new Map<string, TlbEntry>();
   readonly gmem: GuestMemfd;
@@ -77,7 +78,7 @@ export class Host {
     const captureStack = (): Stack => NOWHERE;
     this.lockdep = new Lockdep({ enabled, onReport: tell, onDeadlock: tell, beforeAcquire, captureStack });
     this.secureEpt = mirror ? new SecureEpt((problem) => this.problems.push(problem)) : null;
-    this.guest = new GuestVm({
+    this.mmu = new Mmu({
       memory: newMemory(FRAMES + 1),
       arenaStart: PAGE,
       arenaEnd: (1 + FRAMES) * PAGE,
@@ -85,8 +86,8 @@ export class Host {
       kvm: { vmMemoryAttributes: !inPlace, gupInsideInvalidateLock: faults.gupInsideInvalidateLock ?? false },
       lockdep: this.lockdep,
     });
-    this.guest.invalidated.add((gfn, pages) => this.#flush(gfn, pages));
-    this.vm = Object.create(this.guest, { target: { value: faulty(this.guest.target, faults) } });
+    this.mmu.onInvalidate((gfn, pages) => this.#flush(gfn, pages));
+    this.vm = Object.create(this.guest, { target: { value: faulty(this.tdp, faults) } });
     this.gmem = GuestMemfd.create(this.vm, {
       size: PAGES * PAGE,
       flags: inPlace ? GmemFlag.Mmap | GmemFlag.InitShared : 0,
@@ -94,6 +95,10 @@ export class Host {
     const { inode } = this.gmem;
     if (faults.noUserUnmap) inode.unmapUser = () => undefined;
     if (faults.noReferenceCheck) inode.firstReferenced = () => undefined;
+  }
+
+  get guest(): GuestVm {
+    return this.mmu.vm;
   }
 
   get arena(): FrameArena {

@@ -4,7 +4,7 @@ import { Licence } from "../../src/access.js";
 import { Falloc, fallocate } from "../../src/gmem/fallocate.js";
 import { type Populate, populate } from "../../src/gmem/populate.js";
 import { UserFault } from "../../src/gmem/vma.js";
-import { KvmError } from "../../src/kvm/errors.js";
+import { KvmError, PrivateMemoryError } from "../../src/kvm/errors.js";
 import { MemslotError } from "../../src/memslots.js";
 import { RetPf } from "../../src/tdp/ret-pf.js";
 import { FIRST_GFN, type Host, PAGE, PAGES } from "./host.js";
@@ -47,10 +47,21 @@ function range(choose: Choose): { first: number; count: number } {
   return { first, count: 1 + choose(PAGES - first) };
 }
 
+/** Places where others can go on while a page is copied. */
+const SLOW = 5;
+
 /** KVM_TDX_INIT_MEM_REGION of `count` pages. */
-function populateFrom({ vm, arena }: Host, task: Task, source: number, first: number, pages: number): Promise<number> {
+function populateFrom(
+  { vm, arena, scheduler }: Host,
+  task: Task,
+  source: number,
+  first: number,
+  pages: number,
+): Promise<number> {
   const postPopulate: Populate["postPopulate"] = async (gfn, pfn, content) => {
     await vm.target.mapPrivatePfn(task, gfn, pfn);
+    // The copy takes its time.
+    for (let k = 0; k < SLOW; k++) await scheduler.stop(task);
     if (content !== null) arena.u8.set(content.bytes, pfn * PAGE);
   };
   const startGfn = FIRST_GFN + first;
@@ -135,7 +146,12 @@ export const guestAccess: Program = async ({ host, model, choose, outcomes }, ta
       outcomes.add(`guest access: done after ${Math.min(tries, 2)} faults`);
       return;
     }
-    const result = await tdp.fault(task, { view: host.view, gfn, want: Licence.Write, isPrivate, quiet: false });
+    const access = { view: host.view, gfn, want: Licence.Write, isPrivate, quiet: false };
+    let result = choose(2) === 0 ? tdp.tryFault(access) : await tdp.fault(task, access);
+    if (result === RetPf.Retry) {
+      outcomes.add("guest fault: waits");
+      result = await tdp.fault(task, access);
+    }
     outcomes.add(`guest fault: ${RetPf[result]}`);
     if (result !== RetPf.Fixed && result !== RetPf.Spurious) return;
     // It may be gone again: then the guest faults again.
@@ -143,6 +159,29 @@ export const guestAccess: Program = async ({ host, model, choose, outcomes }, ta
     if (pfn !== 0 && host.isPrivate(index) === isPrivate) tlb.set(key, { gfn, isPrivate, pfn });
     await host.scheduler.stop(task);
   }
+};
+
+/** A device or an introspection tool that goes by guest-physical addresses, and does so without waiting. */
+export const hostAccess: Program = async ({ host, model, choose, outcomes }, task) => {
+  for (let k = choose(4); k > 0; k--) await host.scheduler.stop(task);
+  const index = choose(PAGES);
+  const gpa = (FIRST_GFN + index) * PAGE;
+  const stamp = model.newStamp();
+  let how = "done";
+  try {
+    if (choose(2) === 0) host.mmu.readU32(gpa);
+    else {
+      model.intend(shared(host), index, 1, stamp).done = true;
+      host.mmu.writeU32(gpa, stamp);
+    }
+  } catch (error) {
+    if (error instanceof PrivateMemoryError) how = "refused";
+    else if (error instanceof KvmError) how = error.code;
+    else throw error;
+  }
+  outcomes.add(`host access: ${how}`);
+  if (how === "done" && host.slot !== null && host.isPrivate(index))
+    throw new Error(`the host has used private page ${index}`);
 };
 
 export const changeMemslot: Program = async (world, task) => {
