@@ -76,7 +76,7 @@ it.each(Object.keys(DIALECTS) as DialectName[])(
       await until("a connection", () => session !== null);
       const tool = session as unknown as Fuzzer;
       const left = gone;
-      for (let k = next(1000); k > 0 && !tool.closed && tool.send(); k--) if (next(3) === 0) await turn();
+      for (let k = next(400); k > 0 && !tool.closed && tool.send(); k--) if (next(3) === 0) await turn();
       const hooked = tool.replies + tool.events > 0;
       // If the machine has closed the connection, the next one may be there already.
       if (session === tool) session = null;
@@ -92,7 +92,7 @@ it.each(Object.keys(DIALECTS) as DialectName[])(
       await alive(when);
     }
     expect([bytes(machine, LOAD), bytes(machine, CANARY)]).toEqual(before);
-    expect(sessions).toBeGreaterThan(5);
+    expect(sessions).toBeGreaterThan(1);
     expect(replies).toBeGreaterThan(MESSAGES / 20);
     expect(events).toBeGreaterThan(MESSAGES / 200);
     machine.stop();
