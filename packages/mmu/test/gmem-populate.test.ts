@@ -115,25 +115,3 @@ test("T5: without in-place conversion user faults do not take invalidate_lock, a
     dependencies: [{ from: "mapping.invalidate_lock", to: "&mm->mmap_lock", kinds: ["EN"] }],
   });
 });
-
-test("T3: whatever is done, the locks are taken in the documented order", async () => {
-  const { task, lockdep, mm, vm, gmem, slot, newVm, run } = await newTd();
-  vm.locks.addVcpu();
-  vm.locks.addVcpu();
-  await vm.locks.lock.run(task, () => vm.locks.withAllVcpus(task, () => run()));
-  await vm.source.faultinPfn(task, slot, 0x100, true);
-  const file = newVm(false).create({ flags: GmemFlag.Mmap | GmemFlag.InitShared });
-  const addr = await mm.mmap(task, { length: PAGE, file });
-  await mm.store(task, addr, Uint8Array.of(1));
-  await mm.exit(task);
-  await gmem.close(task);
-  const order = [
-    "&kvm->lock",
-    "&vcpu->mutex",
-    "&kvm->slots_lock",
-    "&mm->mmap_lock",
-    "mapping.invalidate_lock",
-    "&(kvm)->mmu_lock",
-  ];
-  for (const { from, to } of lockdep.dependencies()) expect(order.indexOf(from)).toBeLessThan(order.indexOf(to));
-});
