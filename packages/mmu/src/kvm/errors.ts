@@ -3,7 +3,6 @@ export type Errno =
   | "EAGAIN"
   | "EBADF"
   | "EBUSY"
-  | "EEXIST"
   | "EFAULT"
   | "EHWPOISON"
   | "EINTR"
