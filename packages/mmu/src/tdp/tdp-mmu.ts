@@ -92,11 +92,10 @@ export class TdpMmu implements GfnRangeTarget {
   #enter({ view, gfn, want, isPrivate: asked, quiet }: GuestAccess): PageFault | RetPf {
     if (this.pages.available < RESERVE) this.#zapAll();
     const { seq } = this.#invalidation;
-    const root = asked === true && this.mirror !== null ? this.mirror : this.rootOf(view);
     const target = view.target(gfn);
     const slot = this.#vm.slots.find(target);
     if (slot === null) {
-      if (root !== this.mirror) this.#vm.locks.mmuLock.read(this.#vcpu, () => root.map(gfn, 1, Spte.Mmio, 0));
+      if (this.mirror === null || asked === false) this.#mapMmio(view, gfn);
       return RetPf.Emulate;
     }
     if (slot.readonly && want === Licence.Write) return RetPf.Emulate;
@@ -105,8 +104,14 @@ export class TdpMmu implements GfnRangeTarget {
     const there = this.#vm.source.isPrivate(slot, target);
     const isPrivate = asked ?? there;
     if (isPrivate !== there) return RetPf.MemoryFault;
+    const root = isPrivate && this.mirror !== null ? this.mirror : this.rootOf(view);
     const fault = { root, slot, gfn, target, want, isPrivate, withheld, seq };
     return this.#fastFault(fault) ? RetPf.Fixed : fault;
+  }
+
+  /** So that the next access needs no lookup. Private memory has no such entries: there, the guest is told (#VE). */
+  #mapMmio(view: View, gfn: number): void {
+    this.#vm.locks.mmuLock.read(this.#vcpu, () => this.rootOf(view).map(gfn, 1, Spte.Mmio, 0));
   }
 
   /** A write that only dirty logging holds up: no page to look up, no lock to take. Linux: fast_page_fault. */
@@ -134,6 +139,8 @@ export class TdpMmu implements GfnRangeTarget {
   /** Under mmu_lock: an SPTE with what everybody lets through. */
   #map({ root, slot, gfn, target, want, withheld }: PageFault, pfn: Pfn, writable: boolean): RetPf {
     let rights = Licence.All & ~withheld;
+    // A mirror's entries have all rights: the tables behind it know nothing else.
+    if (root === this.mirror && rights !== Licence.All) return RetPf.Tracked;
     let hi = 0;
     if (slot.readonly || !writable) rights &= ~Licence.Write;
     else hi |= Spte.HostWritable;
