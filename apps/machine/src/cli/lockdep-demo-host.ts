@@ -1,23 +1,14 @@
 import { LockClass, Lockdep, type LockdepOptions, RwSemaphore, Task } from "@vm/lockdep";
 import {
-  AttributeMap,
-  type BackedSlot,
   createRegion,
-  FrameArena,
-  type GfnRangeTarget,
   GmemFlag,
   GuestMemfd,
-  KvmError,
   type KvmParams,
-  kvmParams,
   MemoryAttribute,
-  Mm,
+  Mmu,
   populate,
-  type SlotEditor,
   setMemoryAttributes,
   setMemoryAttributes2,
-  type Vm,
-  VmLocks,
 } from "@vm/mmu";
 
 const PAGE = 4096;
@@ -27,65 +18,23 @@ const PAGES = 15;
 const COMM = "tdx_vm_huge_pag";
 const PID = 3469;
 
-/** Page tables that no vCPU walks. */
-class IdlePageTables implements GfnRangeTarget {
-  readonly #mapped = new Set<number>();
-
-  invalidateBegin(): void {}
-  invalidateRangeAdd(): void {}
-  unmapGfnRange(_task: Task, { start, end }: { readonly start: number; readonly end: number }): boolean {
-    for (let gfn = start; gfn < end; gfn++) this.#mapped.delete(gfn);
-    return false;
-  }
-  flushRemoteTlbs(): void {}
-  invalidateEnd(): void {}
-
-  async mapPrivatePfn(_task: Task, gfn: number): Promise<void> {
-    if (this.#mapped.has(gfn)) throw new KvmError("EIO", `guest frame ${gfn} is mapped`);
-    this.#mapped.add(gfn);
-  }
-}
-
-class OneSlot implements SlotEditor {
-  all: readonly BackedSlot[] = [];
-
-  find(gfn: number): BackedSlot | null {
-    return this.all.find((slot) => gfn >= slot.gfn && gfn < slot.gfn + slot.pages) ?? null;
-  }
-
-  insert({ slot, gpa, size, userAddr }: Parameters<SlotEditor["insert"]>[0]): BackedSlot {
-    const made = { slot, gfn: gpa / PAGE, pages: size / PAGE, userAddr, gmem: null, gmemOnly: false, hasGmem: false };
-    this.all = [made];
-    return made;
-  }
-
-  remove(): void {
-    this.all = [];
-  }
-}
-
 /**
  * A host process that runs a VM A with private memory, which is populated before it runs, and that maps memory which is shared in place: of another, ordinary
  * VM B as in the report, or of A itself. Only then can it really hang, for classes clash where locks do not.
  */
 export class DemoHost {
   readonly lockdep: Lockdep;
-  readonly #arena: FrameArena;
-  readonly #mm: Mm;
-  readonly #params: KvmParams;
-  readonly #slots = new OneSlot();
-  readonly #a: Vm;
+  readonly #memory = new WebAssembly.Memory({ initial: 1, maximum: 1 });
+  readonly #a: Mmu["vm"];
   /** Content of A's first page, not in memory yet. */
   #source = 0;
   /** Where the shared memory is mapped. */
   #shared = 0;
 
-  private constructor(params: Partial<KvmParams>, options: LockdepOptions) {
+  private constructor(kvm: Partial<KvmParams>, options: LockdepOptions) {
     this.lockdep = new Lockdep(options);
-    this.#arena = new FrameArena(new WebAssembly.Memory({ initial: 1, maximum: 1 }), PAGE, (1 + PAGES) * PAGE);
-    this.#mm = new Mm(this.lockdep, this.#arena);
-    this.#params = kvmParams(params);
-    this.#a = this.#newVm(true, this.#slots);
+    const arena = { memory: this.#memory, arenaStart: PAGE, arenaEnd: (1 + PAGES) * PAGE };
+    this.#a = new Mmu({ ...arena, privateMemory: "attributes", kvm, lockdep: this.lockdep }).vm;
   }
 
   /** @param gupInsideInvalidateLock whether populate takes the locks in the old order */
@@ -96,9 +45,10 @@ export class DemoHost {
     const gmem = GuestMemfd.create(host.#a, { size: PAGE });
     await host.#prepare(task, gmem);
     await setMemoryAttributes(task, host.#a, { address: 0, size: PAGE, attributes: MemoryAttribute.Private });
-    const b = host.#newVm(false, new OneSlot());
+    const memory = new WebAssembly.Memory({ initial: 1, maximum: 1 });
+    const b = new Mmu({ memory, arenaStart: PAGE, arenaEnd: 2 * PAGE, lockdep: host.lockdep }).vm;
     const file = GuestMemfd.create(b, { size: PAGE, flags: GmemFlag.Mmap | GmemFlag.InitShared });
-    host.#shared = await host.#mm.mmap(task, { length: PAGE, file });
+    host.#shared = await host.#a.mm.mmap(task, { length: PAGE, file });
     return host;
   }
 
@@ -109,7 +59,7 @@ export class DemoHost {
     const file = GuestMemfd.create(host.#a, { size: 2 * PAGE, flags: GmemFlag.Mmap | GmemFlag.InitShared });
     await host.#prepare(task, file);
     await setMemoryAttributes2(task, file, { offset: 0, size: PAGE, attributes: MemoryAttribute.Private });
-    host.#shared = PAGE + (await host.#mm.mmap(task, { length: 2 * PAGE, file }));
+    host.#shared = PAGE + (await host.#a.mm.mmap(task, { length: 2 * PAGE, file }));
     return host;
   }
 
@@ -129,7 +79,7 @@ export class DemoHost {
         pages: 1,
         postPopulate: async (gfn, pfn, source) => {
           await this.#a.target.mapPrivatePfn(task, gfn, pfn);
-          if (source !== null) this.#arena.u8.set(source.bytes, pfn * PAGE);
+          if (source !== null) new Uint8Array(this.#memory.buffer).set(source.bytes, pfn * PAGE);
         },
       });
     } finally {
@@ -139,12 +89,12 @@ export class DemoHost {
 
   /** The process writes into shared memory. */
   async touchShared(task: Task): Promise<void> {
-    await this.#mm.store(task, this.#shared, Uint8Array.of(0xaa));
+    await this.#a.mm.store(task, this.#shared, Uint8Array.of(0xaa));
   }
 
   /** The process maps more memory. */
   async mapMore(task: Task): Promise<void> {
-    await this.#mm.mmap(task, { length: PAGE });
+    await this.#a.mm.mmap(task, { length: PAGE });
   }
 
   /** Three of them have used their invalidate_lock, so that guest_memfd's is the fourth class of that name. */
@@ -158,19 +108,7 @@ export class DemoHost {
 
   async #prepare(task: Task, gmem: GuestMemfd): Promise<void> {
     const region = { slot: 0, gpa: 0, size: gmem.size, userAddr: null, gmem, offset: 0 };
-    await createRegion(task, this.#a, this.#slots, region);
-    this.#source = await this.#mm.mmap(task, { length: PAGE });
-  }
-
-  #newVm(hasPrivateMem: boolean, slots: SlotEditor): Vm {
-    return {
-      params: this.#params,
-      mm: this.#mm,
-      target: new IdlePageTables(),
-      attributes: new AttributeMap(PAGES, MemoryAttribute.None),
-      locks: new VmLocks(this.lockdep),
-      hasPrivateMem,
-      slots,
-    };
+    await createRegion(task, this.#a, this.#a.slots, region);
+    this.#source = await this.#a.mm.mmap(task, { length: PAGE });
   }
 }
