@@ -1,3 +1,4 @@
+import { eax } from "@vm/asm";
 import { describe, expect, test } from "vitest";
 import { CODE, DATA, FakeMachine, frame, GDT, HANDLERS, IDT, rip, setReg, TSS, USER_STACK } from "./fake-machine.js";
 import {
@@ -69,6 +70,18 @@ describe("interrupt and trap gates in protected mode (SDM vol. 3, 6.12)", () => 
     m.vcpu.run(1);
     expect(rip(m.vcpu)).toBe(HANDLERS + 16 * VECTOR);
   });
+});
+
+test("an alignment check whose handler's stack is misaligned goes on for ever, and the host still gets its turn", () => {
+  const m = new ProtectedMachine(3);
+  m.vcpu.cr0 |= 0x40000;
+  m.vcpu.rflags = 0x40002;
+  m.vcpu.updateMode();
+  m.qword(IDT + 8 * 17, gate(CODE_AT[3], HANDLERS, INTERRUPT));
+  setReg(m.vcpu, 4, SP - 1);
+  m.program((a) => a.push(eax));
+  expect(m.vcpu.run(10)).toEqual({ reason: "budget" });
+  expect(m.vcpu.retired).toBe(0);
 });
 
 type Row = readonly [string, number, number, (m: ProtectedMachine) => void];

@@ -32,7 +32,7 @@ const SP = 0x8000;
 const OTHER_SP = 0xe000;
 const HANDLER_SP = 0xf000;
 const VECTOR = 0x40;
-const [GP, NP, TS, SS, PF] = [13, 11, 10, 12, 14];
+const [DF, TS, NP, SS, GP, PF, AC] = [8, 10, 11, 12, 13, 14, 17];
 const CR0_TS = 8;
 const [NT, RF, TF] = [0x4000, 0x10000, 0x100];
 
@@ -329,16 +329,24 @@ describe("events through a task gate (SDM vol. 3, 6.12.2)", () => {
   });
 
   test("no room for the error code is #SS(EXT) in the new task", () => {
-    const m = toTask(GP);
+    const m = toTask(AC);
     m.describe(SPARE, descriptor(0, OTHER_SP - 5, 0x4093));
     fill(m, OTHER, { ss: SPARE });
     m.qword(IDT + 8 * SS, gate(HANDLER_TSS, 0, 0x85));
-    m.program((a) => a.hlt());
+    m.vcpu.inject(AC, 0);
     m.go();
     expect(rip(m.vcpu)).toBe(HANDLE + 1);
     expect(m.top(1)).toEqual([1]);
     expect(field(m, HANDLER, "link")).toBe(OTHER_TSS);
     expect(field(m, OTHER, "eip")).toBe(START);
+  });
+
+  test("a double fault's task starts with its T trap, which is no third fault", () => {
+    const m = toTask(DF);
+    fill(m, OTHER, { trap: 1 });
+    m.qword(IDT + 8 * GP, 0n);
+    m.program((a) => a.hlt());
+    expect(m.fault()).toMatchObject({ vector: 1, ip: START });
   });
 });
 
@@ -505,12 +513,43 @@ describe("faults behind the switch are the new task's (SDM vol. 3, table 7-1)", 
     expect(m.fault()).toMatchObject({ vector: GP, error: 0, ip: START, cs: SPARE });
   });
 
-  test("with an event on the way they have EXT, and are no double fault", () => {
+  test.each([
+    ["a data segment", { ds: 0x200, eip: START }, TS, 0x201],
+    ["an EIP beyond the limit of CS", { cs: SPARE, eip: 0x2000 }, GP, 1],
+  ])("%s, with an interrupt on the way: EXT", (_, fields, vector, error) => {
+    const m = machine(3);
+    m.describe(SPARE, descriptor(0, 0x1fff, 0x409b));
+    fill(m, OTHER, fields);
+    m.qword(IDT + 8 * VECTOR, gate(OTHER_TSS, 0, 0x85));
+    m.vcpu.rflags = 0x202;
+    m.interrupt(VECTOR);
+    expect(m.fault()).toMatchObject({ vector, error, ip: fields.eip });
+  });
+
+  test.each([
+    ["interrupt gate", HANDLERS + 16 * 8 + 1, (m: ProtectedMachine) => m],
+    ["task gate", HANDLE + 1, (m: ProtectedMachine) => m.qword(IDT + 8 * 8, gate(HANDLER_TSS, 0, 0x85))],
+  ])(
+    "with a contributory exception on the way they are a double fault, of the new task; its handler an %s",
+    (_, end, prepare) => {
+      const m = machine(3);
+      fill(m, OTHER, { ds: 0x200 });
+      m.qword(IDT + 8 * GP, gate(OTHER_TSS, 0, 0x85));
+      prepare(m);
+      m.program((a) => a.hlt());
+      m.go();
+      expect(rip(m.vcpu)).toBe(end);
+      expect(m.top(1)).toEqual([0]);
+    },
+  );
+
+  test("with INT n on the way they return to the new task's first instruction, not to the INT", () => {
     const m = machine(3);
     fill(m, OTHER, { ds: 0x200 });
-    m.qword(IDT + 8 * GP, gate(OTHER_TSS, 0, 0x85));
-    m.program((a) => a.hlt());
-    expect(m.fault()).toMatchObject({ vector: TS, error: 0x201, ip: START, cs: CODE_AT[0] });
+    m.qword(IDT + 8 * VECTOR, gate(OTHER_TSS, 0, 0xe5));
+    m.program((a) => a.int(VECTOR));
+    expect(m.fault()).toMatchObject({ vector: TS, error: 0x200, ip: START });
+    expect(field(m, TSS, "eip")).toBe(CODE + 2);
   });
 
   test("if even their handler is a task that cannot start, the processor ends in a shutdown, not in a loop", () => {

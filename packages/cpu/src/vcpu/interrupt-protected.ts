@@ -24,7 +24,7 @@ const PUSHED_8086: readonly Seg[] = [Seg.GS, Seg.FS, Seg.DS, Seg.ES];
 
 /**
  * Enters the handler of `event` in protected and virtual-8086 mode: SDM vol. 3, 6.12 and 20.3.1; vol. 2, INT n.
- * False with an exception or exit pending and only memory changed. A task that was entered may start with an exception pending.
+ * False with an exception or exit pending and only memory changed, unless a task was switched to.
  */
 export function enterProtected(vcpu: Vcpu, event: Pending): boolean {
   const { idtr, linear, cpl } = vcpu;

@@ -9,16 +9,18 @@ import type { Vcpu } from "./vcpu.js";
 
 /** Contributory exceptions (SDM vol. 3, table 6-4). */
 const isContributory = (v: number): boolean => v === Vector.DE || (v >= Vector.TS && v <= Vector.GP);
+const isSerious = (v: number): boolean => v === Vector.PF || isContributory(v);
 
 /**
- * Delivers `event`; exceptions on the way become a double fault as SDM vol. 3, table 6-5 says. A task that was entered may start with
- * an exception pending.
+ * Delivers `event`; exceptions on the way, also in a task that was switched to, become a double fault as SDM vol. 3, table 6-5 says.
+ * Benign ones are left pending: the trap of a task switch, an alignment check of the handler's stack.
  * @param at where a fault during a software interrupt returns to: the instruction itself
  * @returns false for a triple fault
  */
 export function deliver(vcpu: Vcpu, event: Pending, at?: readonly [number, number]): boolean {
   let current = event;
   for (;;) {
+    const { tr } = vcpu;
     vcpu.hooks.inject?.(current.vector, current.errorCode, current.kind);
     if (current.vector === Vector.PF && current.kind === "exception") {
       vcpu.cr2Lo = current.cr2Lo ?? vcpu.cr2Lo;
@@ -29,21 +31,25 @@ export function deliver(vcpu: Vcpu, event: Pending, at?: readonly [number, numbe
       if (current.vector === Vector.DB) vcpu.dr[14] = (vcpu.dr[14] as number) & ~0x2000;
       return true;
     }
+    const switched = vcpu.tr !== tr;
+    if (switched) vcpu.loadRip();
+    else if (at !== undefined) [vcpu.ripLo, vcpu.ripHi] = at;
     if (vcpu.leaving) {
       // A watched page was touched on the way. Nothing but memory has changed.
       vcpu.forget();
-      if (at === undefined) vcpu.redeliver(current);
-      else [vcpu.ripLo, vcpu.ripHi] = at;
+      if (at === undefined && !switched) vcpu.redeliver(current);
       return true;
     }
     const next = duringDelivery(current, vcpu.pending as Pending);
     vcpu.forget();
-    if (at !== undefined) [vcpu.ripLo, vcpu.ripHi] = at;
+    if (!isSerious(next.vector)) {
+      vcpu.redeliver(next);
+      return true;
+    }
     if (current.vector === Vector.DF && current.kind === "exception") return false;
     const first = current.kind === "exception" ? current.vector : -1;
     const double =
-      (isContributory(first) && isContributory(next.vector)) ||
-      (first === Vector.PF && (next.vector === Vector.PF || isContributory(next.vector)));
+      (isContributory(first) && isContributory(next.vector)) || (first === Vector.PF && isSerious(next.vector));
     current = double ? { vector: Vector.DF, errorCode: 0, kind: "exception" } : next;
   }
 }

@@ -1,6 +1,7 @@
 import * as S from "../state.js";
 import { ATTR_P, CR0_TS, Vector } from "./constants.js";
-import { duringDelivery, type Pending, pushedFlags } from "./event.js";
+import { type Pending, pushedFlags } from "./event.js";
+import { checkTargetReal } from "./far.js";
 import { writeControlRegister } from "./helpers/control-registers.js";
 import { TSS_WIDE } from "./inner-stack.js";
 import { push } from "./operands.js";
@@ -32,7 +33,8 @@ interface TaskSwitch {
   /** EIP and EFLAGS to save for the old task. */
   readonly ip: number;
   readonly flags: number;
-  readonly event?: Pending;
+  /** Pushed on the new task's stack. */
+  readonly errorCode: number | null;
 }
 
 /** What EFLAGS takes from a TSS; VIF and VIP come with VME only. */
@@ -75,7 +77,10 @@ export function branchToTask(
   if (gate && !(attributes & ATTR_P)) return vcpu.raiseError(Vector.NP, error);
   const tss = gate ? d.lo >>> 16 : selector;
   const to = taskDescriptor(vcpu, tss, Vector.GP, false);
-  return to !== null && switchTask(vcpu, { selector: tss, descriptor: to, means, ip: next, flags: vcpu.rflags });
+  return (
+    to !== null &&
+    switchTask(vcpu, { selector: tss, descriptor: to, means, ip: next, flags: vcpu.rflags, errorCode: null })
+  );
 }
 
 /** IRET with NT: back to the task that the current TSS names. SDM vol. 2, IRET. */
@@ -84,21 +89,29 @@ export function returnToTask(vcpu: Vcpu, next: number): boolean {
   const selector = vcpu.linear.lo;
   const to = taskDescriptor(vcpu, selector, Vector.TS, true);
   const flags = vcpu.rflags & ~S.NT;
-  return to !== null && switchTask(vcpu, { selector, descriptor: to, means: "return", ip: next, flags });
+  return (
+    to !== null && switchTask(vcpu, { selector, descriptor: to, means: "return", ip: next, flags, errorCode: null })
+  );
 }
 
-/** An event whose gate is a task gate to `selector`: SDM vol. 3, 6.12.2. */
+/**
+ * An event whose gate is a task gate to `selector`: SDM vol. 3, 6.12.2.
+ * @returns false with an exception or exit pending, in the new task if it was switched to
+ */
 export function enterTask(vcpu: Vcpu, selector: number, event: Pending): boolean {
   const to = taskDescriptor(vcpu, selector, Vector.GP, false);
   const flags = pushedFlags(vcpu, event);
-  return to !== null && switchTask(vcpu, { selector, descriptor: to, means: "call", ip: vcpu.ripLo, flags, event });
+  const { errorCode } = event;
+  if (to === null) return false;
+  const switched = switchTask(vcpu, { selector, descriptor: to, means: "call", ip: vcpu.ripLo, flags, errorCode });
+  return switched && vcpu.pending === null;
 }
 
 /**
  * Switches tasks: SDM vol. 3, 7.3. What is wrong with the new one's segments is found, and stays pending, in its own context.
  * @returns false with an exception or exit pending and no register changed
  */
-function switchTask(vcpu: Vcpu, { selector, descriptor, means, ip, flags, event }: TaskSwitch): boolean {
+function switchTask(vcpu: Vcpu, { selector, descriptor, means, ip, flags, errorCode }: TaskSwitch): boolean {
   const { linear, tr, gdtr } = vcpu;
   const attributes = attributesOfDescriptor(descriptor);
   const [from, to] = [layoutOf(tr.attributes), layoutOf(attributes)];
@@ -122,11 +135,11 @@ function switchTask(vcpu: Vcpu, { selector, descriptor, means, ip, flags, event 
   }
   if (means !== "return" && !linear.writeSystem(newType, 0, 1, (attributes | BUSY) & 0xff)) return false;
   vcpu.tr = { ...segmentOf(selector, descriptor), attributes: attributes | BUSY };
-  startTask(vcpu, task, to.word, means === "call", event);
+  startTask(vcpu, task, to.word, means === "call", errorCode);
   return true;
 }
 
-function startTask(vcpu: Vcpu, task: TaskState, word: 2 | 4, nested: boolean, event: Pending | undefined): void {
+function startTask(vcpu: Vcpu, task: TaskState, word: 2 | 4, nested: boolean, errorCode: number | null): void {
   vcpu.cr0 |= CR0_TS;
   vcpu.paging.cr0 = vcpu.cr0;
   vcpu.updateUnits();
@@ -140,11 +153,11 @@ function startTask(vcpu: Vcpu, task: TaskState, word: 2 | 4, nested: boolean, ev
     vcpu.dr[14] = dr7 & ~DR7_LOCAL;
     vcpu.debugRegistersChanged();
   }
-  const loaded = loadTaskSegments(vcpu, task);
-  if (loaded && event !== undefined && event.errorCode !== null) push(vcpu, word, event.errorCode, 0);
+  const ready =
+    loadTaskSegments(vcpu, task) &&
+    (errorCode === null || push(vcpu, word, errorCode, 0)) &&
+    checkTargetReal(vcpu, { lo: task.ip, hi: 0 });
   vcpu.setRip(task.ip, 0);
   vcpu.startedTask();
-  if (vcpu.pending === null) {
-    if (task.trap) vcpu.raiseDebugFault(DR6_BT);
-  } else if (event !== undefined) vcpu.redeliver(duringDelivery(event, vcpu.pending));
+  if (ready && task.trap) vcpu.raiseDebugFault(DR6_BT);
 }

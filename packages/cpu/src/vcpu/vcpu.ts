@@ -208,10 +208,8 @@ export class Vcpu extends Registers {
       if (this.#exit !== null) return this.#exit;
       if (this.#kicked) return EXIT_KICKED;
       if (this.halted) return EXIT_HLT;
-      // An event has switched to a task that cannot start.
-      if (this.pending !== null) continue;
       this.#guarded = this.guards(this.i32(S.PC), this.i32(S.PC + 4));
-      if (this.#guarded && this.#guard()) {
+      if (this.pending !== null || (this.#guarded && this.#guard())) {
         futile++;
         if (futile === FUTILE_FAULTS) break;
         continue;
