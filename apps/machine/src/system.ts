@@ -159,7 +159,7 @@ export function buildSystem(options: SystemOptions): System {
       init: attending(() => vcpu.init()),
       sipi: attending((vector: number) => vcpu.sipi(vector)),
     };
-    const tsc = { tscToNs: (ticks: number) => ticks - vcpu.tscOffset };
+    const tsc = { tscToNs: (ticks: number) => ticks - (vcpu.tscOffset.hi * 2 ** 32 + (vcpu.tscOffset.lo >>> 0)) };
     const apic = new LocalApic({
       id,
       bootstrap: id === 0,
@@ -216,6 +216,7 @@ export function buildSystem(options: SystemOptions): System {
       },
       writeMsr: (msr: number, lo: number, hi: number) =>
         apic.writeMsr(msr, lo, hi) || (kvmClock?.writeMsr(msr, lo, hi) ?? false),
+      tscChanged: () => apic.tscChanged(),
     };
     const vcpu: Vcpu = new Vcpu({
       id,

@@ -266,3 +266,26 @@ describe("several processors", () => {
     expect(machine.stats().instructions).toBeLessThan(ROUNDS * 20_000);
   });
 });
+
+it("a TSC deadline that a write to the TSC leaves behind expires at once (SDM vol. 3, 10.5.4.1)", async () => {
+  const APIC = 0xfee00000;
+  const { results } = await runBoard((a, keep) => {
+    const store = (register: number, value: number): void => {
+      a.mov(esi, APIC + register).mov(mem(esi, { size: 4 }), value);
+    };
+    /** Bit 0 of the IRR's second doubleword is vector 0x20. */
+    const keepRequest = (): void => {
+      a.mov(esi, APIC + 0x210).mov(eax, mem(esi));
+      keep(eax);
+    };
+    store(0xf0, 0x1ff);
+    store(0x320, 0x40020);
+    a.mov(eax, 0).mov(edx, 0x1000);
+    wrmsr(a, 0x6e0);
+    keepRequest();
+    a.mov(edx, 0x1001);
+    wrmsr(a, 0x10);
+    keepRequest();
+  });
+  expect(results).toEqual([0, 1]);
+});

@@ -89,6 +89,8 @@ export interface ApicPort {
   writeMsr(msr: number, lo: number, hi: number): boolean;
   readonly msrLo: number;
   readonly msrHi: number;
+  /** The guest has moved its TSC: a TSC deadline comes at another time now. */
+  readonly tscChanged?: () => void;
 }
 
 export interface ClockPort {

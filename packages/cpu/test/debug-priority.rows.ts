@@ -1,6 +1,6 @@
 import * as S from "../src/state.js";
 import { CR4_DE, EXECUTE, IO1, READ_WRITE1, RECORDED } from "./conditions.js";
-import { DATA, DEVICE, KERNEL_SS } from "./fake-machine.js";
+import { DATA, DEVICE, GDT, HANDLERS, IDT, IST1, KERNEL_SS, TSS } from "./fake-machine.js";
 import { BEFORE_PORT, BEFORE_READS, HERE, type Scene } from "./scene.js";
 
 /** One scene and all that comes of it. */
@@ -16,6 +16,7 @@ export interface Row {
   readonly rf?: boolean;
 }
 
+const IMPLICIT = "SDM vol. 3, 17.3.1.2: every data access counts, those of the processor itself too";
 const NOP2 = [0x90, 0x90];
 const UD2 = [0x0f, 0x0b];
 const LOAD = [0x8b, 0x03];
@@ -116,6 +117,59 @@ export const DEBUG_ROWS: readonly Row[] = [
     events: ["#PF(4)"],
     ip: 0,
     rf: true,
+  },
+  {
+    name: "a segment load meets the breakpoint of its descriptor",
+    source: IMPLICIT,
+    code: [0x8e, 0xd8],
+    setup: all(alone, data(0, GDT + 0x18), (s) => {
+      s.rax = 0x1bn;
+    }),
+    events: ["#DB 1"],
+    ip: 2,
+  },
+  {
+    name: "delivery meets the breakpoint of its gate, before the handler's first instruction",
+    source: IMPLICIT,
+    code: UD2,
+    setup: all(alone, data(0, IDT + 16 * 6)),
+    events: ["#UD", "#DB 1"],
+    ip: HANDLERS + 16 * 6 - HERE,
+  },
+  {
+    name: "delivery meets the breakpoint of its frame, before the handler's first instruction",
+    source: IMPLICIT,
+    code: UD2,
+    setup: all(alone, data(0, IST1 - 8), (s) => s.m.gate(1, { ist: 2 })),
+    events: ["#UD", "#DB 1"],
+    ip: HANDLERS + 16 * 6 - HERE,
+  },
+  {
+    name: "the delivery of an interrupt meets the breakpoint of the stack pointer in the TSS",
+    source: IMPLICIT,
+    code: NOP2,
+    setup: all(interrupt, data(0, TSS + 4)),
+    events: ["INTR 40", "#DB 1"],
+    ip: HANDLERS + 16 * 0x40 - HERE,
+  },
+  {
+    name: "the delivery of INT n meets the breakpoint of its gate, before the handler's first instruction",
+    source: IMPLICIT,
+    code: [0xcc],
+    setup: all(alone, data(0, IDT + 16 * 3)),
+    events: ["#BP", "#DB 1"],
+    ip: HANDLERS + 16 * 3 - HERE,
+  },
+  {
+    name: "a permission check meets the breakpoint of the I/O bitmap",
+    source: IMPLICIT,
+    code: [0xe4, 0x80],
+    setup: all(alone, data(0, TSS + 0x66), (s) => {
+      s.flags &= ~S.IOPL;
+      s.m.vcpu.tr = { ...s.m.vcpu.tr, limit: 0x100 };
+    }),
+    events: ["#DB 1"],
+    ip: 2,
   },
   {
     name: "INT3 is not followed by a single-step trap",

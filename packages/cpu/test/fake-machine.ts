@@ -151,7 +151,12 @@ export class FakeApic implements ApicPort {
   cr8 = 0;
   msrLo = 0;
   msrHi = 0;
+  /** How often the TSC was moved. */
+  moves = 0;
 
+  readonly tscChanged = (): void => {
+    this.moves++;
+  };
   hasInterrupt(): boolean {
     return this.waiting.length > 0 && (this.waiting[0] as number) >> 4 > this.cr8;
   }

@@ -234,6 +234,26 @@ describe("IA32_EFER (SDM vol. 3, 2.2.1)", () => {
 });
 
 describe("the time-stamp counter (SDM vol. 3, 18.17.3)", () => {
+  it.each([
+    ["IA32_TIME_STAMP_COUNTER", 0x10],
+    ["IA32_TSC_ADJUST", 0x3b],
+  ])("is exact in all its 64 bits when %s is written, and the APIC is told", (_, msr) => {
+    const m = new FakeMachine();
+    const { vcpu } = m;
+    const value = 0xfedcba9876543211n;
+    m.assemble(CODE, (a) => a.wrmsr().rdtsc());
+    setReg(vcpu, RCX, msr);
+    setReg(vcpu, RAX, value & 0xffffffffn);
+    setReg(vcpu, RDX, value >> 32n);
+    vcpu.run(1);
+    expect(m.apic.moves).toBe(1);
+    vcpu.run(1);
+    const now = (reg(vcpu, RDX) << 32n) | reg(vcpu, RAX);
+    // A tick an instruction, from 0 on.
+    expect(now - value).toBeLessThan(4n);
+    expect(now).toBeGreaterThanOrEqual(value);
+  });
+
   it("goes on from what was written, and IA32_TSC_ADJUST moves by as much", () => {
     const machine = new MsrMachine();
     machine.reset();

@@ -261,6 +261,7 @@ export class LinearMemory {
     }
     let page = this.resolve(lo, hi, Access.Implicit);
     if (page < 0) return false;
+    this.#vcpu.debugTrap(this.#vcpu.breakpoints.data(lo, hi, size, false));
     if (page > 0 && !this.#vcpu.breakpoints.onDataPage(lo, hi)) this.#fill(base, lo, hi, page);
     for (let k = 0; k < size; k++) {
       const at = (lo + k) | 0;
@@ -275,6 +276,7 @@ export class LinearMemory {
 
   /** Writes as the processor itself. */
   writeSystem(lo: number, hi: number, size: number, valueLo: number, valueHi = 0): boolean {
+    this.#vcpu.debugTrap(this.#vcpu.breakpoints.data(lo, hi, size, true));
     for (let k = 0; k < size; k++) {
       const l = (lo + k) | 0;
       const page = this.resolve(l, carried(lo, hi, l), Access.Implicit | Access.Write);

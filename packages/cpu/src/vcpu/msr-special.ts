@@ -1,5 +1,5 @@
 import { EFER_LMA, EFER_LME, type Seg } from "./constants.js";
-import type { Halves } from "./operands.js";
+import { add64, type Halves } from "./operands.js";
 import type { SegmentCache } from "./segments.js";
 import type { Vcpu } from "./vcpu.js";
 
@@ -17,32 +17,30 @@ export function patTypes(lo: number, hi: number): boolean {
 /** A bank is on or off: all ones or all zeros. */
 export const machineCheckControl = (lo: number, hi: number): boolean => lo === hi && (lo === 0 || lo === -1);
 
-export function readTsc(vcpu: Vcpu, out: Halves): void {
-  const tsc = vcpu.tsc();
-  [out.lo, out.hi] = [(tsc % 0x100000000) | 0, Math.floor(tsc / 0x100000000) | 0];
+export const readTsc = (vcpu: Vcpu, out: Halves): void => vcpu.tsc(out);
+
+/** The TSC, and IA32_TSC_ADJUST with it, moves on by as much as `to` is ahead of `from` (SDM vol. 3, 18.17.3). */
+function moveTsc({ tscOffset, tscAdjust, ports }: Vcpu, to: Readonly<Halves>, from: Readonly<Halves>): true {
+  const by: Halves = { lo: 0, hi: 0 };
+  // -x is ~x + 1.
+  add64(by, ~from.lo, ~from.hi, 1, 0);
+  add64(by, by.lo, by.hi, to.lo, to.hi);
+  for (const moved of [tscOffset, tscAdjust]) add64(moved, moved.lo, moved.hi, by.lo, by.hi);
+  ports.apic.tscChanged?.();
+  return true;
 }
 
-/** A write to the TSC moves IA32_TSC_ADJUST by as much (SDM vol. 3, 18.17.3). */
 export function writeTsc(vcpu: Vcpu, lo: number, hi: number): true {
-  const delta = (hi >>> 0) * 0x100000000 + (lo >>> 0) - vcpu.tsc();
-  vcpu.tscOffset += delta;
-  const adjust = vcpu.tscAdjust[1] * 0x100000000 + (vcpu.tscAdjust[0] >>> 0) + delta;
-  vcpu.tscAdjust[0] = (adjust % 0x100000000) | 0;
-  vcpu.tscAdjust[1] = Math.floor(adjust / 0x100000000) | 0;
-  return true;
+  const now: Halves = { lo: 0, hi: 0 };
+  vcpu.tsc(now);
+  return moveTsc(vcpu, { lo, hi }, now);
 }
 
-export function readTscAdjust(vcpu: Vcpu, out: Halves): void {
-  [out.lo, out.hi] = vcpu.tscAdjust;
+export function readTscAdjust({ tscAdjust }: Vcpu, out: Halves): void {
+  Object.assign(out, tscAdjust);
 }
 
-export function writeTscAdjust(vcpu: Vcpu, lo: number, hi: number): true {
-  const old = vcpu.tscAdjust[1] * 0x100000000 + (vcpu.tscAdjust[0] >>> 0);
-  vcpu.tscOffset += hi * 0x100000000 + (lo >>> 0) - old;
-  vcpu.tscAdjust[0] = lo;
-  vcpu.tscAdjust[1] = hi;
-  return true;
-}
+export const writeTscAdjust = (vcpu: Vcpu, lo: number, hi: number): true => moveTsc(vcpu, { lo, hi }, vcpu.tscAdjust);
 
 /** LME cannot change while paging is on; LMA stays as it is. */
 export function writeEfer(vcpu: Vcpu, lo: number): boolean {

@@ -17,6 +17,7 @@ import {
   Seg,
   Vector,
 } from "./constants.js";
+import type { Halves } from "./operands.js";
 import { boundsOf, emptySegment, type SegmentCache } from "./segments.js";
 import { StateBlock } from "./state-block.js";
 
@@ -61,10 +62,10 @@ export class Registers extends StateBlock {
   readonly dr = new Int32Array(16);
   /** MSRs without a behaviour of their own, by number: [lo, hi]. */
   readonly msrs = new Map<number, [number, number]>();
-  /** Added to the clock's TSC, in ticks. */
-  tscOffset = 0;
-  /** IA32_TSC_ADJUST, as halves. */
-  readonly tscAdjust: [number, number] = [0, 0];
+  /** Added to the clock's TSC, in ticks, modulo 2^64. */
+  readonly tscOffset: Halves = { lo: 0, hi: 0 };
+  /** IA32_TSC_ADJUST. */
+  readonly tscAdjust: Halves = { lo: 0, hi: 0 };
 
   mode: Mode = 16;
   /** Base and limit of CS where they bound what can be fetched, as one number; else 0. */

@@ -14,6 +14,7 @@ import { HELPERS } from "./helpers.js";
 import type { VcpuHooks } from "./hooks.js";
 import { deliver } from "./interrupt.js";
 import { LinearMemory } from "./linear.js";
+import { add64, type Halves } from "./operands.js";
 import { executeOutside } from "./outside.js";
 import { Registers } from "./registers.js";
 import type { SegmentCache } from "./segments.js";
@@ -206,6 +207,13 @@ export class Vcpu extends Registers {
       else if (!this.shadow) this.#takeInterrupt();
       if (this.#shutdown) return EXIT_SHUTDOWN;
       if (this.#exit !== null) return this.#exit;
+      // Delivery itself met data breakpoints.
+      if (this.#debug !== 0 && this.#pending === null && !this.#stackShadow) {
+        this.#raiseDebug();
+        futile++;
+        if (futile === FUTILE_FAULTS) break;
+        continue;
+      }
       if (this.#kicked) return EXIT_KICKED;
       if (this.halted) return EXIT_HLT;
       this.#guarded = this.guards(this.i32(S.PC), this.i32(S.PC + 4));
@@ -477,9 +485,10 @@ export class Vcpu extends Registers {
     this.#stop();
   }
 
-  /** Time-stamp counter as the guest sees it, in ticks. */
-  tsc(): number {
-    return this.ports.clock.tsc() + this.tscOffset;
+  /** Time-stamp counter as the guest sees it, in ticks, into `out`. */
+  tsc(out: Halves): void {
+    const ticks = this.ports.clock.tsc();
+    add64(out, ticks | 0, Math.floor(ticks / 0x100000000), this.tscOffset.lo, this.tscOffset.hi);
   }
 
   halt(): void {

@@ -60,9 +60,9 @@ const wrmsr: Helper = (vcpu) => {
 
 const rdtsc: Helper = (vcpu) => {
   if (vcpu.cr4 & CR4_TSD && vcpu.cpl > 0) return done(vcpu.raiseError(Vector.GP, 0));
-  const tsc = vcpu.tsc();
-  vcpu.setReg(0, (tsc % 0x100000000) | 0, 0);
-  vcpu.setReg(2, (tsc / 0x100000000) | 0, 0);
+  vcpu.tsc(value);
+  vcpu.setReg(0, value.lo, 0);
+  vcpu.setReg(2, value.hi, 0);
   return NEXT;
 };
 
