@@ -1,3 +1,4 @@
+import { Task } from "@vm/lockdep";
 import { expect, test } from "vitest";
 import { Falloc, fallocate, memoryFailure } from "../src/gmem/fallocate.js";
 import { GmemFlag } from "../src/gmem/inode.js";
@@ -130,10 +131,6 @@ test("binding fails for a range that is bound (EINVAL), another VM's file (EINVA
   const create = (over: object): Promise<void> => createRegion(task, vm, vm.slots, { ...more, offset: 0, ...over });
   expect(await errnoOf(() => create({ offset: 3 * PAGE }))).toBe("EINVAL");
   expect(await errnoOf(() => create({ gmem: newVm(true).create() }))).toBe("EINVAL");
-  const slot = vm.slots.insert(more);
-  const other = newVm(true).create();
-  const bind = (): Promise<void> => other.vm.locks.slotsLock.run(task, () => other.bind(task, slot, 0));
-  expect(await errnoOf(bind)).toBe("EINVAL");
   await gmem.close(task);
   expect(await errnoOf(() => create({ offset: 4 * PAGE }))).toBe("EBADF");
   expect(await errnoOf(() => gmem.close(task))).toBe("EBADF");
@@ -196,4 +193,17 @@ test("a page whose memory broke is lost to guests and process, EHWPOISON and SIG
   expect(arena.taken).toBe(1);
   await memoryFailure(task, gmem, 1);
   expect(arena.taken).toBe(1);
+});
+
+test("nobody sees a memslot before it is bound", async () => {
+  const { lockdep, task, newVm, bindAll } = newHost();
+  const vm = newVm(true);
+  const gmem = vm.create();
+  const other = new Task(lockdep, "other");
+  await gmem.inode.invalidateLock.downRead(other);
+  const bound = bindAll(vm, gmem);
+  await Promise.resolve();
+  expect([vm.locks.slotsLock.owner, vm.slots.all]).toEqual([task, []]);
+  gmem.inode.invalidateLock.upRead(other);
+  expect((await bound).gmem?.pgoff).toBe(0);
 });

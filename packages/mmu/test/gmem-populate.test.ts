@@ -115,3 +115,15 @@ test("T5: without in-place conversion user faults do not take invalidate_lock, a
     dependencies: [{ from: "mapping.invalidate_lock", to: "&mm->mmap_lock", kinds: ["EN"] }],
   });
 });
+
+test("what a populate that failed has left in a page, the guest does not see", async () => {
+  const { arena, task, vm, slot, run } = await newTd();
+  const postPopulate: Populate["postPopulate"] = async (_gfn, pfn) => {
+    arena.u8.fill(0xaa, pfn * PAGE, (pfn + 1) * PAGE);
+    throw new KvmError("EBUSY", "busy");
+  };
+  expect(await errnoOf(() => run({ postPopulate }))).toBe("EBUSY");
+  const page = await vm.source.faultinPfn(task, slot, 0x100, true);
+  if ("error" in page) throw new Error(page.error);
+  expect(arena.u8[page.pfn * PAGE]).toBe(0);
+});

@@ -87,25 +87,26 @@ export class GuestMemfd implements UserFile {
   }
 
   /**
-   * Binds a new memslot to `[offset, offset + size of the slot)`. slots_lock is held.
-   * @throws KvmError EBADF if the file is closed, EINVAL if it is another VM's, the range is not aligned, too long or bound already
+   * Makes a memslot of `pages` pages that shows what is at `offset`. slots_lock is held; nobody sees the slot before it is bound.
+   * @param insert makes the slot; what it throws is thrown, and nothing has changed
+   * @throws KvmError EBADF if the file is closed, EINVAL if the range is not aligned, too long or bound already
    */
-  async bind(task: Task, slot: BackedSlot, offset: number): Promise<void> {
+  async bind(task: Task, offset: number, pages: number, insert: () => BackedSlot): Promise<void> {
     this.vm.locks.slotsLock.assertHeld(task);
     this.#refuseClosed();
     const { inode } = this;
-    const binding = new Binding(this, slot, offset / Page.Size);
-    if (this.vm.slots.find(slot.gfn) !== slot)
-      throw new KvmError("EINVAL", `memslot ${slot.slot} is not of the VM this guest_memfd was created for`);
-    if (!Number.isInteger(binding.pgoff) || offset < 0 || binding.end > inode.pages)
+    const pgoff = offset / Page.Size;
+    if (!Number.isInteger(pgoff) || offset < 0 || pgoff + pages > inode.pages)
       throw new KvmError(
         "EINVAL",
-        `memslot of ${slot.pages} pages at ${offset}: the guest_memfd has ${this.size} bytes in pages`,
+        `memslot of ${pages} pages at ${offset}: the guest_memfd has ${this.size} bytes in pages`,
       );
     await inode.invalidateLock.write(task, () => {
       for (const other of this.#bindings)
-        if (binding.pgoff < other.end && other.pgoff < binding.end)
+        if (pgoff < other.end && other.pgoff < pgoff + pages)
           throw new KvmError("EINVAL", `memslot ${other.slot.slot} is bound to pages [${other.pgoff}, ${other.end})`);
+      const slot = insert();
+      const binding = new Binding(this, slot, pgoff);
       this.#bindings.add(binding);
       slot.hasGmem = true;
       slot.gmem = binding;

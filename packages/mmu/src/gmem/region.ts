@@ -33,15 +33,9 @@ export async function createRegion(task: Task, vm: Vm, slots: SlotEditor, region
   if (userAddr !== null && !Number.isInteger(userAddr / Page.Size))
     throw new KvmError("EINVAL", `user address ${userAddr} of memslot ${region.slot}: not a multiple of 4096`);
   if (gmem.vm !== vm) throw new KvmError("EINVAL", `memslot ${region.slot}: the guest_memfd is that of another VM`);
-  await vm.locks.slotsLock.run(task, async () => {
-    const slot = slots.insert(region);
-    try {
-      await gmem.bind(task, slot, offset);
-    } catch (error) {
-      slots.remove(slot);
-      throw error;
-    }
-  });
+  await vm.locks.slotsLock.run(task, () =>
+    gmem.bind(task, offset, region.size / Page.Size, () => slots.insert(region)),
+  );
 }
 
 /** Waits until no vCPU uses the slot. @throws KvmError EINVAL if there is no such slot */

@@ -13,7 +13,10 @@ async function exhaust(gupInsideInvalidateLock: boolean, writer: boolean) {
   const hung: string[] = [];
   const schedules = await everySchedule(async (choose) => {
     const scheduler = new Scheduler();
-    const host = new Host({ inPlace: true, mirror: false, faults: { gupInsideInvalidateLock } }, scheduler);
+    const host = new Host(
+      { kind: "in place", mirror: false, inPlaceConversion: true, faults: { gupInsideInvalidateLock } },
+      scheduler,
+    );
     await host.prepare();
     const source = await host.mm.mmap(host.newTask("setup"), { length: PAGE });
     const populate = host.newTask("populate");

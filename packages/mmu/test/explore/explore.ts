@@ -15,11 +15,16 @@ const PROGRAMS = [
   ["mmap", tasks.mapMemory],
 ] as const;
 
+/** An ordinary guest has the least to go wrong. */
+const KINDS = ["in place", "in place", "per VM", "per VM", "all shared"] as const;
+
 /** One VM, a few tasks that each do a few things, and one order in which they go on: all of it follows from `seed`. @throws what went wrong */
 export async function explore(seed: number, faults: Faults = {}, outcomes = new tasks.Outcomes()): Promise<void> {
   const choose = randomFrom(seed);
   const scheduler = new Scheduler();
-  const host = new Host({ inPlace: choose(2) === 0, mirror: choose(2) === 0, faults }, scheduler);
+  const kind = KINDS[choose(KINDS.length)] ?? KINDS[0];
+  const options = { kind, mirror: choose(2) === 0, inPlaceConversion: choose(2) === 0, faults };
+  const host = new Host(options, scheduler);
   await host.prepare();
   const model = new Model(host);
   const world = { host, model, choose, outcomes };

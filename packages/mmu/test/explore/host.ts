@@ -8,7 +8,7 @@ import { GuestMemfd } from "../../src/gmem/guest-memfd.js";
 import { GmemFlag } from "../../src/gmem/inode.js";
 import type { Mm } from "../../src/gmem/mm.js";
 import { createRegion, deleteRegion } from "../../src/gmem/region.js";
-import type { GuestVm } from "../../src/guest-vm.js";
+import type { GuestVm, PrivateMemory } from "../../src/guest-vm.js";
 import type { BackedSlot, GfnRangeTarget } from "../../src/kvm/ports.js";
 import type { Vm } from "../../src/kvm/vm.js";
 import { Mmu } from "../../src/mmu.js";
@@ -28,11 +28,18 @@ const FRAMES = 30;
 
 const NOWHERE: Stack = { site: "somewhere", frames: [] };
 
+/**
+ * What is private: pages of the guest_memfd, converted in place; frames of the VM, with shared memory in the process; or nothing, as for an ordinary guest in
+ * a guest_memfd.
+ */
+export type Kind = "in place" | "per VM" | "all shared";
+
 export interface HostOptions {
-  /** Attributes of the guest_memfd, converted in place; or of the VM, with shared memory in the process. */
-  readonly inPlace: boolean;
-  /** Private memory has page tables of its own. */
+  readonly kind: Kind;
+  /** Private memory, if any, has page tables of its own. */
   readonly mirror: boolean;
+  /** Lookups take invalidate_lock, as they must if pages are converted in place. */
+  readonly inPlaceConversion: boolean;
   readonly faults: Faults;
 }
 
@@ -70,31 +77,38 @@ export class Host {
     readonly options: HostOptions,
     readonly scheduler: Scheduler,
   ) {
-    const { inPlace, mirror, faults } = options;
+    const { kind, mirror, faults, inPlaceConversion } = options;
     const tell = ({ text }: Report | Deadlock): void => void this.problems.push(text);
     const { beforeAcquire } = scheduler;
     // The old order is to be found by its deadlock, and not by the validator.
     const enabled = !faults.gupInsideInvalidateLock;
     const captureStack = (): Stack => NOWHERE;
     this.lockdep = new Lockdep({ enabled, onReport: tell, onDeadlock: tell, beforeAcquire, captureStack });
-    this.secureEpt = mirror ? new SecureEpt((problem) => this.problems.push(problem)) : null;
+    this.secureEpt = mirror && kind !== "all shared" ? new SecureEpt((problem) => this.problems.push(problem)) : null;
+    const external = this.secureEpt;
+    const privateMemory: PrivateMemory = external === null ? "attributes" : { external, sharedFrom: 2 ** 27 };
     this.mmu = new Mmu({
       memory: newMemory(FRAMES + 1),
       arenaStart: PAGE,
       arenaEnd: (1 + FRAMES) * PAGE,
-      privateMemory: this.secureEpt === null ? "attributes" : { external: this.secureEpt, sharedFrom: 2 ** 27 },
-      kvm: { vmMemoryAttributes: !inPlace, gupInsideInvalidateLock: faults.gupInsideInvalidateLock ?? false },
+      ...(kind === "all shared" ? {} : { privateMemory }),
+      kvm: { vmMemoryAttributes: kind !== "in place", inPlaceConversion, gupInsideInvalidateLock: !enabled },
       lockdep: this.lockdep,
     });
     this.mmu.onInvalidate((gfn, pages) => this.#flush(gfn, pages));
     this.vm = Object.create(this.guest, { target: { value: faulty(this.tdp, faults) } });
     this.gmem = GuestMemfd.create(this.vm, {
       size: PAGES * PAGE,
-      flags: inPlace ? GmemFlag.Mmap | GmemFlag.InitShared : 0,
+      flags: this.sharedInFile ? GmemFlag.Mmap | GmemFlag.InitShared : 0,
     });
     const { inode } = this.gmem;
     if (faults.noUserUnmap) inode.unmapUser = () => undefined;
     if (faults.noReferenceCheck) inode.firstReferenced = () => undefined;
+  }
+
+  /** Whether shared memory is in the guest_memfd, and not elsewhere in the process. */
+  get sharedInFile(): boolean {
+    return this.options.kind !== "per VM";
   }
 
   get guest(): GuestVm {
@@ -119,10 +133,10 @@ export class Host {
 
   async prepare(): Promise<void> {
     const task = this.newTask("setup");
-    const file = this.options.inPlace ? { file: this.gmem } : {};
+    const file = this.sharedInFile ? { file: this.gmem } : {};
     this.userAddr = await this.mm.mmap(task, { length: PAGES * PAGE, ...file });
     await this.createRegion(task);
-    await this.convert(task, 0, PAGES / 2, true);
+    if (this.options.kind !== "all shared") await this.convert(task, 0, PAGES / 2, true);
   }
 
   newTask(name: string): Task {
@@ -130,8 +144,7 @@ export class Host {
   }
 
   async createRegion(task: Task): Promise<void> {
-    const { inPlace } = this.options;
-    const userAddr = inPlace ? null : this.userAddr;
+    const { userAddr } = this;
     const region = { slot: 0, gpa: FIRST_GFN * PAGE, size: PAGES * PAGE, userAddr, gmem: this.gmem, offset: 0 };
     await createRegion(task, this.vm, this.guest.slots, region);
   }
@@ -143,13 +156,15 @@ export class Host {
   async convert(task: Task, first: number, count: number, toPrivate: boolean): Promise<void> {
     const attributes = toPrivate ? MemoryAttribute.Private : MemoryAttribute.None;
     const range = { size: count * PAGE, attributes };
-    if (this.options.inPlace) await setMemoryAttributes2(task, this.gmem, { offset: first * PAGE, ...range });
+    if (this.options.kind === "in place")
+      await setMemoryAttributes2(task, this.gmem, { offset: first * PAGE, ...range });
     else await setMemoryAttributes(task, this.vm, { address: (FIRST_GFN + first) * PAGE, ...range });
   }
 
   isPrivate(index: number): boolean {
-    const map = this.options.inPlace ? this.gmem.inode.attributes : this.vm.attributes;
-    return map.at(this.options.inPlace ? index : FIRST_GFN + index) === MemoryAttribute.Private;
+    const inPlace = this.options.kind === "in place";
+    const attribute = inPlace ? this.gmem.inode.attributes.at(index) : this.vm.attributes.at(FIRST_GFN + index);
+    return attribute === MemoryAttribute.Private;
   }
 
   get slot(): BackedSlot | null {

@@ -2,7 +2,7 @@ import { Task } from "@vm/lockdep";
 import { expect, test } from "vitest";
 import { Licence } from "../../src/access.js";
 import { Falloc, fallocate, memoryFailure } from "../../src/gmem/fallocate.js";
-import { FIRST_GFN, Host, PAGE, PAGES } from "./host.js";
+import { FIRST_GFN, Host, type Kind, PAGE, PAGES } from "./host.js";
 import { byteOf, pageAddr } from "./model.js";
 import { Scheduler } from "./scheduler.js";
 import { populateFirst } from "./tasks.js";
@@ -18,15 +18,15 @@ const ORDER = [
   "&(kvm)->mmu_lock",
 ];
 
-test.each([
-  [true, true],
-  [true, false],
-  [false, true],
-  [false, false],
+test.each<[Kind, boolean, boolean]>([
+  ["in place", true, true],
+  ["in place", false, true],
+  ["per VM", true, true],
+  ["per VM", false, false],
 ])(
-  "whatever is done, all locks are taken in one order: attributes in place %s, mirrored page tables %s",
-  async (inPlace, mirror) => {
-    const host = new Host({ inPlace, mirror, faults: {} }, new Scheduler());
+  "whatever is done, all locks are taken in one order: %s, mirror %s, lookups take invalidate_lock %s",
+  async (kind, mirror, inPlaceConversion) => {
+    const host = new Host({ kind, mirror, inPlaceConversion, faults: {} }, new Scheduler());
     const { vm, mm, gmem, tdp, lockdep } = host;
     await host.prepare();
     const task = new Task(lockdep, "vmm");
@@ -67,6 +67,6 @@ test.each([
     }
     const taken = dependencies.map(({ from, to }) => `${from} -> ${to}`);
     expect(taken).toContain("mapping.invalidate_lock -> &(kvm)->mmu_lock");
-    expect(taken.includes("&mm->mmap_lock -> mapping.invalidate_lock")).toBe(inPlace);
+    expect(taken.includes("&mm->mmap_lock -> mapping.invalidate_lock")).toBe(kind === "in place");
   },
 );

@@ -44,7 +44,7 @@ export class Model {
       this.#checkHost(index);
       this.#checkGuest(index);
       this.#checkContent("gmem", index, this.host.gmemFrame(index));
-      if (!this.host.options.inPlace) this.#checkContent("user", index, this.host.userFrame(index));
+      if (!this.host.sharedInFile) this.#checkContent("user", index, this.host.userFrame(index));
     }
     for (const intent of this.#intents) if (intent.done) this.#intents.delete(intent);
   }
@@ -55,7 +55,7 @@ export class Model {
     const folio = host.gmem.inode.peek(index);
     const isPrivate = host.isPrivate(index);
     if (folio !== undefined && isPrivate && this.pins.has(folio)) throw new Error(`private page ${index} is pinned`);
-    const user = host.options.inPlace ? host.userFrame(index) : 0;
+    const user = host.sharedInFile ? host.userFrame(index) : 0;
     if (user === 0) return;
     if (isPrivate) throw new Error(`the host has private page ${index} mapped`);
     if (user !== folio?.pfn)
@@ -86,7 +86,7 @@ export class Model {
   frameOf(index: number, isPrivate: boolean): number {
     const { host } = this;
     if (host.slot === null || host.isPrivate(index) !== isPrivate) return -1;
-    if (!isPrivate && !host.options.inPlace) return host.userFrame(index);
+    if (!isPrivate && !host.sharedInFile) return host.userFrame(index);
     return host.slot.gmem === null ? -1 : host.gmemFrame(index);
   }
 

@@ -101,7 +101,7 @@ export const punchHole: Program = async ({ host, model, choose }, task) => {
 };
 
 /** Where the process writes when it writes shared memory. */
-const shared = ({ options }: Host): "gmem" | "user" => (options.inPlace ? "gmem" : "user");
+const shared = ({ sharedInFile }: Host): "gmem" | "user" => (sharedInFile ? "gmem" : "user");
 
 export const userAccess: Program = async (world, task) => {
   const { host, model, choose } = world;
@@ -141,7 +141,7 @@ export const guestAccess: Program = async ({ host, model, choose, outcomes }, ta
       if (entry.pfn !== model.frameOf(index, isPrivate))
         throw new Error(`the guest uses frame ${entry.pfn} for ${key}, which is ${model.frameOf(index, isPrivate)}`);
       const stamp = model.newStamp();
-      model.intend(isPrivate || host.options.inPlace ? "gmem" : "user", index, 1, stamp).done = true;
+      model.intend(isPrivate || host.sharedInFile ? "gmem" : "user", index, 1, stamp).done = true;
       host.arena.u32[entry.pfn * (PAGE / 4)] = stamp;
       outcomes.add(`guest access: done after ${Math.min(tries, 2)} faults`);
       return;
