@@ -20,14 +20,16 @@ const iret: Helper = (vcpu, { insn }) => {
     const returned = vcpu.efer & EFER_LMA ? vcpu.raiseError(Vector.GP, 0) : returnToTask(vcpu, vcpu.ripLo + insn.len);
     return returned ? resumed(vcpu) : FAULT;
   }
-  if (!peekStack(vcpu, 0, size, rip) || !peekStack(vcpu, size, size, value)) return FAULT;
-  const selector = value.lo & 0xffff;
+  // From the flags down (recorded from hardware).
   if (!peekStack(vcpu, 2 * size, size, value)) return FAULT;
-  if (value.lo & S.VM && size === 4 && vcpu.protectedMode && vcpu.cpl === 0 && !(vcpu.efer & EFER_LMA)) {
-    return enter8086(vcpu, rip, selector, value.lo) ? resumed(vcpu) : FAULT;
+  const image = value.lo;
+  if (!peekStack(vcpu, size, size, value) || !peekStack(vcpu, 0, size, rip)) return FAULT;
+  const selector = value.lo & 0xffff;
+  if (image & S.VM && size === 4 && vcpu.protectedMode && vcpu.cpl === 0 && !(vcpu.efer & EFER_LMA)) {
+    return enter8086(vcpu, rip, selector, image) ? resumed(vcpu) : FAULT;
   }
   const mask = writableFlags(vcpu, size);
-  const flags = (vcpu.rflags & ~mask) | (value.lo & mask);
+  const flags = (vcpu.rflags & ~mask) | (image & mask);
   const popped = 3 * size;
   if (!vcpu.protectedMode) {
     if (!checkTargetReal(vcpu, rip)) return FAULT;

@@ -103,7 +103,8 @@ function throughSystemSegment(vcpu: Vcpu, selector: number, d: Descriptor, call:
 const retf: Helper = (vcpu, { insn }) => {
   const size = insn.opSize;
   const rip: Halves = { lo: 0, hi: 0 };
-  if (!peekStack(vcpu, 0, size, rip) || !peekStack(vcpu, size, size, value)) return FAULT;
+  // CS first (recorded from hardware).
+  if (!peekStack(vcpu, size, size, value) || !peekStack(vcpu, 0, size, rip)) return FAULT;
   const selector = value.lo & 0xffff;
   const release = insn.nops > 0 ? insn.immLo & 0xffff : 0;
   if (!vcpu.protectedMode) {
