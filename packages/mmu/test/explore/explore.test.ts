@@ -71,11 +71,13 @@ test.skipIf(SEED).each<[string, Faults, RegExp]>([
   ["TLBs that are not flushed", { noFlush: true }, /a TLB has|the guest uses/],
   ["page tables that are not unmapped", { noUnmap: true }, /is mapped to/],
   ["user mappings that stay", { noUserUnmap: true, noReferenceCheck: true }, /private page \d is pinned|the host has/],
+  ["a memslot that is seen before it is bound", { earlyMemslot: true }, /is mapped to/],
+  ["a user fault that maps a page after it let the lock go", { lateUserMapping: true }, /the host has frame/],
   ["conversion of pages that are in use", { noReferenceCheck: true }, /private page \d is pinned/],
 ])(
   "%s: found, and found again with the same seed",
   async (_what, faults, how) => {
-    const failure = await firstFailure(1, 1000, faults);
+    const failure = await firstFailure(1, 3000, faults);
     expect(failure?.message).toMatch(how);
     expect(await failureOf(failure?.seed ?? 0, faults)).toEqual(failure);
     expect(await failureOf(failure?.seed ?? 0)).toBeUndefined();

@@ -4,6 +4,7 @@ import type { FrameArena } from "../../src/arena.js";
 import { MemoryAttribute } from "../../src/gmem/attribute-map.js";
 import { setMemoryAttributes } from "../../src/gmem/attributes.js";
 import { setMemoryAttributes2 } from "../../src/gmem/convert.js";
+import type { Folio } from "../../src/gmem/folio.js";
 import { GuestMemfd } from "../../src/gmem/guest-memfd.js";
 import { GmemFlag } from "../../src/gmem/inode.js";
 import type { Mm } from "../../src/gmem/mm.js";
@@ -51,6 +52,10 @@ export interface Faults {
   readonly noUnmap?: boolean;
   readonly noUserUnmap?: boolean;
   readonly noReferenceCheck?: boolean;
+  /** A memslot can be seen before it is bound. */
+  readonly earlyMemslot?: boolean;
+  /** A user fault lets invalidate_lock go before it maps the page. */
+  readonly lateUserMapping?: boolean;
 }
 
 /** A translation in a vCPU's TLB. */
@@ -101,9 +106,31 @@ export class Host {
       size: PAGES * PAGE,
       flags: this.sharedInFile ? GmemFlag.Mmap | GmemFlag.InitShared : 0,
     });
-    const { inode } = this.gmem;
+    this.#spoil(faults);
+  }
+
+  #spoil(faults: Faults): void {
+    const { gmem, scheduler } = this;
+    const { inode } = gmem;
     if (faults.noUserUnmap) inode.unmapUser = () => undefined;
     if (faults.noReferenceCheck) inode.firstReferenced = () => undefined;
+    if (faults.earlyMemslot) {
+      const bind = gmem.bind.bind(gmem);
+      gmem.bind = (task, offset, pages, insert) => {
+        const slot = insert();
+        return bind(task, offset, pages, () => slot);
+      };
+    }
+    if (faults.lateUserMapping) {
+      const fault = gmem.fault.bind(gmem);
+      gmem.fault = async (task, index, install) => {
+        const found: Folio[] = [];
+        const result = await fault(task, index, (folio) => found.push(folio));
+        await scheduler.stop(task);
+        for (const folio of found) install(folio);
+        return result;
+      };
+    }
   }
 
   /** Whether shared memory is in the guest_memfd, and not elsewhere in the process. */
