@@ -2,13 +2,11 @@
  * All orders in which populate and a user fault on one guest_memfd can go on, with a third task that waits for mmap_lock exclusively: without one the two would
  * not hang, for readers of mmap_lock do not keep each other out.
  */
-import { expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import { Host, PAGE } from "./host.js";
 import { pageAddr } from "./model.js";
 import { everySchedule, Scheduler } from "./scheduler.js";
 import { mapMemory, populateFirst } from "./tasks.js";
-
-vi.setConfig({ testTimeout: 60_000 });
 
 /** @returns how many schedules there are, and what the wait-for graph says of each that hangs */
 async function exhaust(gupInsideInvalidateLock: boolean, writer: boolean) {
