@@ -230,6 +230,17 @@ const alignment = [
   ...ALIGNED.map(([name, code, offset]) =>
     instruction(`#AC: ${name} off by ${offset}`, "SDM vol. 3, table 6-7", code, "#AC(0)", checked(offset)),
   ),
+  ...(
+    [
+      ["MASKMOVQ", [0x0f, 0xf7, 0xc0], 4],
+      ["MASKMOVDQU", [0x66, 0x0f, 0xf7, 0xc0], 1],
+    ] as const
+  ).map(([name, code, offset]) =>
+    instruction(`#AC: ${name} off by ${offset}`, "recorded from a processor", code, "#AC(0)", (s) => {
+      checked(0)(s);
+      s.rdi = BigInt(DATA + offset);
+    }),
+  ),
   instruction("#AC: a push", "SDM vol. 3, table 6-7", [0x50], "#AC(0)", (s) => {
     checked(0)(s);
     s.rsp = BigInt(USER_STACK + 4);
