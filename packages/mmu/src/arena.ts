@@ -4,6 +4,9 @@ declare const pfnBrand: unique symbol;
 /** Number of a 4 KiB frame of the wasm memory: host byte offset / 4096. 0 is never a frame. */
 export type Pfn = number & { readonly [pfnBrand]: "Pfn" };
 
+/** Frames of a 2 MiB page. */
+export const RUN = 512;
+
 /** The arena was given a range or asked for a reservation that it cannot hold. */
 export class ArenaError extends Error {
   override readonly name = "ArenaError";
@@ -82,7 +85,21 @@ export class FrameArena {
     return reused;
   }
 
-  /** Returns a frame obtained from {@link take}. */
+  /**
+   * {@link RUN} zeroed frames in a row, the first of which is a multiple of that; null if none are left that were never taken.
+   * @throws ArenaError as {@link take}
+   */
+  takeRun(): Pfn | null {
+    if (this.#taken + RUN > this.#reserved) throw new ArenaError(`all ${this.#reserved} reserved frames are taken`);
+    const first = Math.ceil(this.#next / RUN) * RUN;
+    if (first + RUN > this.#end) return null;
+    while (this.#next < first) this.#free.push(this.#next++ as Pfn);
+    this.#next += RUN;
+    this.#taken += RUN;
+    return first as Pfn;
+  }
+
+  /** Returns a frame obtained from {@link take} or {@link takeRun}. */
   give(pfn: Pfn): void {
     this.#taken--;
     this.#free.push(pfn);

@@ -21,6 +21,12 @@ export class View {
     return true;
   }
 
+  /** Whether `[start, end)` is what it seems and nobody watches any of it. */
+  isPlain(start: number, end: number): boolean {
+    for (const gfn of this.changed()) if (gfn >= start && gfn < end) return false;
+    return true;
+  }
+
   /** What seems to be at which frame but is one of `[start, end)`. */
   *seeming(start: number, end: number): Iterable<number> {
     for (const [gfn, target] of this.#targets) if (target >= start && target < end) yield gfn;

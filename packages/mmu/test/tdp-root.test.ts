@@ -1,6 +1,5 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { Pfn } from "../src/arena.js";
 import { Ept } from "../src/tdp/ept.js";
 import { EptExit, EptWalker } from "../src/tdp/ept-walk.js";
 import type { ExternalErrno, ExternalPageTable } from "../src/tdp/external.js";
@@ -13,7 +12,7 @@ const LEVELS = 4;
 const FEATURES = { executeOnly: true, pages2M: true, pages1G: true, accessedDirty: false, maxPhyAddr: 32 };
 const { R, W, Rwx } = Ept;
 
-const leaf = (pfn: number, rights: number = Rwx, level = 1): number => leafLo(pfn as Pfn, rights, level);
+const leaf = (pfn: number, rights: number = Rwx, level = 1): number => leafLo(pfn, rights, level);
 
 function newRoot(external: ExternalPageTable | null = null): TdpRoot {
   return new TdpRoot(new TablePages(200), LEVELS, external);

@@ -47,7 +47,7 @@ export class EptWalker {
     const { u32 } = this.memory;
     const { accessedDirty } = this.features;
     const want = access.walk && accessedDirty ? access.want | Ept.R | Ept.W : access.want;
-    const used: number[] = [];
+    const used: number[] | null = accessedDirty ? [] : null;
     let table = root;
     this.rights = Ept.Rwx;
     for (this.level = levels; ; this.level--) {
@@ -57,12 +57,12 @@ export class EptWalker {
       this.rights &= lo;
       if ((lo & Ept.Rwx) === 0) return this.#violation(want, access);
       if (isMisconfigured(lo, hi, this.level, this.features)) return EptExit.Misconfiguration;
-      used.push(this.at);
+      used?.push(this.at);
       table = (hi & 0xfffff) * 0x100000 + (lo >>> 12);
       if (isLeaf(lo, this.level)) break;
     }
     if ((want & ~this.rights) !== 0) return this.#violation(want, access);
-    if (accessedDirty) {
+    if (used !== null) {
       for (const at of used) u32[at] = (u32[at] as number) | Ept.A;
       if ((want & Ept.W) !== 0) u32[this.at] = (u32[this.at] as number) | Ept.D;
     }

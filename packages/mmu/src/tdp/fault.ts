@@ -17,6 +17,7 @@ export interface GuestAccess {
 
 /** The same, when it is known that there is memory. */
 export interface PageFault {
+  readonly view: View;
   readonly root: TdpRoot;
   readonly slot: Memslot;
   /** As it seems. */

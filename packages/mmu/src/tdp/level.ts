@@ -1,5 +1,6 @@
 import type { Task } from "@vm/lockdep";
 import { ExitFlag, Licence, Status } from "../access.js";
+import { RUN } from "../arena.js";
 import type { GuestVm } from "../guest-vm.js";
 import type { SecondLevel } from "../second-level.js";
 import type { View } from "../views.js";
@@ -7,7 +8,7 @@ import { Ept } from "./ept.js";
 import { EptExit, EptWalker } from "./ept-walk.js";
 import { RetPf } from "./ret-pf.js";
 import type { TdpRoot } from "./root.js";
-import { Spte } from "./spte.js";
+import { isPresent, Spte } from "./spte.js";
 import type { TdpMmu } from "./tdp-mmu.js";
 
 /** Of the processor that walks SPTEs. Frames and table pages have numbers below 2^20. */
@@ -60,18 +61,20 @@ export class TdpLevel implements SecondLevel {
   }
 
   resolve(seeming: number, want: number): Status {
-    if (seeming >= this.#sharedFrom) return this.#miss(this.#viewRoot, seeming - this.#sharedFrom, want);
     const lo = (this.#u32[this.#root.cached(seeming)] as number) | 0;
     const need = want | Spte.Present;
-    if ((lo & need) !== need) return this.#miss(this.#root, seeming, want);
+    if ((lo & need) !== need) return this.#miss(seeming, want);
     this.pfn = lo >>> 12;
     this.licence = lo & Ept.Rwx;
     this.gfn = this.#view.target(seeming);
     return Status.Ok;
   }
 
-  /** Nothing remembered, or not what it takes. */
-  #miss(root: TdpRoot, gfn: number, want: number): Status {
+  /** Nothing remembered, or not what it takes, or shared memory of a guest that has private memory as well. */
+  #miss(seeming: number, want: number): Status {
+    const shared = seeming >= this.#sharedFrom;
+    const root = shared ? this.#viewRoot : this.#root;
+    const gfn = shared ? seeming - this.#sharedFrom : seeming;
     const walker = this.#walker;
     const exit = walker.walk(root.table, this.#mmu.levels, gfn, { want });
     // The only entries that are misconfigured are those of MMIO.
@@ -128,6 +131,13 @@ export class TdpLevel implements SecondLevel {
     const slot = this.#vm.slots.find(gfn);
     if (slot === null) return -1;
     if (slot.own && slot.pfns[gfn - slot.gfn] === 0) return 0;
+    const at = this.#root.find(seeming);
+    const lo = this.#u32[at] as number;
+    if (isPresent(lo)) {
+      if ((lo & Ept.Large) !== 0) return (lo >>> 12) + (seeming % RUN);
+      this.#root.remember(seeming, at);
+      return lo >>> 12;
+    }
     const result = this.#fault(this.#root, seeming, Licence.Read, true);
     if (result === RetPf.Fixed || result === RetPf.Spurious) return this.#mmu.pfn;
     this.refused = result !== RetPf.Emulate;

@@ -51,6 +51,18 @@ export class TdpRoot {
     }
   }
 
+  /** Whether the 2 MiB page around `gfn` has a table of its own. */
+  isSplit(gfn: number): boolean {
+    const { u32 } = this.pages;
+    let table = this.table;
+    for (let level = this.levels; level > 1; level--) {
+      const lo = u32[table * 1024 + indexAt(gfn, level) * 2] as number;
+      if (!isPresent(lo) || isLeaf(lo, level)) return false;
+      table = lo >>> 12;
+    }
+    return true;
+  }
+
   /** Makes `lo`, `hi` the entry for `gfn` at `level`, with the tables on the way. */
   map(gfn: number, level: number, lo: number, hi: number): RetPf {
     const { pages } = this;

@@ -1,4 +1,3 @@
-import type { Pfn } from "../arena.js";
 import { Ept } from "./ept.js";
 
 /**
@@ -22,7 +21,7 @@ export enum Spte {
 }
 
 /** Low half of the entry that maps a page of `level`. @param rights {@link Ept} R, W, X. W without R cannot be expressed: then each access is a violation */
-export function leafLo(pfn: Pfn, rights: number, level: number): number {
+export function leafLo(pfn: number, rights: number, level: number): number {
   const expressible = (rights & (Ept.R | Ept.W)) === Ept.W ? 0 : rights;
   return (pfn << 12) | expressible | Ept.WriteBack | Ept.IgnorePat | Spte.Present | (level > 1 ? Ept.Large : 0);
 }

@@ -1,9 +1,10 @@
 import { Task } from "@vm/lockdep";
 import { Licence } from "../access.js";
-import type { Pfn } from "../arena.js";
+import { type Pfn, RUN } from "../arena.js";
 import type { GuestVm } from "../guest-vm.js";
 import { KvmError } from "../kvm/errors.js";
 import type { Faultin, GfnRange, GfnRangeTarget } from "../kvm/ports.js";
+import type { Memslot } from "../memslots.js";
 import type { View } from "../views.js";
 import { Ept } from "./ept.js";
 import type { GuestAccess, PageFault } from "./fault.js";
@@ -79,13 +80,18 @@ export class TdpMmu implements GfnRangeTarget {
   }
 
   #tryFaultin({ slot, target, isPrivate }: PageFault): Faultin {
-    if (slot.own) return { pfn: this.#vm.slots.touch(slot, target), writable: true };
+    if (slot.own) return this.#ownPage(slot, target, isPrivate);
     return this.#vm.source.tryFaultinPfn(this.#vcpu, slot, target, isPrivate);
   }
 
   async #faultin(task: Task, { slot, target, isPrivate }: PageFault): Promise<Faultin> {
-    if (slot.own) return { pfn: this.#vm.slots.touch(slot, target), writable: true };
+    if (slot.own) return this.#ownPage(slot, target, isPrivate);
     return await this.#vm.source.faultinPfn(task, slot, target, isPrivate);
+  }
+
+  /** Only a guest_memfd has private memory. */
+  #ownPage(slot: Memslot, target: number, isPrivate: boolean): Faultin {
+    return isPrivate ? { error: "EFAULT" } : { pfn: this.#vm.slots.touch(slot, target), writable: true };
   }
 
   /** What can be said before the page is there. */
@@ -105,7 +111,7 @@ export class TdpMmu implements GfnRangeTarget {
     const isPrivate = asked ?? there;
     if (isPrivate !== there) return RetPf.MemoryFault;
     const root = isPrivate && this.mirror !== null ? this.mirror : this.rootOf(view);
-    const fault = { root, slot, gfn, target, want, isPrivate, withheld, seq };
+    const fault = { view, root, slot, gfn, target, want, isPrivate, withheld, seq };
     return this.#fastFault(fault) ? RetPf.Fixed : fault;
   }
 
@@ -137,7 +143,8 @@ export class TdpMmu implements GfnRangeTarget {
   }
 
   /** Under mmu_lock: an SPTE with what everybody lets through. */
-  #map({ root, slot, gfn, target, want, withheld }: PageFault, pfn: Pfn, writable: boolean): RetPf {
+  #map(fault: PageFault, pfn: Pfn, writable: boolean): RetPf {
+    const { root, slot, gfn, target, want, withheld } = fault;
     let rights = Licence.All & ~withheld;
     // A mirror's entries have all rights: the tables behind it know nothing else.
     if (root === this.mirror && rights !== Licence.All) return RetPf.Tracked;
@@ -149,7 +156,9 @@ export class TdpMmu implements GfnRangeTarget {
       rights &= ~Licence.Write;
       if ((rights & Licence.Read) !== 0) hi |= Spte.MmuWritable;
     }
-    const result = root.map(gfn, 1, leafLo(pfn, rights, 1), hi);
+    const level = this.#isLarge(fault, pfn) ? 2 : 1;
+    const inside = level === 2 ? gfn % RUN : 0;
+    const result = root.map(gfn - inside, level, leafLo(pfn - inside, rights, level), hi);
     if (result !== RetPf.Fixed && result !== RetPf.Spurious) return result;
     if (want === Licence.Write) {
       if ((rights & Licence.Write) === 0) return RetPf.MemoryFault;
@@ -158,6 +167,16 @@ export class TdpMmu implements GfnRangeTarget {
     this.pfn = pfn;
     this.licence = rights;
     return result;
+  }
+
+  /**
+   * Whether the 2 MiB page around can be mapped as one: frames in a row, and nobody has anything against any of its pages. Those of guest_memfds and
+   * of user memory come one by one. Linux: kvm_mmu_max_mapping_level.
+   */
+  #isLarge({ view, root, slot, gfn, target }: PageFault, pfn: Pfn): boolean {
+    if (!slot.hugepages || slot.dirty !== null || target !== gfn) return false;
+    const first = gfn - (gfn % RUN);
+    return slot.isRun(first, pfn - (gfn % RUN)) && view.isPlain(first, first + RUN) && !root.isSplit(gfn);
   }
 
   async mapPrivatePfn(task: Task, gfn: number, pfn: Pfn): Promise<void> {
@@ -172,10 +191,10 @@ export class TdpMmu implements GfnRangeTarget {
     const root = this.mirror ?? this.rootOf(view);
     for (;;) {
       const { seq } = this.#invalidation;
-      const fault = { root, slot, gfn, target: gfn, want: Licence.Write, isPrivate: true, withheld, seq };
+      const fault = { view, root, slot, gfn, target: gfn, want: Licence.Write, isPrivate: true, withheld, seq };
       const result = this.#install(task, fault, { pfn, writable: true });
       if (result === RetPf.Fixed) return;
-      if (result !== RetPf.Retry) throw new KvmError("EIO", `guest frame ${gfn} is mapped already`);
+      if (result !== RetPf.Retry) throw new KvmError("EIO", `guest frame ${gfn} is mapped already, or the VM is dead`);
       await this.#invalidation.quiet();
     }
   }
