@@ -15,7 +15,10 @@ export type MachineExit =
   | { readonly reason: "shutdown"; readonly vcpu: number }
   /** Every processor is halted with interrupts off: nothing will ever run again. */
   | { readonly reason: "halted" }
-  /** A page was touched that a plugin withholds, and no plugin handled it; `access` as licence bits. */
+  /**
+   * A page was touched that a plugin withholds, or memory of a kind that is not there, and no plugin handled it; `access` as bits of `Licence` and
+   * `ExitFlag` of `@vm/mmu`.
+   */
   | { readonly reason: "memory-fault"; readonly vcpu: number; readonly gfn: number; readonly access: number }
   /** The machine cannot go on: the guest left what is emulated, or a hook, a device or a timer threw `error`. */
   | { readonly reason: "internal-error"; readonly vcpu: number | null; readonly error: unknown }
