@@ -14,6 +14,8 @@ export interface Row {
   readonly ip?: number;
   /** RF in the pushed flags. */
   readonly rf?: boolean;
+  /** RCX then. */
+  readonly rcx?: number;
 }
 
 const IMPLICIT = "SDM vol. 3, 17.3.1.2: every data access counts, those of the processor itself too";
@@ -22,10 +24,10 @@ const UD2 = [0x0f, 0x0b];
 const LOAD = [0x8b, 0x03];
 const MOV_SS = [0x8e, 0x55, 0x00]; // mov ss, [rbp]
 
-const alone = (s: Scene): void => {
+export const alone = (s: Scene): void => {
   s.before = [];
 };
-const step = (s: Scene): void => {
+export const step = (s: Scene): void => {
   s.flags |= S.TF;
 };
 /** Behind MOV SS from a device, during which `arrivals` happen. */
@@ -45,19 +47,19 @@ const interrupt = (s: Scene): void => {
   s.flags |= S.IF;
   s.arrivals.push(() => s.m.interrupt(0x40));
 };
-const all =
+export const all =
   (...setups: readonly ((s: Scene) => void)[]) =>
   (s: Scene): void => {
     for (const setup of setups) setup(s);
   };
-const code = (n: number) => (s: Scene) => s.breakpoint(n, HERE, EXECUTE);
-const data = (n: number, at: number) => (s: Scene) => s.breakpoint(n, at, READ_WRITE1);
+export const code = (n: number) => (s: Scene) => s.breakpoint(n, HERE, EXECUTE);
+export const data = (n: number, at: number) => (s: Scene) => s.breakpoint(n, at, READ_WRITE1);
 const port = (n: number) => (s: Scene) => {
   s.m.vcpu.cr4 |= CR4_DE;
   s.breakpoint(n, BEFORE_PORT, IO1);
 };
 /** REP MOVS of 3 bytes between pages of their own. */
-const copy = (s: Scene): void => {
+export const copy = (s: Scene): void => {
   s.before = [];
   s.rcx = 3n;
   s.rsi = BigInt(BEFORE_READS);

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import * as S from "../src/state.js";
 import { DEBUG_ROWS } from "./debug-priority.rows.js";
-import { frame } from "./fake-machine.js";
+import { TRAP_ROWS } from "./debug-traps.rows.js";
+import { frame, RCX } from "./fake-machine.js";
 import type { Chain } from "./priority-chain.js";
 import { INSTRUCTION_CHAINS } from "./priority-instruction.rows.js";
 import { SYSTEM_CHAINS } from "./priority-system.rows.js";
@@ -50,12 +51,13 @@ test("the chains hold more than 200 pairs", () => {
 });
 
 describe("debug exceptions, shadows and what is not there", () => {
-  test.each(DEBUG_ROWS)("$name ($source)", ({ code, setup, events, ip, rf }) => {
+  test.each([...DEBUG_ROWS, ...TRAP_ROWS])("$name ($source)", ({ code, setup, events, ip, rf, rcx }) => {
     const s = new Scene(code);
     setup(s);
     expect(s.play()).toEqual(events);
     const { ip: pushed, flags } = frame(s.m, (events[0] as string).includes("("));
     if (ip !== undefined) expect(pushed - HERE).toBe(ip);
+    if (rcx !== undefined) expect(s.m.vcpu.regLo(RCX)).toBe(rcx);
     if (rf !== undefined) expect((flags & S.RF) !== 0).toBe(rf);
   });
 });

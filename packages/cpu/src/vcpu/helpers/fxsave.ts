@@ -1,7 +1,7 @@
 import { Access } from "../../ports.js";
 import * as S from "../../state.js";
-import { CR0_EM, CR0_TS, CR4_OSFXSR, Vector } from "../constants.js";
 import { canonical } from "../canonical.js";
+import { CR0_EM, CR0_TS, CR4_OSFXSR, Vector } from "../constants.js";
 import { add64, effectiveAddress, type Halves, readOperand, writeOperand } from "../operands.js";
 import type { Helper, Vcpu } from "../vcpu.js";
 import { done, FAULT, NEXT } from "./common.js";

@@ -17,7 +17,8 @@ const target: Halves = { lo: 0, hi: 0 };
 
 /**
  * The linear address of the first element into `out`.
- * @returns how many elements of `n` lie before the index register wraps, the segment ends, or the page does; 0 with an exception pending
+ * @returns how many elements of `n` lie before the index register wraps, the segment ends, or the page does, 1 in a page with breakpoints;
+ * 0 with an exception pending
  */
 function pointer(vcpu: Vcpu, insn: Insn, reg: number, seg: number, write: boolean, n: number, out: Halves): number {
   const { addrSize, opSize: size } = insn;
@@ -27,6 +28,8 @@ function pointer(vcpu: Vcpu, insn: Insn, reg: number, seg: number, write: boolea
   truncateAddress(out, addrSize);
   const offset = out.lo >>> 0;
   if (!checkedLinear(vcpu, seg, out, size, write)) return 0;
+  // A trap follows the very iteration that meets a breakpoint.
+  if (vcpu.breakpoints.onDataPage(out.lo, out.hi)) return 1;
   let room = inPage(out.lo, size, down);
   if (vcpu.mode !== 64) {
     const range = S.SEG_RANGE + 16 * seg + (write ? 8 : 0);
