@@ -1,3 +1,4 @@
+import { Status } from "../src/ports.js";
 import * as S from "../src/state.js";
 import { type ErrorRow, hex, instruction } from "./error-codes.js";
 import { DATA, GDT, TSS, USER_STACK } from "./fake-machine.js";
@@ -301,6 +302,26 @@ const pageFaults = PAGE_FAULTS.map(([name, code, level, page, error]) =>
   }),
 );
 
+/** Codes that only a walk of real page tables gives: reserved bits 8, protection keys 20h. They are pushed as they come. */
+const WALKED: readonly (readonly [string, readonly number[], number])[] = [
+  ["a reserved bit, read at CPL 3", [0x8b, 0x03], 0xd],
+  ["a reserved bit, write at CPL 3", [0x89, 0x03], 0xf],
+  ["a reserved bit, fetch at CPL 3", [0xff, 0xe3], 0x1d],
+  ["a protection key, read at CPL 3", [0x8b, 0x03], 0x25],
+  ["a protection key, write at CPL 3", [0x89, 0x03], 0x27],
+];
+const walked = WALKED.map(([name, code, error]) =>
+  instruction(`#PF: ${name}`, "SDM vol. 3, 4.7", code, `#PF(${hex(error)})`, ({ m: { mmu } }) => {
+    const translate = mmu.translate.bind(mmu);
+    mmu.translate = (controls, lo, hi, access) => {
+      const status = translate(controls, lo, hi, access);
+      if (lo >>> 12 !== DATA >>> 12) return status;
+      Object.assign(mmu.translation, { errorCode: error });
+      return Status.Fault;
+    };
+  }),
+);
+
 /** A page that the GDT and the I/O bitmap can be made to reach into, and that nothing else uses. */
 const APART = 0xc000;
 /** Accesses by the processor itself have U clear, also at CPL 3 (SDM vol. 3, 4.6.1 and 4.7). */
@@ -335,5 +356,6 @@ export const SYSTEM_ROWS: readonly ErrorRow[] = [
   ...stack,
   ...alignment,
   ...pageFaults,
+  ...walked,
   ...implicit,
 ];

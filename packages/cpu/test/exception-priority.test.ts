@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import * as S from "../src/state.js";
+import { ARRIVAL_ROWS } from "./arrival-order.rows.js";
 import { DEBUG_ROWS } from "./debug-priority.rows.js";
 import { TRAP_ROWS } from "./debug-traps.rows.js";
 import { frame, RCX } from "./fake-machine.js";
@@ -51,13 +52,16 @@ test("the chains hold more than 200 pairs", () => {
 });
 
 describe("debug exceptions, shadows and what is not there", () => {
-  test.each([...DEBUG_ROWS, ...TRAP_ROWS])("$name ($source)", ({ code, setup, events, ip, rf, rcx }) => {
-    const s = new Scene(code);
-    setup(s);
-    expect(s.play()).toEqual(events);
-    const { ip: pushed, flags } = frame(s.m, (events[0] as string).includes("("));
-    if (ip !== undefined) expect(pushed - HERE).toBe(ip);
-    if (rcx !== undefined) expect(s.m.vcpu.regLo(RCX)).toBe(rcx);
-    if (rf !== undefined) expect((flags & S.RF) !== 0).toBe(rf);
-  });
+  test.each([...DEBUG_ROWS, ...TRAP_ROWS, ...ARRIVAL_ROWS])(
+    "$name ($source)",
+    ({ code, setup, events, ip, rf, rcx }) => {
+      const s = new Scene(code);
+      setup(s);
+      expect(s.play()).toEqual(events);
+      const { ip: pushed, flags } = frame(s.m, (events[0] as string).includes("("));
+      if (ip !== undefined) expect(pushed - HERE).toBe(ip);
+      if (rcx !== undefined) expect(s.m.vcpu.regLo(RCX)).toBe(rcx);
+      if (rf !== undefined) expect((flags & S.RF) !== 0).toBe(rf);
+    },
+  );
 });
