@@ -22,6 +22,7 @@ const COMPOSITION: { readonly [K in HookName]-?: ReturnType<Hook<K>> extends boo
   mmio: "none",
   hypercall: "first",
   breakpoint: "all",
+  execute: "none",
   inject: "none",
   singleStep: "none",
   syscall: "none",

@@ -162,6 +162,40 @@ describe("hooks", () => {
     expect(seen).toEqual([1, 6, 9, 10]);
   });
 
+  test("execute is called before each run of a watched instruction, which the guest cannot tell", () => {
+    const seen: number[] = [];
+    const m = machine((a) => {
+      const again = a.label("again");
+      a.mov(ecx, 3)
+        .bind(again)
+        .inc(rax)
+        .dec(ecx)
+        .jnz(again)
+        .mov(rcx, mem(CODE + 5));
+    });
+    m.vcpu.watchCode(CODE + 5, 0, true);
+    m.vcpu.hooks = { execute: (lo) => void seen.push(lo - CODE, Number(reg(m.vcpu, RCX))) };
+    m.go();
+    expect(seen).toEqual([5, 3, 5, 2, 5, 1]);
+    expect(reg(m.vcpu, RAX)).toBe(3n);
+    // INC RAX, as it was written.
+    expect(reg(m.vcpu, RCX) & 0xffn).toBe(0x48n);
+  });
+
+  test("execute can leave the instruction undone; it is asked again", () => {
+    let left = 2;
+    const m = machine((a) => a.nop().inc(rax));
+    m.vcpu.watchCode(CODE + 1, 0, true);
+    m.vcpu.hooks = { execute: () => void (left-- > 0 && m.vcpu.leave()) };
+    for (const _ of [0, 1]) {
+      expect(m.go().reason).toBe("intercepted");
+      expect([rip(m.vcpu), reg(m.vcpu, RAX)]).toEqual([CODE + 1, 0n]);
+    }
+    expect(m.go().reason).toBe("hlt");
+    m.vcpu.watchCode(CODE + 1, 0, false);
+    expect(m.vcpu.guards(CODE, 0)).toBe(false);
+  });
+
   test("extendedControl is not reached: XSETBV is #UD while CR4.OSXSAVE cannot be set", () => {
     const { calls, m } = observed("extendedControl", true, (a) => a.xsetbv());
     expect(calls).toEqual([]);

@@ -100,6 +100,8 @@ export interface VcpuPort {
   controlCr(cr: 0 | 3 | 4, on: boolean): void;
   controlMsr(msr: number, on: boolean): void;
   singlestep(on: boolean): void;
+  /** Reports `breakpoint` of length 0 before each execution of the instruction at `gva`, in any address space. Memory stays as it is. */
+  watchCode(gva: bigint, on: boolean): void;
   /** The exception that will be delivered before the next instruction anyway. */
   pendingException(): Exception | null;
   /** Delivers an exception before the next instruction. */
@@ -131,7 +133,7 @@ export interface VcpuEvents {
   /** Before WRMSR; as `cr`. */
   msr(msr: number, old: bigint, value: bigint, done: (value: bigint | null) => void): boolean;
   xsetbv(xcr: number, old: bigint, value: bigint, done: (verdict: Verdict) => void): boolean;
-  /** INT3 at `gpa`; `continue` delivers #BP. */
+  /** INT3 at `gpa`, `continue` delivers #BP; or, of length 0, an instruction of `watchCode`, which `continue` executes. */
   breakpoint(gpa: number, length: number, done: (verdict: Verdict) => void): boolean;
   /** VMCALL or VMMCALL with the registers of KVM_HC_XEN_HVM_OP. */
   hypercall(done: (verdict: Verdict) => void): boolean;

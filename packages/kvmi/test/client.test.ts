@@ -17,6 +17,22 @@ describe.each(Object.values(DIALECTS))("the client ($name)", (dialect) => {
     expect(client.identity).toEqual(IDENTITY);
   });
 
+  it("sets breakpoints on code, and filters, that go with it", async () => {
+    const { client, vm } = await connected(dialect);
+    await client.controlCodeBreakpoint(0, 0x1234n, true);
+    await client.controlCodeBreakpoint(0, 0x5678n, true);
+    await client.controlCodeBreakpoint(0, 0x1234n, false);
+    expect([...vm.cpu.watched]).toEqual([0x5678n]);
+    await client.controlEvent(0, "breakpoint", true);
+    await client.setEventFilter({ events: ["breakpoint"], rip: { from: 1n, to: 2n } });
+    expect(vm.cpu.events?.breakpoint(0, 0, () => undefined)).toBe(false);
+    await client.setEventFilter(null);
+    expect(vm.cpu.events?.breakpoint(0, 0, () => undefined)).toBe(true);
+    client.close();
+    await settled();
+    expect(vm.cpu.watched.size).toBe(0);
+  });
+
   it("asks, and has refusals as errors", async () => {
     const { client, vm } = await connected(dialect);
     expect(await client.vcpuCount()).toBe(1);

@@ -25,6 +25,7 @@ export class FakeVcpu implements VcpuPort {
   readonly crs = new Set<number>();
   readonly controlledMsrs = new Set<number>();
   stepping = false;
+  readonly watched = new Set<bigint>();
   pending: Exception | null = null;
   readonly injected: Exception[] = [];
   /** Answer to the next `intercept`. */
@@ -102,6 +103,10 @@ export class FakeVcpu implements VcpuPort {
   controlMsr(msr: number, on: boolean): void {
     if (on) this.controlledMsrs.add(msr);
     else this.controlledMsrs.delete(msr);
+  }
+  watchCode(gva: bigint, on: boolean): void {
+    if (on) this.watched.add(gva);
+    else this.watched.delete(gva);
   }
   singlestep(on: boolean): void {
     this.stepping = on;

@@ -1,5 +1,5 @@
 import { header, MAX_PAYLOAD } from "../src/codec/wire.js";
-import { DIALECTS, type DialectName, type EventName, KvmiServer, transportPair } from "../src/index.js";
+import { commandsOf, DIALECTS, type DialectName, type EventName, KvmiServer, transportPair } from "../src/index.js";
 import { FakeVm } from "./fakes.js";
 import { bytes, IDENTITY, le } from "./raw-tool.js";
 
@@ -18,7 +18,8 @@ const INTERESTING = [0, 1, 2, 3, 4, 7, 8, 255, 4095, 4096, 4097, 0x3fff, 0x4000,
 
 /** One message that means something to the dialect, or nearly; sometimes noise. */
 function message(dialect: DialectName, next: (below: number) => number, seq: number): Uint8Array {
-  const { commands, rules } = DIALECTS[dialect];
+  const { rules } = DIALECTS[dialect];
+  const commands = commandsOf(DIALECTS[dialect]);
   const kind = next(20);
   if (kind === 0) return Uint8Array.from({ length: next(64) }, () => next(256));
   const spec = commands[next(commands.length)];
@@ -77,7 +78,7 @@ function left(vm: FakeVm): string {
   for (const vcpu of vm.vcpus) {
     if (vcpu.held) return "a vCPU is held";
     if (vcpu.events !== null) return "a vCPU is still watched";
-    const rest = vcpu.crs.size + vcpu.controlledMsrs.size + (vcpu.stepping ? 1 : 0) + vcpu.view;
+    const rest = vcpu.crs.size + vcpu.watched.size + vcpu.controlledMsrs.size + (vcpu.stepping ? 1 : 0) + vcpu.view;
     if (rest > 0) return "something is still intercepted";
   }
   return vm.access.size + vm.allocated.size + vm.remapped.size === 0 ? "" : "memory is still restricted";
@@ -95,7 +96,9 @@ export async function fuzz(
   const next = random(seed);
   const vm = new FakeVm(2);
   // VM_CONTROL_CLEANUP is there to leave things behind.
-  const commands = DIALECTS[dialect].commands.map(({ name }) => name).filter((name) => name !== "controlCleanup");
+  const commands = commandsOf(DIALECTS[dialect])
+    .map(({ name }) => name)
+    .filter((name) => name !== "controlCleanup");
   const server = new KvmiServer({ vm, identity: IDENTITY, dialect: DIALECTS[dialect], commands });
   let sent = 0;
   let connections = 0;

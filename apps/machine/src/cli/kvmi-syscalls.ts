@@ -1,21 +1,15 @@
-import { type EventAnswer, GuestReader, type KvmiClient, type KvmiEvent, LinuxKernel } from "@vm/kvmi";
+import { Errno, GuestReader, type KvmiClient, KvmiError, type KvmiEvent, LinuxKernel } from "@vm/kvmi";
 
-const INT3 = 0xcc;
 const SYSCALL_TABLE = 512;
 const TASK_COMM = 16;
 
 const hex = (value: bigint): string => `0x${value.toString(16)}`;
 
-/**
- * Sees every system call of a guest by a breakpoint where SYSCALL leads. The instruction under it is stepped with the breakpoint taken
- * out; with several vCPUs, calls that others make meanwhile are not seen.
- */
+/** Sees every system call of a guest by a breakpoint on the instruction where SYSCALL leads, of which the guest sees nothing. */
 export class SyscallTrace {
   readonly #client: KvmiClient;
   readonly #names: readonly string[];
   readonly #entry: bigint;
-  readonly #gpa: bigint;
-  readonly #original: Uint8Array;
   /** Offset of the pointer to the running task in per-CPU data. */
   readonly #current: bigint;
   readonly #comm: bigint;
@@ -26,8 +20,6 @@ export class SyscallTrace {
     parts: {
       readonly names: readonly string[];
       readonly entry: bigint;
-      readonly gpa: bigint;
-      readonly original: Uint8Array;
       readonly current: bigint;
       readonly comm: number;
       readonly tgid: number;
@@ -36,20 +28,15 @@ export class SyscallTrace {
     this.#client = client;
     this.#names = parts.names;
     this.#entry = parts.entry;
-    this.#gpa = parts.gpa;
-    this.#original = parts.original;
     this.#current = parts.current;
     this.#comm = BigInt(parts.comm);
     this.#tgid = BigInt(parts.tgid);
   }
 
-  /** Puts the breakpoint in place. All vCPUs must stand still. @throws {GuestOsError} */
+  /** Sets the breakpoint on every vCPU that has been started. @throws {GuestOsError} */
   static async start(client: KvmiClient): Promise<SyscallTrace> {
     const kernel = await LinuxKernel.find(client);
-    const reader = new GuestReader(client);
     const entry = kernel.symbol("entry_SYSCALL_64");
-    const gpa = (await reader.translate(entry)) ?? 0n;
-    const original = await client.readPhysical(gpa, 1);
     // Since 6.2 the running task is the first member of pcpu_hot; before, and again since 6.15, it is a variable of its own.
     const hot = kernel.symbols.get("pcpu_hot");
     const current =
@@ -57,33 +44,22 @@ export class SyscallTrace {
         ? kernel.symbol("current_task")
         : hot + BigInt(kernel.types.member("pcpu_hot", "current_task")?.offset ?? 0);
     const [comm, tgid] = [kernel.offset("task_struct", "comm"), kernel.offset("task_struct", "tgid")];
-    const names = await syscallNames(kernel, reader);
-    const trace = new SyscallTrace(client, { names, entry, gpa, original, current, comm, tgid });
-    for (let vcpu = 0; vcpu < (await client.vcpuCount()); vcpu++)
-      await client.controlEvent(vcpu, "breakpoint", true).catch(() => undefined);
-    await client.writePhysical(gpa, Uint8Array.of(INT3));
-    return trace;
-  }
-
-  /** Takes the breakpoint away. */
-  async stop(): Promise<void> {
-    await this.#client.writePhysical(this.#gpa, this.#original);
-  }
-
-  /** What a breakpoint is answered that is ours. */
-  readonly answer: EventAnswer = { action: "retry" };
-
-  /** A line for a system call, "" for the step behind it, null for what is none of it. */
-  async handle(event: KvmiEvent): Promise<string | null> {
-    if (event.name === "singlestep") {
-      await this.#client.writePhysical(this.#gpa, Uint8Array.of(INT3));
-      await this.#client.controlSinglestep(event.vcpu, false);
-      return "";
+    const names = await syscallNames(kernel, new GuestReader(client));
+    for (let vcpu = 0; vcpu < (await client.vcpuCount()); vcpu++) {
+      try {
+        await client.controlEvent(vcpu, "breakpoint", true);
+        await client.controlCodeBreakpoint(vcpu, entry, true);
+      } catch (error) {
+        if (!(error instanceof KvmiError) || error.errno !== Errno.EAGAIN) throw error;
+      }
     }
+    return new SyscallTrace(client, { names, entry, current, comm, tgid });
+  }
+
+  /** A line for a system call, null for what is none. */
+  async describe(event: KvmiEvent): Promise<string | null> {
     if (event.name !== "breakpoint" || event.state.regs.rip !== this.#entry) return null;
     const { regs, msrs } = event.state;
-    await this.#client.writePhysical(this.#gpa, this.#original);
-    await this.#client.controlSinglestep(event.vcpu, true);
     const name = this.#names[Number(regs.rax & 0xffffffffn)] ?? `syscall_${regs.rax}`;
     const { rdi, rsi, rdx } = regs;
     return `${await this.#who(msrs.shadow_gs)} ${name}(${[rdi, rsi, rdx].map(hex).join(", ")}, ...)`;

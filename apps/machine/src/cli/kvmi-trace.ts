@@ -102,17 +102,13 @@ class Tracer {
 
   async run(): Promise<number> {
     for await (const event of this.#client.events) {
-      const line = (await this.syscalls?.handle(event)) ?? this.#describe(event);
+      const line = (await this.syscalls?.describe(event)) ?? this.#describe(event);
       if (line !== "") {
         process.stdout.write(`vcpu${event.vcpu} ${line}\n`);
         this.#printed++;
       }
-      if (this.#printed >= this.#most) {
-        await this.syscalls?.stop();
-        event.reply(this.syscalls === null ? {} : { action: "retry" });
-        return ExitCode.Ok;
-      }
-      event.reply(event.name === "breakpoint" ? (this.syscalls?.answer ?? {}) : {});
+      event.reply();
+      if (this.#printed >= this.#most) return ExitCode.Ok;
     }
     say("the machine has ended");
     return ExitCode.Ok;

@@ -33,9 +33,12 @@ const PF = 14;
 /** Bit 63 of a value moved to CR3 asks to keep translations and is not stored. */
 const CR3_NO_FLUSH = 1n << 63n;
 
+/** What can leave an instruction undone. */
+type Reason = Interception | "execute";
+
 /** What to do when the instruction that was left undone comes again. */
 interface Decision {
-  readonly kind: Interception;
+  readonly kind: Reason;
   readonly ripLo: number;
   readonly ripHi: number;
   /** CR, MSR: what is written instead; null: #GP. */
@@ -68,12 +71,13 @@ export class KvmiVcpu implements VcpuPort {
   /** Reports what made the vCPU leave; false: nobody wanted to know. */
   #left: (() => void) | null = null;
   /** The kind of the event that is open. */
-  #reported: Interception | null = null;
+  #reported: Reason | null = null;
   #singlestep = false;
   readonly #wanted = new Set<Interception>();
   readonly #crs = new Set<number>();
   readonly #msrs = new Set<number>();
-  readonly #hooks = new Map<Interception | "step", Disposer>();
+  readonly #watchedCode = new Set<bigint>();
+  readonly #hooks = new Map<Reason | "step", Disposer>();
 
   constructor(desc: KvmiVcpuDesc) {
     this.#desc = desc;
@@ -124,6 +128,7 @@ export class KvmiVcpu implements VcpuPort {
     this.#wanted.clear();
     this.#crs.clear();
     this.#msrs.clear();
+    for (const gva of [...this.#watchedCode]) this.watchCode(gva, false);
     this.#singlestep = false;
     this.#cpu.singleStep = false;
     this.view = 0;
@@ -261,6 +266,14 @@ export class KvmiVcpu implements VcpuPort {
     else this.#msrs.delete(msr);
   }
 
+  watchCode(gva: bigint, on: boolean): void {
+    if (on) this.#watchedCode.add(gva);
+    else this.#watchedCode.delete(gva);
+    this.#cpu.watchCode(...split(gva), on);
+    if (this.#watchedCode.size > 0) this.#hook("execute", () => this.#desc.handle.on("execute", () => this.#execute()));
+    else this.#unhook("execute");
+  }
+
   singlestep(on: boolean): void {
     this.#singlestep = on;
     this.#cpu.singleStep = on || this.#stepper.active;
@@ -287,17 +300,17 @@ export class KvmiVcpu implements VcpuPort {
 
   // Hooks
 
-  #hook(name: Interception | "step", install: () => Disposer): void {
+  #hook(name: Reason | "step", install: () => Disposer): void {
     if (!this.#hooks.has(name)) this.#hooks.set(name, install());
   }
 
-  #unhook(name: Interception | "step"): void {
+  #unhook(name: Reason | "step"): void {
     this.#hooks.get(name)?.();
     this.#hooks.delete(name);
   }
 
   /** Leaves the instruction undone and has `report` called behind the exit. */
-  #leave(kind: Interception, report: () => void): false {
+  #leave(kind: Reason, report: () => void): false {
     this.#reported = kind;
     this.#left = report;
     return this.#cpu.leave();
@@ -319,15 +332,19 @@ export class KvmiVcpu implements VcpuPort {
   }
 
   /** The decision about the instruction that runs now, if there is one. */
-  #take(kind: Interception): Decision | null {
+  #take(kind: Reason): Decision | null {
     const decision = this.#decision;
     this.#decision = null;
-    const { ripLo, ripHi } = this.#cpu;
-    return decision?.kind === kind && decision.ripLo === ripLo && decision.ripHi === ripHi ? decision : null;
+    return decision?.kind === kind && this.#here(decision) ? decision : null;
+  }
+
+  /** Whether a decision is about the instruction at RIP. */
+  #here({ ripLo, ripHi }: Decision): boolean {
+    return ripLo === this.#cpu.ripLo && ripHi === this.#cpu.ripHi;
   }
 
   /** Reports an event whose verdict is no more than whether the instruction goes on. `moved`: the tool set RIP, so it does not. */
-  #ask(kind: Interception, report: (done: (verdict: "continue" | "retry") => void) => boolean | undefined): void {
+  #ask(kind: Reason, report: (done: (verdict: "continue" | "retry") => void) => boolean | undefined): void {
     const { ripLo, ripHi } = this.#cpu;
     const done = (verdict: "continue" | "retry"): void => {
       if (verdict === "continue" && this.#cpu.ripLo === ripLo && this.#cpu.ripHi === ripHi) this.#decide({ kind });
@@ -341,6 +358,22 @@ export class KvmiVcpu implements VcpuPort {
       const { ripLo, ripHi } = this.#cpu;
       const gpa = this.translate(halves(ripLo, ripHi)) ?? 0;
       this.#ask("breakpoint", (done) => this.#events?.breakpoint(gpa, 1, done));
+    });
+  }
+
+  /** A watched instruction is about to run. */
+  #execute(): void {
+    // If anything has been decided about it already, or a page is open for it, it has been reported.
+    if (
+      this.#stepper.active ||
+      (this.#decision !== null && this.#decision.kind !== "execute" && this.#here(this.#decision))
+    )
+      return;
+    if (this.#take("execute") !== null) return;
+    this.#leave("execute", () => {
+      const { ripLo, ripHi } = this.#cpu;
+      const gpa = this.translate(halves(ripLo, ripHi)) ?? 0;
+      this.#ask("execute", (done) => this.#events?.breakpoint(gpa, 0, done));
     });
   }
 
@@ -455,4 +488,8 @@ export class KvmiVcpu implements VcpuPort {
   }
 }
 
+const split = (value: bigint): [lo: number, hi: number] => [
+  Number(value & 0xffffffffn) | 0,
+  Number((value >> 32n) & 0xffffffffn) | 0,
+];
 const halves = (lo: number, hi: number): bigint => (BigInt(hi >>> 0) << 32n) | BigInt(lo >>> 0);

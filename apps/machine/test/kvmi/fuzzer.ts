@@ -1,6 +1,7 @@
 import {
   type CommandName,
   type CommandSpec,
+  commandsOf,
   DIALECTS,
   DialectIndex,
   type DialectName,
@@ -116,7 +117,7 @@ export class Fuzzer {
       ]);
     if (this.#open.size > 0 && kind < 40) return this.#eventReply();
     if (kind < 55) return this.#enabling();
-    const { commands } = this.#index.dialect;
+    const commands = commandsOf(this.#index.dialect);
     return this.#command(commands[random(commands.length)] as CommandSpec);
   }
 

@@ -1,5 +1,6 @@
 /**
- * The breakpoints that DR0-DR3 and DR7 describe: SDM vol. 3, 17.2. Masks have bit n set for DRn, as B0-B3 of DR6 do.
+ * The breakpoints that DR0-DR3 and DR7 describe: SDM vol. 3, 17.2. Masks have bit n set for DRn, as B0-B3 of DR6 do. And those of the host,
+ * which the guest has no means to see.
  */
 interface Point {
   /** Bit of DR6. */
@@ -35,6 +36,8 @@ export class Breakpoints {
   #writes: readonly Point[] = [];
   #reads: readonly Point[] = [];
   #io: readonly Point[] = [];
+  /** Addresses the host watches, as offsets by page and by high half. */
+  readonly #watched = new Map<number, Map<number, Set<number>>>();
 
   /**
    * @param dr DR0-DR7 as pairs of halves
@@ -61,8 +64,33 @@ export class Breakpoints {
     this.#io = debuggingExtensions ? points[Kind.Io] : [];
   }
 
-  /** Some instruction in the page of `hi:lo` has a breakpoint. */
+  /** Has the host see (or no longer see) the instruction at `hi:lo`. */
+  watch(lo: number, hi: number, on: boolean): void {
+    const pages = this.#watched.get(hi) ?? new Map<number, Set<number>>();
+    const page = lo >>> 12;
+    const offsets = pages.get(page) ?? new Set<number>();
+    if (on) offsets.add(lo & 0xfff);
+    else offsets.delete(lo & 0xfff);
+    if (offsets.size > 0) pages.set(page, offsets);
+    else pages.delete(page);
+    if (pages.size > 0) this.#watched.set(hi, pages);
+    else this.#watched.delete(hi);
+  }
+
+  /** The host watches the instruction at `hi:lo`. */
+  watched(lo: number, hi: number): boolean {
+    return (
+      this.#watched.size > 0 &&
+      this.#watched
+        .get(hi)
+        ?.get(lo >>> 12)
+        ?.has(lo & 0xfff) === true
+    );
+  }
+
+  /** Some instruction in the page of `hi:lo` has a breakpoint or is watched. */
   onCodePage(lo: number, hi: number): boolean {
+    if (this.#watched.size > 0 && this.#watched.get(hi)?.has(lo >>> 12)) return true;
     return this.#code.length > 0 && masksOf(this.#code, lo & ~0xfff, hi, 4096) !== 0;
   }
 

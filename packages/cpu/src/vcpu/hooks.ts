@@ -21,6 +21,8 @@ export interface VcpuHooks {
   hypercall?: () => boolean;
   /** INT3 was executed. False: no #BP is delivered; the instruction has retired. */
   breakpoint?: () => boolean;
+  /** Before an instruction that `Vcpu.watchCode` names. */
+  execute?: (linearLo: number, linearHi: number) => void;
   /** An exception or interrupt is about to be delivered. */
   inject?: (vector: number, errorCode: number | null, kind: "exception" | "interrupt" | "software") => void;
   /** One instruction retired while single-stepping is requested. */

@@ -365,13 +365,27 @@ export class Vcpu extends Registers {
     return first + 4095 + MAX_INSN > limit;
   }
 
-  /** Looks at the instruction at PC. @returns whether it must not run: an exception is pending */
+  /**
+   * Has `hooks.execute` called (or no longer called) before the instruction at linear address `hi:lo`, each time it is about to run.
+   * Nothing in memory changes. Code in the same 4 KiB is executed an instruction at a time.
+   */
+  watchCode(lo: number, hi: number, on: boolean): void {
+    this.breakpoints.watch(lo, hi, on);
+    this.tlb.flush();
+  }
+
+  /** Looks at the instruction at PC. @returns whether it must not run: an exception is pending, or the host wants to leave */
   #guard(): boolean {
     const lo = this.i32(S.PC);
     const hi = this.i32(S.PC + 4);
     if (!(this.flags & S.RF) && !this.#stackShadow) {
       const mask = this.breakpoints.code(lo, hi);
       if (mask !== 0) return !this.raiseDebugFault(mask);
+    }
+    if (this.breakpoints.watched(lo, hi)) {
+      this.loadRip();
+      this.hooks.execute?.(lo, hi);
+      if (this.leaving) return true;
     }
     if (this.mode === 64) return false;
     const { limit, baseLo } = this.segments[Seg.CS] as SegmentCache;

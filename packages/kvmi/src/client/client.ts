@@ -14,6 +14,7 @@ import type { CommandSpec, Dialect, EventName } from "../dialect/dialect.js";
 import { DIALECTS, DialectIndex } from "../dialect/index.js";
 import * as L from "../dialect/layouts.js";
 import { Errno, KvmiError } from "../errno.js";
+import type { EventFilter } from "../filter.js";
 import { type Message, MessageReader } from "../framing.js";
 import type { Identity } from "../server/handshake.js";
 import type { Transport } from "../transport.js";
@@ -221,6 +222,30 @@ export class KvmiClient {
 
   async controlMsr(vcpu: number, msr: number, on: boolean): Promise<void> {
     await this.command("controlMsr", { msr, enable: on ? 1 : 0 }, vcpu);
+  }
+
+  /**
+   * Has BREAKPOINT (of length 0) sent before each execution of the instruction at `gva`, in any address space, while that event is enabled.
+   * Memory is not changed: the guest cannot see it. `continue` executes the instruction.
+   */
+  async controlCodeBreakpoint(vcpu: number, gva: bigint, on: boolean): Promise<void> {
+    await this.command("controlCodeBreakpoint", { gva, enable: on ? 1 : 0 }, vcpu);
+  }
+
+  /** Leaves only the events that matter; judged in the machine. null: all that are enabled. */
+  async setEventFilter(filter: EventFilter | null): Promise<void> {
+    const { cr3, rip, value, events } = filter ?? {};
+    const bits = (events ?? []).map((name) => this.#index.eventNamed(name)?.id).filter((id) => id !== undefined);
+    const given = [cr3, rip, value, events];
+    await this.command("setEventFilter", {
+      flags: given.reduce<number>((flags, each, k) => (each === undefined ? flags : flags | (1 << k)), 0),
+      events: bits.reduce((mask, id) => (mask | (1 << id)) >>> 0, 0),
+      cr3: cr3 ?? 0n,
+      rip_from: rip?.from ?? 0n,
+      rip_to: rip?.to ?? 0n,
+      value_mask: value?.mask ?? 0n,
+      value_equals: value?.equals ?? 0n,
+    });
   }
 
   async controlSinglestep(vcpu: number, on: boolean): Promise<void> {

@@ -41,6 +41,8 @@ export interface Requests {
   getXcr: ValueOf<typeof L.getXcr>;
   controlSinglestep: ValueOf<typeof L.switchRequest>;
   controlCleanup: ValueOf<typeof L.switchRequest>;
+  setEventFilter: ValueOf<typeof L.eventFilter>;
+  controlCodeBreakpoint: ValueOf<typeof L.controlCodeBreakpoint>;
 }
 export type CommandName = keyof Requests;
 

@@ -3,6 +3,7 @@ import type { CommandSpec, Dialect, EventName, EventSpec } from "./dialect.js";
 import { libkvmi } from "./libkvmi.js";
 import { rfc7 } from "./rfc7.js";
 import { v12 } from "./v12.js";
+import { commandsOf } from "./vendor.js";
 
 /** Every numbering there is, by name. The wire does not tell them apart: both sides must be told which one it is. */
 export const DIALECTS = { libkvmi, rfc7, v12 } as const satisfies Record<string, Dialect>;
@@ -10,24 +11,23 @@ export type DialectName = keyof typeof DIALECTS;
 
 /** A dialect's tables, by id and by name. */
 export class DialectIndex {
-  readonly #commands: readonly (CommandSpec | undefined)[];
+  readonly #commands: ReadonlyMap<number, CommandSpec>;
   readonly #events: readonly (EventSpec | undefined)[];
   readonly #byName: ReadonlyMap<CommandName, CommandSpec>;
   readonly #eventsByName: ReadonlyMap<EventName, EventSpec>;
 
   constructor(readonly dialect: Dialect) {
-    const commands: CommandSpec[] = [];
-    for (const command of dialect.commands) commands[command.id] = command;
+    const commands = commandsOf(dialect);
     const events: EventSpec[] = [];
     for (const event of dialect.events) events[event.id] = event;
-    this.#commands = commands;
+    this.#commands = new Map(commands.map((command) => [command.id, command]));
     this.#events = events;
-    this.#byName = new Map(dialect.commands.map((command) => [command.name, command]));
+    this.#byName = new Map(commands.map((command) => [command.name, command]));
     this.#eventsByName = new Map(dialect.events.map((event) => [event.name, event]));
   }
 
   command(id: number): CommandSpec | undefined {
-    return this.#commands[id];
+    return this.#commands.get(id);
   }
 
   event(id: number): EventSpec | undefined {

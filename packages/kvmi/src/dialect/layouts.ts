@@ -36,6 +36,17 @@ export const changeGfnOld = struct({ old_gfn: u64, new_gfn: u64 });
 export const controlCmdResponse = struct({ enable: u8, now: u8, flags: u8, _1: pad(1), _2: pad(4) });
 export const getXcr = struct({ xcr: u8, _: pad(7) });
 export const switchRequest = struct({ enable: u8, _: pad(7) });
+/** `flags`: 1 `cr3`, 2 `rip_from` and `rip_to`, 4 `value_mask` and `value_equals`, 8 `events` (bit n: event n) hold; 0: no filter. */
+export const eventFilter = struct({
+  flags: u32,
+  events: u32,
+  cr3: u64,
+  rip_from: u64,
+  rip_to: u64,
+  value_mask: u64,
+  value_equals: u64,
+});
+export const controlCodeBreakpoint = struct({ gva: u64, enable: u8, _: pad(7) });
 
 // Reply data, behind the error code.
 

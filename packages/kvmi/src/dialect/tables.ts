@@ -1,4 +1,5 @@
 import type { Dialect } from "./dialect.js";
+import { commandsOf } from "./vendor.js";
 
 /** Rows as a table of Markdown, columns as wide as their widest cell. */
 function table(rows: readonly (readonly string[])[]): string {
@@ -17,8 +18,8 @@ const names = (lists: readonly (readonly { readonly name: string }[])[]): readon
 /** Every command, who carries it out, and its number in each dialect, as Markdown. */
 export function commandTable(dialects: readonly Dialect[]): string {
   const head = ["command", "runs on", ...dialects.map(({ name }) => name)];
-  const rows = names(dialects.map(({ commands }) => commands)).map((name) => {
-    const specs = dialects.map(({ commands }) => commands.find((command) => command.name === name));
+  const rows = names(dialects.map(commandsOf)).map((name) => {
+    const specs = dialects.map((dialect) => commandsOf(dialect).find((command) => command.name === name));
     const runsOn = specs.find((spec) => spec !== undefined)?.runsOn === "vm" ? "receiver" : "vCPU";
     return [`\`${name}\``, runsOn, ...specs.map((spec) => (spec === undefined ? "" : String(spec.id)))];
   });

@@ -45,8 +45,10 @@ export class Introspection {
   cleanup = true;
   /** Replies of commands are not sent (CONTROL_CMD_RESPONSE). */
   silence: Silence = null;
-  /** Events that need not cross the connection. */
+  /** Events that need not cross the connection, as the owner of the machine says. */
   filter: EventFilter | null;
+  /** The same, as the tool says. */
+  toolFilter: EventFilter | null = null;
   readonly #transport: Transport;
   readonly #log: (message: string) => void;
   readonly #onCommand: () => void;

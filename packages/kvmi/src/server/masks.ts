@@ -1,6 +1,7 @@
 import type { CommandName } from "../dialect/commands.js";
 import type { EventName } from "../dialect/dialect.js";
 import type { DialectIndex } from "../dialect/index.js";
+import { commandsOf } from "../dialect/vendor.js";
 import { Errno } from "../errno.js";
 import type { Status } from "../ports.js";
 
@@ -16,7 +17,7 @@ export class Masks {
   /** @param commands, events names that are allowed; undefined: all of them */
   constructor(index: DialectIndex, commands?: readonly CommandName[], events?: readonly EventName[]) {
     this.#index = index;
-    for (const { id, name } of index.dialect.commands)
+    for (const { id, name } of commandsOf(index.dialect))
       if (FIXED.includes(name) || commands?.includes(name) !== false) this.#commands.add(id);
     for (const { id, name } of index.dialect.events) if (events?.includes(name) !== false) this.#events.add(id);
   }
@@ -33,7 +34,7 @@ export class Masks {
   allowCommand(id: number, allow: number): Status {
     if (allow !== 0 && allow !== 1) return Errno.EINVAL;
     if (id === -1) {
-      for (const { id: each, name } of this.#index.dialect.commands)
+      for (const { id: each, name } of commandsOf(this.#index.dialect))
         if (!FIXED.includes(name)) set(this.#commands, each, allow);
       return 0;
     }

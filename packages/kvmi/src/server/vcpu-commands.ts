@@ -70,6 +70,14 @@ const controlSinglestep: VcpuHandler<"controlSinglestep"> = (call) => {
   return 0;
 };
 
+const controlCodeBreakpoint: VcpuHandler<"controlCodeBreakpoint"> = (call) => {
+  const { gva, enable } = call.request;
+  const on = switched(call, enable);
+  if (on === null) return Errno.EINVAL;
+  call.vcpu.controlCodeBreakpoint(gva, on);
+  return 0;
+};
+
 const injectException: VcpuHandler<"injectException"> = ({ session, dialect, request, vcpu }) => {
   const trap = session.index.eventNamed("trap");
   if (dialect.rules.injectNeedsTrap && (trap === undefined || !session.masks.event(trap.id))) return Errno.EPERM;
@@ -149,6 +157,7 @@ export const VCPU_HANDLERS = {
   controlCr,
   controlMsr,
   controlSinglestep,
+  controlCodeBreakpoint,
   injectException,
   setXsave,
   setEptView,

@@ -39,6 +39,7 @@ export class HookedVcpu implements VcpuEvents {
   readonly #enabled = new Set<EventName>();
   readonly #crs = new Set<number>();
   readonly #msrs = new Set<number>();
+  readonly #codeBreakpoints = new Set<bigint>();
   readonly #jobs: (() => void)[] = [];
   #pauses = 0;
   #waiting: Waiting | null = null;
@@ -116,6 +117,11 @@ export class HookedVcpu implements VcpuEvents {
     this.port.controlMsr(msr, on);
   }
 
+  controlCodeBreakpoint(gva: bigint, on: boolean): void {
+    toggle(this.#codeBreakpoints, gva, on);
+    this.port.watchCode(gva, on);
+  }
+
   controlSinglestep(on: boolean): void {
     this.#singlestep = on;
     this.port.singlestep(on);
@@ -180,6 +186,7 @@ export class HookedVcpu implements VcpuEvents {
     for (const event of [...this.#enabled]) this.controlEvent(event, false);
     for (const cr of [...this.#crs]) this.controlCr(cr as 0 | 3 | 4, false);
     for (const msr of [...this.#msrs]) this.controlMsr(msr, false);
+    for (const gva of [...this.#codeBreakpoints]) this.controlCodeBreakpoint(gva, false);
     if (this.#singlestep) this.controlSinglestep(false);
     this.port.connect(null);
     this.port.release();
@@ -190,6 +197,7 @@ export class HookedVcpu implements VcpuEvents {
     this.#enabled.clear();
     this.#crs.clear();
     this.#msrs.clear();
+    this.#codeBreakpoints.clear();
     this.unhook();
   }
 
@@ -214,10 +222,11 @@ export class HookedVcpu implements VcpuEvents {
   }
 
   #passes(name: EventName, specific: { readonly new_value?: bigint; readonly gva?: bigint }): boolean {
-    const { filter } = this.session;
-    if (filter === null) return true;
+    const { filter, toolFilter } = this.session;
+    if (filter === null && toolFilter === null) return true;
     const value = specific.new_value ?? specific.gva ?? null;
-    return passes(filter, { name, rip: this.port.rip(), cr3: this.port.cr3(), value });
+    const judged = { name, rip: this.port.rip(), cr3: this.port.cr3(), value };
+    return [filter, toolFilter].every((each) => each === null || passes(each, judged));
   }
 
   /** The exception noted takes effect, or one that came before it; either is told. */

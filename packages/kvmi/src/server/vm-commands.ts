@@ -10,7 +10,7 @@ const VERSION = 1;
 
 /** Why an id cannot be used: not in the tables, or not allowed. */
 function checkId({ dialect }: Call, id: number, limit: number, known: boolean, allowed: boolean): Status {
-  const beyond = dialect.rules.unknownId === "ENOENT" ? !known : id >= limit;
+  const beyond = !known && (dialect.rules.unknownId === "ENOENT" || id >= limit);
   if (beyond) return Errno[dialect.rules.unknownId];
   return allowed ? 0 : Errno.EPERM;
 }
@@ -92,6 +92,22 @@ const vmControlEvents: VmHandler<"vmControlEvents"> = (call) => {
   return 0;
 };
 
+const setEventFilter: VmHandler<"setEventFilter"> = ({ session, request }) => {
+  const { flags, events, cr3, rip_from: from, rip_to: to, value_mask: mask, value_equals: equals } = request;
+  if (flags > 15) return Errno.EINVAL;
+  const named = session.index.dialect.events.filter(({ id }) => (events >>> id) & 1).map(({ name }) => name);
+  session.toolFilter =
+    flags === 0
+      ? null
+      : {
+          cr3: flags & 1 ? cr3 : undefined,
+          rip: flags & 2 ? { from, to } : undefined,
+          value: flags & 4 ? { mask, equals } : undefined,
+          events: flags & 8 ? named : undefined,
+        };
+  return 0;
+};
+
 const destroyEptView: VmHandler<"destroyEptView"> = ({ session: { vm }, request }) => {
   if (vm.views === null) return Errno.EOPNOTSUPP;
   return request.view !== 0 && vm.views.destroy(request.view) ? 0 : Errno.EINVAL;
@@ -147,6 +163,7 @@ export const VM_HANDLERS = {
   pause,
   controlCmdResponse,
   vmControlEvents,
+  setEventFilter,
   createEptView,
   destroyEptView,
 };
