@@ -1,4 +1,4 @@
-import { Lockdep } from "@vm/lockdep";
+import { Lockdep, Task } from "@vm/lockdep";
 import { FrameArena } from "./arena.js";
 import { Page } from "./bits.js";
 import { AttributeMap, MemoryAttribute } from "./gmem/attribute-map.js";
@@ -52,6 +52,8 @@ export class GuestVm implements Vm {
   readonly sharedFrom: number;
   readonly params: KvmParams;
   readonly locks: VmLocks;
+  /** Who does things without a task of its own. */
+  readonly host: Task;
   readonly mm: Mm;
   readonly attributes: AttributeMap;
   readonly slots: Memslots;
@@ -76,6 +78,7 @@ export class GuestVm implements Vm {
     const arena = new FrameArena(memory, arenaStart, arenaEnd);
     this.params = kvmParams(options.kvm);
     this.locks = new VmLocks(lockdep);
+    this.host = new Task(lockdep, "host");
     this.mm = new Mm(lockdep, arena);
     this.attributes = new AttributeMap(maxGfn, MemoryAttribute.None);
     this.slots = new Memslots(arena, maxGfn, (gfn, pages) => this.target.changed(gfn, pages));

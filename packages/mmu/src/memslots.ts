@@ -27,7 +27,7 @@ export interface MemslotDesc {
 export class MemslotError extends Error {
   override readonly name = "MemslotError";
   constructor(
-    readonly code: "EINVAL" | "EEXIST" | "ENOENT" | "ENOMEM",
+    readonly code: "EBUSY" | "EINVAL" | "EEXIST" | "ENOENT" | "ENOMEM",
     message: string,
   ) {
     super(message);

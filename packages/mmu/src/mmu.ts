@@ -1,4 +1,4 @@
-import { Task } from "@vm/lockdep";
+import type { Task } from "@vm/lockdep";
 import { Access, Licence, type PagingControls, Status, type Translation } from "./access.js";
 import { Cr0, Page } from "./bits.js";
 import { forEachRun } from "./dirty-log.js";
@@ -29,7 +29,7 @@ export class Mmu extends PhysicalMemory {
   /** @throws RangeError for `maxPhyAddr`, ArenaError for the arena's range */
   constructor(options: GuestVmOptions) {
     const vm = new GuestVm(options);
-    super(vm.slots, new HostPages(vm.source, new Task(vm.locks.lockdep, "host")));
+    super(vm.slots, new HostPages(vm.source, vm.host));
     this.vm = vm;
     this.#second = new TdpLevel(vm);
     this.#walker = new PageWalker(vm.slots.arena.u32, this.#second, vm.maxPhyAddr);
@@ -135,7 +135,13 @@ export class Mmu extends PhysicalMemory {
 
   /** Creates, deletes (size 0), moves or re-flags a memslot; see {@link Memslots}. @throws MemslotError before anything has changed */
   setMemslot(desc: MemslotDesc): void {
-    this.vm.slots.set(desc);
+    const { slotsLock } = this.vm.locks;
+    if (!slotsLock.tryLock(this.vm.host)) throw new MemslotError("EBUSY", "somebody else is changing the memslots");
+    try {
+      this.vm.slots.set(desc);
+    } finally {
+      slotsLock.unlock(this.vm.host);
+    }
   }
 
   /** All memslots, ascending by address. */

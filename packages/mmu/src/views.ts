@@ -6,6 +6,8 @@ export class View {
   readonly watches = new Watches();
   /** What maps guest memory as the view has it, from its first use on. */
   root: TdpRoot | null = null;
+  /** Nobody can use it any more. */
+  discarded = false;
   readonly #targets = new Map<number, number>();
 
   /** The guest frame that `gfn` really is in this view. */
@@ -71,7 +73,7 @@ export class Views {
   /** Forgets a view other than 0; returns what it was. */
   discard(view: number): View {
     const found = this.at(view);
-    this.#views.delete(view);
+    found.discarded = this.#views.delete(view);
     return found;
   }
 }

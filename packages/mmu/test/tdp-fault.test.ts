@@ -154,6 +154,26 @@ describe("what changes while a fault is being handled", () => {
     expect(await fault).toBe(RetPf.Tracked);
   });
 
+  test("a view that is discarded meanwhile is not mapped: its tables are somebody else's by then", async () => {
+    const { mmu, vm, lockdep } = await guest({ flags: Mmap | InitShared });
+    const { target } = vm;
+    mmu.withhold(5, Licence.Write, 1);
+    const access = { view: vm.views.at(1), gfn: 3, want: Licence.Read, isPrivate: false, quiet: false };
+    target.tryFault({ ...access, gfn: 4 });
+    const { available } = target.pages;
+    const fault = target.fault(new Task(lockdep, "vcpu0"), access);
+    mmu.discardView(1);
+    expect(await fault).toBe(RetPf.MemoryFault);
+    expect(target.pages.available).toBe(available + target.levels);
+  });
+
+  test("memslots do not change while somebody else has slots_lock", async () => {
+    const { mmu, vm, task } = await guest();
+    const change = (): void => mmu.setMemslot({ slot: 1, gpa: 2 ** 30, size: PAGE });
+    await vm.locks.slotsLock.run(task, () => expect(change).toThrow("somebody else is changing"));
+    change();
+  });
+
   test("begin, ranges and end are told under mmu_lock, held exclusively", async () => {
     const { vm, task } = await guest();
     const { target, locks } = vm;

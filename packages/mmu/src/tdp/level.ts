@@ -146,7 +146,8 @@ export class TdpLevel implements SecondLevel {
   }
 
   mayMark(seeming: number): boolean {
-    if (((this.#u32[this.#root.cached(seeming)] as number) & Ept.W) !== 0) return true;
+    const writable = Spte.Present | Ept.W;
+    if (((this.#u32[this.#root.cached(seeming)] as number) & writable) === writable) return true;
     const gfn = this.#view.target(seeming);
     const slot = this.#vm.slots.find(gfn);
     if (slot === null || slot.readonly) return false;

@@ -15,7 +15,10 @@ import { isPresent, leafLo, Spte } from "./spte.js";
 import { TablePages } from "./table-pages.js";
 
 /** What the page tables need of a VM. */
-export type TdpVm = Pick<GuestVm, "slots" | "source" | "views" | "locks" | "maxPhyAddr" | "external" | "invalidated">;
+export type TdpVm = Pick<
+  GuestVm,
+  "host" | "slots" | "source" | "views" | "locks" | "maxPhyAddr" | "external" | "invalidated"
+>;
 
 /** Table pages besides those that map every frame of the arena once: for views, and for addresses where nothing is. At 0 left, trees start over. */
 const SPARE_TABLES = 1024;
@@ -41,8 +44,6 @@ export class TdpMmu implements GfnRangeTarget {
   readonly #vm: TdpVm;
   readonly #invalidation = new Invalidation();
   #unflushed = NOTHING;
-  /** Who changes things without a task of its own. */
-  readonly #host: Task;
   /** Who faults and cannot wait. */
   readonly #vcpu: Task;
 
@@ -51,7 +52,6 @@ export class TdpMmu implements GfnRangeTarget {
     this.levels = vm.maxPhyAddr > 48 ? 5 : 4;
     this.pages = new TablePages(SPARE_TABLES + Math.ceil(vm.slots.arena.capacity / 512));
     this.mirror = vm.external === null ? null : new TdpRoot(this.pages, this.levels, vm.external);
-    this.#host = new Task(vm.locks.lockdep, "host");
     this.#vcpu = new Task(vm.locks.lockdep, "vcpu");
   }
 
@@ -68,15 +68,16 @@ export class TdpMmu implements GfnRangeTarget {
   }
 
   /** Maps what an access needs. Never Retry. */
-  fault(task: Task, access: GuestAccess): Promise<Exclude<RetPf, RetPf.Retry>> {
-    return this.#vm.locks.srcu.read(task, async () => {
-      for (;;) {
-        const fault = this.#enter(access);
-        const result = typeof fault === "number" ? fault : this.#install(task, fault, await this.#faultin(task, fault));
-        if (result !== RetPf.Retry) return result;
-        await this.#invalidation.quiet();
-      }
-    });
+  async fault(task: Task, access: GuestAccess): Promise<Exclude<RetPf, RetPf.Retry>> {
+    const attempt = async (): Promise<RetPf> => {
+      const fault = this.#enter(access);
+      return typeof fault === "number" ? fault : this.#install(task, fault, await this.#faultin(task, fault));
+    };
+    for (;;) {
+      const result = await this.#vm.locks.srcu.read(task, attempt);
+      if (result !== RetPf.Retry) return result;
+      await this.#invalidation.quiet();
+    }
   }
 
   #tryFaultin({ slot, target, isPrivate }: PageFault): Faultin {
@@ -96,6 +97,8 @@ export class TdpMmu implements GfnRangeTarget {
 
   /** What can be said before the page is there. */
   #enter({ view, gfn, want, isPrivate: asked, quiet }: GuestAccess): PageFault | RetPf {
+    // Whoever used the view uses another one now, and will fault there.
+    if (view.discarded) return RetPf.MemoryFault;
     if (this.pages.available < RESERVE) this.#zapAll();
     const { seq } = this.#invalidation;
     const target = view.target(gfn);
@@ -219,10 +222,10 @@ export class TdpMmu implements GfnRangeTarget {
     this.#vm.locks.mmuLock.assertHeldExclusive(task);
     const { start, end } = this.#unflushed;
     this.#unflushed = { start: Math.min(start, range.start), end: Math.max(end, range.end) };
-    let any = false;
-    if (this.mirror !== null && range.private) any = this.mirror.zap(range.start, range.end);
-    if (this.mirror === null || range.shared) any = this.#zapViews(range.start, range.end) || any;
-    return any;
+    if (range.private) this.mirror?.zap(range.start, range.end);
+    if (this.mirror === null || range.shared) this.#zapViews(range.start, range.end);
+    // Mapped or not: instructions may have been decoded from these pages, and whoever did hears of it by the flush.
+    return true;
   }
 
   /** Flushes what was unmapped since the last flush. */
@@ -250,7 +253,7 @@ export class TdpMmu implements GfnRangeTarget {
 
   /** Takes W from pages of a slot: the next write is logged. */
   writeProtect(gfn: number, pages: number): void {
-    this.#vm.locks.mmuLock.write(this.#host, () => {
+    this.#vm.locks.mmuLock.write(this.#vm.host, () => {
       for (const { root, start, end } of this.#mappings(gfn, gfn + pages)) root.writeProtect(start, end);
     });
     this.#vm.invalidated.emit(gfn, pages, false);
@@ -258,15 +261,13 @@ export class TdpMmu implements GfnRangeTarget {
 
   /** Ends the tree of a view that is not used any more. */
   discard(view: View): void {
-    this.#vm.locks.mmuLock.write(this.#host, () => view.root?.free());
+    this.#invalidate(0, this.#vm.slots.maxGfn, () => view.root?.free());
     view.root = null;
     for (const gfn of view.changed()) this.#vm.invalidated.emit(gfn, 1, false);
   }
 
-  #zapViews(from: number, to: number): boolean {
-    let any = false;
-    for (const { root, start, end } of this.#mappings(from, to)) any = root.zap(start, end) || any;
-    return any;
+  #zapViews(from: number, to: number): void {
+    for (const { root, start, end } of this.#mappings(from, to)) root.zap(start, end);
   }
 
   /** Where views have frames `[from, to)`. */
@@ -286,7 +287,7 @@ export class TdpMmu implements GfnRangeTarget {
   }
 
   #invalidate(start: number, end: number, zap: () => void): void {
-    const task = this.#host;
+    const task = this.#vm.host;
     this.#vm.locks.mmuLock.write(task, () => {
       this.invalidateBegin(task);
       this.invalidateRangeAdd(task, start, end);
