@@ -1,7 +1,7 @@
 import * as S from "../src/state.js";
 import { Vector } from "../src/vcpu/constants.js";
 import { all, type Row, step } from "./debug-priority.rows.js";
-import { HANDLERS } from "./fake-machine.js";
+import { DEVICE, HANDLERS, KERNEL_SS, KERNEL_STACK } from "./fake-machine.js";
 import type { Scene } from "./scene.js";
 
 /** Several events at one boundary between instructions: in which order they are all delivered. Handlers halt, unless something else comes. */
@@ -70,6 +70,35 @@ export const ARRIVAL_ROWS: readonly Row[] = [
     code: NOP2,
     setup: all(nmi, nmi),
     events: ["NMI"],
+  },
+  {
+    name: "an IRET that faults lets the next NMI in all the same",
+    source: 'SDM vol. 3, "Information About NMI Unblocking Due to IRET"',
+    code: UD2,
+    setup: all(nmi, (s) => {
+      // The handler causes the next one, then it returns to a null selector: the memory at 0 is zero.
+      s.m.write(HANDLERS + 16 * Vector.NMI, [0xe6, 0x80, 0x31, 0xe4, 0x48, 0xcf]);
+      s.arrivals.push(() => s.arrivals.push(() => s.m.vcpu.nmi()));
+    }),
+    events: ["NMI", "#GP(0)", "NMI", "#GP(0)"],
+  },
+  {
+    name: "LSS holds no interrupt off",
+    source: "SDM vol. 3, 6.8.3: MOV SS and POP SS do",
+    code: UD2,
+    setup: (s) => {
+      s.level = 0;
+      s.flags |= S.IF;
+      // LSS ESP from a device, which interrupts.
+      s.before = [0x0f, 0xb2, 0x65, 0x00];
+      s.rbp = BigInt(DEVICE);
+      s.m.bus.mmioRead = (gpa) => {
+        s.m.interrupt(0x40);
+        return gpa === DEVICE ? KERNEL_STACK : KERNEL_SS;
+      };
+    },
+    events: ["INTR 40"],
+    ip: 0,
   },
   {
     name: "an NMI that comes while one is handled waits for IRET",

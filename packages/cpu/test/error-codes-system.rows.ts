@@ -152,6 +152,7 @@ const VALUES: readonly (readonly [string, string, readonly number[], ...((s: Sce
     a(NON_CANONICAL),
   ],
   ["INVPCID: type 4", "SDM vol. 2, INVPCID", INVPCID, c(4n)],
+  ["INVPCID: type 2 with bit 32", "SDM vol. 2, INVPCID", INVPCID, c(0x100000002n)],
   ["INVPCID: reserved bits", "SDM vol. 2, INVPCID", INVPCID, (s) => s.m.qword(DATA, 0x1000)],
   ["INVPCID: PCID without CR4.PCIDE", "SDM vol. 2, INVPCID", INVPCID, c(1n), (s) => s.m.qword(DATA, 5)],
   ["INVPCID: address not canonical", "SDM vol. 2, INVPCID", INVPCID, (s) => s.m.qword(DATA + 8, NON_CANONICAL)],

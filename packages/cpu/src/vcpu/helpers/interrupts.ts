@@ -12,7 +12,17 @@ import { writableFlags } from "./stack.js";
 
 const value: Halves = { lo: 0, hi: 0 };
 
-const iret: Helper = (vcpu, { insn }) => {
+/** NMIs are let in by an IRET that faults, too (SDM vol. 3, "Information About NMI Unblocking Due to IRET"). */
+const iret: Helper = (vcpu, site) => {
+  const outcome = leaveHandler(vcpu, site);
+  if (vcpu.nmiBlocked && !vcpu.leaving) {
+    vcpu.nmiBlocked = false;
+    vcpu.interrupt();
+  }
+  return outcome;
+};
+
+const leaveHandler: Helper = (vcpu, { insn }) => {
   const size = insn.opSize;
   const rip: Halves = { lo: 0, hi: 0 };
   if (!iopl8086(vcpu)) return FAULT;
@@ -60,13 +70,9 @@ function enter8086(vcpu: Vcpu, rip: Halves, cs: number, popped: number): boolean
   return true;
 }
 
-/** What every IRET ends with: RF as loaded holds for one instruction, NMIs are let in, IF and AC may have changed. */
+/** What every IRET ends with: RF as loaded holds for one instruction, IF and AC may have changed. */
 function resumed(vcpu: Vcpu): number {
   vcpu.keepRf = (vcpu.flags & S.RF) !== 0;
-  if (vcpu.nmiBlocked) {
-    vcpu.nmiBlocked = false;
-    vcpu.interrupt();
-  }
   vcpu.updateMode();
   vcpu.flagsChanged();
   return JUMP;

@@ -139,12 +139,13 @@ const invlpg: Helper = (vcpu, { insn }) => {
 const invpcid: Helper = (vcpu, { insn }) => {
   if (!((vcpu.ports.cpuid.query(7, 0).ebx >>> 10) & 1)) return undefinedOpcode(vcpu);
   if (!privileged(vcpu)) return FAULT;
-  const type = vcpu.regLo(insn.operands[0].reg) >>> 0;
+  const { reg } = insn.operands[0];
+  const type = vcpu.mode === 64 && vcpu.regHi(reg) !== 0 ? -1 : vcpu.regLo(reg);
   if (!effectiveAddress(vcpu, insn, value, 16, false)) return FAULT;
   const { lo, hi } = value;
   if (!vcpu.linear.read(lo, hi, 8)) return FAULT;
   const reserved = vcpu.linear.lo >>> 12 !== 0 || vcpu.linear.hi !== 0;
-  if (type > 3 || (type < 2 && (reserved || (!(vcpu.cr4 & CR4_PCIDE) && (vcpu.linear.lo & 0xfff) !== 0)))) {
+  if (type < 0 || type > 3 || (type < 2 && (reserved || (!(vcpu.cr4 & CR4_PCIDE) && (vcpu.linear.lo & 0xfff) !== 0)))) {
     return done(vcpu.raiseError(Vector.GP, 0));
   }
   if (type === 0) {
