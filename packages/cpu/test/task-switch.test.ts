@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { Seg } from "../src/index.js";
-import { CODE, FakeMachine, frame, GDT, HANDLERS, IDT, RSP, reg, rip, setReg, TSS } from "./fake-machine.js";
+import { Licence, Seg } from "../src/index.js";
+import { CODE, FakeMachine, frame, GDT, HANDLERS, IDT, RSP, reg, rip, setReg, snapshot, TSS } from "./fake-machine.js";
 import {
   CODE_AT,
   CODE32,
@@ -558,6 +558,33 @@ describe("faults behind the switch are the new task's (SDM vol. 3, table 7-1)", 
     m.qword(IDT + 8 * GP, gate(OTHER_TSS, 0, 0x85));
     m.program((a) => a.hlt());
     expect(m.go()).toEqual({ reason: "shutdown" });
+  });
+});
+
+describe("a watched page with a descriptor of the new task", () => {
+  test.each([
+    ["JMP", (m: ProtectedMachine) => m.program((a) => a.ljmp(OTHER_TSS, 0))],
+    ["INT n", (m: ProtectedMachine) => m.program((a) => a.int(VECTOR))],
+    ["an interrupt", (m: ProtectedMachine) => m.interrupt(VECTOR)],
+  ])("leaves the guest before %s has done anything, and later all of it is done", (_, prepare) => {
+    const m = machine();
+    m.qword(0xd008, descriptor(0, 0xfffff, DATA32));
+    fill(m, OTHER, { ldt: LDT, ds: 0xc });
+    m.qword(IDT + 8 * VECTOR, gate(OTHER_TSS, 0, 0xe5));
+    m.map(0xd000, { withheld: Licence.Read | Licence.Write });
+    m.vcpu.rflags = 0x202;
+    m.vcpu.dr[14] = 0x7ff;
+    prepare(m);
+    const state = () => [snapshot(m.vcpu), place(m.vcpu), m.vcpu.paging.cr3Lo, m.vcpu.dr[14], busy(m, OTHER_TSS)];
+    const before = state();
+    expect(m.vcpu.run(1)).toMatchObject({ reason: "memory-fault", gfn: 0xd });
+    expect(state()).toEqual(before);
+    expect(busy(m, TSS_SELECTOR)).toBe(true);
+    m.map(0xd000, {});
+    m.assemble(START, (a) => a.hlt(), 32);
+    m.go();
+    expect(rip(m.vcpu)).toBe(START + 1);
+    expect(place(m.vcpu)).toMatchObject({ tr: OTHER_TSS, ds: 0xc, ldtr: LDT });
   });
 });
 

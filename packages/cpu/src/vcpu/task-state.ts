@@ -1,4 +1,5 @@
 import { Access } from "../ports.js";
+import * as S from "../state.js";
 import { Seg } from "./constants.js";
 import { TSS_WIDE } from "./inner-stack.js";
 import type { Vcpu } from "./vcpu.js";
@@ -93,4 +94,28 @@ export function readTask(vcpu: Vcpu, base: number, { word, state, segments }: Ta
     selectors[seg] = held(2 + GENERAL_REGISTERS + k, 2);
   });
   return complete ? task : null;
+}
+
+/** Remembers the registers that a task switch loads. @returns what puts them back */
+export function rememberTask(vcpu: Vcpu): () => void {
+  const { rflags, cr0, tr, ldtr, paging, dr } = vcpu;
+  const { cr3Lo, cr3Hi } = paging;
+  const state = vcpu.bytes(S.GPR, 8 * 16).slice();
+  const [pcLo, pcHi, dr7] = [vcpu.i32(S.PC), vcpu.i32(S.PC + 4), dr[14] as number];
+  const segments = [...vcpu.segments];
+  return () => {
+    vcpu.bytes(S.GPR, 8 * 16).set(state);
+    Object.assign(vcpu, { rflags, cr0, tr, ldtr });
+    Object.assign(paging, { cr0, cr3Lo, cr3Hi });
+    segments.forEach((segment, seg) => {
+      vcpu.setSegment(seg, segment);
+    });
+    vcpu.updateMode();
+    vcpu.updateUnits();
+    dr[14] = dr7;
+    // Forgets translations too.
+    vcpu.debugRegistersChanged();
+    vcpu.setI32(S.PC, pcLo);
+    vcpu.setI32(S.PC + 4, pcHi);
+  };
 }

@@ -15,7 +15,7 @@ import {
   segmentOf,
 } from "./segments.js";
 import { loadTaskSegments } from "./task-segments.js";
-import { layoutOf, probe, probeSave, readTask, saveTask, type TaskState } from "./task-state.js";
+import { layoutOf, probe, probeSave, readTask, rememberTask, saveTask, type TaskState } from "./task-state.js";
 import type { Vcpu } from "./vcpu.js";
 
 /** Types of system descriptors: a 16-bit TSS, to be combined with `TSS_WIDE` and `BUSY`, and a task gate (SDM vol. 3, table 3-2). */
@@ -134,9 +134,15 @@ function switchTask(vcpu: Vcpu, { selector, descriptor, means, ip, flags, errorC
     if (!linear.readSystem(oldType, 0, 1) || !linear.writeSystem(oldType, 0, 1, linear.lo & ~BUSY)) return false;
   }
   if (means !== "return" && !linear.writeSystem(newType, 0, 1, (attributes | BUSY) & 0xff)) return false;
+  const restore = rememberTask(vcpu);
   vcpu.tr = { ...segmentOf(selector, descriptor), attributes: attributes | BUSY };
   startTask(vcpu, task, to.word, means === "call", errorCode);
-  return true;
+  if (!vcpu.leaving) return true;
+  // A watched page is in the way: nothing has been done.
+  restore();
+  if (means !== "call") linear.writeSystem(oldType, 0, 1, tr.attributes & 0xff);
+  if (means !== "return") linear.writeSystem(newType, 0, 1, attributes & 0xff);
+  return false;
 }
 
 function startTask(vcpu: Vcpu, task: TaskState, word: 2 | 4, nested: boolean, errorCode: number | null): void {
