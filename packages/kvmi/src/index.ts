@@ -17,7 +17,7 @@ export { Errno, errnoName, KvmiError } from "./errno.js";
 export { type EventFilter, parseFilter } from "./filter.js";
 export { Btf, findBtf, type Member } from "./linux/btf.js";
 export { findKallsyms, type Symbols } from "./linux/kallsyms.js";
-export { GuestOsError, LinuxKernel } from "./linux/kernel.js";
+export { GuestOsError, LinuxKernel, NotStartedError } from "./linux/kernel.js";
 export { formatProcesses, type Process, processes } from "./linux/processes.js";
 export { GuestReader, UnmappedError } from "./linux/reader.js";
 export {

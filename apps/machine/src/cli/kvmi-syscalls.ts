@@ -1,4 +1,4 @@
-import { Errno, GuestReader, type KvmiClient, KvmiError, type KvmiEvent, LinuxKernel } from "@vm/kvmi";
+import { Errno, GuestReader, type KvmiClient, KvmiError, type KvmiEvent, type LinuxKernel } from "@vm/kvmi";
 
 const SYSCALL_TABLE = 512;
 const TASK_COMM = 16;
@@ -34,8 +34,7 @@ export class SyscallTrace {
   }
 
   /** Sets the breakpoint on every vCPU that has been started. @throws {GuestOsError} */
-  static async start(client: KvmiClient): Promise<SyscallTrace> {
-    const kernel = await LinuxKernel.find(client);
+  static async start(client: KvmiClient, kernel: LinuxKernel): Promise<SyscallTrace> {
     const entry = kernel.symbol("entry_SYSCALL_64");
     // Since 6.2 the running task is the first member of pcpu_hot; before, and again since 6.15, it is a variable of its own.
     const hot = kernel.symbols.get("pcpu_hot");

@@ -1,9 +1,20 @@
 import { lstatSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:net";
-import { cookieHash, DIALECTS, type DialectName, KvmiClient, type KvmiEvent, streamTransport } from "@vm/kvmi";
+import { setTimeout as delay } from "node:timers/promises";
+import {
+  cookieHash,
+  DIALECTS,
+  type DialectName,
+  KvmiClient,
+  type KvmiEvent,
+  LinuxKernel,
+  NotStartedError,
+  streamTransport,
+} from "@vm/kvmi";
 import { reason, UsageError } from "./errors.js";
 import { ExitCode } from "./exit-code.js";
 import { readKey } from "./kvmi-machine.js";
+import { Progress } from "./progress.js";
 
 /** The flags of every command that looks into a machine which runs elsewhere. */
 export interface ToolFlags {
@@ -31,6 +42,7 @@ export async function withMachine(flags: ToolFlags, work: (client: KvmiClient) =
   });
   const interrupt = (): void => end(ExitCode.Interrupted);
   process.once("SIGINT", interrupt);
+  const progress = new Progress("waiting for the machine");
   const timer = timeout === null ? undefined : setTimeout(() => end(ExitCode.Timeout), timeout * 1000);
   try {
     const arrived = new Promise<KvmiClient>((resolve, reject) => {
@@ -41,11 +53,13 @@ export async function withMachine(flags: ToolFlags, work: (client: KvmiClient) =
     });
     const working = arrived.then((machine) => {
       client = machine;
+      progress.end();
       listener?.close();
       return work(machine);
     });
     return await Promise.race([working, ended]);
   } finally {
+    progress.end();
     clearTimeout(timer);
     process.off("SIGINT", interrupt);
     listener?.close();
@@ -65,6 +79,29 @@ function listen(path: string, onConnection: (socket: Socket) => void): Server {
   removeSocket(path);
   return createServer(onConnection).listen(path);
 }
+
+/** Time between two looks at a guest that has not got far enough, ms. */
+const LOOK_MS = 100;
+
+/** Calls `look` until it finds something, as long as the guest has not got that far. */
+export async function once<T>(look: () => Promise<T | null>): Promise<T> {
+  const progress = new Progress("waiting for the guest's kernel");
+  try {
+    for (;;) {
+      const found = await look().catch((error: unknown) => {
+        if (error instanceof NotStartedError) return null;
+        throw error;
+      });
+      if (found !== null) return found;
+      await delay(LOOK_MS);
+    }
+  } finally {
+    progress.end();
+  }
+}
+
+/** The guest's kernel, as soon as it has got far enough to be found. @throws {GuestOsError} */
+export const linux = (client: KvmiClient): Promise<LinuxKernel> => once(() => LinuxKernel.find(client));
 
 /** Stops all vCPUs while `work` looks, then lets them go on. No other events must be enabled. */
 export async function whilePaused<T>(client: KvmiClient, work: () => Promise<T>): Promise<T> {

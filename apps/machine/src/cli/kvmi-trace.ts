@@ -5,12 +5,12 @@ import {
   type KvmiClient,
   KvmiError,
   type KvmiEvent,
-  LinuxKernel,
+  type LinuxKernel,
 } from "@vm/kvmi";
 import { UsageError } from "./errors.js";
 import { ExitCode } from "./exit-code.js";
 import { SyscallTrace } from "./kvmi-syscalls.js";
-import { type ToolFlags, whilePaused, withMachine } from "./kvmi-tool.js";
+import { linux, type ToolFlags, whilePaused, withMachine } from "./kvmi-tool.js";
 import { say } from "./report.js";
 
 export interface TraceFlags extends ToolFlags {
@@ -52,8 +52,9 @@ export function trace(flags: TraceFlags): Promise<number> {
   return withMachine(flags, async (client) => {
     try {
       const tracer = new Tracer(client, most);
+      const kernel = flags.syscalls || isSymbol(page) ? await linux(client) : null;
       await whilePaused(client, async () => {
-        if (flags.syscalls) tracer.syscalls = await SyscallTrace.start(client);
+        if (flags.syscalls && kernel !== null) tracer.syscalls = await SyscallTrace.start(client, kernel);
         for (let vcpu = 0; vcpu < (await client.vcpuCount()); vcpu++) {
           if (flags.cr3) await watch(client, vcpu, "cr", () => client.controlCr(vcpu, 3, true));
           if (flags.msr !== undefined)
@@ -62,7 +63,7 @@ export function trace(flags: TraceFlags): Promise<number> {
             });
           if (page !== undefined) await watch(client, vcpu, "pf", async () => undefined);
         }
-        if (page !== undefined) await client.setPageAccess(new Map([[await pageOf(client, page), READ_WRITE]]));
+        if (page !== undefined) await client.setPageAccess(new Map([[await pageOf(client, page, kernel), READ_WRITE]]));
       });
       return await tracer.run();
     } catch (error) {
@@ -136,10 +137,11 @@ function parseNumber(text: string): number {
   return value;
 }
 
+const isSymbol = (page: string | undefined): boolean => page !== undefined && !/^(0x[0-9a-f]+|\d+)$/i.test(page);
+
 /** Guest-physical address of a page that is named by an address or by a symbol of the kernel. */
-async function pageOf(client: KvmiClient, text: string): Promise<number> {
-  if (/^(0x[0-9a-f]+|\d+)$/i.test(text)) return parseNumber(text);
-  const kernel = await LinuxKernel.find(client);
+async function pageOf(client: KvmiClient, text: string, kernel: LinuxKernel | null): Promise<number> {
+  if (kernel === null || !isSymbol(text)) return parseNumber(text);
   const gpa = await new GuestReader(client).translate(kernel.symbol(text));
   if (gpa === null) throw new GuestOsError(`${text} is not mapped`);
   return Number(gpa);

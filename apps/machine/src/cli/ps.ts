@@ -1,6 +1,6 @@
-import { DisconnectedError, formatProcesses, GuestOsError, GuestReader, LinuxKernel, processes } from "@vm/kvmi";
+import { DisconnectedError, formatProcesses, GuestOsError, GuestReader, processes } from "@vm/kvmi";
 import { ExitCode } from "./exit-code.js";
-import { type ToolFlags, whilePaused, withMachine } from "./kvmi-tool.js";
+import { linux, once, type ToolFlags, whilePaused, withMachine } from "./kvmi-tool.js";
 import { say } from "./report.js";
 
 export interface PsFlags extends ToolFlags {
@@ -11,9 +11,12 @@ export interface PsFlags extends ToolFlags {
 export function ps(flags: PsFlags): Promise<number> {
   return withMachine(flags, async (client) => {
     try {
-      const list = await whilePaused(client, async () =>
-        processes(await LinuxKernel.find(client), new GuestReader(client)),
-      );
+      const kernel = await linux(client);
+      const list = await once(async () => {
+        const found = await whilePaused(client, () => processes(kernel, new GuestReader(client)));
+        // Until the first process runs a program, the kernel is still starting.
+        return found.some(({ pid, commandLine }) => pid === 1 && commandLine !== "") ? found : null;
+      });
       process.stdout.write(flags.json ? `${JSON.stringify(list, null, 2)}\n` : formatProcesses(list));
       return ExitCode.Ok;
     } catch (error) {

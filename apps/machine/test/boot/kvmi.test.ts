@@ -28,6 +28,16 @@ describe.skipIf(guests === null)("Debian from outside", () => {
     await machine.ended;
   });
 
+  it("vm ps waits for a guest that still boots until its first process runs a program", async () => {
+    const socket = join(dir, "early");
+    const listing = vm("ps", "--kvmi", socket, "--timeout", "100");
+    const machine = vm(...bootFlags("6.1"), "--kvmi", socket, "--exec", "exec sleep 600");
+    const { status, stdout } = await listing.ended;
+    expect([status, stdout]).toEqual([0, expect.stringMatching(/^PID .*\n +1 0 +.*init/)]);
+    machine.process.kill();
+    await machine.ended;
+  });
+
   it("tools come and go, also by being killed; each sees what the guest does", async () => {
     const socket = join(dir, "trace");
     const busy = "while :; do cat /proc/uptime; done > /dev/null";

@@ -11,7 +11,15 @@ const IMAGE_LARGE_PAGES = 512;
 
 /** What was expected of the guest is not there. */
 export class GuestOsError extends Error {
-  override readonly name = "GuestOsError";
+  override readonly name: string = "GuestOsError";
+}
+
+/** No 64-bit Linux is there, or none yet: it may be worth trying again. */
+export class NotStartedError extends GuestOsError {
+  override readonly name = "NotStartedError";
+  constructor() {
+    super("the guest is no 64-bit Linux, or has not got that far yet");
+  }
 }
 
 /** A running Linux kernel's own account of itself: its symbols and the layout of its structures. Nothing in the guest takes part. */
@@ -23,12 +31,13 @@ export class LinuxKernel {
 
   /**
    * Finds the kernel by where SYSCALL leads, and reads its tables out of its read-only data.
-   * @throws {GuestOsError} if there is no Linux yet, or one without symbols or type information
+   * @throws {NotStartedError} if there is no Linux yet
+   * @throws {GuestOsError} if it is one without symbols or type information
    */
   static async find(client: KvmiClient, vcpu = 0): Promise<LinuxKernel> {
     const { msrs } = await client.registers(vcpu, [MSR_LSTAR]);
     const entry = msrs.get(MSR_LSTAR) ?? 0n;
-    if (entry < IMAGE_START) throw new GuestOsError("the guest is no 64-bit Linux, or has not got that far yet");
+    if (entry < IMAGE_START) throw new NotStartedError();
     const reader = new GuestReader(client, vcpu);
     const image = await readImage(reader, entry & ~BigInt(LARGE_PAGE - 1));
     const symbols = findKallsyms(image);
