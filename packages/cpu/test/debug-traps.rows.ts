@@ -84,6 +84,18 @@ export const TRAP_ROWS: readonly Row[] = [
     ip: 3,
   },
   {
+    name: "general detect is a fault that pushes RF",
+    source: "SDM vol. 3, 17.3.1.1: every fault does but that of an instruction breakpoint",
+    code: [0x0f, 0x21, 0xc0],
+    setup: all(alone, (s) => {
+      s.level = 0;
+      s.m.vcpu.dr[14] = 0x2400;
+    }),
+    events: ["#DB 2000"],
+    ip: 0,
+    rf: true,
+  },
+  {
     name: "a breakpoint is on the first byte of an instruction, prefixes included",
     source: "SDM vol. 3, 17.3.1.1",
     code: [0x66, NOP, 0x0f, 0x0b],

@@ -28,6 +28,12 @@ const pairs = ({ conditions }: Chain): (readonly [Condition, Condition])[] =>
       .map((second) => [first, second] as const),
   );
 
+/** Class 9 goes by its own order in the table: length, opcode, coprocessor. */
+const sourceOf = ({ within }: Chain, first: Condition, second: Condition): string => {
+  if (first.rank === second.rank) return first.rank === 9 ? "SDM vol. 3, table 6-2: class 9" : within;
+  return `SDM vol. 3, table 6-2: class ${first.rank} before ${second.rank}`;
+};
+
 describe.each(CHAINS)("$name", (chain) => {
   test.each(chain.conditions)("$name alone: $event", (condition) => {
     const inherent = chain.conditions.find(({ apply }) => apply.length === 0);
@@ -35,16 +41,12 @@ describe.each(CHAINS)("$name", (chain) => {
     expect(play(chain, condition)).toBe(wanted ? inherent.event : condition.event);
   });
 
-  test.each(
-    pairs(chain).map(([first, second]) => ({
-      first,
-      second,
-      source:
-        first.rank < second.rank ? `SDM vol. 3, table 6-2: class ${first.rank} before ${second.rank}` : chain.within,
-    })),
-  )("$first.name before $second.name ($source)", ({ first, second }) => {
-    expect(play(chain, first, second)).toBe(first.event);
-  });
+  test.each(pairs(chain).map(([first, second]) => ({ first, second, source: sourceOf(chain, first, second) })))(
+    "$first.name before $second.name ($source)",
+    ({ first, second }) => {
+      expect(play(chain, first, second)).toBe(first.event);
+    },
+  );
 });
 
 test("the chains hold more than 200 pairs", () => {

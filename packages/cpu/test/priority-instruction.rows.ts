@@ -35,8 +35,7 @@ import {
 } from "./conditions.js";
 import { DATA } from "./fake-machine.js";
 import type { Chain } from "./priority-chain.js";
-import type { Condition, Scene } from "./scene.js";
-import { HERE } from "./scene.js";
+import { type Condition, HERE, type Scene } from "./scene.js";
 
 /** Priorities at the boundary before an instruction, in its fetch and decoding, and among the faults of ordinary operands. */
 

@@ -10,13 +10,16 @@ export interface Pending {
   readonly kind: "exception" | "interrupt" | "software";
   /** A #GP that becomes #SS if the instruction accessed the stack. */
   readonly nonCanonical?: boolean;
+  /** A #DB that is a fault for DR7.GD. */
+  readonly generalDetect?: boolean;
   readonly cr2Lo?: number;
   readonly cr2Hi?: number;
 }
 
-/** RFLAGS as they are pushed: RF is set for faults (SDM vol. 3, 17.3.1.1). */
+/** RFLAGS as they are pushed: RF is set for faults, #DB of instruction breakpoints excepted (SDM vol. 3, 17.3.1.1). */
 export function pushedFlags(vcpu: Vcpu, event: Pending): number {
-  const fault = event.kind === "exception" && event.vector !== Vector.DB && event.vector !== Vector.DF;
+  const { kind, vector, generalDetect } = event;
+  const fault = kind === "exception" && vector !== Vector.DF && (vector !== Vector.DB || generalDetect === true);
   return fault ? vcpu.rflags | S.RF : vcpu.rflags;
 }
 

@@ -36,7 +36,8 @@ export interface VcpuOptions {
   readonly bootstrap: boolean;
 }
 
-/** DR6: single step. */
+/** DR6: general detect, single step. */
+const DR6_BD = 0x2000;
 const DR6_BS = 0x4000;
 /** Bytes of the longest instruction. */
 const MAX_INSN = 15;
@@ -324,9 +325,10 @@ export class Vcpu extends Registers {
 
   /** #DB for what `#debug` says: B0-B3 are those of this exception, the other bits of DR6 stay until software clears them. */
   #raiseDebug(): void {
+    const generalDetect = (this.#debug & DR6_BD) !== 0;
     this.dr[12] = ((this.dr[12] as number) & ~0xf) | this.#debug;
     this.#debug = 0;
-    this.#pending = { vector: Vector.DB, errorCode: null, kind: "exception" };
+    this.#pending = { vector: Vector.DB, errorCode: null, kind: "exception", generalDetect };
   }
 
   /** The current instruction met breakpoints `mask` with its data or ports: #DB follows it. */
