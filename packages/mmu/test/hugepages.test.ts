@@ -88,6 +88,15 @@ test("to watch one page, or to make it another one, splits the page around it", 
   }
 });
 
+test("a page that was split stays so, and works, when nobody watches it any more", () => {
+  const { mmu, at, isLarge } = guest(0, RUN);
+  mmu.withhold(9, Licence.Write);
+  at(3);
+  mmu.release(9, Licence.Write);
+  expect(at(9, Access.Write)).toBe(Status.Ok);
+  expect([isLarge(9), isLarge(3)]).toEqual([false, false]);
+});
+
 test("another view of the same memory keeps its large pages", () => {
   const { mmu, at, isLarge } = guest(0, RUN);
   mmu.withhold(9, Licence.Read, 1);

@@ -202,6 +202,19 @@ describe("private memory", () => {
     expect(mmu.translation.host).not.toBe(shared);
   });
 
+  test("a slot without a guest_memfd has none: its pages are not there while they are private", async () => {
+    const { mmu, vm, task, at } = await guest({ privateMemory: "attributes" });
+    mmu.setMemslot({ slot: 1, gpa: 2 * PAGES * PAGE, size: PAGE });
+    const convert = (attributes: number): Promise<void> =>
+      setMemoryAttributes(task, vm, { address: 2 * PAGES * PAGE, size: PAGE, attributes });
+    expect(at(2 * PAGES)).toBe(Status.Ok);
+    await convert(Private);
+    expect(at(2 * PAGES)).toBe(Status.Exit);
+    expect(mmu.translation.errorCode).toBe(Licence.Read | ExitFlag.Absent);
+    await convert(0);
+    expect(at(2 * PAGES)).toBe(Status.Ok);
+  });
+
   test("by address: an access of the wrong kind leaves the guest, PRIVATE says which kind it was", async () => {
     const { mmu, at, convert } = await guest({ privateMemory: SPLIT, user: true });
     expect(at(3)).toBe(Status.Exit);
@@ -259,10 +272,11 @@ describe("private memory", () => {
     const unmap = (kind: { private: boolean; shared: boolean }): boolean =>
       locks.mmuLock.write(task, () => target.unmapGfnRange(task, { start: 0, end: PAGES, ...kind }));
     expect(mapped()).toEqual([true, true]);
-    expect(unmap({ private: false, shared: true })).toBe(true);
+    unmap({ private: false, shared: true });
     expect(mapped()).toEqual([true, false]);
-    expect(unmap({ private: true, shared: false })).toBe(true);
-    expect(mapped()).toEqual([false, false]);
+    at(SHARED + 4);
+    unmap({ private: true, shared: false });
+    expect(mapped()).toEqual([false, true]);
   });
 });
 

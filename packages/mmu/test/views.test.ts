@@ -46,6 +46,24 @@ it("a frame can be another one in a view; it is known by its own number, watched
   expect(mmu.translate(controls(2), 0x5000, 0, 0)).toBe(Status.Ok);
 });
 
+it("where a frame seems to be another one, what becomes of that one is seen at once", () => {
+  const { mmu } = memory();
+  mmu.remap(3, 5, 1);
+  const write = (): number => mmu.translate(controls(1), 0x3000, 0, Access.Write);
+  write();
+  mmu.setMemslot({ slot: 0, gpa: 0, size: 16 * 4096, dirtyLog: true });
+  write();
+  expect(mmu.getDirtyLog(0)).toEqual(Uint32Array.of(1 << 5));
+  mmu.translate(controls(1), 0x3000, 0, 0);
+  expect(mmu.translation.licence & Licence.Write).toBe(0);
+  write();
+  expect(mmu.getDirtyLog(0)).toEqual(Uint32Array.of(1 << 5));
+  mmu.setMemslot({ slot: 0, gpa: 0, size: 0 });
+  expect(write()).toBe(Status.Mmio);
+  mmu.setMemslot({ slot: 1, gpa: 0x5000, size: 4096 });
+  expect(write()).toBe(Status.Ok);
+});
+
 it("page tables are walked as the view has them", () => {
   const { mmu } = memory();
   const paging = { cr0: 0x80000001, cr3Lo: 0x1000, cr3Hi: 0, cr4: 0x20, efer: 0x500, pkru: 0 };

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { Access, Licence, Status } from "../src/index.js";
-import { longMode, map4, newMmu, P, RW, translate, US } from "./fixture.js";
+import { longMode, map4, newMmu, P, PAGE, RW, translate, US } from "./fixture.js";
 
 const LINEAR = 0x7fff_1234_5000n;
 const KINDS = [
@@ -35,6 +35,17 @@ describe("withheld licences", () => {
       }
     },
   );
+
+  test("a page whose reads alone are withheld can be written, also where tables are walked from the top", () => {
+    const mmu = newMmu(8, { arenaPages: 9 });
+    mmu.setMemslot({ slot: 1, gpa: 2 ** 34, size: PAGE });
+    map4(mmu, LINEAR, BigInt(2 ** 34) | P | RW | US);
+    mmu.withhold(2 ** 22, Licence.Read);
+    for (let time = 0; time < 2; time++) {
+      expect(translate(mmu, longMode(), LINEAR, Access.User | Access.Write)).toBe(Status.Ok);
+      expect(mmu.translation.licence).toBe(Licence.Write | Licence.Fetch);
+    }
+  });
 
   test("other pages are not touched", () => {
     const mmu = mapped();
