@@ -1,12 +1,20 @@
 import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { streamTransport } from "@vm/kvmi";
 import { afterAll, describe, expect, it } from "vitest";
 import { run, vm } from "../cli.js";
+import { Fuzzer } from "../kvmi/fuzzer.js";
+import { random } from "../kvmi/random.js";
 import { bootFlags, guests } from "./debian.js";
 
 const dir = mkdtempSync(join(tmpdir(), "vm-kvmi-"));
 afterAll(() => rmSync(dir, { recursive: true }));
+
+/** KVMI_FUZZ=1000000 for the long run. */
+const MESSAGES = Number(process.env.KVMI_FUZZ ?? 2000);
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** What does not change while a guest does nothing: not the moment's work of kernel workers, nor the listing command itself. */
 const lasting = (listing: string): string[] =>
@@ -37,6 +45,38 @@ describe.skipIf(guests === null)("Debian from outside", () => {
     machine.process.kill();
     await machine.ended;
   });
+
+  it(`boots while tools send it anything, ${MESSAGES} messages, and then is there for the next`, async () => {
+    const socket = join(dir, "fuzz");
+    const next = random(7);
+    const harmless = { scratch: null, exceptions: false };
+    let sent = 0;
+    let replies = 0;
+    let enough = (): void => undefined;
+    const done = new Promise<void>((resolve) => {
+      enough = resolve;
+    });
+    const listener = createServer(async (stream) => {
+      if (sent >= MESSAGES) {
+        stream.destroy();
+        return;
+      }
+      const tool = new Fuzzer({ dialect: "libkvmi", random: next, vcpus: 1, harmless }, streamTransport(stream));
+      for (let k = next(400); k > 0 && !tool.closed && tool.send(); k--) if (next(3) === 0) await turn();
+      tool.close();
+      sent += tool.sent;
+      replies += tool.replies;
+      if (sent >= MESSAGES) enough();
+    }).listen(socket);
+    const machine = vm(...bootFlags("6.1"), "--kvmi", socket, "--exec", "echo begun; exec sleep 600");
+    await Promise.all([machine.until("begun\n"), done]);
+    listener.close();
+    const { status, stdout } = await run("ps", "--kvmi", socket, "--timeout", "60");
+    machine.process.kill();
+    await machine.ended;
+    expect([status, stdout]).toEqual([0, expect.stringContaining("sleep 600")]);
+    expect(replies).toBeGreaterThan(MESSAGES / 20);
+  }, 3_600_000);
 
   it("tools come and go, also by being killed; each sees what the guest does", async () => {
     const socket = join(dir, "trace");
