@@ -15,7 +15,9 @@ export default defineConfig({
   resolve: { alias },
   test: {
     include: ["test/**/*.test.ts"],
-    testTimeout: 60_000,
+    // For what hangs, not for what is slow on a busy machine.
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
     // The report is what tooling/scripts adds up over the packages.
     reporters: ["default", ["json", { outputFile: "coverage/report.json" }]],
   },

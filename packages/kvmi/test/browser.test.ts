@@ -25,4 +25,4 @@ it("bundled for a browser, the package imports nothing and asks for nothing of N
   // Comments are gone from a bundle; what is left is code.
   expect(text.match(/^import\b.*|\bfrom ".*"|\brequire\(.*|\b(?:process|Buffer)\..*/gm)).toBeNull();
   for (const name of builtinModules) expect(text).not.toContain(`"node:${name}"`);
-}, 60_000);
+});

@@ -62,7 +62,6 @@ test.skipIf(SEED)(
     expect(await firstFailure(1, SCHEDULES, {}, outcomes)).toBeUndefined();
     for (const what of HAPPENED) expect(outcomes.counts.get(what), what).toBeGreaterThan(10);
   },
-  180_000,
 );
 
 test.skipIf(SEED).each<[string, Faults, RegExp]>([
