@@ -15,7 +15,7 @@ export class MemslotMmu {
   gfn = 0;
   licence = 0;
   readonly flags = 0;
-  readonly refused = false;
+  refused = false;
   #view = this.views.at(0);
 
   constructor(arena: FrameArena) {

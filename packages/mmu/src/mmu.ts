@@ -55,13 +55,8 @@ export class Mmu extends PhysicalMemory {
     let large = false;
     if ((controls.cr0 & Cr0.Pg) !== 0) {
       const walker = this.#walker;
-      const allowed = walker.walk(controls, lo, hi, access);
-      if (second.refused) {
-        t.gfn = second.gfn;
-        t.errorCode = Licence.Read | second.flags;
-        return Status.Exit;
-      }
-      if (!allowed) {
+      if (!walker.walk(controls, lo, hi, access)) {
+        if (second.refused) return this.#refused();
         t.errorCode = walker.errorCode;
         return Status.Fault;
       }
@@ -121,6 +116,14 @@ export class Mmu extends PhysicalMemory {
     const result = await this.vm.target.fault(task, access);
     if (result === RetPf.Emulate) return "ENOENT";
     return result === RetPf.Fixed || result === RetPf.Spurious ? null : "EFAULT";
+  }
+
+  #refused(): Status {
+    const second = this.#second;
+    second.refused = false;
+    this.translation.gfn = second.gfn;
+    this.translation.errorCode = Licence.Read | second.flags;
+    return Status.Exit;
   }
 
   /** Frames in use: pages of guest memory that were ever touched. */

@@ -13,8 +13,8 @@ export interface SecondLevel {
   readonly licence: number;
   /** After `resolve` returned Exit, or with `refused`: {@link ExitFlag} bits. */
   readonly flags: number;
-  /** Since `use`, a page table could not be had: an Exit at `gfn`, whatever the walk made of it. */
-  readonly refused: boolean;
+  /** The walk ended because a page table could not be had: an Exit at `gfn`. Cleared by who has seen it. */
+  refused: boolean;
   /** From now on translates as view number `view` has it. */
   use(view: number): void;
   /**
@@ -24,7 +24,10 @@ export interface SecondLevel {
    * @returns Ok, Mmio or Exit; never Fault
    */
   resolve(gfn: number, want: number): Status;
-  /** The frame of a guest page table for reading: a {@link Pfn}, 0 if it was never touched (all zero), -1 if nothing is there (all ones). */
+  /**
+   * The frame of a guest page table for reading: a {@link Pfn}, 0 if it was never touched (all zero), -1 if nothing is there (all ones), -2 with {@link refused} (not
+   * present).
+   */
   table(gfn: number): number;
   /** The walker is about to set A or D in a table that {@link table} found. False: leave it alone (read-only memory). */
   mayMark(gfn: number): boolean;

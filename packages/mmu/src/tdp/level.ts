@@ -49,7 +49,6 @@ export class TdpLevel implements SecondLevel {
   }
 
   use(number: number): void {
-    this.refused = false;
     const view = this.#vm.views.at(number);
     if (view.root !== this.#viewRoot) this.#switch(view);
   }
@@ -140,9 +139,10 @@ export class TdpLevel implements SecondLevel {
     }
     const result = this.#fault(this.#root, seeming, Licence.Read, true);
     if (result === RetPf.Fixed || result === RetPf.Spurious) return this.#mmu.pfn;
-    this.refused = result !== RetPf.Emulate;
+    if (result === RetPf.Emulate) return -1;
+    this.refused = true;
     this.gfn = seeming;
-    return -1;
+    return -2;
   }
 
   mayMark(seeming: number): boolean {
