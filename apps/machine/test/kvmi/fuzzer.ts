@@ -49,6 +49,8 @@ export interface Touched {
 const PAGE = 4096;
 const TELLING = [0, 1, 2, 3, 4, 7, 8, 255, 4095, 4096, 4097, 0x3fff, 0x4000, 0xffff, 0x174, 0x100000, 0xffffffff];
 const EVENTS: readonly EventName[] = ["cr", "msr", "xsetbv", "breakpoint", "hypercall", "pf", "descriptor", "cpuid"];
+/** Sequence numbers below this may be used again; replies to them say nothing about what was asked. */
+const SHARED_SEQS = 100;
 /** Ids from here on mean nothing in any dialect. */
 const NO_ID = 0x100;
 
@@ -70,7 +72,7 @@ export class Fuzzer {
   readonly #asked = new Map<number, Touched>();
   #unread = new Uint8Array(0);
   #greeted = false;
-  #seq = 1;
+  #seq = SHARED_SEQS;
 
   constructor(desc: FuzzerDesc, transport: Transport) {
     this.#desc = desc;
@@ -125,9 +127,8 @@ export class Fuzzer {
     return Uint8Array.from({ length: size }, () => this.#desc.random(256));
   }
 
-  #framed(id: number, payload: Uint8Array): Uint8Array {
-    const { random } = this.#desc;
-    const seq = random(20) === 0 ? random(100) : ++this.#seq;
+  #framed(id: number, payload: Uint8Array, own = this.#desc.random(20) !== 0): Uint8Array {
+    const seq = own ? ++this.#seq : this.#desc.random(SHARED_SEQS);
     return concat([header.encode({ id, size: payload.length, seq }), payload]);
   }
 
@@ -222,7 +223,7 @@ export class Fuzzer {
         const out = new DataView(new ArrayBuffer(Math.max(view.byteLength, spec.request.size) + tail));
         new Uint8Array(out.buffer).set(payload);
         spec.request.write(out, 0, { gpa, size: this.#desc.dialect === "v12" ? size : BigInt(size) } as never);
-        const message = this.#framed(spec.id, new Uint8Array(out.buffer));
+        const message = this.#framed(spec.id, new Uint8Array(out.buffer), true);
         const seq = new DataView(message.buffer).getUint32(4, true);
         this.#asked.set(seq, { gpa: Number(gpa), size });
         return message;
