@@ -6,6 +6,7 @@ import {
   DialectIndex,
   type DialectName,
   type EventName,
+  errorCode,
   eventArch,
   handshakeFromTool,
   handshakeFromVm,
@@ -294,7 +295,8 @@ export class Fuzzer {
   #message(id: number, seq: number, payload: DataView): void {
     const { vmEventId, eventReplyId } = this.#index.dialect.rules;
     if (id === vmEventId) return;
-    if (id === 1) {
+    // A reply to an event that names no vCPU is refused like a command, under its own id: in v12 that of events.
+    if (id === 1 && payload.byteLength > errorCode.size) {
       this.#event(seq, payload, eventReplyId === 0 ? 0 : 8);
       return;
     }
