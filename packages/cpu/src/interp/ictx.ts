@@ -269,13 +269,16 @@ export class InterpreterCtx implements Ctx {
     this.setReg(4, i64.or(this.#stackMasked(offset), kept), 8);
   }
 
-  /** Leaves the instruction with #GP(0), or #SS(0) for the stack segment, unless `size` bytes at `offset` are in the range at host address `range`. */
-  checkRange(offset: Local<"i64">, size: I64, range: I32): void {
+  /**
+   * Leaves the instruction with #GP(0), or #SS(0) for the stack segment, unless `size` bytes at `offset` are in the range at host address `range`
+   * of the segment whose base is at host address `base`. In a flat segment accesses wrap at 4 GiB (recorded from hardware).
+   */
+  checkRange(offset: Local<"i64">, size: I64, range: I32, base: I32): void {
     const { f } = this;
     const at = f.let("i32", range);
     const last = i64.add(offset, i64.sub(size, i64.const(1)));
-    // A segment that ends at 4 GiB does not end: accesses wrap there.
-    const beyond = i32.and(i64.gt_u(last, i64.load32_u(at, 4)), i32.ne(i32.load(at, 4), i32.const(-1)));
+    const flat = i32.eqz(i32.or(i32.load(base), i32.xor(i32.load(at, 4), i32.const(-1))));
+    const beyond = i32.gt_u(i64.gt_u(last, i64.load32_u(at, 4)), flat);
     const outside = i32.or(i64.lt_u(offset, i64.load32_u(at)), beyond);
     this.#raiseIf(outside, i32.sub(i32.const(13), i32.and(i32.load16_u(this.#frame.rec, R.R_AUX2), i32.const(1))));
   }
@@ -477,7 +480,7 @@ export class InterpreterCtx implements Ctx {
     if (!this.legacy) return offset;
     const { cpu } = this.#frame;
     const range = i32.add(cpu, i32.const(S.SEG_RANGE + 32 + (write ? 8 : 0)));
-    this.checkRange(offset, i64.const(this.size), range);
+    this.checkRange(offset, i64.const(this.size), range, i32.add(cpu, i32.const(S.SEG_BASE + 16)));
     return this.f.let("i64", truncate(i64.add(offset, i64.load(cpu, S.SEG_BASE + 16)), 4));
   }
 }

@@ -77,9 +77,9 @@ export const STEPS: readonly Step[] = [
   ...([2, 4] as const).map((size) =>
     simple(`ea${8 * size}L`, size, "m", (c, { f, cpu, rec }) => {
       const offset = f.let("i64", truncate(c.offset(), size));
-      c.checkRange(offset, i64.load8_u(rec, R.R_AUX), i32.add(cpu, i32.load16_u(rec, R.R_DST)));
-      const base = loadSized(i32.add(cpu, i32.load16_u(rec, R.R_SEG)), 8);
-      f.store("i64.store", cpu, truncate(i64.add(offset, base), 4), S.EA_TMP);
+      const base = f.let("i32", i32.add(cpu, i32.load16_u(rec, R.R_SEG)));
+      c.checkRange(offset, i64.load8_u(rec, R.R_AUX), i32.add(cpu, i32.load16_u(rec, R.R_DST)), base);
+      f.store("i64.store", cpu, truncate(i64.add(offset, loadSized(base, 8)), 4), S.EA_TMP);
     }),
   ),
   // A misaligned operand is #GP even where it is beyond the stack segment too.

@@ -62,8 +62,9 @@ export function checkedLinear(vcpu: Vcpu, seg: number, out: Halves, size: number
     const range = S.SEG_RANGE + 16 * seg + (write ? 8 : 0);
     const first = out.lo >>> 0;
     const high = vcpu.i32(range + 4) >>> 0;
-    // A segment that ends at 4 GiB does not end: accesses wrap there.
-    if (first < vcpu.i32(range) >>> 0 || (first + size - 1 > high && high !== 0xffffffff)) {
+    // In a flat segment accesses wrap at 4 GiB (recorded from hardware).
+    const flat = high === 0xffffffff && vcpu.i32(S.SEG_BASE + 8 * seg) === 0;
+    if (first < vcpu.i32(range) >>> 0 || (first + size - 1 > high && !flat)) {
       return vcpu.raiseError(seg === Seg.SS ? Vector.SS : Vector.GP, 0);
     }
   }

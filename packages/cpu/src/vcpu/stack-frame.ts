@@ -44,7 +44,8 @@ export class StackFrame {
     for (let k = 0; k < count; k++) {
       sp = this.#below(sp, size);
       const first = (sp & this.#mask) >>> 0;
-      const inside = first >= low && (first + size - 1 <= high || high === 0xffffffff);
+      const flat = high === 0xffffffff && this.#base === 0;
+      const inside = first >= low && (first + size - 1 <= high || flat);
       if (!writable || !inside) return this.#vcpu.raiseError(Vector.SS, error);
     }
     return true;

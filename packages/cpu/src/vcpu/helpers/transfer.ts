@@ -1,6 +1,7 @@
 import { Kind } from "../../decode/index.js";
 import { CALL_GATE, CALL_GATE_16, throughCallGate } from "../call-gate.js";
-import { ATTR_CONFORMING, ATTR_S, EFER_LMA, Seg, Vector } from "../constants.js";
+import { canonical } from "../canonical.js";
+import { ATTR_CONFORMING, ATTR_L, ATTR_S, EFER_LMA, Seg, Vector } from "../constants.js";
 import { checkTarget, checkTargetReal, setCodeReal } from "../far.js";
 import { add64, adjustStack, effectiveAddress, type Halves, peekStack, push, writeRegister } from "../operands.js";
 import {
@@ -66,7 +67,9 @@ const branchFar =
     }
     if (!checkDirect(vcpu, selector, d)) return FAULT;
     const enter = (): boolean => checkTarget(vcpu, target, d) && installCode(vcpu, selector, d, vcpu.cpl);
-    if (!(call ? pushReturn(vcpu, size, next, enter) : enter())) return FAULT;
+    const long = (vcpu.efer & EFER_LMA) !== 0 && (attributesOfDescriptor(d) & ATTR_L) !== 0;
+    const pushAndEnter = vcpu.mode !== 64 && long ? pushReturnLong : pushReturn;
+    if (!(call ? pushAndEnter(vcpu, size, next, enter) : enter())) return FAULT;
     vcpu.setRip(target.lo, target.hi);
     return JUMP;
   };
@@ -78,6 +81,20 @@ function pushReturn(vcpu: Vcpu, size: number, next: Halves, enter: () => boolean
   if (push(vcpu, size, selector, 0) && push(vcpu, size, next.lo, next.hi) && enter()) return true;
   vcpu.setReg(4, ...sp);
   return false;
+}
+
+/** The same where other code calls 64-bit code: with the stack as that code has it, flat (recorded from hardware). */
+function pushReturnLong(vcpu: Vcpu, size: number, next: Halves, enter: () => boolean): boolean {
+  const sp: Halves = { lo: 0, hi: 0 };
+  add64(sp, vcpu.regLo(4), vcpu.regHi(4), -2 * size, -1);
+  const above: Halves = { lo: 0, hi: 0 };
+  add64(above, sp.lo, sp.hi, size, 0);
+  const { selector } = vcpu.segments[Seg.CS] as SegmentCache;
+  if (!canonical(vcpu, sp.hi) || !canonical(vcpu, above.hi)) return vcpu.raiseError(Vector.SS, 0);
+  if (!vcpu.linear.write(above.lo, above.hi, size, selector, 0)) return false;
+  if (!vcpu.linear.write(sp.lo, sp.hi, size, next.lo, next.hi) || !enter()) return false;
+  vcpu.setReg(4, sp.lo, sp.hi);
+  return true;
 }
 
 /** Whether a far JMP or CALL may enter code segment `d` without a gate. */
