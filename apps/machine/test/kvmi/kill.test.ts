@@ -1,46 +1,15 @@
-import { type Assembler, cr3, eax, ecx, mem, rax, rdi, rsi } from "@vm/asm";
 import { KvmiClient, type Transport, transportPair } from "@vm/kvmi";
 import { expect, it } from "vitest";
 import type { Machine } from "../../src/index.js";
 import { kvmi } from "../../src/plugins/kvmi.js";
 import { machineOf } from "../guest.js";
-import { handlers, PAGE, RESULT } from "./introspected.js";
+import { PAGE } from "./introspected.js";
+import { restless, rounds } from "./restless.js";
 
 /** KVMI_KILLS=1000 for the long run. */
 const KILLS = Number(process.env.KVMI_KILLS ?? 40);
 
-/** For ever: whatever can be reported, then one more at RESULT. */
-function busy(a: Assembler): void {
-  const [caught, start, again] = [a.label("caught"), a.label("start"), a.label("again")];
-  a.jmp(start);
-  a.bind(caught).iretq();
-  a.bind(start);
-  handlers(a, { 3: caught, 6: caught });
-  a.bind(again);
-  a.xor(eax, eax).cpuid().int3().mov(rax, cr3).mov(cr3, rax).xor(rax, 0x18).mov(cr3, rax);
-  a.mov(ecx, 0x174)
-    .rdmsr()
-    .inc(eax)
-    .wrmsr()
-    .mov(rdi, RESULT + 64)
-    .sgdt(mem(rdi))
-    .lgdt(mem(rdi));
-  a.mov(rdi, PAGE)
-    .mov(rax, mem(rdi))
-    .mov(mem(rdi, { disp: 0xffc }), rax);
-  a.mov(rsi, PAGE)
-    .mov(rdi, PAGE + 64)
-    .mov(ecx, 16)
-    .rep()
-    .movsb();
-  a.mov(rax, 34).mov(rdi, 24).mov(rsi, 0).vmcall();
-  a.mov(rdi, RESULT)
-    .add(mem(rdi, { size: 8 }), 1)
-    .jmp(again);
-}
-
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-const rounds = (machine: Machine): number => machine.memory.readU32(RESULT);
 
 /** A tool that asks for and answers anything, until it is cut off. */
 async function meddle(near: Transport, next: (below: number) => number): Promise<void> {
@@ -96,7 +65,7 @@ it(`a tool that dies at any moment leaves the guest as it was, ${KILLS} times ov
     leftBehind.push(...Object.keys(cpu.hooks).filter((name) => !made.own.includes(name)));
     leftBehind.push(...[0, 1].filter((k) => made.machine?.memory.withheld(PAGE / 4096 + k) !== 0));
   };
-  const machine: Machine = await machineOf(busy, {
+  const machine: Machine = await machineOf(restless, {
     plugins: [
       kvmi({
         retryMs: 0,
