@@ -1,4 +1,5 @@
-import { mkdir, open, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { randomUUID } from "node:crypto";
+import { link, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -29,13 +30,16 @@ const LOCK_POLL_MS = 200;
  */
 export async function withLock<T>(path: string, body: () => Promise<T>, onWait?: (pid: number) => void): Promise<T> {
   await mkdir(dirname(path), { recursive: true });
-  for (let waited = false; !(await take(path)); waited = true) {
-    const holder = Number(await readFile(path, "utf8").catch(() => ""));
-    if (holder > 0 && !alive(holder)) {
+  let waited = false;
+  while (!(await take(path))) {
+    const holder = await holderOf(path);
+    if (holder === undefined) continue; // given back since
+    if (!alive(holder)) {
       await rm(path, { force: true });
       continue;
     }
     if (!waited) onWait?.(holder);
+    waited = true;
     await delay(LOCK_POLL_MS);
   }
   try {
@@ -45,19 +49,33 @@ export async function withLock<T>(path: string, body: () => Promise<T>, onWait?:
   }
 }
 
+/** Makes the lock file, whole: whoever sees it sees its holder's process id in it. */
 async function take(path: string): Promise<boolean> {
+  const mine = `${path}.${process.pid}.${randomUUID()}`;
+  await writeFile(mine, String(process.pid));
   try {
-    const file = await open(path, "wx");
-    await file.writeFile(String(process.pid));
-    await file.close();
+    await link(mine, path);
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw error;
+  } finally {
+    await rm(mine, { force: true });
+  }
+}
+
+/** The process id in a lock file, NaN or 0 if there is none in it, undefined if there is no file. */
+async function holderOf(path: string): Promise<number | undefined> {
+  try {
+    return Number(await readFile(path, "utf8"));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw error;
   }
 }
 
 function alive(pid: number): boolean {
+  if (!(pid > 0)) return false;
   try {
     process.kill(pid, 0);
     return true;

@@ -25,10 +25,14 @@ it("lets one holder of a lock run at a time, and says that another waits", async
   const held = new Promise<void>((free) => {
     release = free;
   });
-  const first = withLock(path, async () => {
-    events.push("first in");
-    await held;
-    events.push("first out");
+  let first: Promise<void> | undefined;
+  await new Promise<void>((taken) => {
+    first = withLock(path, async () => {
+      events.push("first in");
+      taken();
+      await held;
+      events.push("first out");
+    });
   });
   const second = withLock(
     path,
@@ -48,9 +52,11 @@ it("gives the lock back when the body fails", async () => {
   expect(await withLock(path, async () => "yes")).toBe("yes");
 });
 
-it("takes over the lock of a process that is gone", async () => {
+it.each([
+  ["of a process that is gone", String(spawnSync(process.execPath, ["-e", "0"]).pid)],
+  ["that names nobody", ""],
+])("takes over the lock %s", async (_what, content) => {
   const path = join(scratch(), "lock");
-  const gone = spawnSync(process.execPath, ["-e", "0"]).pid;
-  writeFileSync(path, String(gone));
+  writeFileSync(path, content);
   expect(await withLock(path, async () => "mine")).toBe("mine");
 });
