@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
 import { Random } from "./random.js";
+import { lackingFeatures } from "./replay/recording.js";
 import { type Judged, Replayer, type Verdict } from "./replay/replay.js";
 import { parseVector, VectorFormatError } from "./replay/vector.js";
 
@@ -11,11 +12,12 @@ Replays recorded CPU vectors and compares everything they recorded.
   --seed N   which others, and where among them; default 1
   --json     print one JSON object: totals, and counts for each instruction code
   --details  print the differences of every vector that fails
+Instructions of a feature that the recording processor lacked (it raised #UD for every one) count as not-recorded.
 Exit status: 0 all passed, 1 some failed or crashed, 2 wrong usage or unreadable file.
 `;
 
-type Counts = Record<Verdict, number>;
-const noCounts = (): Counts => ({ pass: 0, fail: 0, crash: 0, notOffered: 0 });
+type Counts = Record<Verdict | "notRecorded", number>;
+const noCounts = (): Counts => ({ pass: 0, fail: 0, crash: 0, notOffered: 0, notRecorded: 0 });
 
 /** A condition the user can mend: one sentence, exit status 2. */
 class UsageError extends Error {}
@@ -60,6 +62,7 @@ function main(args: readonly string[]): number {
     throw new UsageError(`expected one file, got ${files.length}; try --help`);
   const vectors = readLines(file).map((line, k) => parseVector(line, k + 1));
 
+  const lacking = lackingFeatures(vectors);
   const replayer = new Replayer();
   const random = new Random(seed);
   const draw = (below: number): number => random.below(below);
@@ -67,11 +70,13 @@ function main(args: readonly string[]): number {
   const codes: Record<string, Counts> = {};
   for (const vector of vectors) {
     const judged = flags.has("--blocks") ? replayer.runPadded(vector, draw) : replayer.run(vector);
-    totals[judged.verdict]++;
+    const refused = judged.verdict === "fail" && judged.features.some((feature) => lacking.has(feature));
+    const verdict = refused ? "notRecorded" : judged.verdict;
+    totals[verdict]++;
     const counts = codes[judged.code] ?? noCounts();
     codes[judged.code] = counts;
-    counts[judged.verdict]++;
-    if (flags.has("--details") && (judged.verdict === "fail" || judged.verdict === "crash")) {
+    counts[verdict]++;
+    if (flags.has("--details") && (verdict === "fail" || verdict === "crash")) {
       process.stdout.write(`${describe(vector.i, vector.c, judged)}\n`);
     }
   }
@@ -88,7 +93,7 @@ function describe(id: number, bytes: string, { code, verdict, details }: Judged)
 
 function table(codes: Readonly<Record<string, Counts>>, totals: Counts, vectors: number): string {
   const line = (name: string, c: Counts): string =>
-    `${name.padEnd(44)} pass ${String(c.pass).padStart(6)}  fail ${String(c.fail).padStart(5)}  crash ${String(c.crash).padStart(5)}  not-offered ${String(c.notOffered).padStart(6)}\n`;
+    `${name.padEnd(44)} pass ${String(c.pass).padStart(6)}  fail ${String(c.fail).padStart(5)}  crash ${String(c.crash).padStart(5)}  not-offered ${String(c.notOffered).padStart(6)}  not-recorded ${String(c.notRecorded).padStart(5)}\n`;
   return (
     Object.entries(codes)
       .map(([name, c]) => line(name, c))
