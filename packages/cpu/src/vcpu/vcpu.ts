@@ -5,9 +5,9 @@ import type { VcpuPorts } from "../ports.js";
 import * as R from "../record.js";
 import * as S from "../state.js";
 import { Tlb } from "../tlb.js";
-import { Breakpoints } from "./breakpoints.js";
-import { CR4_DE, Seg, Vector } from "./constants.js";
+import { Seg, Vector } from "./constants.js";
 import type { Pending } from "./event.js";
+import { Exceptions } from "./exceptions.js";
 import type { Exit } from "./exit.js";
 import { Fetcher } from "./fetch.js";
 import { HELPERS } from "./helpers.js";
@@ -16,7 +16,6 @@ import { deliver } from "./interrupt.js";
 import { LinearMemory } from "./linear.js";
 import { add64, type Halves } from "./operands.js";
 import { executeOutside } from "./outside.js";
-import { Registers } from "./registers.js";
 import type { SegmentCache } from "./segments.js";
 
 /** Executes an instruction that has no generated code; registered by name in `helpers.ts`. */
@@ -36,8 +35,7 @@ export interface VcpuOptions {
   readonly bootstrap: boolean;
 }
 
-/** DR6: general detect, single step. */
-const DR6_BD = 0x2000;
+/** DR6: single step. */
 const DR6_BS = 0x4000;
 /** Bytes of the longest instruction. */
 const MAX_INSN = 15;
@@ -51,7 +49,7 @@ const EXIT_KICKED: Exit = { reason: "kicked" };
 const EXIT_INTERCEPTED: Exit = { reason: "intercepted" };
 
 /** One virtual processor. */
-export class Vcpu extends Registers {
+export class Vcpu extends Exceptions {
   readonly id: number;
   readonly ports: VcpuPorts;
   readonly code: CodeCache;
@@ -61,16 +59,10 @@ export class Vcpu extends Registers {
 
   /** Interrupts are held off for one instruction (STI, MOV SS). */
   shadow = false;
-  /** The same after MOV SS or POP SS, where debug exceptions wait too (SDM vol. 3, 6.8.3). */
-  #stackShadow = false;
-  readonly breakpoints = new Breakpoints();
-  /** Bits of DR6 for a #DB after the current instruction. */
-  #debug = 0;
   /** IRET or a task switch loaded RF: it stays for one instruction more. */
   keepRf = false;
   /** The page at PC is executed an instruction at a time, each looked at by `#guard` first. */
   #guarded = false;
-  #pending: Pending | null = null;
   #exit: Exit | null = null;
   halted = false;
   waitForSipi: boolean;
@@ -128,14 +120,11 @@ export class Vcpu extends Registers {
   /** Power-on state (SDM vol. 3, table 9-1). */
   reset(): void {
     this.resetRegisters();
-    this.#pending = null;
+    this.resetExceptions();
     this.#shutdown = false;
     this.shadow = false;
-    this.#stackShadow = false;
-    this.#debug = 0;
     this.halted = false;
     this.nmiBlocked = false;
-    this.debugRegistersChanged();
   }
 
   /** INIT: back to the reset state, waiting for SIPI. Caches of code stay. */
@@ -168,19 +157,13 @@ export class Vcpu extends Registers {
   /** An interrupt may have become deliverable: have the run loop look. */
   interrupt(): void {
     this.setI32(S.INTR_PENDING, 1);
-    if (this.flags & S.IF || this.#nmi) this.#stop();
+    if (this.flags & S.IF || this.#nmi) this.stop();
   }
 
   /** Leaves `run` at the next instruction boundary. */
   kick(): void {
     this.#kicked = true;
-    this.#stop();
-  }
-
-  /** Ends the running slice without losing its count. */
-  #stop(): void {
-    this.setI32(S.SLICE, this.i32(S.SLICE) - this.i32(S.BUDGET));
-    this.setI32(S.BUDGET, 0);
+    this.stop();
   }
 
   /** Instructions retired since reset. */
@@ -202,72 +185,70 @@ export class Vcpu extends Registers {
     this.#kicked = false;
     this.#exit = null;
     let left = budget;
-    let futile = 0;
-    while (left > 0) {
-      if (this.#pending !== null) this.#deliverPending();
+    // A handler that faults at its own first instruction retires nothing: the host gets its turn all the same.
+    for (let futile = 0; left > 0 && futile < FUTILE_FAULTS; ) {
+      if (this.pending !== null) this.#deliverPending();
       else if (!this.shadow) this.#takeInterrupt();
       if (this.#shutdown) return EXIT_SHUTDOWN;
       if (this.#exit !== null) return this.#exit;
-      // Delivery itself met data breakpoints.
-      if (this.#debug !== 0 && this.#pending === null && !this.#stackShadow) {
-        this.#raiseDebug();
-        futile++;
-        if (futile === FUTILE_FAULTS) break;
-        continue;
+      let done = 0;
+      // Delivery itself may have met data breakpoints.
+      if (!this.raiseNotedDebug()) {
+        if (this.#kicked) return EXIT_KICKED;
+        if (this.halted) return EXIT_HLT;
+        this.#guarded = this.guards(this.i32(S.PC), this.i32(S.PC + 4));
+        if (this.pending === null && !(this.#guarded && this.#guard())) done = this.#slice(left);
       }
-      if (this.#kicked) return EXIT_KICKED;
-      if (this.halted) return EXIT_HLT;
-      this.#guarded = this.guards(this.i32(S.PC), this.i32(S.PC + 4));
-      if (this.pending !== null || (this.#guarded && this.#guard())) {
-        futile++;
-        if (futile === FUTILE_FAULTS) break;
-        continue;
-      }
-      const resumed = (this.flags & S.RF) !== 0;
-      const slice = this.shadow || this.singleStep || this.#guarded || resumed || this.flags & S.TF ? 1 : left;
-      this.shadow = false;
-      this.#stackShadow = false;
-      this.setI32(S.SLICE, slice);
-      this.setI32(S.BUDGET, slice);
-      this.setI32(S.STI_LEFT, -1);
-      this.keepRf = false;
-      this.traceByFlags();
-      const outcome = this.#run(this.base);
-      const done = this.i32(S.SLICE) - this.i32(S.BUDGET);
-      this.setI32(S.SLICE, 0);
-      this.setI32(S.BUDGET, 0);
-      this.#retired += done;
       left -= done;
-      this.loadRip();
-      if (outcome === RunExit.Fault) {
-        this.linear.discard();
-        this.#debug = 0;
-        if (this.#pending === null && this.#exit === null) {
-          const lo = this.i32(S.PC);
-          const hi = this.i32(S.PC + 4);
-          this.#fetcher.raiseFetchFault(lo, hi);
-        } else if (this.#pending?.nonCanonical) {
-          const flags = this.#records.getUint16(this.i32(S.REC) + R.R_AUX2, true);
-          if (flags & R.AUX2_STACK) this.raiseError(Vector.SS, 0);
-        }
-      } else {
-        this.linear.finish();
-        if (this.i32(S.STI_LEFT) === 0) this.shadow = true;
-      }
-      if (done > 0) {
-        if (resumed && !this.keepRf) this.setI32(S.FLAGS, this.flags & ~S.RF);
-        if (this.#traced && !this.#stackShadow) this.#debug |= DR6_BS;
-        if (this.#debug !== 0 && this.#pending === null && !this.#stackShadow) this.#raiseDebug();
-        if (this.singleStep) this.hooks.singleStep?.();
-      }
+      futile = done > 0 ? 0 : futile + 1;
       if (this.#exit !== null) return this.#exit;
       if (this.#kicked) return EXIT_KICKED;
-      // A handler that faults at its own first instruction retires nothing: the host gets its turn all the same.
-      futile = done > 0 ? 0 : futile + 1;
-      if (futile === FUTILE_FAULTS) break;
     }
-    if (this.#pending !== null) this.#deliverPending();
+    if (this.pending !== null) this.#deliverPending();
     return this.#shutdown ? EXIT_SHUTDOWN : (this.#exit ?? EXIT_BUDGET);
+  }
+
+  /** Executes up to `left` instructions, one where each must be looked after. @returns how many retired */
+  #slice(left: number): number {
+    const resumed = (this.flags & S.RF) !== 0;
+    const slice = this.shadow || this.singleStep || this.#guarded || resumed || this.flags & S.TF ? 1 : left;
+    this.shadow = false;
+    this.stackShadow = false;
+    this.setI32(S.SLICE, slice);
+    this.setI32(S.BUDGET, slice);
+    this.setI32(S.STI_LEFT, -1);
+    this.keepRf = false;
+    this.traceByFlags();
+    const outcome = this.#run(this.base);
+    const done = this.i32(S.SLICE) - this.i32(S.BUDGET);
+    this.setI32(S.SLICE, 0);
+    this.setI32(S.BUDGET, 0);
+    this.#retired += done;
+    this.loadRip();
+    if (outcome === RunExit.Fault) this.#faulted();
+    else {
+      this.linear.finish();
+      if (this.i32(S.STI_LEFT) === 0) this.shadow = true;
+    }
+    if (done > 0) {
+      if (resumed && !this.keepRf) this.setI32(S.FLAGS, this.flags & ~S.RF);
+      if (this.#traced && !this.stackShadow) this.noteDebug(DR6_BS);
+      this.raiseNotedDebug();
+      if (this.singleStep) this.hooks.singleStep?.();
+    }
+    return done;
+  }
+
+  /** The instruction at PC could not be executed. */
+  #faulted(): void {
+    this.linear.discard();
+    this.discardDebug();
+    if (this.pending === null && this.#exit === null) {
+      this.#fetcher.raiseFetchFault(this.i32(S.PC), this.i32(S.PC + 4));
+    } else if (this.nonCanonical) {
+      const flags = this.#records.getUint16(this.i32(S.REC) + R.R_AUX2, true);
+      if (flags & R.AUX2_STACK) this.raiseError(Vector.SS, 0);
+    }
   }
 
   /** Delivers a waiting NMI or interrupt if the flags allow. */
@@ -295,67 +276,7 @@ export class Vcpu extends Registers {
     this.#deliver({ vector, errorCode: null, kind: "interrupt" });
   }
 
-  // Exceptions
-
-  /** Notes exception `vector` without error code. @returns false, for use as a helper's failure */
-  raise(vector: Vector): false {
-    this.#pending = { vector, errorCode: null, kind: "exception" };
-    return false;
-  }
-
-  raiseError(vector: Vector, errorCode: number): false {
-    this.#pending = { vector, errorCode, kind: "exception" };
-    return false;
-  }
-
-  /** #GP(0) for an address, or #SS(0) if the record turns out to access the stack. */
-  raiseNonCanonical(): void {
-    this.#pending = { vector: Vector.GP, errorCode: 0, kind: "exception", nonCanonical: true };
-  }
-
-  raiseFromCode(vector: number): void {
-    if (vector === Vector.GP || vector === Vector.SS) this.raiseError(vector, 0);
-    else this.raise(vector);
-  }
-
-  raisePageFault(lo: number, hi: number, errorCode: number): false {
-    this.#pending = { vector: Vector.PF, errorCode, kind: "exception", cr2Lo: lo, cr2Hi: hi };
-    return false;
-  }
-
-  /** #DB for what `#debug` says: B0-B3 are those of this exception, the other bits of DR6 stay until software clears them. */
-  #raiseDebug(): void {
-    const generalDetect = (this.#debug & DR6_BD) !== 0;
-    this.dr[12] = ((this.dr[12] as number) & ~0xf) | this.#debug;
-    this.#debug = 0;
-    this.#pending = { vector: Vector.DB, errorCode: null, kind: "exception", generalDetect };
-  }
-
-  /** The current instruction met breakpoints `mask` with its data or ports: #DB follows it. */
-  debugTrap(mask: number): void {
-    if (mask === 0) return;
-    this.#debug |= mask;
-    this.#stop();
-  }
-
-  /** Moves waiting debug traps to DR6: the #DB that is about to be delivered is theirs too. */
-  takeDebugTraps(): void {
-    if (this.#debug !== 0) this.dr[12] = ((this.dr[12] as number) & ~0xf) | this.#debug;
-    this.#debug = 0;
-  }
-
-  /** #DB as a fault: `bits` of DR6 tell why. */
-  raiseDebugFault(bits: number): false {
-    this.#debug = bits;
-    this.#raiseDebug();
-    return false;
-  }
-
-  /** DR0-DR3, DR7 or CR4.DE may have changed. */
-  debugRegistersChanged(): void {
-    this.breakpoints.update(this.dr, (this.cr4 & CR4_DE) !== 0);
-    this.tlb.flush();
-  }
+  // Instructions looked at before they run
 
   /** Whether instructions in the page of linear address `hi:lo` must be looked at before they run: breakpoints, and the end of CS. */
   guards(lo: number, hi: number): boolean {
@@ -380,7 +301,7 @@ export class Vcpu extends Registers {
   #guard(): boolean {
     const lo = this.i32(S.PC);
     const hi = this.i32(S.PC + 4);
-    if (!(this.flags & S.RF) && !this.#stackShadow) {
+    if (!(this.flags & S.RF) && !this.stackShadow) {
       const mask = this.breakpoints.code(lo, hi);
       if (mask !== 0) return !this.raiseDebugFault(mask);
     }
@@ -398,26 +319,11 @@ export class Vcpu extends Registers {
 
   /** Code of a guarded page was reached: the run loop takes over, unless it leads already. */
   enterGuarded(): void {
-    if (!this.#guarded) this.#stop();
-  }
-
-  /** Injects an event from outside, to be delivered before the next instruction. */
-  inject(vector: number, errorCode: number | null): void {
-    this.#pending = { vector, errorCode, kind: "exception" };
-  }
-
-  /** Forgets a noted exception: what raised it turned out not to matter. */
-  forget(): void {
-    this.#pending = null;
-  }
-
-  get pending(): Pending | null {
-    return this.#pending;
+    if (!this.#guarded) this.stop();
   }
 
   #deliverPending(): void {
-    const pending = this.#pending as Pending;
-    this.#pending = null;
+    const pending = this.takePending() as Pending;
     this.halted = false;
     this.counts.faults++;
     this.loadRip();
@@ -436,7 +342,7 @@ export class Vcpu extends Registers {
       return !this.leaving;
     }
     this.#shutdown = true;
-    this.#stop();
+    this.stop();
     return true;
   }
 
@@ -462,22 +368,17 @@ export class Vcpu extends Registers {
     return this.#exit !== null;
   }
 
-  /** Notes an event whose delivery was left half-way: it is delivered first when `run` goes on. */
-  redeliver(event: Pending): void {
-    this.#pending = event;
-  }
-
   /** No interrupt before the instruction after next has started: MOV SS, POP SS. */
   holdInterrupts(): void {
     this.shadow = true;
-    this.#stackShadow = true;
-    this.#stop();
+    this.stackShadow = true;
+    this.stop();
   }
 
   /** IF may have been set: an interrupt that waits for it gets its chance. */
   flagsChanged(): void {
     this.updateAccess();
-    if (this.flags & (S.TF | S.RF) || (this.flags & S.IF && this.i32(S.INTR_PENDING) !== 0)) this.#stop();
+    if (this.flags & (S.TF | S.RF) || (this.flags & S.IF && this.i32(S.INTR_PENDING) !== 0)) this.stop();
   }
 
   /**
@@ -493,12 +394,12 @@ export class Vcpu extends Registers {
     this.#traced = false;
     this.keepRf = (this.flags & S.RF) !== 0;
     this.flagsChanged();
-    this.#stop();
+    this.stop();
   }
 
   /** Has the next instruction looked up anew. */
   endSlice(): void {
-    this.#stop();
+    this.stop();
   }
 
   /** Time-stamp counter as the guest sees it, in ticks, into `out`. */
@@ -509,7 +410,7 @@ export class Vcpu extends Registers {
 
   halt(): void {
     this.halted = true;
-    this.#stop();
+    this.stop();
   }
 
   // Helpers
