@@ -32,6 +32,7 @@ import { answerHypercall } from "./hypercalls.js";
 import * as L from "./layout.js";
 import { attachLegacy, irqLine } from "./legacy.js";
 import type { GuestRam } from "./ram.js";
+import { ReachableMemory } from "./reach.js";
 import { attachTestDevices } from "./test-devices.js";
 
 export interface SystemOptions {
@@ -91,6 +92,7 @@ export function buildSystem(options: SystemOptions): System {
   const { cpus, clock } = options;
   const { memory, layout, mmu } = options.guest;
   const code = new CodeCache(memory, ...layout.code);
+  const reachable = new ReachableMemory(mmu);
 
   const ports = new PortBus();
   const mmio = new MmioBus();
@@ -140,7 +142,7 @@ export function buildSystem(options: SystemOptions): System {
     mmio.attach(
       slot.base,
       slot.size,
-      new VirtioMmio({ device: device as never, memory: mmu, irq: ioApic.line(slot.gsi) }),
+      new VirtioMmio({ device: device as never, memory: reachable, irq: ioApic.line(slot.gsi) }),
     );
     return slot;
   });
@@ -174,7 +176,7 @@ export function buildSystem(options: SystemOptions): System {
     apicBus.attach(apic);
     apics.push(apic);
     const kvmClock = options.kvmClock
-      ? new KvmClock({ memory: mmu, now: () => clock.now(), tsc, unixTime: options.unixTime })
+      ? new KvmClock({ memory: reachable, now: () => clock.now(), tsc, unixTime: options.unixTime })
       : null;
     const bus = {
       mmioHigh: 0,

@@ -55,7 +55,7 @@ export class KvmClock {
     return lo;
   }
 
-  /** False if the MSR is not of this device. Where there is no memory nothing is written. */
+  /** False if the MSR is not of this device. Where no memory can be reached nothing is written. */
   writeMsr(msr: number, lo: number, hi: number): boolean {
     if (msr === MSR_KVM_SYSTEM_TIME) {
       this.systemTime = [lo >>> 0, hi >>> 0];

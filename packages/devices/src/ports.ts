@@ -12,8 +12,8 @@ export interface IrqLine {
 
 /**
  * Guest-physical memory as a bus master sees it.
- * Both calls are all or nothing: `false` means that some byte of the range is not RAM (or, for `write`, is read-only)
- * and that nothing was transferred.
+ * Both calls are all or nothing: `false` is a failed transfer, by which nothing was moved. Some byte of the range is not RAM (or, for `write`, is
+ * read-only), or is private to the guest.
  */
 export interface GuestMemory {
   /** Fills `dst` from guest-physical address `gpa` (bytes, < 2^53). */

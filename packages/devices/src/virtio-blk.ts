@@ -63,7 +63,7 @@ const PIECE = 128 * 1024;
  * Features: SEG_MAX (254), RO (if the backend is read-only), BLK_SIZE (512), FLUSH. Requests: IN, OUT, FLUSH, GET_ID; others
  * are answered UNSUPP. A request beyond the capacity, not of whole sectors, or writing to a read-only disk is IOERR.
  * Requests run concurrently if the backend is asynchronous and may finish in any order; a request that the backend finishes
- * at once is finished within the notification.
+ * at once is finished within the notification. A buffer that cannot be reached is no error of a request but one of the driver: DEVICE_NEEDS_RESET.
  * Not emulated: discard, write zeroes, lifetime, zones, several queues, the write-cache toggle (the cache is write-back).
  */
 export class VirtioBlk implements VirtioDevice<VirtioBlkState> {
@@ -142,8 +142,8 @@ export class VirtioBlk implements VirtioDevice<VirtioBlkState> {
   private getId(chain: DescriptorChain): void {
     const id = new Uint8Array(Math.min(ID_SIZE, chain.writableLength - 1));
     id.set(new TextEncoder().encode(this.desc.serial ?? "").subarray(0, id.length));
-    const moved = chain.write(0, id);
-    this.finish(chain, moved ? S_OK : S_IOERR, moved ? id.length : 0);
+    if (chain.write(0, id)) this.finish(chain, S_OK, id.length);
+    else this.abandon(chain);
   }
 
   private beginTransfer(chain: DescriptorChain, write: boolean, sector: number, length: number): void {
@@ -163,12 +163,12 @@ export class VirtioBlk implements VirtioDevice<VirtioBlkState> {
       const piece = buffer.subarray(0, Math.min(buffer.length, length - request.done));
       const sector = request.sector + request.done / SECTOR_SIZE;
       if (write && !chain.read(HEADER + request.done, piece)) {
-        this.finish(chain, S_IOERR, 0);
+        this.abandon(chain);
         return;
       }
       const landed = (): boolean => {
         if (!write && !chain.write(request.done, piece)) {
-          this.finish(chain, S_IOERR, 0);
+          this.abandon(chain);
           return false;
         }
         request.done += piece.length;
@@ -212,6 +212,11 @@ export class VirtioBlk implements VirtioDevice<VirtioBlkState> {
   private refuse(chain: DescriptorChain, error: unknown): void {
     this.desc.onError?.(error);
     this.finish(chain, S_IOERR, 0);
+  }
+
+  /** A buffer cannot be reached: the request is never finished. */
+  private abandon(chain: DescriptorChain): void {
+    if (this.inFlight.delete(chain)) this.host?.fail();
   }
 
   /** Stores the status in the last writable byte; it counts as written only if the data before it was. */

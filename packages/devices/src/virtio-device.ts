@@ -11,7 +11,7 @@ export interface VirtioHost {
   retake(queue: number, head: number): DescriptorChain | null;
   /** Gives a request back with the number of bytes written to its start. Dead chains are ignored. */
   give(queue: number, chain: DescriptorChain, written: number): void;
-  /** The driver broke the device's protocol: DEVICE_NEEDS_RESET. */
+  /** The driver broke the device's protocol, or named memory that cannot be reached: DEVICE_NEEDS_RESET (virtio 1.2, 2.1.1). */
   fail(): void;
   /** The configuration space has changed. */
   configChanged(): void;

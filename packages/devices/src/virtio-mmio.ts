@@ -84,7 +84,7 @@ const withHigh = (value: number, high: number): number => high * 2 ** 32 + (valu
  * configuration-change interrupts, configuration generation, reset, DEVICE_NEEDS_RESET.
  * Not emulated: the legacy interface (version 1), shared memory regions (length reads all ones: none), event indexes,
  * packed rings, queue reset.
- * A driver that breaks the rules gets DEVICE_NEEDS_RESET and a configuration interrupt, nothing else happens until reset.
+ * A driver that breaks the rules, or names memory that the device cannot reach, gets DEVICE_NEEDS_RESET and a configuration interrupt, nothing else happens until reset.
  */
 export class VirtioMmio<S> implements MmioDevice {
   private readonly device: VirtioDevice<S>;

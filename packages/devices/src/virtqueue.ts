@@ -98,11 +98,12 @@ export class Virtqueue {
     this.view.setUint32(0, chain.head, true);
     this.view.setUint32(4, written, true);
     const element = this.device + 4 + 8 * (this.nextUsed % this.size);
-    if (!this.memory.write(element, this.scratch.subarray(0, 8))) return this.fail("used ring is not in RAM") !== null;
+    if (!this.memory.write(element, this.scratch.subarray(0, 8)))
+      return this.fail("used ring cannot be reached") !== null;
     this.nextUsed = (this.nextUsed + 1) & 0xffff;
     this.view.setUint16(0, this.nextUsed, true);
     if (!this.memory.write(this.device + 2, this.scratch.subarray(0, 2)))
-      return this.fail("used ring is not in RAM") !== null;
+      return this.fail("used ring cannot be reached") !== null;
     const flags = this.u16(this.driver);
     return flags !== null && (flags & AVAIL_NO_INTERRUPT) === 0;
   }
@@ -133,7 +134,7 @@ export class Virtqueue {
     let bytes = 0;
     for (let budget = this.size; ; ) {
       if (index >= entries) return this.fail(`descriptor ${index} of ${entries}`);
-      if (!this.memory.read(table + DESC_SIZE * index, this.scratch)) return this.fail("descriptor is not in RAM");
+      if (!this.memory.read(table + DESC_SIZE * index, this.scratch)) return this.fail("descriptor cannot be reached");
       const gpa = this.view.getUint32(4, true) * 2 ** 32 + this.view.getUint32(0, true);
       const length = this.view.getUint32(8, true);
       const flags = this.view.getUint16(12, true);
@@ -157,7 +158,7 @@ export class Virtqueue {
   }
 
   private u16(gpa: number): number | null {
-    if (!this.memory.read(gpa, this.scratch.subarray(0, 2))) return this.fail("available ring is not in RAM");
+    if (!this.memory.read(gpa, this.scratch.subarray(0, 2))) return this.fail("available ring cannot be reached");
     return this.view.getUint16(0, true);
   }
 

@@ -147,10 +147,21 @@ describe("requests", () => {
     expect(submit(IN, SECTORS - 1, driver.buffer(512, true)).status()).toBe(OK);
   });
 
-  test("data outside RAM is IOERR", () => {
-    const { submit } = setup();
-    expect(submit(IN, 0, { gpa: 0x7000_0000, length: 512, write: true }).status()).toBe(IOERR);
-    expect(submit(OUT, 0, { gpa: 0x7000_0000, length: 512 }).status()).toBe(IOERR);
+  test.each([
+    ["IN", IN, true, false],
+    ["OUT", OUT, false, false],
+    ["GET_ID", GET_ID, true, false],
+    ["IN, asynchronous", IN, true, true],
+  ])("data outside RAM (%s) needs a reset, and the request is never finished", async (_name, type, write, slow) => {
+    const { driver, disk, submit } = setup({ serial: "disk" });
+    disk.slow = slow;
+    const request = submit(type, 0, { gpa: 0x7000_0000, length: 512, write });
+    if (slow) await disk.settle();
+    expect([driver.needsReset, driver.read(0x60), driver.irq.level]).toEqual([true, 2, true]);
+    expect([request.status(), driver.take(0), driver.mmio.save().device]).toEqual([0xee, null, { inFlight: [] }]);
+    disk.slow = false;
+    driver.start();
+    expect(submit(IN, 0, driver.buffer(512, true)).status()).toBe(OK);
   });
 
   test.each([
@@ -213,7 +224,7 @@ describe("an asynchronous backend", () => {
     const before = driver.memory.bytes.slice();
     await disk.settle();
     expect(Buffer.compare(driver.memory.bytes, before)).toBe(0);
-    expect([request.status(), driver.irq.level]).toEqual([0xee, false]);
+    expect([request.status(), driver.irq.level, driver.needsReset]).toEqual([0xee, false, false]);
   });
 
   test("requests in flight at a save are done again after the restore", async () => {

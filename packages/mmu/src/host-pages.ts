@@ -11,10 +11,12 @@ export class HostPages {
 
   /**
    * The frame of `gfn`.
-   * @throws PrivateMemoryError; KvmError EAGAIN while somebody changes the page, EFAULT and others if there is none
+   * @throws PrivateMemoryError; KvmError EAGAIN if the page must be made while somebody changes the file, EFAULT and others if there is none
    */
   pfn(slot: BackedSlot, gfn: number): number {
     if (this.source.isPrivate(slot, gfn)) throw new PrivateMemoryError(gfn);
+    const there = this.source.peekShared(slot, gfn);
+    if (there !== 0) return there;
     const page = this.source.tryFaultinPfn(this.task, slot, gfn, false);
     if ("error" in page) throw new KvmError(page.error, `guest frame 0x${gfn.toString(16)} of memslot ${slot.slot}`);
     return page.pfn;

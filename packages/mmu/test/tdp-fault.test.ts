@@ -14,6 +14,7 @@ import {
   MemoryAttribute,
   MemslotError,
   Mmu,
+  memoryFailure,
   type PrivateMemory,
   PrivateMemoryError,
   Status,
@@ -260,6 +261,27 @@ describe("private memory", () => {
     expect(mmu.readU8(0)).toBe(7);
     await convert(2, 0);
     expect(mmu.readU8(2 * PAGE)).toBe(7);
+  });
+
+  test.each([
+    ["of the guest_memfd", { flags: Mmap | InitShared }],
+    ["of user memory", { privateMemory: "attributes", user: true }],
+  ] as const)("while somebody changes it the host reaches what is there %s, and nothing else", async (_what, setup) => {
+    const { mmu, vm, gmem, task } = await guest(setup);
+    mmu.writeU32(PAGE, 7);
+    const lock = "user" in setup ? vm.mm.mmapLock : gmem.inode.invalidateLock;
+    await lock.write(new Task(task.lockdep, "somebody"), () => {
+      expect(mmu.readU32(PAGE)).toBe(7);
+      expect(() => mmu.readU32(2 * PAGE)).toThrow(expect.objectContaining({ code: "EAGAIN" }));
+    });
+    expect(mmu.readU32(2 * PAGE)).toBe(0);
+  });
+
+  test("a broken page is EHWPOISON to the host, though it is there", async () => {
+    const { mmu, gmem, task } = await guest({ flags: Mmap | InitShared });
+    mmu.writeU32(PAGE, 7);
+    await memoryFailure(task, gmem, 1);
+    expect(() => mmu.readU32(PAGE)).toThrow(expect.objectContaining({ code: "EHWPOISON" }));
   });
 
   test("unmapping shared memory leaves private mappings alone, and the other way round", async () => {

@@ -1,19 +1,19 @@
-import type { Mmu } from "@vm/mmu";
+import type { GuestMemory } from "@vm/devices";
 
 /** Bytes that stand in for memory while one instruction runs. */
 export class MemoryOverlay {
-  readonly #mmu: Mmu;
+  readonly #memory: GuestMemory;
   readonly #pieces: { readonly gpa: number; readonly before: Uint8Array; readonly shown: Uint8Array }[] = [];
 
-  constructor(mmu: Mmu) {
-    this.#mmu = mmu;
+  constructor(memory: GuestMemory) {
+    this.#memory = memory;
   }
 
-  /** Puts `bytes` at `gpa`, within one page. */
+  /** Puts `bytes` at `gpa`, within one page; not where memory cannot be reached. */
   show(gpa: number, bytes: Uint8Array): void {
     const before = new Uint8Array(bytes.length);
-    if (!this.#mmu.read(gpa, before)) return;
-    this.#mmu.write(gpa, bytes);
+    if (!this.#memory.read(gpa, before)) return;
+    this.#memory.write(gpa, bytes);
     this.#pieces.push({ gpa, before, shown: bytes });
   }
 
@@ -21,8 +21,8 @@ export class MemoryOverlay {
   hide(): void {
     for (const { gpa, before, shown } of this.#pieces.splice(0).reverse()) {
       const now = new Uint8Array(shown.length);
-      this.#mmu.read(gpa, now);
-      this.#mmu.write(
+      this.#memory.read(gpa, now);
+      this.#memory.write(
         gpa,
         before.map((byte, k) => (now[k] === shown[k] ? byte : (now[k] as number))),
       );

@@ -2,6 +2,7 @@ import type { PageVerdict } from "@vm/kvmi";
 import type { Mmu } from "@vm/mmu";
 import type { Disposer } from "../emitter.js";
 import type { VcpuHandle } from "../plugin.js";
+import { ReachableMemory } from "../reach.js";
 import { MemoryOverlay } from "./kvmi-overlay.js";
 import type { RestrictedPages } from "./kvmi-pages.js";
 
@@ -70,7 +71,7 @@ export class Stepper {
   constructor(desc: StepperDesc, translate: (gva: bigint) => number | null) {
     this.#desc = desc;
     this.#translate = translate;
-    this.#overlay = new MemoryOverlay(desc.memory);
+    this.#overlay = new MemoryOverlay(new ReachableMemory(desc.memory));
   }
 
   /** An instruction is about to execute, or executes, with pages open. */

@@ -1,6 +1,7 @@
 import { Errno, type Status, type ViewsPort, type VmPort } from "@vm/kvmi";
 import { MemslotError, type Mmu } from "@vm/mmu";
 import type { MachineHandle } from "../plugin.js";
+import { ReachableMemory } from "../reach.js";
 import { RestrictedPages } from "./kvmi-pages.js";
 import { StepTurns } from "./kvmi-stepper.js";
 import { KvmiVcpu } from "./kvmi-vcpu.js";
@@ -18,6 +19,7 @@ export class KvmiVm implements VmPort {
   readonly views: ViewsPort;
   readonly #machine: MachineHandle;
   readonly #memory: Mmu;
+  readonly #reachable: ReachableMemory;
   /** Restricted pages by view; the views are those that have an entry here. */
   readonly #views = new Map<number, RestrictedPages>();
   readonly #allocated = new Map<number, number>();
@@ -28,6 +30,7 @@ export class KvmiVm implements VmPort {
     const { memory } = machine;
     this.#machine = machine;
     this.#memory = memory;
+    this.#reachable = new ReachableMemory(memory);
     this.#views.set(0, new RestrictedPages(memory, 0));
     const steps = new StepTurns(machine.vcpus);
     const pages = (view: number): RestrictedPages => this.#pages(view);
@@ -50,11 +53,11 @@ export class KvmiVm implements VmPort {
   }
 
   readPhysical(gpa: number, out: Uint8Array): boolean {
-    return this.#memory.read(gpa, out);
+    return this.#reachable.read(gpa, out);
   }
 
   writePhysical(gpa: number, data: Uint8Array): boolean {
-    return this.#memory.write(gpa, data);
+    return this.#reachable.write(gpa, data);
   }
 
   setPageAccess(view: number, gfn: number, access: number): void {

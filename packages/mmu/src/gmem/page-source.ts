@@ -1,4 +1,5 @@
 import type { Task } from "@vm/lockdep";
+import type { Pfn } from "../arena.js";
 import { Page } from "../bits.js";
 import { KvmError } from "../kvm/errors.js";
 import type { BackedSlot, Faultin, PageSource } from "../kvm/ports.js";
@@ -6,6 +7,7 @@ import type { Vm } from "../kvm/vm.js";
 import { MemoryAttribute } from "./attribute-map.js";
 import { Binding } from "./binding.js";
 import { getPfn, tryGetPfn } from "./fault.js";
+import type { Folio } from "./folio.js";
 
 /** What the lookups need of a VM. */
 export type SourceVm = Pick<Vm, "params" | "mm" | "attributes">;
@@ -27,6 +29,16 @@ export class GmemPageSource implements PageSource {
 
   isPrivate(slot: BackedSlot, gfn: number): boolean {
     return isPrivate(slot, gfn, this.vm);
+  }
+
+  peekShared(slot: BackedSlot, gfn: number): Pfn | 0 {
+    const folio = this.#peek(slot, gfn);
+    return folio?.uptodate && !folio.hwpoison ? folio.pfn : 0;
+  }
+
+  #peek({ gmemOnly, gmem, userAddr, gfn: first }: BackedSlot, gfn: number): Folio | undefined {
+    if (gmemOnly) return gmem instanceof Binding ? gmem.file.inode.peek(gmem.pgoff + gfn - first) : undefined;
+    return userAddr === null ? undefined : this.vm.mm.peek(userAddr + (gfn - first) * Page.Size);
   }
 
   async faultinPfn(task: Task, slot: BackedSlot, gfn: number, wantsPrivate: boolean): Promise<Faultin> {

@@ -1,0 +1,27 @@
+import type { GuestMemory } from "@vm/devices";
+import { KvmError, type Mmu, PrivateMemoryError } from "@vm/mmu";
+
+/**
+ * Guest memory as devices and introspection reach it. What is private to the guest, broken, or being changed just now is a failed transfer, as is what
+ * is not RAM: an IOMMU would say no more.
+ */
+export class ReachableMemory implements GuestMemory {
+  constructor(private readonly mmu: Mmu) {}
+
+  read(gpa: number, dst: Uint8Array): boolean {
+    return succeeds(() => this.mmu.read(gpa, dst));
+  }
+
+  write(gpa: number, src: Uint8Array): boolean {
+    return succeeds(() => this.mmu.write(gpa, src));
+  }
+}
+
+function succeeds(transfer: () => boolean): boolean {
+  try {
+    return transfer();
+  } catch (error) {
+    if (error instanceof PrivateMemoryError || error instanceof KvmError) return false;
+    throw error;
+  }
+}
