@@ -195,6 +195,24 @@ describe("a guest", () => {
   });
 });
 
+it("a machine whose external page tables are always busy can be paused and stopped", async () => {
+  let asked = 0;
+  const linkSpt = (): "EBUSY" => {
+    asked++;
+    return "EBUSY";
+  };
+  const external = { linkSpt, setSpte: () => null, removeSpte: () => undefined, freeSpt: () => undefined };
+  const { machine, hide } = await privateMachine((a) => a.hlt(), {}, { external, sharedFrom: 2 ** 27 });
+  await hide(L.BOOT_PAGE_TABLES);
+  const ended = machine.run();
+  await machine.pause();
+  expect(asked).toBeGreaterThan(0);
+  expect([machine.ended, machine.stats().instructions]).toEqual([null, 0]);
+  machine.resume();
+  machine.stop();
+  expect(await ended).toEqual({ reason: "stopped" });
+});
+
 describe("introspection of private memory", () => {
   const GO = 0x250000;
 

@@ -82,9 +82,9 @@ export class Mmu extends PhysicalMemory {
   }
 
   /**
-   * Waits for what was in the way of an access: after a Status.Exit with {@link ExitFlag.Retry}.
+   * Waits for what was in the way of an access: after a Status.Exit with {@link ExitFlag.Retry}. Something can be in the way again when the guest comes back.
    * @param access the one {@link Licence} bit of the access
-   * @returns Ok, Mmio or Exit: what the access will meet now
+   * @returns Ok, Mmio or Exit: what the access has met
    */
   faultIn(task: Task, gfn: number, access: number, view = 0): Promise<Status> {
     return this.#second.faultIn(task, view, gfn, access & Licence.All);
@@ -102,7 +102,7 @@ export class Mmu extends PhysicalMemory {
     if (!Number.isInteger(first) || !Number.isInteger(end) || first < 0 || end <= first || end > this.vm.slots.maxGfn)
       throw new KvmError("EINVAL", `${size} bytes at ${gpa}: not guest frames`);
     for (let gfn = first; gfn < end; gfn++) {
-      const failed = signalPending?.() ? "EINTR" : await this.#preFaultPage(task, gfn);
+      const failed = await this.#preFaultPage(task, gfn, signalPending);
       if (failed === null) continue;
       if (gfn === first) throw new KvmError(failed, `guest frame 0x${gfn.toString(16)} cannot be mapped`);
       return (gfn - first) * Page.Size;
@@ -110,12 +110,20 @@ export class Mmu extends PhysicalMemory {
     return size;
   }
 
-  async #preFaultPage(task: Task, gfn: number): Promise<"ENOENT" | "EFAULT" | null> {
+  async #preFaultPage(
+    task: Task,
+    gfn: number,
+    signalPending?: () => boolean,
+  ): Promise<"EINTR" | "ENOENT" | "EFAULT" | null> {
     const view = this.vm.views.at(0);
     const access = { view, gfn, want: Licence.Read, isPrivate: undefined, quiet: true };
-    const result = await this.vm.target.fault(task, access);
-    if (result === RetPf.Emulate) return "ENOENT";
-    return result === RetPf.Fixed || result === RetPf.Spurious ? null : "EFAULT";
+    for (;;) {
+      if (signalPending?.()) return "EINTR";
+      const result = await this.vm.target.fault(task, access);
+      if (result === RetPf.Emulate) return "ENOENT";
+      if (result === RetPf.Fixed || result === RetPf.Spurious) return null;
+      if (result !== RetPf.Retry) return "EFAULT";
+    }
   }
 
   #refused(): Status {

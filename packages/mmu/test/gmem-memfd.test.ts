@@ -156,7 +156,7 @@ test("closing takes the memory from the VM; a user mapping keeps the file open",
   await mm.store(task, addr, Uint8Array.of(1));
   await gmem.close(task);
   expect([slot.gmem === null, arena.taken]).toEqual([false, 1]);
-  await mm.munmap(task, addr);
+  await mm.munmap(task, addr, PAGE);
   expect([slot.gmem, arena.taken, arena.available]).toEqual([null, 0, 64]);
   expect(vm.tables.log).toEqual(["begin", "add 256-264", "unmap 256-264 shared", "end"]);
   expect(await vm.source.faultinPfn(task, slot, 0x100, false)).toEqual({ error: "EFAULT" });

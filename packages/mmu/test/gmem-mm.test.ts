@@ -19,10 +19,44 @@ test("anonymous memory is zero, taken page by page and given back by munmap", as
   const addr = await mm.mmap(task, { length: 3 * PAGE });
   expect(await mm.load(task, addr + 2 * PAGE - 1, 2)).toEqual(Uint8Array.of(0, 0));
   expect([arena.taken, arena.available]).toEqual([2, 61]);
-  await mm.munmap(task, addr);
+  await mm.munmap(task, addr, 3 * PAGE);
   expect([arena.taken, arena.available, mm.mapped]).toEqual([0, 64, 0]);
   await expect(mm.load(task, addr, 1)).rejects.toThrow("SIGSEGV");
-  expect(await errnoOf(() => mm.munmap(task, addr))).toBe("EINVAL");
+});
+
+test.each([
+  ["no bytes", 0, 0],
+  ["less", 0, -PAGE],
+  ["an address that is not aligned", 1, PAGE],
+])("munmap of %s: EINVAL", async (_what, offset, length) => {
+  const { mm, task } = newHost();
+  const addr = await mm.mmap(task, { length: PAGE });
+  expect(await errnoOf(() => mm.munmap(task, addr + offset, length))).toBe("EINVAL");
+  expect(await mm.load(task, addr, 1)).toEqual(Uint8Array.of(0));
+});
+
+test("a hole in a mapping leaves what is before and behind it; a hole where nothing is is none", async () => {
+  const { arena, mm, task } = newHost();
+  const addr = await mm.mmap(task, { length: 3 * PAGE });
+  for (let k = 0; k < 3; k++) await mm.store(task, addr + k * PAGE, Uint8Array.of(k));
+  for (let times = 0; times < 2; times++) await mm.munmap(task, addr + PAGE, 1);
+  await expect(mm.load(task, addr + PAGE, 1)).rejects.toThrow("SIGSEGV");
+  expect([await mm.load(task, addr, 1), await mm.load(task, addr + 2 * PAGE, 1)]).toEqual([
+    Uint8Array.of(0),
+    Uint8Array.of(2),
+  ]);
+  expect([arena.taken, arena.available]).toEqual([2, 62]);
+});
+
+test("a page that is unmapped while it is pinned takes no other page's place", async () => {
+  const { arena, mm, task } = newHost({ pages: 2 });
+  const addr = await mm.mmap(task, { length: 2 * PAGE });
+  const pinned = await mm.gupFast(task, addr);
+  await mm.munmap(task, addr, PAGE);
+  await mm.store(task, addr + PAGE, Uint8Array.of(1));
+  expect([arena.taken, arena.available]).toEqual([2, 0]);
+  pinned.put();
+  expect([arena.taken, arena.available]).toEqual([1, 1]);
 });
 
 test("neighbouring mappings do not touch: an access that runs over the end is a SIGSEGV", async () => {
@@ -81,8 +115,8 @@ test("whoever translates addresses hears of pages that go, before and after, and
   const stop = mm.register(notifier);
   const [used, unused] = [await mm.mmap(task, { length: 2 * PAGE }), await mm.mmap(task, { length: PAGE })];
   await mm.load(task, used, 1);
-  await mm.munmap(task, unused);
-  await mm.munmap(task, used);
+  await mm.munmap(task, unused, PAGE);
+  await mm.munmap(task, used, 2 * PAGE);
   expect(heard).toEqual([
     ["start", used, used + 2 * PAGE, 1],
     ["end", used, used + 2 * PAGE, 0],
@@ -90,6 +124,6 @@ test("whoever translates addresses hears of pages that go, before and after, and
   stop();
   const more = await mm.mmap(task, { length: PAGE });
   await mm.load(task, more, 1);
-  await mm.munmap(task, more);
+  await mm.munmap(task, more, PAGE);
   expect(heard).toHaveLength(2);
 });

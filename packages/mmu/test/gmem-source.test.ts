@@ -24,7 +24,7 @@ test("unmapping user memory unmaps the guest frames that show it", async () => {
   const userAddr = await mm.mmap(task, { length: 16 * PAGE });
   const slot = await bindAll(vm, vm.create(), { userAddr: userAddr + 4 * PAGE });
   await vm.source.faultinPfn(task, slot, 0x100, false);
-  await mm.munmap(task, userAddr);
+  await mm.munmap(task, userAddr, 16 * PAGE);
   expect(vm.tables.log).toEqual(["begin", "add 256-264", "unmap 256-264 shared", "end"]);
   expect(await vm.source.faultinPfn(task, slot, 0x100, false)).toEqual({ error: "EFAULT" });
   expect(vm.source.tryFaultinPfn(task, slot, 0x100, false)).toEqual({ error: "EFAULT" });

@@ -1,5 +1,5 @@
 import { LockAssertionError, Lockdep, Task, throwReport } from "@vm/lockdep";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import {
   Access,
   createRegion,
@@ -125,7 +125,7 @@ describe("what changes while a fault is being handled", () => {
     expect(at(3, Access.Write)).toBe(Status.Ok);
   });
 
-  test("an invalidation between lookup and mapping: the stale page is not mapped, the fault looks up again", async () => {
+  test("an invalidation between lookup and mapping: the stale page is not mapped, and the guest comes again", async () => {
     const { vm, task, gmem, lockdep } = await guest({ flags: Mmap | InitShared });
     const vcpu = new Task(lockdep, "vcpu0");
     const { target, locks } = vm;
@@ -142,7 +142,8 @@ describe("what changes while a fault is being handled", () => {
     expect(target.tryFault(access)).toBe(RetPf.Retry);
     expect(target.tryFault({ ...access, gfn: 4 })).toBe(RetPf.Fixed);
     locks.mmuLock.write(task, () => target.invalidateEnd(task));
-    expect(await fault).toBe(RetPf.Fixed);
+    expect(await fault).toBe(RetPf.Retry);
+    expect(await target.fault(vcpu, access)).toBe(RetPf.Fixed);
     expect(target.pfn).toBe(gmem.inode.folio(3)?.pfn);
   });
 
@@ -150,9 +151,11 @@ describe("what changes while a fault is being handled", () => {
     const { mmu, vm, lockdep } = await guest({ flags: Mmap | InitShared });
     const view = vm.views.at(0);
     const access = { view, gfn: 3, want: Licence.Write, isPrivate: false, quiet: false };
-    const fault = vm.target.fault(new Task(lockdep, "vcpu0"), access);
+    const task = new Task(lockdep, "vcpu0");
+    const fault = vm.target.fault(task, access);
     mmu.withhold(3, Licence.Write);
-    expect(await fault).toBe(RetPf.Tracked);
+    expect(await fault).toBe(RetPf.Retry);
+    expect(await vm.target.fault(task, access)).toBe(RetPf.Tracked);
   });
 
   test("a view that is discarded meanwhile is not mapped: its tables are somebody else's by then", async () => {
@@ -164,7 +167,8 @@ describe("what changes while a fault is being handled", () => {
     const { available } = target.pages;
     const fault = target.fault(new Task(lockdep, "vcpu0"), access);
     mmu.discardView(1);
-    expect(await fault).toBe(RetPf.MemoryFault);
+    expect(await fault).toBe(RetPf.Retry);
+    expect(target.tryFault(access)).toBe(RetPf.MemoryFault);
     expect(target.pages.available).toBe(available + target.levels);
   });
 
@@ -328,6 +332,61 @@ describe("mapPrivatePfn", () => {
     const attempt = (): Promise<void> => g.vm.target.mapPrivatePfn(g.task, 3, pfnOf(g));
     await expect(attempt()).rejects.toThrow(LockAssertionError);
     await g.vm.locks.slotsLock.run(g.task, () => expect(attempt()).rejects.toThrow(LockAssertionError));
+  });
+});
+
+describe("an external table that is busy", () => {
+  /** A guest whose page 3 is private, and an external table that does not take it before it is `free`. */
+  async function busy() {
+    const seen = { asked: 0, turns: 0, free: false };
+    const setSpte = (): "EBUSY" | null => {
+      seen.asked++;
+      return seen.free ? null : "EBUSY";
+    };
+    const external = { ...ACCEPTING, setSpte };
+    const g = await guest({ privateMemory: { external, sharedFrom: SHARED } });
+    await g.convert(3, Private);
+    const ticking = setInterval(() => seen.turns++);
+    onTestFinished(() => clearInterval(ticking));
+    return { ...g, seen };
+  }
+
+  test("is asked once for every time that the guest comes, however long it takes", async () => {
+    const { mmu, at, task, seen } = await busy();
+    for (let entries = 0; entries < 3; entries++) {
+      expect(at(3)).toBe(Status.Exit);
+      expect(mmu.translation.errorCode).toBe(Licence.Read | ExitFlag.Retry | ExitFlag.Private);
+      expect(await mmu.faultIn(task, 3, Licence.Read)).toBe(Status.Exit);
+    }
+    expect(seen.asked).toBe(6);
+    seen.free = true;
+    expect(at(3)).toBe(Status.Ok);
+  });
+
+  test("holds up a prefault until it takes the page, or a signal comes; the event loop goes on", async () => {
+    const { mmu, task, seen } = await busy();
+    expect(await errnoOf(() => mmu.preFault(task, 3 * PAGE, PAGE, () => seen.turns > 2))).toBe("EINTR");
+    const done = mmu.preFault(task, 3 * PAGE, PAGE);
+    setTimeout(() => {
+      seen.free = true;
+    });
+    expect(await done).toBe(PAGE);
+  });
+
+  test("holds up mapPrivatePfn the same way", async () => {
+    const { vm, task, gmem, seen } = await busy();
+    const { inode } = gmem;
+    const map = (signalPending?: () => boolean): Promise<void> =>
+      vm.locks.slotsLock.run(task, () =>
+        inode.invalidateLock.write(task, () =>
+          vm.target.mapPrivatePfn(task, 3, inode.folio(3)?.pfn as never, signalPending),
+        ),
+      );
+    expect(await errnoOf(() => map(() => seen.turns > 2))).toBe("EINTR");
+    expect(vm.target.mirror?.find(3)).toBe(0);
+    seen.free = true;
+    await map();
+    expect(vm.target.mirror?.find(3)).not.toBe(0);
   });
 });
 

@@ -8,6 +8,8 @@ export class Folio {
   uptodate = false;
   /** The memory is broken: nobody may touch it. */
   hwpoison = false;
+  /** Its pool has no other page in its place when it goes. */
+  retired = false;
   #refs = 1;
 
   constructor(
@@ -26,7 +28,7 @@ export class Folio {
   }
 
   put(): void {
-    if (--this.#refs === 0) this.pool._free(this.pfn);
+    if (--this.#refs === 0) this.pool._free(this);
   }
 
   /** The 4096 bytes. */
@@ -53,7 +55,7 @@ export class FolioPool {
   /** @throws KvmError ENOMEM if the arena does not have `pages` frames */
   constructor(
     readonly arena: FrameArena,
-    readonly pages: number,
+    private pages: number,
   ) {
     try {
       arena.reserve(pages);
@@ -70,16 +72,27 @@ export class FolioPool {
     return new Folio(this, this.arena.take());
   }
 
+  /** There are `untouched` pages less, which nobody has had, and those of `folios` less when nobody has them any more. */
+  retire(untouched: number, folios: Iterable<Folio>): void {
+    for (const folio of folios) folio.retired = true;
+    this.#drop(untouched);
+  }
+
   /** No page is taken any more; the reservation ends, for pinned pages with their last pin. */
   close(): void {
     this.#closed = true;
-    this.arena.unreserve(this.pages - this.#live);
+    this.#drop(this.pages - this.#live);
+  }
+
+  #drop(pages: number): void {
+    this.pages -= pages;
+    this.arena.unreserve(pages);
   }
 
   /** @internal */
-  _free(pfn: Pfn): void {
+  _free({ pfn, retired }: Folio): void {
     this.arena.give(pfn);
     this.#live--;
-    if (this.#closed) this.arena.unreserve(1);
+    if (this.#closed || retired) this.#drop(1);
   }
 }

@@ -59,29 +59,54 @@ export class Mm {
       );
       // A page stays free on both sides of every mapping.
       this.#next += (pages + 1) * Page.Size;
-      this.#vmas.add(vma);
-      file?.vmaOpened(vma);
+      this.#add(vma);
       return vma.start;
     });
   }
 
-  /** Removes the mapping made at `start`. @throws KvmError EINVAL if there is none */
-  async munmap(task: Task, start: number): Promise<void> {
-    const vma = await this.mmapLock.write(task, () => {
-      const found = this.#find(start);
-      if (found?.start !== start) throw new KvmError("EINVAL", `no mapping starts at 0x${start.toString(16)}`);
-      this.#vmas.delete(found);
-      found.zap(task, found.pgoff, found.pgoff + found.pages);
-      return found;
+  /**
+   * Removes what is mapped in `[addr, addr + length)`; mappings that begin before or end behind it keep the rest.
+   * @param length bytes, rounded up to pages
+   * @throws KvmError EINVAL for an address that is not a multiple of 4096, or no bytes
+   */
+  async munmap(task: Task, addr: number, length: number): Promise<void> {
+    if (!(length > 0) || !Number.isInteger(addr / Page.Size) || addr < 0)
+      throw new KvmError("EINVAL", `munmap of ${length} bytes at ${addr}: more than 0, at a multiple of 4096`);
+    const end = addr + Math.ceil(length / Page.Size) * Page.Size;
+    const closed: (() => Promise<void>)[] = [];
+    await this.mmapLock.write(task, () => {
+      for (const vma of [...this.#vmas]) {
+        const gone = vma.part(addr, end);
+        if (gone === null) continue;
+        const { backing } = vma;
+        this.#vmas.delete(vma);
+        for (const rest of [vma.part(0, addr), vma.part(end, vma.end)]) if (rest !== null) this.#add(rest);
+        if (backing instanceof FolioPool) this.#retire(backing, gone);
+        else closed.push(() => backing.vmaClosed(task, vma));
+        gone.zap(task, gone.pgoff, gone.pgoff + gone.pages);
+      }
     });
     // Closing the last reference to a file takes locks that mmap_lock nests in.
-    if (vma.backing instanceof FolioPool) vma.backing.close();
-    else await vma.backing.vmaClosed(task, vma);
+    for (const close of closed) await close();
+  }
+
+  #retire(pool: FolioPool, { start, end, pages }: Vma): void {
+    const touched: Folio[] = [];
+    for (let addr = start; addr < end; addr += Page.Size) {
+      const folio = this.peek(addr);
+      if (folio !== undefined) touched.push(folio);
+    }
+    pool.retire(pages - touched.length, touched);
+  }
+
+  #add(vma: Vma): void {
+    this.#vmas.add(vma);
+    if (!(vma.backing instanceof FolioPool)) vma.backing.vmaOpened(vma);
   }
 
   /** Unmaps everything: the process is over. */
   async exit(task: Task): Promise<void> {
-    for (const { start } of [...this.#vmas]) await this.munmap(task, start);
+    await this.munmap(task, 0, this.#next);
   }
 
   /** Tells `notifier` from now on; returns what ends that. */

@@ -43,8 +43,20 @@ export class Vma {
     private readonly zapUser: (task: Task, first: number, end: number) => void,
   ) {}
 
+  /** One past the last address. */
+  get end(): number {
+    return this.start + this.pages * Page.Size;
+  }
+
+  /** What of the mapping is within user addresses `[from, to)`, multiples of 4096; null if nothing. */
+  part(from: number, to: number): Vma | null {
+    const start = Math.max(from, this.start);
+    const pages = (Math.min(to, this.end) - start) / Page.Size;
+    return pages > 0 ? new Vma(start, pages, this.backing, this.indexOf(start), this.zapUser) : null;
+  }
+
   contains(addr: number): boolean {
-    return addr >= this.start && addr < this.start + this.pages * Page.Size;
+    return addr >= this.start && addr < this.end;
   }
 
   /** Page of the file that is at `addr`. */

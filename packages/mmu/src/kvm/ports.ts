@@ -31,10 +31,10 @@ export interface GfnRangeTarget {
   invalidateEnd(task: Task): void;
   /**
    * Maps a private frame of a page that is not uptodate yet: for populate alone. slots_lock and the invalidate_lock of the slot's guest_memfd are held
-   * (asserted); takes mmu_lock shared.
-   * @throws KvmError EPERM for a write-tracked frame, EIO if the frame is mapped already or the VM is dead, EINTR, EBUSY
+   * (asserted); takes mmu_lock shared. Tries until `signalPending`.
+   * @throws KvmError EPERM for a write-tracked frame, EIO if the frame is mapped already or the VM is dead, EINTR
    */
-  mapPrivatePfn(task: Task, gfn: number, pfn: Pfn): Promise<void>;
+  mapPrivatePfn(task: Task, gfn: number, pfn: Pfn, signalPending?: () => boolean): Promise<void>;
 }
 
 /** What of a guest_memfd is bound to a memslot. */

@@ -1,4 +1,4 @@
-/** Why an external call changed nothing: EBUSY asks to try again. */
+/** Why an external call changed nothing: EBUSY asks to try again; the guest does, by faulting again. */
 export type ExternalErrno = "EBUSY" | "EIO";
 
 /**

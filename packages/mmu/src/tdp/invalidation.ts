@@ -37,10 +37,10 @@ export class Invalidation {
     for (const go of waiting) go();
   }
 
-  /** Resolves when none is in progress. */
-  quiet(): Promise<void> {
-    if (this.#inProgress === 0) return Promise.resolve();
-    return new Promise((go) => this.#waiting.push(go));
+  /** After a retry of what began at `seq`: resolves when no invalidation is in progress, or, if none was in the way, after a turn of the event loop. */
+  passed(seq: number): Promise<void> {
+    if (this.#inProgress > 0) return new Promise((go) => this.#waiting.push(go));
+    return seq !== this.#seq ? Promise.resolve() : condResched();
   }
 
   /** Whether what was looked up for `gfn` after the snapshot `seq` may be something else by now. */
@@ -49,3 +49,6 @@ export class Invalidation {
     return this.#inProgress > 0 && gfn >= this.#start && gfn < this.#end;
   }
 }
+
+/** Lets others go on. */
+const condResched = (): Promise<void> => new Promise((go) => setTimeout(go));

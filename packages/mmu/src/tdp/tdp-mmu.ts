@@ -67,17 +67,18 @@ export class TdpMmu implements GfnRangeTarget {
     return typeof fault === "number" ? fault : this.#install(this.#vcpu, fault, this.#tryFaultin(fault));
   }
 
-  /** Maps what an access needs. Never Retry. */
-  async fault(task: Task, access: GuestAccess): Promise<Exclude<RetPf, RetPf.Retry>> {
-    const attempt = async (): Promise<RetPf> => {
+  /**
+   * Maps what an access needs. After Retry, whatever was in the way has had its chance: try again, unless there is something better to do by now. An
+   * external table can be busy for as long as it likes, so nobody tries for ever on a caller's behalf.
+   */
+  async fault(task: Task, access: GuestAccess): Promise<RetPf> {
+    const { seq } = this.#invalidation;
+    const result = await this.#vm.locks.srcu.read(task, async () => {
       const fault = this.#enter(access);
       return typeof fault === "number" ? fault : this.#install(task, fault, await this.#faultin(task, fault));
-    };
-    for (;;) {
-      const result = await this.#vm.locks.srcu.read(task, attempt);
-      if (result !== RetPf.Retry) return result;
-      await this.#invalidation.quiet();
-    }
+    });
+    if (result === RetPf.Retry) await this.#invalidation.passed(seq);
+    return result;
   }
 
   #tryFaultin({ slot, target, isPrivate }: PageFault): Faultin {
@@ -182,7 +183,7 @@ export class TdpMmu implements GfnRangeTarget {
     return slot.isRun(first, pfn - (gfn % RUN)) && view.isPlain(first, first + RUN) && !root.isSplit(gfn);
   }
 
-  async mapPrivatePfn(task: Task, gfn: number, pfn: Pfn): Promise<void> {
+  async mapPrivatePfn(task: Task, gfn: number, pfn: Pfn, signalPending?: () => boolean): Promise<void> {
     this.#vm.locks.slotsLock.assertHeld(task);
     const slot = this.#vm.slots.find(gfn);
     const binding = slot?.gmem ?? null;
@@ -193,12 +194,13 @@ export class TdpMmu implements GfnRangeTarget {
     if ((withheld & Licence.Write) !== 0) throw new KvmError("EPERM", `writes to guest frame ${gfn} are watched`);
     const root = this.mirror ?? this.rootOf(view);
     for (;;) {
+      if (signalPending?.()) throw new KvmError("EINTR", "a signal waits");
       const { seq } = this.#invalidation;
       const fault = { view, root, slot, gfn, target: gfn, want: Licence.Write, isPrivate: true, withheld, seq };
       const result = this.#install(task, fault, { pfn, writable: true });
       if (result === RetPf.Fixed) return;
       if (result !== RetPf.Retry) throw new KvmError("EIO", `guest frame ${gfn} is mapped already, or the VM is dead`);
-      await this.#invalidation.quiet();
+      await this.#invalidation.passed(seq);
     }
   }
 

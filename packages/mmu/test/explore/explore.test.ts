@@ -17,6 +17,7 @@ const HAPPENED = [
   "convert: EAGAIN",
   "store: done",
   "store: SIGBUS",
+  "store: SIGSEGV",
   "load: done",
   "load: SIGBUS",
   "device write: done",

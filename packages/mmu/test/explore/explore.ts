@@ -8,6 +8,7 @@ const PROGRAMS = [
   ["convert", tasks.convert],
   ["punch hole", tasks.punchHole],
   ["user", tasks.userAccess],
+  ["unmap", tasks.unmapPage],
   ["device", tasks.deviceWrite],
   ["guest", tasks.guestAccess],
   ["host", tasks.hostAccess],

@@ -11,6 +11,9 @@ export interface Intent {
   readonly first: number;
   readonly count: number;
   done: boolean;
+  /** It was one page, and the task was told that it is written. */
+  mustLand: boolean;
+  landed: boolean;
 }
 
 export class Model {
@@ -33,7 +36,7 @@ export class Model {
 
   /** From now until `done` is set, pages may change accordingly. */
   intend(where: Intent["where"], first: number, count: number, stamp: number): Intent {
-    const intent = { where, first, count, stamp, done: false };
+    const intent = { where, first, count, stamp, done: false, mustLand: false, landed: false };
     this.#intents.add(intent);
     return intent;
   }
@@ -46,7 +49,17 @@ export class Model {
       this.#checkContent("gmem", index, this.host.gmemFrame(index));
       if (!this.host.sharedInFile) this.#checkContent("user", index, this.host.userFrame(index));
     }
+    for (const intent of this.#intents) if (intent.mustLand && !intent.landed) this.#checkLost(intent);
     for (const intent of this.#intents) if (intent.done) this.#intents.delete(intent);
+  }
+
+  /** What was written has been there, unless somebody else has been at the page as well. */
+  #checkLost(intent: Intent): void {
+    const { where, first, stamp } = intent;
+    for (const other of this.#intents)
+      if (other !== intent && other.where === where && first >= other.first && first < other.first + other.count)
+        return;
+    throw new Error(`${stamp} was written to ${where} page ${first}, and nobody has seen it there`);
   }
 
   /** Nothing of the host's refers to a private page. */
@@ -94,6 +107,8 @@ export class Model {
     const before = this.#content[where][index] ?? null;
     const now = pfn === 0 ? null : this.host.stampIn(pfn);
     this.#content[where][index] = now;
+    for (const intent of this.#intents)
+      if (intent.where === where && intent.first === index && intent.stamp === now) intent.landed = true;
     if (now === before || (before === null && now === 0)) return;
     for (const intent of this.#intents) {
       if (intent.where !== where || index < intent.first || index >= intent.first + intent.count) continue;

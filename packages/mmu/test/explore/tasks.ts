@@ -30,7 +30,7 @@ export class Outcomes {
 export type Program = (world: World, task: Task) => Promise<void>;
 
 /** Runs `body` and counts how it ended; what the kernel may refuse, it may refuse. */
-async function allowed({ outcomes }: World, what: string, body: () => Promise<unknown>): Promise<void> {
+async function allowed({ outcomes }: World, what: string, body: () => Promise<unknown>): Promise<boolean> {
   let how = "done";
   try {
     await body();
@@ -40,6 +40,7 @@ async function allowed({ outcomes }: World, what: string, body: () => Promise<un
     else throw error;
   }
   outcomes.add(`${what}: ${how}`);
+  return how === "done";
 }
 
 function range(choose: Choose): { first: number; count: number } {
@@ -84,7 +85,7 @@ export const populatePages: Program = async (world, task) => {
   const intent = model.intend("gmem", first, count, stamp);
   await allowed(world, "populate", () => populateFrom(host, task, source, first, count));
   intent.done = true;
-  await mm.munmap(task, source);
+  await mm.munmap(task, source, count * PAGE);
 };
 
 export const convert: Program = async (world, task) => {
@@ -106,11 +107,23 @@ const shared = ({ sharedInFile }: Host): "gmem" | "user" => (sharedInFile ? "gme
 export const userAccess: Program = async (world, task) => {
   const { host, model, choose } = world;
   const index = choose(PAGES);
-  if (choose(3) === 0) return allowed(world, "load", () => host.mm.load(task, pageAddr(host, index), 4));
+  if (choose(3) === 0) {
+    await allowed(world, "load", () => host.mm.load(task, pageAddr(host, index), 4));
+    return;
+  }
   const stamp = model.newStamp();
   const intent = model.intend(shared(host), index, 1, stamp);
-  await allowed(world, "store", () => host.mm.store(task, pageAddr(host, index), byteOf(stamp)));
+  intent.mustLand = await allowed(world, "store", () => host.mm.store(task, pageAddr(host, index), byteOf(stamp)));
   intent.done = true;
+};
+
+/** The process loses a page of what it sees of shared memory, for good. */
+export const unmapPage: Program = async (world, task) => {
+  const { host, model, choose } = world;
+  const index = choose(PAGES);
+  const intent = host.sharedInFile ? undefined : model.intend("user", index, 1, 0);
+  await allowed(world, "munmap page", () => host.mm.munmap(task, pageAddr(host, index), PAGE));
+  if (intent !== undefined) intent.done = true;
 };
 
 /** A device of the host that writes shared memory later than it was told to. */
@@ -152,6 +165,7 @@ export const guestAccess: Program = async ({ host, model, choose, outcomes }, ta
       outcomes.add("guest fault: waits");
       result = await tdp.fault(task, access);
     }
+    if (result === RetPf.Retry) continue;
     outcomes.add(`guest fault: ${RetPf[result]}`);
     if (result !== RetPf.Fixed && result !== RetPf.Spurious) return;
     // It may be gone again: then the guest faults again.
@@ -169,11 +183,11 @@ export const hostAccess: Program = async ({ host, model, choose, outcomes }, tas
   const stamp = model.newStamp();
   let how = "done";
   try {
-    if (choose(2) === 0) host.mmu.readU32(gpa);
-    else {
-      model.intend(shared(host), index, 1, stamp).done = true;
-      host.mmu.writeU32(gpa, stamp);
-    }
+    const reads = choose(2) === 0;
+    if (!reads) model.intend(shared(host), index, 1, stamp).done = true;
+    const value = reads ? host.mmu.readU32(gpa) : host.mmu.writeU32(gpa, stamp) && stamp;
+    const there = host.slot === null ? value : host.stampIn(model.frameOf(index, false));
+    if (value !== there) throw new Error(`the host has ${value} in page ${index}, where ${there} is`);
   } catch (error) {
     if (error instanceof PrivateMemoryError) how = "refused";
     else if (error instanceof KvmError) how = error.code;
@@ -191,7 +205,7 @@ export const changeMemslot: Program = async (world, task) => {
 
 /** Something that waits for mmap_lock exclusively. */
 export const mapMemory = async ({ host }: Pick<World, "host">, task: Task): Promise<void> => {
-  await host.mm.munmap(task, await host.mm.mmap(task, { length: PAGE }));
+  await host.mm.munmap(task, await host.mm.mmap(task, { length: PAGE }), PAGE);
 };
 
 /** The VM is destroyed: memslot, guest_memfd and the process's mappings go. */
@@ -199,7 +213,7 @@ export const tearDown: Program = async (world, task) => {
   const { host, model } = world;
   const gone = [model.intend("gmem", 0, PAGES, 0), model.intend("user", 0, PAGES, 0)];
   await allowed(world, "close", () => host.gmem.close(task));
-  await allowed(world, "munmap", () => host.mm.munmap(task, host.userAddr));
+  await allowed(world, "munmap", () => host.mm.munmap(task, host.userAddr, PAGES * PAGE));
   await allowed(world, "delete memslot", () => host.deleteRegion(task));
   for (const intent of gone) intent.done = true;
 };
