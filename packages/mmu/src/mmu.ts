@@ -214,14 +214,19 @@ export class Mmu extends PhysicalMemory {
     return this.vm.invalidated.add(callback);
   }
 
-  /** Memslots and touched pages. The pages are read when iterated and are views: consume or copy them before the machine runs on. */
+  /**
+   * Memslots and touched pages. The pages are read when iterated and are views: consume or copy them before the machine runs on. What was in a guest_memfd
+   * is restored to memory of the machine's own.
+   * @throws PrivateMemoryError unless all memory is shared, MemslotError EINVAL if some of that is user memory
+   */
   save(): MemoryImage {
-    return { memslots: this.memslots, pages: new TouchedPages(this.vm.slots) };
+    return { memslots: this.memslots, pages: new TouchedPages(this.vm) };
   }
 
   /**
    * Replaces memslots and contents by a saved image (of another Mmu, or one whose pages were copied). Watches stay; dirty logs start empty.
-   * @throws MemslotError if the image is inconsistent or does not fit; the previous contents are gone then
+   * @throws MemslotError EINVAL, with nothing changed, while there are memslots of a guest_memfd; if the image is inconsistent or does not fit, and the previous
+   * contents are gone then
    */
   restore(image: MemoryImage): void {
     restorePages(this.vm.slots, image);

@@ -19,6 +19,7 @@ import {
   PrivateMemoryError,
   Status,
   setMemoryAttributes,
+  setMemoryAttributes2,
 } from "../src/index.js";
 import { RetPf } from "../src/tdp/ret-pf.js";
 import { newMemory, PAGE } from "./fixture.js";
@@ -43,14 +44,17 @@ interface Setup {
   readonly flags?: number;
   /** With user memory for what is shared. */
   readonly user?: boolean;
+  /** Pages of the guest_memfd are converted, not frames of the VM. */
+  readonly inPlace?: boolean;
 }
 
 /** A guest with 16 pages of a guest_memfd at 0, whose locks are validated. */
-async function guest({ privateMemory, flags = 0, user = false }: Setup = {}) {
+async function guest({ privateMemory, flags = 0, user = false, inPlace = false }: Setup = {}) {
   const lockdep = new Lockdep({ onReport: throwReport });
   const memory = newMemory(2 * PAGES + 1);
+  const kvm = { vmMemoryAttributes: !inPlace };
   const kind = privateMemory === undefined ? {} : { privateMemory };
-  const mmu = new Mmu({ memory, arenaStart: PAGE, arenaEnd: (2 * PAGES + 1) * PAGE, lockdep, ...kind });
+  const mmu = new Mmu({ memory, arenaStart: PAGE, arenaEnd: (2 * PAGES + 1) * PAGE, lockdep, kvm, ...kind });
   const { vm } = mmu;
   const task = new Task(lockdep, "vmm");
   const gmem = GuestMemfd.create(vm, { size: PAGES * PAGE, flags });
@@ -98,10 +102,9 @@ describe("faults on a guest_memfd", () => {
     expect(() => mmu.readU32(3 * PAGE)).toThrow(KvmError);
   });
 
-  test("such memory can be neither re-flagged nor saved, and only a call that waits deletes it", async () => {
+  test("such memory cannot be re-flagged, and only a call that waits deletes it", async () => {
     const { mmu } = await guest({ flags: Mmap | InitShared });
     expect(() => mmu.setMemslot({ slot: 0, gpa: 0, size: 0 })).toThrow(MemslotError);
-    expect(() => mmu.save()).toThrow("cannot be saved");
   });
 });
 
@@ -332,6 +335,51 @@ describe("mapPrivatePfn", () => {
     const attempt = (): Promise<void> => g.vm.target.mapPrivatePfn(g.task, 3, pfnOf(g));
     await expect(attempt()).rejects.toThrow(LockAssertionError);
     await g.vm.locks.slotsLock.run(g.task, () => expect(attempt()).rejects.toThrow(LockAssertionError));
+  });
+});
+
+describe("save and restore", () => {
+  test("a guest_memfd that is all shared is saved: its touched pages, for memory of another machine's own", async () => {
+    const { mmu } = await guest({ flags: Mmap | InitShared });
+    mmu.writeU32(3 * PAGE, 7);
+    mmu.writeU32(5 * PAGE, 9);
+    const image = mmu.save();
+    expect([...image.pages].map(({ gfn }) => gfn)).toEqual([3, 5]);
+    const copy = new Mmu({ memory: newMemory(PAGES + 1), arenaStart: PAGE, arenaEnd: (PAGES + 1) * PAGE });
+    copy.restore(image);
+    expect([3, 5, 6].map((gfn) => copy.readU32(gfn * PAGE))).toEqual([7, 9, 0]);
+    expect(copy.memslots).toEqual(mmu.memslots);
+    expect(() => mmu.restore(copy.save())).toThrow("memslot 0 is made of a guest_memfd");
+    expect(mmu.readU32(3 * PAGE)).toBe(7);
+  });
+
+  test("private memory cannot be saved, nor what becomes private or breaks meanwhile", async () => {
+    const { mmu, vm, task, gmem } = await guest({
+      inPlace: true,
+      privateMemory: "attributes",
+      flags: Mmap | InitShared,
+    });
+    const convert = (gfn: number, attributes: number): Promise<void> =>
+      setMemoryAttributes2(task, gmem, { offset: gfn * PAGE, size: PAGE, attributes });
+    mmu.write(0, new Uint8Array(4 * PAGE).fill(1));
+    await convert(2, Private);
+    expect(() => mmu.save()).toThrow(new PrivateMemoryError(2));
+    await convert(2, 0);
+    const pages = mmu.save().pages[Symbol.iterator]();
+    expect(pages.next().value).toMatchObject({ gfn: 0 });
+    await convert(1, Private);
+    expect(() => pages.next()).toThrow(new PrivateMemoryError(1));
+    await convert(1, 0);
+    await memoryFailure(task, gmem, 3);
+    expect(() => [...mmu.save().pages]).toThrow(expect.objectContaining({ code: "EHWPOISON" }));
+    await gmem.close(task);
+    expect(vm.slots.find(0)?.gmem).toBeNull();
+    expect(() => [...mmu.save().pages]).toThrow(expect.objectContaining({ code: "EFAULT" }));
+  });
+
+  test("user memory is not saved with a machine", async () => {
+    const { mmu } = await guest({ privateMemory: "attributes", user: true });
+    expect(() => mmu.save()).toThrow("memslot 0 shows memory of the process");
   });
 });
 

@@ -33,12 +33,14 @@ export class GmemPageSource implements PageSource {
 
   peekShared(slot: BackedSlot, gfn: number): Pfn | 0 {
     const folio = this.#peek(slot, gfn);
-    return folio?.uptodate && !folio.hwpoison ? folio.pfn : 0;
+    if (folio?.hwpoison) throw new KvmError("EHWPOISON", `guest frame 0x${gfn.toString(16)} is broken`);
+    return folio?.uptodate ? folio.pfn : 0;
   }
 
-  #peek({ gmemOnly, gmem, userAddr, gfn: first }: BackedSlot, gfn: number): Folio | undefined {
-    if (gmemOnly) return gmem instanceof Binding ? gmem.file.inode.peek(gmem.pgoff + gfn - first) : undefined;
-    return userAddr === null ? undefined : this.vm.mm.peek(userAddr + (gfn - first) * Page.Size);
+  #peek({ gmemOnly, gmem, userAddr, gfn: first, slot }: BackedSlot, gfn: number): Folio | undefined {
+    if (!gmemOnly) return userAddr === null ? undefined : this.vm.mm.peek(userAddr + (gfn - first) * Page.Size);
+    if (gmem instanceof Binding) return gmem.file.inode.peek(gmem.pgoff + gfn - first);
+    throw new KvmError("EFAULT", `the guest_memfd of memslot ${slot} is closed`);
   }
 
   async faultinPfn(task: Task, slot: BackedSlot, gfn: number, wantsPrivate: boolean): Promise<Faultin> {

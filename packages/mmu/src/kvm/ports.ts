@@ -73,7 +73,7 @@ export interface PageSource {
   faultinPfn(task: Task, slot: BackedSlot, gfn: number, isPrivate: boolean): Promise<Faultin>;
   /** The same for a caller that cannot wait: EAGAIN if a lock it needs is taken. */
   tryFaultinPfn(task: Task, slot: BackedSlot, gfn: number, isPrivate: boolean): Faultin;
-  /** The frame of a shared page that is there, for who uses it before anything else happens: as through a page-table entry, without a lock. 0 if it is not. */
+  /** The frame of a shared page that is there, for who uses it before anything else happens: as through a page-table entry, without a lock. 0 if it is not. @throws KvmError EHWPOISON, EFAULT */
   peekShared(slot: BackedSlot, gfn: number): Pfn | 0;
   /** The attribute in force. A fault of the other kind leaves the guest as memory-fault. */
   isPrivate(slot: BackedSlot, gfn: number): boolean;

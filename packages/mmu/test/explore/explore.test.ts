@@ -73,6 +73,8 @@ test.skipIf(SEED).each<[string, Faults, RegExp]>([
   ["user mappings that stay", { noUserUnmap: true, noReferenceCheck: true }, /private page \d is pinned|the host has/],
   ["a memslot that is seen before it is bound", { earlyMemslot: true }, /is mapped to/],
   ["a user fault that maps a page after it let the lock go", { lateUserMapping: true }, /the host has frame/],
+  ["writes of the process that go nowhere", { lostStores: true }, /and nobody has seen it there/],
+  ["a host that comes to another page", { wrongHostPage: true }, /the host has \d+ in page \d, where/],
   ["conversion of pages that are in use", { noReferenceCheck: true }, /private page \d is pinned/],
 ])("%s: found, and found again with the same seed", async (_what, faults, how) => {
   const failure = await firstFailure(1, 3000, faults);

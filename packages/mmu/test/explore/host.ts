@@ -56,6 +56,10 @@ export interface Faults {
   readonly earlyMemslot?: boolean;
   /** A user fault lets invalidate_lock go before it maps the page. */
   readonly lateUserMapping?: boolean;
+  /** What the process writes goes nowhere. */
+  readonly lostStores?: boolean;
+  /** The host comes to the first page of a memslot whichever it means. */
+  readonly wrongHostPage?: boolean;
 }
 
 /** A translation in a vCPU's TLB. */
@@ -120,6 +124,11 @@ export class Host {
         const slot = insert();
         return bind(task, offset, pages, () => slot);
       };
+    }
+    if (faults.lostStores) this.mm.store = () => Promise.resolve();
+    if (faults.wrongHostPage) {
+      const peek = this.guest.source.peekShared.bind(this.guest.source);
+      this.guest.source.peekShared = (slot) => peek(slot, slot.gfn);
     }
     if (faults.lateUserMapping) {
       const fault = gmem.fault.bind(gmem);
