@@ -211,9 +211,9 @@ export const mapMemory = async ({ host }: Pick<World, "host">, task: Task): Prom
 /** The VM is destroyed: memslot, guest_memfd and the process's mappings go. */
 export const tearDown: Program = async (world, task) => {
   const { host, model } = world;
-  const gone = [model.intend("gmem", 0, PAGES, 0), model.intend("user", 0, PAGES, 0)];
+  // From now on: another task's munmap may be what closes the guest_memfd, after this is done.
+  for (const where of ["gmem", "user"] as const) model.intend(where, 0, PAGES, 0);
   await allowed(world, "close", () => host.gmem.close(task));
   await allowed(world, "munmap", () => host.mm.munmap(task, host.userAddr, PAGES * PAGE));
   await allowed(world, "delete memslot", () => host.deleteRegion(task));
-  for (const intent of gone) intent.done = true;
 };
