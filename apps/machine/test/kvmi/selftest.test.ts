@@ -188,6 +188,18 @@ describe.each(all)("the self-test (%s)", (dialect) => {
     expect([result(0), result(1)]).toEqual([0n, 2n ** 64n - 1000n]);
   });
 
+  it("a hypercall that the event filter leaves out is the machine's to answer", async () => {
+    const { client, go, ended, result } = await run((a) => {
+      a.mov(rax, 34).mov(rdi, 24).mov(rsi, 0).vmcall();
+      store(a, rax);
+    });
+    await client.controlEvent(0, "hypercall", true);
+    await client.setEventFilter({ rip: { from: 0n, to: 0n } });
+    await go();
+    await ended;
+    expect(result()).toBe(2n ** 64n - 1000n);
+  });
+
   it("16 a breakpoint: the tool goes over it, or the guest gets its #BP", async () => {
     const { client, go, event, ended, result } = await run((a) => {
       const caught = a.label("caught");

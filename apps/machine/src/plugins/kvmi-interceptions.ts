@@ -1,0 +1,89 @@
+import type { Interception } from "@vm/kvmi";
+import type { Disposer } from "../emitter.js";
+import { onBreakpoint, onExecute } from "./kvmi-breakpoints.js";
+import { split } from "./kvmi-halves.js";
+import { onCpuid, onDescriptor, onHypercall, onXsetbv } from "./kvmi-instructions.js";
+import type { Intercepted } from "./kvmi-intercepted.js";
+import type { Reason } from "./kvmi-undone.js";
+import { onControlRegister, onMsr } from "./kvmi-writes.js";
+
+/** How to look out for each kind. Restricted pages are watched in any case. */
+const INTERCEPTORS: Readonly<Record<Exclude<Interception, "pf">, (vcpu: Intercepted) => Disposer>> = {
+  breakpoint: onBreakpoint,
+  cpuid: onCpuid,
+  cr: onControlRegister,
+  descriptor: onDescriptor,
+  hypercall: onHypercall,
+  msr: onMsr,
+  xsetbv: onXsetbv,
+};
+
+/** What a vCPU looks out for, and its hooks for it. */
+export class Interceptions {
+  readonly #vcpu: Intercepted;
+  readonly #wanted = new Set<Interception>();
+  readonly #crs = new Set<number>();
+  readonly #msrs = new Set<number>();
+  readonly #code = new Set<bigint>();
+  readonly #hooks = new Map<Reason, Disposer>();
+
+  constructor(vcpu: Omit<Intercepted, "crs" | "msrs" | "wants">) {
+    this.#vcpu = { ...vcpu, crs: this.#crs, msrs: this.#msrs, wants: (kind) => this.#wants(kind) };
+  }
+
+  control(kind: Interception, on: boolean): void {
+    if (!on) {
+      // An event of that kind may be open: its hook stays for the instruction it is about.
+      this.#wanted.delete(kind);
+      if (!this.#vcpu.undone.concerns(kind)) this.#unhook(kind);
+      return;
+    }
+    this.#wanted.add(kind);
+    if (kind !== "pf") this.#hook(kind, INTERCEPTORS[kind]);
+  }
+
+  controlCr(cr: 0 | 3 | 4, on: boolean): void {
+    toggle(this.#crs, cr, on);
+  }
+
+  controlMsr(msr: number, on: boolean): void {
+    toggle(this.#msrs, msr, on);
+  }
+
+  watchCode(gva: bigint, on: boolean): void {
+    toggle(this.#code, gva, on);
+    this.#vcpu.handle.cpu.watchCode(...split(gva), on);
+    if (this.#code.size > 0) this.#hook("execute", onExecute);
+    else this.#unhook("execute");
+  }
+
+  /** Looks out for nothing any more. */
+  reset(): void {
+    for (const gva of [...this.#code]) this.watchCode(gva, false);
+    for (const kind of [...this.#hooks.keys()]) this.#unhook(kind);
+    this.#wanted.clear();
+    this.#crs.clear();
+    this.#msrs.clear();
+  }
+
+  /** A hook that was left for an open event goes when it is called for nothing. */
+  #wants(kind: Interception): boolean {
+    if (this.#wanted.has(kind)) return true;
+    this.#unhook(kind);
+    return false;
+  }
+
+  #hook(kind: Reason, install: (vcpu: Intercepted) => Disposer): void {
+    if (!this.#hooks.has(kind)) this.#hooks.set(kind, install(this.#vcpu));
+  }
+
+  #unhook(kind: Reason): void {
+    this.#hooks.get(kind)?.();
+    this.#hooks.delete(kind);
+  }
+}
+
+function toggle<T>(set: Set<T>, element: T, on: boolean): void {
+  if (on) set.add(element);
+  else set.delete(element);
+}

@@ -1,0 +1,49 @@
+import { readMsr, type Vcpu, writeControlRegister, writeMsr } from "@vm/cpu";
+import type { Disposer } from "../emitter.js";
+import { halves, split } from "./kvmi-halves.js";
+import type { Intercepted } from "./kvmi-intercepted.js";
+import type { Decision } from "./kvmi-undone.js";
+
+const GP = 13;
+/** Bit 63 of a value moved to CR3 asks to keep translations and is not stored. */
+const CR3_NO_FLUSH = 1n << 63n;
+
+/** Writes that change CR0, CR3 or CR4. */
+export function onControlRegister({ handle, undone, crs, wants, events }: Intercepted): Disposer {
+  const { cpu } = handle;
+  return handle.on("controlRegister", (cr, lo, hi) => {
+    if (cr === 8) return true;
+    const decision = undone.take("cr");
+    const value = cr === 3 ? halves(lo, hi) & ~CR3_NO_FLUSH : halves(lo, hi);
+    if (decision !== null) return write(cpu, decision, value, (a, b) => writeControlRegister(cpu, cr, a, b));
+    if (!wants("cr") || !crs.has(cr)) return true;
+    const old =
+      cr === 0 ? halves(cpu.cr0, 0) : cr === 4 ? halves(cpu.cr4, 0) : halves(cpu.paging.cr3Lo, cpu.paging.cr3Hi);
+    if (old === value) return true;
+    return undone.leave("cr", () => undone.askValue("cr", value, (done) => events()?.cr(cr, old, value, done)));
+  });
+}
+
+/** WRMSR that changes an MSR. */
+export function onMsr({ handle, undone, msrs, wants, events }: Intercepted): Disposer {
+  const { cpu } = handle;
+  return handle.on("msrWrite", (msr, lo, hi) => {
+    const decision = undone.take("msr");
+    const value = halves(lo, hi);
+    if (decision !== null)
+      return write(cpu, decision, value, (a, b) => writeMsr(cpu, msr, a, b) || cpu.raiseError(GP, 0));
+    if (!wants("msr") || !msrs.has(msr)) return true;
+    const current = { lo: 0, hi: 0 };
+    const old = readMsr(cpu, msr, current) ? halves(current.lo, current.hi) : 0n;
+    if (old === value) return true;
+    return undone.leave("msr", () => undone.askValue("msr", value, (done) => events()?.msr(msr, old, value, done)));
+  });
+}
+
+/** Does what was decided. True: the instruction goes on with its own value. */
+function write(cpu: Vcpu, { value }: Decision, own: bigint, store: (lo: number, hi: number) => boolean): boolean {
+  if (value === own) return true;
+  if (value === null || value === undefined) return cpu.raiseError(GP, 0);
+  store(...split(value));
+  return false;
+}
