@@ -27,7 +27,8 @@ const RFLAGS_IF = 0x200;
 
 /**
  * Runs the processors of a machine in slices, round-robin on this thread, fires the clock's timers between slices and gives the
- * event loop its turns. Slices end where the next timer is due: exactly in `icount`, about then in `host`.
+ * event loop its turns. Slices end where the next timer is due: exactly in `icount`, about then in `host`, where they also end when the
+ * event loop is due its turn.
  */
 export class RunLoop {
   readonly #desc: RunLoopDesc;
@@ -176,7 +177,8 @@ export class RunLoop {
     this.#sharedSlice = Math.min(2 * this.#sharedSlice, SHARED_SLICE);
     this.#sliceTimer = clock.next;
     const ns = this.#sliceTimer - clock.now();
-    const wanted = clock.mode === "icount" ? ns : Math.max(MIN_SLICE, ns / this.#nsPerInstruction);
+    const hostNs = Math.min(ns, this.#turnMs * 1e6);
+    const wanted = clock.mode === "icount" ? ns : Math.max(MIN_SLICE, hostNs / this.#nsPerInstruction);
     const budget = Math.max(1, Math.floor(Math.min(most, wanted)));
 
     this.#retiredBefore = vcpu.retired;
