@@ -14,9 +14,13 @@ export interface KvmiFlags {
   readonly kvmiFilter?: string;
 }
 
-/** Introspection as the flags ask for it. @throws {UsageError} for a key that cannot be read */
+/** Introspection as the flags ask for it. @throws {UsageError} for what cannot be read or has no effect */
 export async function kvmiPlugins({ kvmi: path, kvmiDialect, kvmiKey, kvmiFilter }: KvmiFlags): Promise<Plugin[]> {
-  if (path === undefined) return [];
+  if (path === undefined) {
+    const alone = kvmiKey !== undefined ? "--kvmi-key" : kvmiFilter !== undefined ? "--kvmi-filter" : null;
+    if (alone !== null) throw new UsageError(`${alone} needs --kvmi`);
+    return [];
+  }
   return [
     kvmi({
       open: () => connectTransport((onread) => connect({ path, onread })),

@@ -1,20 +1,23 @@
-import { lstatSync, rmSync } from "node:fs";
-import { createServer, type Server } from "node:net";
+import type { Server } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import {
   cookieHash,
   DIALECTS,
   type DialectName,
+  DisconnectedError,
+  GuestOsError,
   KvmiClient,
   type KvmiEvent,
   LinuxKernel,
   NotStartedError,
   streamTransport,
 } from "@vm/kvmi";
-import { reason, UsageError } from "./errors.js";
+import { UsageError } from "./errors.js";
 import { ExitCode } from "./exit-code.js";
 import { readKey } from "./kvmi-machine.js";
+import { listen } from "./kvmi-socket.js";
 import { Progress } from "./progress.js";
+import { say } from "./report.js";
 
 /** The flags of every command that looks into a machine which runs elsewhere. */
 export interface ToolFlags {
@@ -24,60 +27,64 @@ export interface ToolFlags {
   readonly timeout?: string;
 }
 
+/** A tool's work. `stop` is aborted when the program is to leave, after which the machine is gone too. */
+export type Work = (client: KvmiClient, stop: AbortSignal) => Promise<number>;
+
 /**
  * Listens where a machine looks for its tool, has `work` do its work with the first that comes, and leaves.
- * @returns the status of the program: that of `work`, or 124 after the time-out, 130 after Ctrl-C
+ * @returns the status of the program: that of `work`; 124 after the time-out, 125 if the guest is not what it takes or goes, 130 after
+ * Ctrl-C, 141 if nobody reads what it prints
  * @throws {UsageError} for a path that cannot be listened on
  */
-export async function withMachine(flags: ToolFlags, work: (client: KvmiClient) => Promise<number>): Promise<number> {
+export async function withMachine(flags: ToolFlags, work: Work): Promise<number> {
   const timeout = flags.timeout === undefined ? null : Number(flags.timeout);
   if (timeout !== null && !(timeout > 0)) throw new UsageError(`--timeout "${flags.timeout}" is no number of seconds`);
   const hash = flags.kvmiKey === undefined ? undefined : await cookieHash(readKey(flags.kvmiKey));
-  const dialect = DIALECTS[flags.kvmiDialect];
-  let client: KvmiClient | null = null;
-  let listener: Server | undefined;
-  let end: (status: number) => void = () => undefined;
-  const ended = new Promise<number>((resolve) => {
-    end = resolve;
+  const stop = new AbortController();
+  const stopped = new Promise<number>((resolve) => {
+    stop.signal.addEventListener("abort", () => resolve(stop.signal.reason));
   });
-  const interrupt = (): void => end(ExitCode.Interrupted);
+  const interrupt = (): void => stop.abort(ExitCode.Interrupted);
   process.once("SIGINT", interrupt);
+  process.stdout.on("error", () => stop.abort(ExitCode.BrokenPipe));
+  const timer =
+    timeout === null
+      ? undefined
+      : setTimeout(() => {
+          stop.abort(ExitCode.Timeout);
+          say(`timed out after ${timeout} s`);
+        }, timeout * 1000);
   const progress = new Progress("waiting for the machine");
-  const timer = timeout === null ? undefined : setTimeout(() => end(ExitCode.Timeout), timeout * 1000);
+  let listener: Server | undefined;
+  let client: KvmiClient | undefined;
   try {
+    const dialect = DIALECTS[flags.kvmiDialect];
     const arrived = new Promise<KvmiClient>((resolve, reject) => {
-      listener = listen(flags.kvmi, (socket) => {
+      listen(flags.kvmi, (socket) => {
         KvmiClient.accept(streamTransport(socket), { dialect, cookieHash: hash }).then(resolve, () => undefined);
-      });
-      listener.on("error", (error) => reject(new UsageError(`--kvmi ${flags.kvmi}: ${reason(error)}`)));
+      }).then((server) => {
+        listener = server;
+      }, reject);
     });
-    const working = arrived.then((machine) => {
+    const worked = arrived.then((machine) => {
       client = machine;
       progress.end();
+      // Its path is free for the next tool from here on.
       listener?.close();
-      return work(machine);
+      return work(machine, stop.signal).catch((error: unknown) => {
+        if (!(error instanceof GuestOsError || error instanceof DisconnectedError)) throw error;
+        if (!stop.signal.aborted) say(error.message);
+        return ExitCode.NoStatus;
+      });
     });
-    return await Promise.race([working, ended]);
+    return await Promise.race([worked, stopped]);
   } finally {
     progress.end();
     clearTimeout(timer);
     process.off("SIGINT", interrupt);
     listener?.close();
-    (client as KvmiClient | null)?.close();
-    removeSocket(flags.kvmi);
+    client?.close();
   }
-}
-
-type Socket = Parameters<typeof streamTransport>[0];
-
-/** A socket that an earlier tool left behind is in nobody's way; any other file stays. */
-function removeSocket(path: string): void {
-  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true) rmSync(path);
-}
-
-function listen(path: string, onConnection: (socket: Socket) => void): Server {
-  removeSocket(path);
-  return createServer(onConnection).listen(path);
 }
 
 /** Time between two looks at a guest that has not got far enough, ms. */

@@ -1,5 +1,5 @@
 import {
-  DisconnectedError,
+  Errno,
   GuestOsError,
   GuestReader,
   type KvmiClient,
@@ -37,6 +37,8 @@ const MSRS: ReadonlyMap<number, string> = new Map([
   [0xc0000101, "GS_BASE"],
   [0xc0000102, "KERNEL_GS_BASE"],
 ]);
+const MSR_RANGE = 0x2000;
+const HIGH_MSRS = 0xc0000000;
 const READ_WRITE = 3;
 
 const hex = (value: bigint | number): string => `0x${value.toString(16)}`;
@@ -46,31 +48,28 @@ export function trace(flags: TraceFlags): Promise<number> {
   if (!flags.cr3 && flags.msr === undefined && !flags.syscalls && flags.exec === undefined)
     throw new UsageError("nothing to trace: --cr3, --msr, --syscalls or --exec PAGE");
   const most = flags.count === undefined ? Number.POSITIVE_INFINITY : Number(flags.count);
-  if (!(most >= 1)) throw new UsageError(`--count "${flags.count}" is no number of events`);
-  const msrs = typeof flags.msr === "string" ? flags.msr.split(",").map(parseNumber) : [...MSRS.keys()];
-  const page = flags.exec;
-  return withMachine(flags, async (client) => {
-    try {
-      const tracer = new Tracer(client, most);
-      const kernel = flags.syscalls || isSymbol(page) ? await linux(client) : null;
-      await whilePaused(client, async () => {
-        if (flags.syscalls && kernel !== null) tracer.syscalls = await SyscallTrace.start(client, kernel);
-        for (let vcpu = 0; vcpu < (await client.vcpuCount()); vcpu++) {
-          if (flags.cr3) await watch(client, vcpu, "cr", () => client.controlCr(vcpu, 3, true));
-          if (flags.msr !== undefined)
-            await watch(client, vcpu, "msr", async () => {
-              for (const msr of msrs) await client.controlMsr(vcpu, msr, true);
-            });
-          if (page !== undefined) await watch(client, vcpu, "pf", async () => undefined);
-        }
-        if (page !== undefined) await client.setPageAccess(new Map([[await pageOf(client, page, kernel), READ_WRITE]]));
-      });
-      return await tracer.run();
-    } catch (error) {
-      if (!(error instanceof GuestOsError || error instanceof DisconnectedError)) throw error;
-      say(error.message);
-      return ExitCode.NoStatus;
-    }
+  if (most !== Number.POSITIVE_INFINITY && !(Number.isInteger(most) && most >= 1))
+    throw new UsageError(`--count "${flags.count}" is no number of events`);
+  const msrs = typeof flags.msr === "string" ? flags.msr.split(",").map(parseMsr) : [...MSRS.keys()];
+  const page = flags.exec === undefined || isSymbol(flags.exec) ? flags.exec : parseNumber(flags.exec);
+  return withMachine(flags, async (client, stop) => {
+    const tracer = new Tracer(client, most);
+    const kernel = flags.syscalls || typeof page === "string" ? await linux(client) : null;
+    await whilePaused(client, async () => {
+      if (flags.syscalls && kernel !== null) tracer.syscalls = await SyscallTrace.start(client, kernel);
+      for (let vcpu = 0; vcpu < (await client.vcpuCount()); vcpu++) {
+        if (flags.cr3) await watch(client, vcpu, "cr", () => client.controlCr(vcpu, 3, true));
+        if (flags.msr !== undefined)
+          await watch(client, vcpu, "msr", async () => {
+            for (const msr of msrs) await client.controlMsr(vcpu, msr, true);
+          });
+        if (page !== undefined) await watch(client, vcpu, "pf", async () => undefined);
+      }
+      const gpa = typeof page === "string" && kernel !== null ? await addressOf(client, page, kernel) : page;
+      if (typeof gpa === "number") await client.setPageAccess(new Map([[gpa, READ_WRITE]]));
+    });
+    if (!(await tracer.run()) && !stop.aborted) say("the machine has ended");
+    return ExitCode.Ok;
   });
 }
 
@@ -85,7 +84,7 @@ async function watch(
     await client.controlEvent(vcpu, event, true);
     await then();
   } catch (error) {
-    if (!(error instanceof KvmiError)) throw error;
+    if (!(error instanceof KvmiError) || error.errno !== Errno.EAGAIN) throw error;
   }
 }
 
@@ -101,7 +100,8 @@ class Tracer {
     this.#most = most;
   }
 
-  async run(): Promise<number> {
+  /** False: the machine went before there were enough. */
+  async run(): Promise<boolean> {
     for await (const event of this.#client.events) {
       const line = (await this.syscalls?.describe(event)) ?? this.#describe(event);
       if (line !== "") {
@@ -109,10 +109,9 @@ class Tracer {
         this.#printed++;
       }
       event.reply();
-      if (this.#printed >= this.#most) return ExitCode.Ok;
+      if (this.#printed >= this.#most) return true;
     }
-    say("the machine has ended");
-    return ExitCode.Ok;
+    return false;
   }
 
   #describe(event: KvmiEvent): string {
@@ -137,12 +136,18 @@ function parseNumber(text: string): number {
   return value;
 }
 
-const isSymbol = (page: string | undefined): boolean => page !== undefined && !/^(0x[0-9a-f]+|\d+)$/i.test(page);
+/** Those that a write to can be seen: the two ranges of the MSR bitmaps (SDM vol. 3, 25.6.9). */
+function parseMsr(text: string): number {
+  const msr = parseNumber(text);
+  if (msr < MSR_RANGE || (msr >= HIGH_MSRS && msr < HIGH_MSRS + MSR_RANGE)) return msr;
+  throw new UsageError(`--msr ${text}: only 0 to 0x1fff and 0xc0000000 to 0xc0001fff can be watched`);
+}
 
-/** Guest-physical address of a page that is named by an address or by a symbol of the kernel. */
-async function pageOf(client: KvmiClient, text: string, kernel: LinuxKernel | null): Promise<number> {
-  if (kernel === null || !isSymbol(text)) return parseNumber(text);
-  const gpa = await new GuestReader(client).translate(kernel.symbol(text));
-  if (gpa === null) throw new GuestOsError(`${text} is not mapped`);
+const isSymbol = (page: string): boolean => !/^(0x[0-9a-f]+|\d+)$/i.test(page);
+
+/** Guest-physical address of a symbol of the kernel. */
+async function addressOf(client: KvmiClient, symbol: string, kernel: LinuxKernel): Promise<number> {
+  const gpa = await new GuestReader(client).translate(kernel.symbol(symbol));
+  if (gpa === null) throw new GuestOsError(`${symbol} is not mapped`);
   return Number(gpa);
 }

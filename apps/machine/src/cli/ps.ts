@@ -1,7 +1,6 @@
-import { DisconnectedError, formatProcesses, GuestOsError, GuestReader, processes } from "@vm/kvmi";
+import { formatProcesses, GuestReader, processes } from "@vm/kvmi";
 import { ExitCode } from "./exit-code.js";
 import { linux, once, type ToolFlags, whilePaused, withMachine } from "./kvmi-tool.js";
-import { say } from "./report.js";
 
 export interface PsFlags extends ToolFlags {
   readonly json?: true;
@@ -10,19 +9,13 @@ export interface PsFlags extends ToolFlags {
 /** `vm ps`: the processes of a Linux guest, read out of its memory. @throws {UsageError} */
 export function ps(flags: PsFlags): Promise<number> {
   return withMachine(flags, async (client) => {
-    try {
-      const kernel = await linux(client);
-      const list = await once(async () => {
-        const found = await whilePaused(client, () => processes(kernel, new GuestReader(client)));
-        // Until the first process runs a program, the kernel is still starting.
-        return found.some(({ pid, commandLine }) => pid === 1 && commandLine !== "") ? found : null;
-      });
-      process.stdout.write(flags.json ? `${JSON.stringify(list, null, 2)}\n` : formatProcesses(list));
-      return ExitCode.Ok;
-    } catch (error) {
-      if (!(error instanceof GuestOsError || error instanceof DisconnectedError)) throw error;
-      say(error.message);
-      return ExitCode.NoStatus;
-    }
+    const kernel = await linux(client);
+    const list = await once(async () => {
+      const found = await whilePaused(client, () => processes(kernel, new GuestReader(client)));
+      // Until the first process runs a program, the kernel is still starting.
+      return found.some(({ pid, commandLine }) => pid === 1 && commandLine !== "") ? found : null;
+    });
+    process.stdout.write(flags.json ? `${JSON.stringify(list, null, 2)}\n` : formatProcesses(list));
+    return ExitCode.Ok;
   });
 }

@@ -101,10 +101,10 @@ export class Introspection {
     this.#reader.resume();
   }
 
-  /** Ends the hook: everything is undone at once, the connection goes. */
-  close(reason: string): void {
+  /** Ends the hook: everything is undone at once, the connection goes. @param reason null: the owner wants it so */
+  close(reason: string | null): void {
     if (this.#ended) return;
-    this.#log(reason);
+    if (reason !== null) this.#log(reason);
     this.#end();
     this.#transport.close();
   }

@@ -103,7 +103,7 @@ export class KvmiServer {
 
   /** Ends the connection at once, everything undone. */
   disconnect(): void {
-    this.#connection?.end("disconnected");
+    this.#connection?.end(null);
   }
 }
 
@@ -153,11 +153,11 @@ class Connection {
     transport.write(greet(identity));
   }
 
-  /** Ends it from this side. */
-  end(reason: string): void {
+  /** Ends it from this side. @param reason null: the owner wants it so */
+  end(reason: string | null): void {
     if (this.session !== null) this.session.close(reason);
     else {
-      this.#log(reason);
+      if (reason !== null) this.#log(reason);
       this.#transport.close();
     }
     // The other side need not be waited for.
