@@ -1,32 +1,14 @@
 import type { ValueOf } from "../codec/struct.js";
-import {
-  errorCode,
-  handshakeFromTool,
-  handshakeFromVm,
-  header,
-  kvmRegs,
-  kvmSregs,
-  msrEntry,
-  vcpuHeader,
-} from "../codec/wire.js";
+import { kvmRegs, kvmSregs, msrEntry } from "../codec/wire.js";
 import type { CommandName, ReplyOf, Requests } from "../dialect/commands.js";
-import type { CommandSpec, Dialect, EventName } from "../dialect/dialect.js";
-import { DIALECTS, DialectIndex } from "../dialect/index.js";
+import type { CommandSpec, EventName } from "../dialect/dialect.js";
 import * as L from "../dialect/layouts.js";
 import { Errno, KvmiError } from "../errno.js";
 import type { EventFilter } from "../filter.js";
-import { type Message, MessageReader } from "../framing.js";
 import type { Identity } from "../server/handshake.js";
 import type { Transport } from "../transport.js";
-import { type KvmiEvent, readEvent } from "./events.js";
-import { AsyncQueue } from "./queue.js";
-
-export interface ClientOptions {
-  /** Default: `DIALECTS.libkvmi`. Both sides must be told the same. */
-  readonly dialect?: Dialect | undefined;
-  /** {@link cookieHash} of the shared secret. */
-  readonly cookieHash?: Uint8Array | undefined;
-}
+import { type ClientOptions, ToolConnection } from "./connection.js";
+import type { KvmiEvent } from "./events.js";
 
 /** Registers of a vCPU. */
 export interface RegisterSet {
@@ -39,20 +21,6 @@ export interface RegisterSet {
 }
 export type Registers = ValueOf<typeof kvmRegs>;
 
-/** The connection ended before a command was answered. */
-export class DisconnectedError extends Error {
-  override readonly name = "DisconnectedError";
-  constructor() {
-    super("the machine has closed the connection");
-  }
-}
-
-interface Outstanding {
-  readonly spec: CommandSpec;
-  readonly resolve: (data: Uint8Array) => void;
-  readonly reject: (error: Error) => void;
-}
-
 /**
  * A tool's side of one connection. Commands reject with {@link KvmiError} if the machine refuses them, with {@link DisconnectedError} if
  * it is gone. Events that are not answered keep their vCPU waiting.
@@ -62,105 +30,38 @@ export class KvmiClient {
   readonly events: AsyncIterableIterator<KvmiEvent>;
   /** Resolves when the connection has ended. */
   readonly closed: Promise<void>;
-  readonly #transport: Transport;
-  readonly #index: DialectIndex;
-  readonly #reader: MessageReader;
-  readonly #queue = new AsyncQueue<KvmiEvent>();
-  readonly #outstanding = new Map<number, Outstanding>();
-  #seq = 0;
-  #open = true;
-  #tellClosed: () => void = () => undefined;
+  /** What the machine said about itself. */
+  readonly identity: Identity;
+  readonly #connection: ToolConnection;
 
   /** Answers the handshake on a connection the machine has opened. Rejects if it ends before that. */
-  static accept(
-    transport: Transport,
-    { dialect = DIALECTS.libkvmi, cookieHash }: ClientOptions = {},
-  ): Promise<KvmiClient> {
-    return new Promise((resolve, reject) => {
-      let client: KvmiClient | null = null;
-      let bytes = new Uint8Array(0);
-      transport.start({
-        data: (more) => {
-          if (client !== null) {
-            client.#reader.push(more);
-            return;
-          }
-          const all = new Uint8Array(bytes.length + more.length);
-          all.set(bytes);
-          all.set(more, bytes.length);
-          bytes = all;
-          const size = bytes.length < 4 ? handshakeFromVm.size : new DataView(bytes.buffer).getUint32(0, true);
-          if (bytes.length < size) return;
-          const known = new Uint8Array(handshakeFromVm.size);
-          known.set(bytes.subarray(0, Math.min(size, known.length)));
-          client = new KvmiClient(transport, new DialectIndex(dialect), identityOf(known));
-          const hash = cookieHash ?? new Uint8Array(20);
-          transport.write(handshakeFromTool.encode({ struct_size: handshakeFromTool.size, cookie_hash: hash }));
-          client.#reader.push(bytes.subarray(size));
-          resolve(client);
-        },
-        drained: () => undefined,
-        closed: () => {
-          if (client === null) reject(new DisconnectedError());
-          else client.#end();
-        },
-      });
-    });
+  static async accept(transport: Transport, options: ClientOptions = {}): Promise<KvmiClient> {
+    return new KvmiClient(await ToolConnection.accept(transport, options));
   }
 
-  private constructor(
-    transport: Transport,
-    index: DialectIndex,
-    /** What the machine said about itself. */
-    readonly identity: Identity,
-  ) {
-    this.#transport = transport;
-    this.#index = index;
-    this.events = this.#queue;
-    this.closed = new Promise((resolve) => {
-      this.#tellClosed = resolve;
-    });
-    this.#reader = new MessageReader({
-      room: () => 0,
-      message: (message) => {
-        this.#take(message);
-        return true;
-      },
-      oversized: () => this.close(),
-    });
+  private constructor(connection: ToolConnection) {
+    this.#connection = connection;
+    this.identity = connection.identity;
+    this.events = connection.events;
+    this.closed = connection.closed;
   }
 
   /** Leaves. The machine undoes whatever was asked of it. */
   close(): void {
-    this.#transport.close();
-    this.#end();
+    this.#connection.close();
   }
 
   // Commands
 
   /** Sends any command; `tail` is what follows the request. Resolves with the reply data. */
   command<K extends CommandName>(name: K, request: Requests[K], vcpu = 0, tail?: Uint8Array): Promise<Uint8Array> {
-    const spec = this.#index.commandNamed(name) as CommandSpec<K> | undefined;
-    if (spec === undefined) return Promise.reject(new KvmiError(name, Errno.ENOSYS));
-    if (!this.#open) return Promise.reject(new DisconnectedError());
-    const at = spec.vcpuHeader ? vcpuHeader.size : 0;
-    const payload = new Uint8Array(at + spec.request.size + (tail?.length ?? 0));
-    const view = new DataView(payload.buffer);
-    if (spec.vcpuHeader) vcpuHeader.write(view, 0, { vcpu });
-    spec.request.write(view, at, request);
-    if (tail !== undefined) payload.set(tail, at + spec.request.size);
-    this.#seq = (this.#seq + 1) >>> 0;
-    const seq = this.#seq;
-    return new Promise((resolve, reject) => {
-      this.#outstanding.set(seq, { spec: spec as unknown as CommandSpec, resolve, reject });
-      this.#send(spec.id, seq, payload);
-    });
+    return this.#connection.command(name, request, vcpu, tail);
   }
 
   /** As {@link command}, with the fixed part of the reply read. */
   async ask<K extends CommandName>(name: K, request: Requests[K], vcpu = 0): Promise<NonNullable<ReplyOf<K>>> {
     const data = await this.command(name, request, vcpu);
-    return (this.#index.commandNamed(name) as CommandSpec<K>).reply?.decode(data) as NonNullable<ReplyOf<K>>;
+    return (this.#connection.index.commandNamed(name) as CommandSpec<K>).reply?.decode(data) as NonNullable<ReplyOf<K>>;
   }
 
   /** Number of vCPUs. */
@@ -179,7 +80,7 @@ export class KvmiClient {
 
   /** Sizes are of 16 bits in v12, of 64 elsewhere. */
   #size(bytes: number): number | bigint {
-    return this.#index.dialect.name === "v12" ? bytes : BigInt(bytes);
+    return this.#connection.index.dialect.name === "v12" ? bytes : BigInt(bytes);
   }
 
   /** All registers, and MSRs by number. */
@@ -210,7 +111,7 @@ export class KvmiClient {
 
   /** Events of a vCPU, or of the whole machine for `unhook`, `createVcpu` and `cmdError`. */
   async controlEvent(vcpu: number, event: EventName, on: boolean): Promise<void> {
-    const spec = this.#index.eventNamed(event);
+    const spec = this.#connection.index.eventNamed(event);
     if (spec === undefined) throw new KvmiError(`controlEvent ${event}`, Errno.EINVAL);
     const request = { event_id: spec.id, enable: on ? 1 : 0 };
     await this.command(spec.scope === "vm" ? "vmControlEvents" : "vcpuControlEvents", request, vcpu);
@@ -235,7 +136,9 @@ export class KvmiClient {
   /** Leaves only the events that matter; judged in the machine. null: all that are enabled. */
   async setEventFilter(filter: EventFilter | null): Promise<void> {
     const { cr3, rip, value, events } = filter ?? {};
-    const bits = (events ?? []).map((name) => this.#index.eventNamed(name)?.id).filter((id) => id !== undefined);
+    const bits = (events ?? [])
+      .map((name) => this.#connection.index.eventNamed(name)?.id)
+      .filter((id) => id !== undefined);
     const given = [cr3, rip, value, events];
     await this.command("setEventFilter", {
       flags: given.reduce<number>((flags, each, k) => (each === undefined ? flags : flags | (1 << k)), 0),
@@ -274,47 +177,4 @@ export class KvmiClient {
   async injectException(vcpu: number, nr: number, errorCode = 0, address = 0n): Promise<void> {
     await this.command("injectException", { nr, error_code: errorCode, address }, vcpu);
   }
-
-  // The stream
-
-  #send(id: number, seq: number, payload: Uint8Array): void {
-    const bytes = new Uint8Array(header.size + payload.length);
-    header.write(new DataView(bytes.buffer), 0, { id, size: payload.length, seq });
-    bytes.set(payload, header.size);
-    this.#transport.write(bytes);
-  }
-
-  #take(message: Message): void {
-    const { eventReplyId, vmEventId } = this.#index.dialect.rules;
-    const outstanding = this.#outstanding.get(message.seq);
-    if (message.id === 1 || message.id === vmEventId) {
-      this.#queue.push(readEvent(this.#index, message, (payload) => this.#send(eventReplyId, message.seq, payload)));
-      return;
-    }
-    if (outstanding === undefined) return;
-    this.#outstanding.delete(message.seq);
-    const { err } = errorCode.read(message.view, 0);
-    if (err === 0) outstanding.resolve(message.payload.subarray(errorCode.size, message.size));
-    else outstanding.reject(new KvmiError(outstanding.spec.name, -err));
-  }
-
-  #end(): void {
-    if (!this.#open) return;
-    this.#open = false;
-    this.#reader.end();
-    this.#queue.end();
-    for (const { reject } of this.#outstanding.values()) reject(new DisconnectedError());
-    this.#outstanding.clear();
-    this.#tellClosed();
-  }
-}
-
-function identityOf(bytes: Uint8Array): Identity {
-  const { uuid, start_time, name } = handshakeFromVm.decode(bytes);
-  const end = name.indexOf(0);
-  return {
-    uuid,
-    startTime: Number(start_time),
-    name: new TextDecoder().decode(end < 0 ? name : name.subarray(0, end)),
-  };
 }

@@ -5,20 +5,12 @@ import { passes } from "../filter.js";
 import type { Message } from "../framing.js";
 import type { Exception, Interception, PageVerdict, Status, VcpuEvents, VcpuPort, Verdict } from "../ports.js";
 import type { Introspection } from "./introspection.js";
+import { Action, LOST, pageVerdict, type Reply, readSpecific, replacement, verdict } from "./reply.js";
 import { EVENT_HEAD, writeState } from "./state.js";
-
-/** Actions of an event reply. */
-export const Action = { Continue: 0, Retry: 1, Crash: 2 } as const;
 
 /** PAUSEs that may wait; one more is EBUSY. */
 export const MAX_PAUSES = 1001;
 
-/** What came back for an event: the action, and the specific part if there is one. */
-interface Reply {
-  readonly action: number;
-  /** Zero-filled to the expected size. Null: no reply will come, go on as if there had been no event. */
-  readonly specific: DataView | null;
-}
 type Done = (reply: Reply) => void;
 
 interface Waiting {
@@ -26,8 +18,6 @@ interface Waiting {
   readonly spec: EventSpec;
   readonly done: Done;
 }
-
-const LOST: Reply = { action: Action.Continue, specific: null };
 
 /**
  * One vCPU under introspection: its queue of jobs, its pauses, the event it waits for, and which events are wanted.
@@ -153,16 +143,12 @@ export class HookedVcpu implements VcpuEvents {
     const { action, event } = L.eventReply.read(message.view, vcpuHeader.size);
     if (this.session.index.dialect.rules.checkReplies && (event !== waiting.spec.id || action > Action.Crash))
       return false;
-    const expected = waiting.spec.reply?.size ?? 0;
-    if (message.size - head > expected) return false;
-    const specific = new Uint8Array(expected);
-    specific.set(message.payload.subarray(head, message.size));
-    const view = new DataView(specific.buffer);
-    if (waiting.spec.name === "pf" && !validPageReply(waiting.spec, view)) return false;
+    const specific = readSpecific(waiting.spec, message.payload.subarray(head, message.size));
+    if (specific === null) return false;
     this.#waiting = null;
     this.#applyRegisters();
     if (action === Action.Crash) this.session.crash(this.index);
-    waiting.done({ action, specific: view });
+    waiting.done({ action, specific });
     return true;
   }
 
@@ -306,29 +292,4 @@ const isInterception = (event: EventName): event is Interception => INTERCEPTION
 function toggle<T>(set: Set<T>, element: T, on: boolean): void {
   if (on) set.add(element);
   else set.delete(element);
-}
-
-/** Anything but CONTINUE lets the instruction start over. */
-const verdict = ({ action }: Reply): Verdict => (action === Action.Continue ? "continue" : "retry");
-
-/** The value to write; null if the write does not happen. Without a reply the guest's own value stands. */
-function replacement({ action, specific }: Reply, own: bigint): bigint | null {
-  if (specific === null) return own;
-  return action === Action.Continue ? L.newValue.read(specific, 0).new_val : null;
-}
-
-function pageVerdict({ action, specific }: Reply): PageVerdict {
-  if (specific === null || specific.byteLength === 0)
-    return { action: action === Action.Continue ? "continue" : "retry", context: null, repComplete: false };
-  const { ctx_addr, ctx_size, rep_complete, ctx_data } = L.pfReply.read(specific, 0);
-  return {
-    action: action === Action.Continue ? "continue" : "retry",
-    context: ctx_size === 0 ? null : { address: ctx_addr, data: ctx_data.subarray(0, ctx_size) },
-    repComplete: rep_complete !== 0,
-  };
-}
-
-function validPageReply({ reply }: EventSpec, view: DataView): boolean {
-  if (reply === null || reply.size === 0) return true;
-  return L.pfReply.clean(view, 0) && L.pfReply.read(view, 0).ctx_size <= 256;
 }
