@@ -4,8 +4,13 @@ import { guestCacheDir } from "@vm/guests";
 
 const repository = fileURLToPath(new URL("../../../", import.meta.url));
 
-/** Arguments of `node` for the CLI under test, as built: those of `npm start` and `npx vm`. */
-export const vmCli: readonly string[] = ["--max-semi-space-size=1", join(repository, "apps/machine/dist/cli.js")];
+/** Arguments of `node` for the CLI of a checkout, as built: those of `npm start` and `npx vm`. */
+export const cliOf = (checkout: string): readonly string[] => [
+  "--max-semi-space-size=1",
+  join(checkout, "apps/machine/dist/cli.js"),
+];
+/** The same for the CLI under test. */
+export const vmCli: readonly string[] = cliOf(repository);
 /** Sources of the benchmark programs. */
 export const kernelSources: string = join(repository, "tooling/bench/kernels");
 /** Where built programs and instruction counts are kept. */

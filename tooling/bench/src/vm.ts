@@ -8,6 +8,8 @@ export interface VmStats {
   readonly instructions: number;
   /** CPU time of all threads, seconds. */
   readonly cpuSeconds: number;
+  /** The part of it that is the main thread's. */
+  readonly cpuSecondsMain: number;
   readonly peakRssBytes: number;
   readonly touchedRamBytes: number;
 }
