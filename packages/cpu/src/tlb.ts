@@ -2,8 +2,6 @@ import * as S from "./state.js";
 
 /** Log entries after which a flush clears the TLBs wholesale. */
 const LOG = 8192;
-/** Fills up to which pieces of large pages are looked for one by one. */
-const SEARCH = 256;
 
 /** Number of the GiB an address is in; as wide as a page can be. */
 const gibOf = (lo: number, hi: number): number => (hi << 2) | (lo >>> 30);
@@ -21,9 +19,9 @@ export class Tlb {
   readonly #globalLog = new Int32Array(LOG);
   #globalLogged = 0;
   #overflow = false;
-  /** GiBs of which pieces of large pages may be here. */
-  readonly #large = new Set<number>();
-  #lastLarge: number | null = null;
+  /** Where pieces of large pages were entered, by GiB. */
+  readonly #large = new Map<number, number[]>();
+  #largeLogged = 0;
   /** Fills so far. */
   misses = 0;
 
@@ -34,7 +32,7 @@ export class Tlb {
     this.#clear();
   }
 
-  static readonly bytes = S.MMU_INDEXES * 3 * S.TLB_BYTES;
+  static readonly bytes = 4096 * Math.ceil((S.MMU_INDEXES * 3 * S.TLB_BYTES) / 4096);
 
   /** Address of a TLB; `kind` 0 read, 1 write, 2 fetch. */
   base(index: S.MmuIndex, kind: number): number {
@@ -59,7 +57,7 @@ export class Tlb {
     this.#i32[at + 1] = hi;
     this.#i32[at + 2] = value;
     this.misses++;
-    if (large) this.#noteLarge(gibOf(lo, hi));
+    if (large) this.#noteLarge(gibOf(lo, hi), at);
     if (global) {
       if (this.#globalLogged < LOG) this.#globalLog[this.#globalLogged++] = at;
       else this.#overflow = true;
@@ -67,10 +65,11 @@ export class Tlb {
     else this.#overflow = true;
   }
 
-  #noteLarge(gib: number): void {
-    if (gib === this.#lastLarge) return;
-    this.#lastLarge = gib;
-    this.#large.add(gib);
+  #noteLarge(gib: number, at: number): void {
+    if (this.#largeLogged++ === LOG) this.#overflow = true;
+    const pieces = this.#large.get(gib);
+    if (pieces === undefined) this.#large.set(gib, [at]);
+    else if (!this.#overflow) pieces.push(at);
   }
 
   /** Host address for [`lo`, `lo` + size) of the TLB at `base`, or 0. */
@@ -96,7 +95,7 @@ export class Tlb {
 
   /** Forgets the page at `hi:lo`, and with a large page all its pieces (INVLPG; SDM vol. 3, 4.10.4.1). */
   flushPage(lo: number, hi: number): void {
-    if (this.#large.has(gibOf(lo, hi))) this.#flushGib(gibOf(lo, hi));
+    if (this.#large.size > 0) this.#flushGib(gibOf(lo, hi));
     const page = lo & ~0xfff;
     for (let at = this.entry(this.#start, lo) >> 2, n = S.MMU_INDEXES * 3; n > 0; n--, at += S.TLB_BYTES >> 2) {
       if (this.#i32[at] === page && this.#i32[at + 1] === hi) this.#i32[at] = S.TLB_INVALID;
@@ -104,16 +103,17 @@ export class Tlb {
   }
 
   #flushGib(gib: number): void {
-    if (this.#overflow || this.#logged + this.#globalLogged > SEARCH) {
-      this.flush();
+    const pieces = this.#large.get(gib);
+    if (pieces === undefined) return;
+    if (this.#overflow) {
+      this.#clear();
       return;
     }
-    for (let k = 0; k < this.#logged; k++) this.#dropWithin(gib, this.#log[k] as number);
-    for (let k = 0; k < this.#globalLogged; k++) this.#dropWithin(gib, this.#globalLog[k] as number);
-  }
-
-  #dropWithin(gib: number, at: number): void {
-    if (gibOf(this.#i32[at] as number, this.#i32[at + 1] as number) === gib) this.#i32[at] = S.TLB_INVALID;
+    for (const at of pieces) {
+      if (gibOf(this.#i32[at] as number, this.#i32[at + 1] as number) === gib) this.#i32[at] = S.TLB_INVALID;
+    }
+    this.#largeLogged -= pieces.length;
+    this.#large.delete(gib);
   }
 
   /** Forgets every page, or every page that is not global. */
@@ -125,7 +125,8 @@ export class Tlb {
     for (let k = 0; k < this.#logged; k++) this.#i32[this.#log[k] as number] = S.TLB_INVALID;
     this.#logged = 0;
     if (!global) return;
-    this.#forgetLarge();
+    this.#large.clear();
+    this.#largeLogged = 0;
     for (let k = 0; k < this.#globalLogged; k++) this.#i32[this.#globalLog[k] as number] = S.TLB_INVALID;
     this.#globalLogged = 0;
   }
@@ -136,12 +137,7 @@ export class Tlb {
     this.#logged = 0;
     this.#globalLogged = 0;
     this.#overflow = false;
-    this.#forgetLarge();
-  }
-
-  #forgetLarge(): void {
-    if (this.#lastLarge === null) return;
     this.#large.clear();
-    this.#lastLarge = null;
+    this.#largeLogged = 0;
   }
 }

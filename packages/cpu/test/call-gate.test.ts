@@ -361,7 +361,7 @@ describe("call gates in IA-32e mode (SDM vol. 3, 5.8.3.1 and 5.8.5.1)", () => {
   ])("%s", (_, vector, error, { rsp0, limit }) => {
     const m = machine();
     m.qword(TSS + 4, rsp0);
-    m.vcpu.tr.limit = limit;
+    m.vcpu.tr = { ...m.vcpu.tr, limit };
     // At the same level, so that delivery needs no stack of the TSS.
     m.gate(vector, { selector: USER_CS, handler: TARGET });
     m.assemble(TARGET, (a) => a.nop());

@@ -56,7 +56,11 @@ export const EVENT_PROGRAMS: readonly EventProgram[] = [
     loops: 300_000,
     body: (a) => {
       const patched = a.label("patched");
-      a.mov(x.mem(patched, { size: 1 }), 0x90).align(64).bind(patched).nop();
+      // NOP and XCHG EAX, ECX by turns.
+      a.xor(x.mem(patched, { size: 1 }), 1)
+        .align(64)
+        .bind(patched)
+        .nop();
     },
   },
 ];
@@ -88,9 +92,18 @@ function code(body: (a: x.Assembler) => void, loops: number): Uint8Array {
   a.dec(x.r15).jnz(loop);
   a.bind(end).xor(x.eax, x.eax).mov(x.edx, DEBUG_EXIT).out(x.dx, x.eax);
   // The load that faults is 8 bytes long.
-  a.bind(fault).add(x.rsp, 8).add(x.mem(x.rsp, { size: 8 }), 8).iretq();
+  a.bind(fault)
+    .add(x.rsp, 8)
+    .add(x.mem(x.rsp, { size: 8 }), 8)
+    .iretq();
   a.bind(call).mov(x.rsp, STACK).jmp(x.rbx);
-  a.align(8).bind(gdtr).dw(6 * 8 + 7).dq(GDT).bind(idtr).dw(4095).dq(IDT);
+  a.align(8)
+    .bind(gdtr)
+    .dw(6 * 8 + 7)
+    .dq(GDT)
+    .bind(idtr)
+    .dw(4095)
+    .dq(IDT);
   return a.assemble();
 }
 
@@ -102,9 +115,11 @@ function tables(view: DataView): void {
   put(PD, PT | ALL_RIGHTS);
   for (let page = 0; page < 512; page++) put(PT + 8 * page, page * 4096 === ABSENT ? 0 : (page * 4096) | ALL_RIGHTS);
   const task = 0x67n | (BigInt(TSS & 0xffffff) << 16n) | (0x89n << 40n);
-  [0n, 0xaf9b000000ffffn, 0xcf93000000ffffn, 0xcff3000000ffffn, 0xaffb000000ffffn, task, 0n].forEach((descriptor, k) => {
-    put(GDT + 8 * k, descriptor);
-  });
+  [0n, 0xaf9b000000ffffn, 0xcf93000000ffffn, 0xcff3000000ffffn, 0xaffb000000ffffn, task, 0n].forEach(
+    (descriptor, k) => {
+      put(GDT + 8 * k, descriptor);
+    },
+  );
   put(TSS + 4, STACK);
   for (const [vector, dpl] of [
     [PAGE_FAULT, 0n],

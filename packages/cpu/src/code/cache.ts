@@ -5,6 +5,10 @@ import { RECORD } from "../record.js";
 const MAP_BYTES = 4096 * 4;
 /** Granularity at which stores into a code page are told from stores into code. */
 const GRANULE_SHIFT = 6;
+/** Instructions decoded in one go; fewer where code was rewritten this often, because most would be decoded in vain. */
+const RUN = 64;
+const SHORT_RUN = 8;
+const OFTEN = 16;
 
 /** The decoded instructions of one guest-physical page in one mode. */
 export interface CodePage {
@@ -16,6 +20,8 @@ export interface CodePage {
   map: number;
   /** One byte per 64-byte granule: non-zero if an instruction byte was decoded there. */
   readonly granules: Uint8Array;
+  /** Instructions to be decoded in one go. */
+  readonly run: number;
   /** False once dropped: its records may finish the instruction they execute, no more. */
   alive: boolean;
 }
@@ -49,6 +55,8 @@ export class CodeCache {
   readonly #recordsEnd: number;
   readonly #pages = new Map<number, CodePage>();
   readonly #modes = new Map<number, number>();
+  /** How often code of a frame was dropped. */
+  readonly #rewrites = new Map<number, number>();
   /** Maps given back, with stale contents. */
   readonly #freeMaps: number[] = [];
   /** Maps that were ever handed out; memory after them is zero and costs nothing yet. */
@@ -99,7 +107,8 @@ export class CodeCache {
     const key = gfn * 4 + (mode >> 5);
     let page = this.#pages.get(key);
     if (page === undefined) {
-      page = { gfn, mode, host, map: 0, granules: new Uint8Array(4096 >> GRANULE_SHIFT), alive: true };
+      const run = (this.#rewrites.get(gfn) ?? 0) < OFTEN ? RUN : SHORT_RUN;
+      page = { gfn, mode, host, map: 0, granules: new Uint8Array(4096 >> GRANULE_SHIFT), run, alive: true };
       this.#pages.set(key, page);
       const modes = this.#modes.get(gfn);
       this.#modes.set(gfn, (modes ?? 0) | (1 << (mode >> 5)));
@@ -191,11 +200,13 @@ export class CodeCache {
       this.#pages.delete(key);
     }
     this.#modes.delete(gfn);
+    this.#rewrites.set(gfn, (this.#rewrites.get(gfn) ?? 0) + 1);
     for (const listener of this.#onDrop) listener();
   }
 
   /** Forgets everything. */
   reset(): void {
+    this.#rewrites.clear();
     for (const page of this.#pages.values()) page.alive = false;
     this.#pages.clear();
     this.#modes.clear();

@@ -8,12 +8,11 @@ import {
   type Descriptor,
   dpl,
   installCode,
-  nullStack,
   readDescriptor,
   type SegmentCache,
   segmentOf,
 } from "./segments.js";
-import { pushLong, StackFrame } from "./stack-frame.js";
+import { LongFrame, StackFrame } from "./stack-frame.js";
 import type { Vcpu } from "./vcpu.js";
 
 /** Types of call gates: of 16 bits, and of 32 bits or, in IA-32e mode, 64 (SDM vol. 3, table 3-2). */
@@ -111,11 +110,11 @@ function callLong(vcpu: Vcpu, entry: Entry, code: Descriptor, newCpl: number, ba
   const old: readonly [number, number] = [vcpu.regLo(4), vcpu.regHi(4)];
   const sp: Halves = { lo: old[0], hi: old[1] };
   if (inner && !innerStackLong(vcpu, rspField(newCpl), sp)) return false;
-  const held = (seg: Seg): readonly [number, number] => [(vcpu.segments[seg] as SegmentCache).selector, 0];
-  const values = [...(inner ? [held(Seg.SS), old] : []), held(Seg.CS), [back.lo, back.hi] as const];
-  if (!checkTarget(vcpu, entry.rip, code) || !pushLong(vcpu, sp, values, newCpl)) return false;
-  if (!installCode(vcpu, entry.selector, code, newCpl)) return false;
-  if (inner) nullStack(vcpu, newCpl);
+  const frame = new LongFrame();
+  if (inner) frame.add((vcpu.segments[Seg.SS] as SegmentCache).selector, 0).add(...old);
+  frame.add((vcpu.segments[Seg.CS] as SegmentCache).selector, 0).add(back.lo, back.hi);
+  if (!checkTarget(vcpu, entry.rip, code) || !frame.push(vcpu, sp, newCpl)) return false;
+  if (!installCode(vcpu, entry.selector, code, newCpl, inner ? null : undefined)) return false;
   vcpu.setReg(4, sp.lo, sp.hi);
   return true;
 }

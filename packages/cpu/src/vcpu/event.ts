@@ -35,10 +35,9 @@ export function duringDelivery(event: Pending, error: Pending): Pending {
     : { ...error, errorCode: errorCode | 1 };
 }
 
-/** Flags at the first instruction of a handler: TF NT RF VM are clear, and IF behind an interrupt gate. */
+/** Flags at the first instruction of a handler: TF NT RF VM are clear, and IF behind an interrupt gate. Where VM was set, `updateMode` is due. */
 export function clearFlags(vcpu: Vcpu, interruptGate: boolean): void {
   const keep = ~(S.TF | S.NT | S.RF | S.VM | (interruptGate ? S.IF : 0));
   vcpu.setI32(S.FLAGS, vcpu.flags & keep);
-  vcpu.updateMode();
   vcpu.traceByFlags();
 }

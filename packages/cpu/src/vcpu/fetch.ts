@@ -10,8 +10,6 @@ import { Vector } from "./constants.js";
 import type { LinearMemory } from "./linear.js";
 import type { Vcpu } from "./vcpu.js";
 
-/** Instructions decoded in one go; straight-line code continues through a link. */
-const RUN = 64;
 const MAX_INSN = 15;
 
 /** A branch whose target is not wired yet; the target is relative to the page. */
@@ -133,7 +131,7 @@ export class Fetcher {
 
   #decodeRun(page: CodePage, start: number): number {
     const cache = this.#cache;
-    if (!cache.reserve(page, RUN * (MAX_RECORDS + 1) + 2)) {
+    if (!cache.reserve(page, page.run * (MAX_RECORDS + 1) + 2)) {
       // Everything was dropped: start over with a new page.
       return this.#decodeRun(cache.page(page.gfn, page.mode, page.host), start);
     }
@@ -153,7 +151,8 @@ export class Fetcher {
         lowering.setImmediate(lowering.step("join", offset), next);
         break;
       }
-      if (count === RUN) {
+      // Straight-line code continues through a link.
+      if (count === page.run) {
         const join = lowering.step("join", offset);
         branches.push({ from: join, lo: offset, hi: 0 });
         break;

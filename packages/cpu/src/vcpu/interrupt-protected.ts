@@ -71,6 +71,7 @@ export function enterProtected(vcpu: Vcpu, event: Pending): boolean {
   vcpu.setReg(4, stack.sp, 0);
   if (from8086) for (const seg of PUSHED_8086) vcpu.setSegment(seg, unusable(0));
   clearFlags(vcpu, (type & 1) === 0);
+  vcpu.updateMode();
   vcpu.setRip(target.lo, 0);
   return true;
 }

@@ -75,6 +75,7 @@ function enterReal(vcpu: Vcpu, event: Pending): boolean {
   vcpu.setSegment(Seg.CS, { ...cs, selector, baseLo: selector << 4 });
   vcpu.setI32(S.FLAGS, vcpu.flags & ~S.AC);
   clearFlags(vcpu, true);
+  vcpu.updateMode();
   vcpu.setRip(target & 0xffff, 0);
   return true;
 }

@@ -5,6 +5,7 @@ import * as S from "../state.js";
 import type { Tlb } from "../tlb.js";
 import { canonical } from "./canonical.js";
 import { Vector } from "./constants.js";
+import type { LongFrame } from "./stack-frame.js";
 import type { Vcpu } from "./vcpu.js";
 
 /**
@@ -107,6 +108,7 @@ export class LinearMemory {
 
   /** The instruction with staged accesses did not retire. */
   discard(): void {
+    if (this.#staged.length === 0) return;
     for (const { entry } of this.#staged.splice(0)) this.#tlb.drop(entry);
   }
 
@@ -173,8 +175,15 @@ export class LinearMemory {
       this.#mmioStore(gfn * 4096 + offset, size, from);
       return;
     }
+    if (this.#code.isCode(gfn) && this.#same(page + offset, from, size)) return;
     this.#u8.copyWithin(page + offset, from, from + size);
     if (this.#code.wrote(gfn, offset, size)) this.#vcpu.endSlice();
+  }
+
+  #same(a: number, b: number, size: number): boolean {
+    let k = 0;
+    while (k < size && this.#u8[a + k] === this.#u8[b + k]) k++;
+    return k === size;
   }
 
   // Accesses from TypeScript
@@ -303,6 +312,18 @@ export class LinearMemory {
     vcpu.tlbBases = tlbBases;
     vcpu.alignmentChecked = alignmentChecked;
     return done;
+  }
+
+  /** Writes a frame upwards from `hi:lo`, where the write TLB of the level has its page; else false, with nothing written or pending. */
+  pushKnown(lo: number, hi: number, { words, length }: LongFrame, user: boolean): boolean {
+    const { tlb } = user ? this.#vcpu.userTlb : this.#vcpu.kernelTlb;
+    let host = this.#tlb.probe(tlb[1], lo, hi, 8 * length);
+    if (host === 0) return false;
+    for (let k = 2 * length - 2; k >= 0; k -= 2, host += 8) {
+      this.#view.setInt32(host, words[k] as number, true);
+      this.#view.setInt32(host + 4, words[k + 1] as number, true);
+    }
+    return true;
   }
 
   /** Probes for writing without writing: false with something pending. */

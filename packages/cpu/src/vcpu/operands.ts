@@ -145,10 +145,9 @@ export function push(vcpu: Vcpu, size: number, lo: number, hi: number): boolean 
 
 /** Reads `size` bytes at `offset` bytes above the stack pointer into `out`. */
 export function peekStack(vcpu: Vcpu, offset: number, size: number, out: Halves): boolean {
-  const at: Halves = { lo: 0, hi: 0 };
-  stackPointer(vcpu, offset, at);
-  if (!checkedLinear(vcpu, Seg.SS, at, size, false)) return false;
-  if (!vcpu.linear.read(at.lo, at.hi, size)) return false;
+  stackPointer(vcpu, offset, address);
+  if (!checkedLinear(vcpu, Seg.SS, address, size, false)) return false;
+  if (!vcpu.linear.read(address.lo, address.hi, size)) return false;
   out.lo = vcpu.linear.lo;
   out.hi = vcpu.linear.hi;
   return true;
@@ -156,9 +155,8 @@ export function peekStack(vcpu: Vcpu, offset: number, size: number, out: Halves)
 
 /** Moves the stack pointer by `delta` bytes. */
 export function adjustStack(vcpu: Vcpu, delta: number): void {
-  const sp: Halves = { lo: 0, hi: 0 };
-  stackPointer(vcpu, delta, sp);
-  setStackPointer(vcpu, sp);
+  stackPointer(vcpu, delta, address);
+  setStackPointer(vcpu, address);
 }
 
 function stackPointer(vcpu: Vcpu, delta: number, out: Halves): void {

@@ -20,12 +20,12 @@ import type { Vcpu } from "./vcpu.js";
 
 /** The hidden part of a segment register (SDM vol. 3, 3.4.3). Bases as signed halves; limit in bytes, inclusive. */
 export interface SegmentCache {
-  selector: number;
-  baseLo: number;
-  baseHi: number;
-  limit: number;
+  readonly selector: number;
+  readonly baseLo: number;
+  readonly baseHi: number;
+  readonly limit: number;
   /** Descriptor bits 40-55, shifted down by 40. */
-  attributes: number;
+  readonly attributes: number;
 }
 
 export const emptySegment = (): SegmentCache => ({
@@ -86,7 +86,8 @@ export function readDescriptor(vcpu: Vcpu, selector: number, vector: Vector = Ve
     vcpu.raiseError(vector, selector & 0xfffc);
     return null;
   }
-  const [baseLo, baseHi] = local ? [ldtr.baseLo, ldtr.baseHi] : [gdtr.baseLo, gdtr.baseHi];
+  const baseLo = local ? ldtr.baseLo : gdtr.baseLo;
+  const baseHi = local ? ldtr.baseHi : gdtr.baseHi;
   const atLo = (baseLo + offset) | 0;
   const atHi = atLo >>> 0 < baseLo >>> 0 ? (baseHi + 1) | 0 : baseHi;
   if (!vcpu.linear.readSystem(atLo, atHi, 8)) return null;
@@ -100,23 +101,27 @@ export function markAccessed(vcpu: Vcpu, d: Descriptor): boolean {
   return vcpu.linear.writeSystem((d.atLo + 5) | 0, d.atHi, 1, (d.hi >>> 8) & 0xff);
 }
 
+/** What `segmentOf` made last, by selector: programs go to and fro between a few segments. */
+const made: { lo: number; hi: number; cache: SegmentCache }[] = Array.from({ length: 16 }, () => ({
+  lo: 0,
+  hi: 0,
+  cache: unusable(0),
+}));
+
 /** The segment register that `selector` and its descriptor make. */
-export const segmentOf = (selector: number, d: Descriptor): SegmentCache => ({
-  selector,
-  baseLo: baseOf(d),
-  baseHi: 0,
-  limit: limitOf(d),
-  attributes: attributesOf(d.hi),
-});
+export function segmentOf(selector: number, d: Descriptor): SegmentCache {
+  const last = made[(selector >> 3) & 15] as (typeof made)[number];
+  if (last.lo === d.lo && last.hi === d.hi && last.cache.selector === selector) return last.cache;
+  last.lo = d.lo;
+  last.hi = d.hi;
+  last.cache = { selector, baseLo: baseOf(d), baseHi: 0, limit: limitOf(d), attributes: attributesOf(d.hi) };
+  return last.cache;
+}
 
 /** A segment register that holds a selector and lets nothing through. */
-export const unusable = (selector: number): SegmentCache => ({
-  selector,
-  baseLo: 0,
-  baseHi: 0,
-  limit: 0,
-  attributes: 0,
-});
+export function unusable(selector: number): SegmentCache {
+  return { selector, baseLo: 0, baseHi: 0, limit: 0, attributes: 0 };
+}
 
 /**
  * MOV/POP/Lxx to DS ES FS GS SS. SDM vol. 2, MOV; vol. 3, 5.5 and 5.7.
@@ -188,20 +193,31 @@ export interface StackSegment {
   readonly descriptor: Descriptor;
 }
 
+/** SS as a privilege change in long mode leaves it, by the new level: null with that level as RPL. */
+const NULL_STACKS: readonly SegmentCache[] = [0, 1, 2, 3].map((cpl) => ({
+  selector: cpl,
+  baseLo: 0,
+  baseHi: 0,
+  limit: 0,
+  attributes: 0x4093 | (cpl << 5),
+}));
+
 /**
- * Installs a checked code descriptor at privilege `cpl`, together with `stack` if the stack changes too.
+ * Installs a checked code descriptor at privilege `cpl`, together with `stack` if the stack changes too: null for the null segment.
  * @returns false with a page fault pending and neither installed
  */
-export function installCode(vcpu: Vcpu, selector: number, d: Descriptor, cpl: number, stack?: StackSegment): boolean {
+export function installCode(
+  vcpu: Vcpu,
+  selector: number,
+  d: Descriptor,
+  cpl: number,
+  stack?: StackSegment | null,
+): boolean {
   if (!markAccessed(vcpu, d) || (stack && !markAccessed(vcpu, stack.descriptor))) return false;
-  const ss = stack ? segmentOf(stack.selector, stack.descriptor) : (vcpu.segments[Seg.SS] as SegmentCache);
+  const held = stack === null ? NULL_STACKS[cpl] : vcpu.segments[Seg.SS];
+  const ss = stack ? segmentOf(stack.selector, stack.descriptor) : (held as SegmentCache);
   vcpu.setSegments(segmentOf((selector & ~3) | cpl, d), ss);
   return true;
-}
-
-/** SS as a privilege change in long mode leaves it: null with the new level as RPL. */
-export function nullStack(vcpu: Vcpu, cpl: number): void {
-  vcpu.setSegment(Seg.SS, { selector: cpl, baseLo: 0, baseHi: 0, limit: 0, attributes: 0x4093 | (cpl << 5) });
 }
 
 /** A flat segment as SYSCALL, SYSRET and SYSENTER install it. */

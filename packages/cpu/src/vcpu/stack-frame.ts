@@ -62,19 +62,45 @@ export class StackFrame {
   }
 }
 
-/**
- * Pushes 8-byte values, as halves, below `sp` as 64-bit code at `cpl` has its stack: flat. Moves `sp`.
- * @returns false with #SS(0) for addresses that are not canonical, or a page fault, pending
- */
-export function pushLong(vcpu: Vcpu, sp: Halves, values: readonly (readonly [number, number])[], cpl: number): boolean {
-  const end: Halves = { lo: 0, hi: 0 };
-  add64(end, sp.lo, sp.hi, -8 * values.length, -1);
-  const top: Halves = { lo: 0, hi: 0 };
-  add64(top, sp.lo, sp.hi, -1, -1);
-  if (!canonical(vcpu, end.hi) || !canonical(vcpu, top.hi)) return vcpu.raiseError(Vector.SS, 0);
-  for (const [lo, hi] of values) {
-    add64(sp, sp.lo, sp.hi, -8, -1);
-    if (!vcpu.linear.writeAt(sp.lo, sp.hi, 8, lo, hi, cpl === 3)) return false;
+/** 8-byte values for a stack of 64-bit code, the first one highest. One object serves every event: nothing is allocated on the way. */
+export class LongFrame {
+  /** Low and high halves by turns. */
+  readonly words = new Int32Array(2 * 6);
+  length = 0;
+  readonly #end: Halves = { lo: 0, hi: 0 };
+  readonly #top: Halves = { lo: 0, hi: 0 };
+
+  clear(): this {
+    this.length = 0;
+    return this;
   }
-  return true;
+
+  add(lo: number, hi: number): this {
+    this.words[2 * this.length] = lo;
+    this.words[2 * this.length + 1] = hi;
+    this.length++;
+    return this;
+  }
+
+  /**
+   * Pushes them below `sp`, which it moves, as 64-bit code at `cpl` has its stack: flat.
+   * @returns false with #SS(0) for addresses that are not canonical, or a page fault, pending
+   */
+  push(vcpu: Vcpu, sp: Halves, cpl: number): boolean {
+    add64(this.#end, sp.lo, sp.hi, -8 * this.length, -1);
+    add64(this.#top, sp.lo, sp.hi, -1, -1);
+    if (!canonical(vcpu, this.#end.hi) || !canonical(vcpu, this.#top.hi)) return vcpu.raiseError(Vector.SS, 0);
+    const user = cpl === 3;
+    if (vcpu.linear.pushKnown(this.#end.lo, this.#end.hi, this, user)) {
+      sp.lo = this.#end.lo;
+      sp.hi = this.#end.hi;
+      return true;
+    }
+    for (let k = 0; k < this.length; k++) {
+      add64(sp, sp.lo, sp.hi, -8, -1);
+      const [lo, hi] = [this.words[2 * k] as number, this.words[2 * k + 1] as number];
+      if (!vcpu.linear.writeAt(sp.lo, sp.hi, 8, lo, hi, user)) return false;
+    }
+    return true;
+  }
 }

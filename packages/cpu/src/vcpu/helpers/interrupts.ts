@@ -11,6 +11,7 @@ import { returnFar } from "./return-far.js";
 import { writableFlags } from "./stack.js";
 
 const value: Halves = { lo: 0, hi: 0 };
+const rip: Halves = { lo: 0, hi: 0 };
 
 /** NMIs are let in by an IRET that faults, too (SDM vol. 3, "Information About NMI Unblocking Due to IRET"). */
 const iret: Helper = (vcpu, site) => {
@@ -24,7 +25,6 @@ const iret: Helper = (vcpu, site) => {
 
 const leaveHandler: Helper = (vcpu, { insn }) => {
   const size = insn.opSize;
-  const rip: Halves = { lo: 0, hi: 0 };
   if (!iopl8086(vcpu)) return FAULT;
   if (vcpu.protectedMode && vcpu.flags & S.NT) {
     const returned = vcpu.efer & EFER_LMA ? vcpu.raiseError(Vector.GP, 0) : returnToTask(vcpu, vcpu.ripLo + insn.len);
@@ -73,7 +73,6 @@ function enter8086(vcpu: Vcpu, rip: Halves, cs: number, popped: number): boolean
 /** What every IRET ends with: RF as loaded holds for one instruction, IF and AC may have changed. */
 function resumed(vcpu: Vcpu): number {
   vcpu.keepRf = (vcpu.flags & S.RF) !== 0;
-  vcpu.updateMode();
   vcpu.flagsChanged();
   return JUMP;
 }
