@@ -172,16 +172,20 @@ export class CodeCache {
    * @returns whether something was dropped
    */
   wrote(gfn: number, offset: number, length: number): boolean {
+    if (!this.holds(gfn, offset, length)) return false;
+    this.drop(gfn);
+    return true;
+  }
+
+  /** Whether an instruction was decoded from one of the `length` bytes at `offset` of the frame, or close to them. */
+  holds(gfn: number, offset: number, length: number): boolean {
     const modes = this.#modes.get(gfn);
     if (modes === undefined) return false;
     for (let m = 0; m < 3; m++) {
       const page = modes & (1 << m) ? this.#pages.get(gfn * 4 + m) : undefined;
       if (page === undefined) continue;
       for (let g = offset >> GRANULE_SHIFT; g <= (offset + length - 1) >> GRANULE_SHIFT; g++) {
-        if (page.granules[g] !== 0) {
-          this.drop(gfn);
-          return true;
-        }
+        if (page.granules[g] !== 0) return true;
       }
     }
     return false;

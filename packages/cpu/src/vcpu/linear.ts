@@ -8,6 +8,22 @@ import { Vector } from "./constants.js";
 import type { LongFrame } from "./stack-frame.js";
 import type { Vcpu } from "./vcpu.js";
 
+/** An access that a TLB entry leads to `stage` for one instruction. */
+interface Staged {
+  lo: number;
+  hi: number;
+  size: number;
+  store: boolean;
+  stage: number;
+  /** The TLB entry. */
+  entry: number;
+  /** Host address and number of the frame that a store is for, if it is one frame of RAM; else 0. */
+  page: number;
+  gfn: number;
+}
+
+const nothing = (): Staged => ({ lo: 0, hi: 0, size: 0, store: false, stage: 0, entry: 0, page: 0, gfn: 0 });
+
 /**
  * Linear memory of one vCPU: what happens when generated code misses its TLB, and the accesses made by TypeScript.
  * Every method that can fail returns 0 or false with an exception or exit pending in the vCPU.
@@ -22,7 +38,8 @@ export class LinearMemory {
   readonly #view: DataView;
   readonly #scratch: number;
   /** Accesses of the instruction in progress that lead to `SCRATCH`; see `miss`. */
-  readonly #staged: { lo: number; hi: number; size: number; store: boolean; stage: number; entry: number }[] = [];
+  readonly #staged: Staged[] = Array.from({ length: 4 }, nothing);
+  #stagedCount = 0;
   /** Last value read by `read`. */
   lo = 0;
   hi = 0;
@@ -64,7 +81,7 @@ export class LinearMemory {
       const page = this.#resolveRead(lo, hi);
       if (page !== 0) return page > 0;
     }
-    const stage = this.#stage(lo, hi, size, false);
+    const stage = this.#stage(lo, hi, size, false, 0);
     if (this.#loadTo(lo, hi, size, stage)) return true;
     this.discard();
     return false;
@@ -75,41 +92,73 @@ export class LinearMemory {
     const across = (lo & 0xfff) + size > 4096;
     const page = this.#resolveWrite(lo, hi);
     if (page < 0) return false;
-    if (!across && page > 0 && !this.#watched(lo, hi) && this.#licence & Licence.Write && !this.#code.isCode(this.#gfn))
-      return true;
+    if (!across && page > 0 && !this.#watched(lo, hi) && this.#licence & Licence.Write) {
+      if (!this.#code.isCode(this.#gfn)) return true;
+      if (!this.#code.holds(this.#gfn, lo & 0xfff, size)) {
+        this.#lead(lo, lo, hi, page - (lo & ~0xfff));
+        return true;
+      }
+    }
     if (across) {
       const next = nextPage(lo, hi);
       if (this.#resolveWrite(next.lo, next.hi) < 0) return false;
     }
-    const stage = this.#stage(lo, hi, size, true);
+    const stage = this.#stage(lo, hi, size, true, across ? 0 : page);
     if (!modify || this.#loadTo(lo, hi, size, stage)) return true;
     this.discard();
     return false;
   }
 
-  /** Makes the TLB lead this access to a piece of `SCRATCH`, and ends the slice after the instruction. */
-  #stage(lo: number, hi: number, size: number, store: boolean): number {
-    const stage = this.#scratch + 16 * this.#staged.length;
-    const base = this.#vcpu.tlbBases.tlb[store ? 1 : 0];
-    const last = (lo & 0xfff) + size > 4096 ? nextPage(lo, hi) : { lo, hi };
-    this.#tlb.override(this.#tlb.entry(base, lo), last.lo, last.hi, (stage - lo) | 0);
-    this.#staged.push({ lo, hi, size, store, stage, entry: this.#tlb.entry(base, lo) });
-    this.#vcpu.endSlice();
+  /** Makes the TLB lead this access to a piece of `SCRATCH`. */
+  #stage(lo: number, hi: number, size: number, store: boolean, page: number): number {
+    const stage = this.#scratch + 16 * this.#stagedCount;
+    const across = (lo & 0xfff) + size > 4096;
+    const nextLo = ((lo | 0xfff) + 1) | 0;
+    const staged = across
+      ? this.#lead(lo, nextLo, carried(lo, hi, nextLo), stage - lo, store)
+      : this.#lead(lo, lo, hi, stage - lo, store);
+    staged.lo = lo;
+    staged.hi = hi;
+    staged.size = size;
+    staged.store = store;
+    staged.stage = stage;
+    staged.page = page;
+    staged.gfn = this.#gfn;
     return stage;
+  }
+
+  /** Makes the entry for `lo` lead an access whose last byte is in the page of `lastHi:lastLo` to `value` + address for one instruction. */
+  #lead(lo: number, lastLo: number, lastHi: number, value: number, store = true): Staged {
+    const entry = this.#tlb.entry(this.#vcpu.tlbBases.tlb[store ? 1 : 0], lo);
+    this.#tlb.override(entry, lastLo, lastHi, value | 0);
+    const staged = this.#staged[this.#stagedCount++] as Staged;
+    staged.entry = entry;
+    staged.store = false;
+    this.#vcpu.endSlice();
+    return staged;
   }
 
   /** The instruction with staged accesses has retired: its stores are carried out. */
   finish(): void {
-    if (this.#staged.length === 0) return;
-    const staged = this.#staged.splice(0);
-    for (const { entry } of staged) this.#tlb.drop(entry);
-    for (const { lo, hi, size, store, stage } of staged) if (store) this.#storeFrom(lo, hi, size, stage);
+    const count = this.#stagedCount;
+    if (count === 0) return;
+    this.discard();
+    for (let k = 0; k < count; k++) {
+      const { lo, hi, size, store, stage, page, gfn } = this.#staged[k] as Staged;
+      if (!store) continue;
+      // Beside another access, which may have been to a device, nothing is taken for granted.
+      if (count > 1 || page <= 0) this.#storeFrom(lo, hi, size, stage);
+      else {
+        this.#vcpu.debugTrap(this.#vcpu.breakpoints.data(lo, hi, size, true));
+        this.#copyOut(page, gfn, lo & 0xfff, size, stage);
+      }
+    }
   }
 
   /** The instruction with staged accesses did not retire. */
   discard(): void {
-    if (this.#staged.length === 0) return;
-    for (const { entry } of this.#staged.splice(0)) this.#tlb.drop(entry);
+    for (let k = 0; k < this.#stagedCount; k++) this.#tlb.drop((this.#staged[k] as Staged).entry);
+    this.#stagedCount = 0;
   }
 
   /** Every access to the page must be seen: a data breakpoint is there, or alignment is checked. It gets no TLB entries. */
