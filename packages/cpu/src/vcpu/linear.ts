@@ -5,6 +5,7 @@ import * as S from "../state.js";
 import type { Tlb } from "../tlb.js";
 import { canonical } from "./canonical.js";
 import { Vector } from "./constants.js";
+import type { Halves } from "./operands.js";
 import type { LongFrame } from "./stack-frame.js";
 import type { Vcpu } from "./vcpu.js";
 
@@ -361,6 +362,18 @@ export class LinearMemory {
     vcpu.tlbBases = tlbBases;
     vcpu.alignmentChecked = alignmentChecked;
     return done;
+  }
+
+  /** Reads the 8 bytes `offset` >= 0 bytes above RSP, where the read TLB in force has their page; else false, with nothing pending. */
+  peekKnown(offset: number, out: Halves): boolean {
+    const vcpu = this.#vcpu;
+    const rsp = vcpu.regLo(4);
+    const lo = (rsp + offset) | 0;
+    const host = this.#tlb.probe(vcpu.tlbBases.tlb[0], lo, carried(rsp, vcpu.regHi(4), lo), 8);
+    if (host === 0) return false;
+    out.lo = this.#view.getInt32(host, true);
+    out.hi = this.#view.getInt32(host + 4, true);
+    return true;
   }
 
   /** Writes a frame upwards from `hi:lo`, where the write TLB of the level has its page; else false, with nothing written or pending. */

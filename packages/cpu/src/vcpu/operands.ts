@@ -145,6 +145,7 @@ export function push(vcpu: Vcpu, size: number, lo: number, hi: number): boolean 
 
 /** Reads `size` bytes at `offset` bytes above the stack pointer into `out`. */
 export function peekStack(vcpu: Vcpu, offset: number, size: number, out: Halves): boolean {
+  if (size === 8 && offset >= 0 && vcpu.mode === 64 && vcpu.linear.peekKnown(offset, out)) return true;
   stackPointer(vcpu, offset, address);
   if (!checkedLinear(vcpu, Seg.SS, address, size, false)) return false;
   if (!vcpu.linear.read(address.lo, address.hi, size)) return false;

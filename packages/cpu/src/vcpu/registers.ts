@@ -33,6 +33,7 @@ export interface TlbBases {
   tlb: readonly [number, number, number];
 }
 
+const NO_TLBS: TlbBases = { tlb: [0, 0, 0] };
 const ZERO_MSR: readonly [number, number] = [0, 0];
 
 /**
@@ -74,7 +75,7 @@ export class Registers extends StateBlock {
   alignmentChecked = false;
   /** Access bits of explicit data accesses at the current privilege. */
   accessMode = 0;
-  tlbBases: TlbBases = { tlb: [0, 0, 0] };
+  tlbBases = NO_TLBS;
 
   /** @param tlbStart first of `Tlb.bytes` bytes of the shared memory */
   constructor(memory: WebAssembly.Memory, base: number, tlbStart: number) {
@@ -185,7 +186,9 @@ export class Registers extends StateBlock {
     if (aligning && !this.alignmentChecked) this.tlb.flush();
     this.alignmentChecked = aligning;
     this.accessMode = user ? Access.User : ac ? Access.Ac : 0;
-    this.tlbBases = this.#tlbs[index] as TlbBases;
+    const bases = this.#tlbs[index] as TlbBases;
+    if (bases === this.tlbBases) return;
+    this.tlbBases = bases;
     this.setI32(S.TLB_READ, this.tlbBases.tlb[0]);
     this.setI32(S.TLB_WRITE, this.tlbBases.tlb[1]);
     this.setI32(S.TLB_FETCH, this.tlbBases.tlb[2]);
@@ -232,6 +235,7 @@ export class Registers extends StateBlock {
   /** Power-on values (SDM vol. 3, table 9-1). */
   protected resetRegisters(): void {
     this.memory.fill(0, this.base, this.base + S.STATE_SIZE);
+    this.tlbBases = NO_TLBS;
     this.cr0 = 0x60000010 | 0;
     this.cr2Lo = this.cr2Hi = 0;
     this.cr4 = 0;
