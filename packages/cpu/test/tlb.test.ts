@@ -66,3 +66,12 @@ test("a flush that spares global pages forgets the others", () => {
   tlb.flush();
   expect(holds(read, 0x6000, 0)).toBe(false);
 });
+
+test("more pieces of large pages than are logged are forgotten all the same", () => {
+  const { tlb, read, fill, holds } = makeTlb();
+  for (let k = 0; k < 10_000; k++) fill(read, (k % 256) * 4096, HIGH, { large: true });
+  tlb.flushPage(0, HIGH);
+  expect([holds(read, 0, HIGH), holds(read, 255 * 4096, HIGH)]).toEqual([false, false]);
+  fill(read, 0x5000, HIGH);
+  expect(holds(read, 0x5000, HIGH)).toBe(true);
+});

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
+import { EVENT_PROGRAMS, eventImage } from "../src/event-programs.js";
 import { ELEVEN, KERNELS } from "../src/kernels.js";
 import { Marks } from "../src/marks.js";
 import { measure } from "../src/measure.js";
@@ -13,6 +14,12 @@ it("knows the programs of work.c, in its order", () => {
   const rows = /struct w W\[\]=\{(.*?)\};/s.exec(readFileSync(`${kernelSources}/work.c`, "utf8"))?.[1] ?? "";
   expect([...rows.matchAll(/\{"(\w+)"/g)].map((match) => match[1])).toEqual([...KERNELS]);
   expect(ELEVEN).toHaveLength(11);
+});
+
+it("makes an ELF file of every event program, which differs by its body and its loops", () => {
+  const images = EVENT_PROGRAMS.flatMap((program) => [0, 7].map((loops) => eventImage(program, loops)));
+  for (const image of images) expect([...image.subarray(0, 4)]).toEqual([0x7f, 0x45, 0x4c, 0x46]);
+  expect(new Set(images.map((image) => Buffer.from(image).toString("latin1"))).size).toBe(images.length);
 });
 
 it("takes the CPU time between a program's two marks", () => {
