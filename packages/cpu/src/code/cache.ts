@@ -1,5 +1,6 @@
 import type { Insn, Mode } from "../decode/index.js";
 import { RECORD } from "../record.js";
+import type { Helper } from "../vcpu/vcpu.js";
 
 /** Bytes of a page's map: one u32 per page offset, the record of the instruction that starts there or 0. */
 const MAP_BYTES = 4096 * 4;
@@ -31,6 +32,8 @@ export interface HelperSite {
   readonly insn: Insn;
   /** Name under which the helper is found; usually the mnemonic. */
   readonly name: string;
+  /** The helper, once it has been found. */
+  helper?: Helper;
 }
 
 /** An instruction that spans two pages; decoded again whenever the second page is another one. */

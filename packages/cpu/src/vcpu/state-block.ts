@@ -7,21 +7,22 @@ export class StateBlock {
   readonly base: number;
   /** The whole shared memory. */
   readonly memory: Uint8Array;
-  readonly #i32: Int32Array;
+  /** The block alone. */
+  readonly #words: Int32Array;
   readonly #view: DataView;
 
   constructor(memory: WebAssembly.Memory, base: number) {
     this.base = base;
     this.memory = new Uint8Array(memory.buffer);
-    this.#i32 = new Int32Array(memory.buffer);
+    this.#words = new Int32Array(memory.buffer, base, S.STATE_SIZE / 4);
     this.#view = new DataView(memory.buffer);
   }
 
   i32(offset: number): number {
-    return this.#i32[(this.base + offset) >> 2] as number;
+    return this.#words[offset >> 2] as number;
   }
   setI32(offset: number, value: number): void {
-    this.#i32[(this.base + offset) >> 2] = value;
+    this.#words[offset >> 2] = value;
   }
   u8(offset: number): number {
     return this.memory[this.base + offset] as number;
@@ -53,10 +54,10 @@ export class StateBlock {
 
   /** RFLAGS, low 32 bits. */
   get rflags(): number {
-    return readFlags(this.#i32, this.base);
+    return readFlags(this.#words);
   }
   set rflags(value: number) {
-    writeFlags(this.#i32, this.base, value);
+    writeFlags(this.#words, value);
   }
   /** RFLAGS without the arithmetic flags. */
   get flags(): number {

@@ -10,6 +10,7 @@ import type { Pending } from "./event.js";
 import { Exceptions } from "./exceptions.js";
 import type { Exit } from "./exit.js";
 import { Fetcher } from "./fetch.js";
+import { undefinedOpcode } from "./helpers/common.js";
 import { HELPERS } from "./helpers.js";
 import type { VcpuHooks } from "./hooks.js";
 import { deliver } from "./interrupt.js";
@@ -423,11 +424,7 @@ export class Vcpu extends Exceptions {
     this.setI32(S.PC, this.i32(S.PAGE_VA) + this.#records.getUint16(record + R.R_OFF, true));
     this.setI32(S.PC + 4, this.i32(S.PAGE_VA + 4));
     this.loadRip();
-    const helper = HELPERS.get(site.name);
-    if (helper === undefined) {
-      this.raise(Vector.UD);
-      return HelperResult.Fault;
-    }
-    return helper(this, site);
+    site.helper ??= HELPERS.get(site.name) ?? undefinedOpcode;
+    return site.helper(this, site);
   }
 }

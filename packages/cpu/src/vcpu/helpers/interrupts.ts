@@ -80,10 +80,9 @@ function resumed(vcpu: Vcpu): number {
 /** A software interrupt: the return address is the next instruction. */
 function software(vcpu: Vcpu, vector: number, length: number, kind: Pending["kind"] = "software"): number {
   const at: readonly [number, number] = [vcpu.ripLo, vcpu.ripHi];
-  const next: Halves = { lo: 0, hi: 0 };
-  add64(next, ...at, length, 0);
-  vcpu.ripLo = next.lo;
-  vcpu.ripHi = vcpu.mode === 64 ? next.hi : 0;
+  add64(value, vcpu.ripLo, vcpu.ripHi, length, 0);
+  vcpu.ripLo = value.lo;
+  vcpu.ripHi = vcpu.mode === 64 ? value.hi : 0;
   return vcpu.deliverSoftware({ vector, errorCode: null, kind }, at) ? JUMP : FAULT;
 }
 
