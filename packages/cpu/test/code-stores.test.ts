@@ -67,4 +67,14 @@ describe("a store into a page with decoded code", () => {
     m.go();
     expect([reg(m.vcpu, RAX), reg(m.vcpu, RSI)]).toEqual([(40n * 41n) / 2n, 2400n]);
   });
+
+  test("may go on for ever: what stays of dropped code is bounded", () => {
+    const { code } = new FakeMachine();
+    const page = code.page(1, 64, 0);
+    for (let k = 0; code.reserve(page, 8); k++) {
+      expect(k).toBeLessThan(200_000);
+      code.addSite(page);
+    }
+    expect([code.generation, page.alive]).toEqual([1, false]);
+  });
 });

@@ -10,6 +10,8 @@ const GRANULE_SHIFT = 6;
 const RUN = 64;
 const SHORT_RUN = 8;
 const OFTEN = 16;
+/** Sites after which everything is dropped: those of dropped code stay until then, and each holds an instruction. */
+const MAX_SITES = 1 << 17;
 
 /** The decoded instructions of one guest-physical page in one mode. */
 export interface CodePage {
@@ -49,7 +51,7 @@ export type Site = HelperSite | CrossSite | CodePage;
 
 /**
  * Decoded code, shared by all vCPUs of a machine: page maps and records in one range of the shared memory. Maps are recycled;
- * records are only ever appended, and everything is dropped at once when either runs out.
+ * records and sites are only ever appended, and everything is dropped at once when one of them runs out.
  */
 export class CodeCache {
   readonly #u32: Uint32Array;
@@ -120,9 +122,9 @@ export class CodeCache {
     return page;
   }
 
-  /** Makes sure there is a map and room for `records` more records; may drop everything, and then returns false. */
+  /** Makes sure there is a map and room for `records` more records and their sites; may drop everything, and then returns false. */
   reserve(page: CodePage, records: number): boolean {
-    if (this.#nextRecord + records * RECORD > this.#recordsEnd) {
+    if (this.#nextRecord + records * RECORD > this.#recordsEnd || this.#sites.length + records > MAX_SITES) {
       this.reset();
       return false;
     }
