@@ -15,6 +15,11 @@ export default defineConfig({
   resolve: { alias },
   test: {
     include: ["test/**/*.test.ts"],
+    maxWorkers: "100%",
+    // Files share modules, the generated interpreter above all: no test file depends on a fresh one.
+    isolate: false,
+    restoreMocks: true,
+    unstubEnvs: true,
     // For what hangs, not for what is slow on a busy machine.
     testTimeout: 300_000,
     hookTimeout: 300_000,

@@ -1,16 +1,16 @@
-// `npm run check`: format, lint, floors, package contents, types.
-import { checks } from "./_checks.mjs";
+// `npm run check`: types, package contents, floors, format, lint.
+import { runChecks } from "./_checks.mjs";
 import { prepare } from "./_prepare.mjs";
 import { main, progress } from "./_step.mjs";
 
 await main(async () => {
   await prepare();
-  for (const [name, check] of checks) {
-    const bar = progress(name);
-    const complaint = await check();
-    bar.end();
-    if (complaint === "") continue;
-    process.stderr.write(`${complaint}\n${name}: failed\n`);
-    process.exitCode = 1;
-  }
+  const bar = progress("checking");
+  const complaints = [];
+  await runChecks((name, complaint) => {
+    if (complaint !== "") complaints.push(`${complaint}\n${name}: failed\n`);
+  });
+  bar.end();
+  process.stderr.write(complaints.join(""));
+  if (complaints.length > 0) process.exitCode = 1;
 });

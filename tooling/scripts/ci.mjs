@@ -3,25 +3,12 @@ import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { checks } from "./_checks.mjs";
+import { runChecks } from "./_checks.mjs";
 import { root } from "./_paths.mjs";
 import { prepare } from "./_prepare.mjs";
 import { StepError } from "./_step.mjs";
 
 const failed = [];
-
-async function runChecks() {
-  for (const [name, check] of checks) {
-    const began = Date.now();
-    const complaint = await check();
-    process.stdout.write(
-      `${complaint === "" ? "ok" : "FAILED"} ${name} (${Math.round((Date.now() - began) / 1000)} s)\n`,
-    );
-    if (complaint === "") continue;
-    process.stdout.write(`${complaint}\n`);
-    failed.push(name);
-  }
-}
 
 async function runTests() {
   const file = join(mkdtempSync(join(tmpdir(), "vm-ci-")), "counts.json");
@@ -42,7 +29,12 @@ async function runTests() {
 let counts = { passed: 0, failed: 0 };
 try {
   await prepare();
-  await runChecks();
+  await runChecks((name, complaint, seconds) => {
+    process.stdout.write(`${complaint === "" ? "ok" : "FAILED"} ${name} (${seconds} s)\n`);
+    if (complaint === "") return;
+    process.stdout.write(`${complaint}\n`);
+    failed.push(name);
+  });
   counts = await runTests();
 } catch (error) {
   if (!(error instanceof StepError)) process.stdout.write(`${error.stack}\n`);

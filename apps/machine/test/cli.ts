@@ -18,6 +18,8 @@ export class Running {
   readonly process: ChildProcessWithoutNullStreams;
   readonly ended: Promise<Ended>;
   readonly #checks = new Set<() => void>();
+  /** Whether all that was written has been read as well: it ended before that. */
+  #closed = false;
 
   constructor(program: string, args: readonly string[]) {
     this.process = spawn(program, args, { stdio: "pipe" });
@@ -30,19 +32,20 @@ export class Running {
     this.process.stdin.on("error", () => undefined);
     this.ended = new Promise((resolve) => {
       this.process.on("close", (status, signal) => {
+        this.#closed = true;
         resolve({ status, signal, stdout: this.stdout, stderr: this.stderr });
         for (const check of this.#checks) check();
       });
     });
   }
 
-  /** Resolves with the text up to and including `mark` once it is on stdout behind `from`. @throws if the program ends before */
+  /** Resolves with the text on stdout behind `from` once `mark` is there. @throws if the program ends before */
   async until(mark: string | RegExp, from = 0): Promise<string> {
     return new Promise((resolve, reject) => {
       const check = (): void => {
         const text = this.stdout.slice(from);
         const found = typeof mark === "string" ? text.indexOf(mark) : text.search(mark);
-        if (found < 0 && this.process.exitCode === null && this.process.signalCode === null) return;
+        if (found < 0 && !this.#closed) return;
         this.#checks.delete(check);
         if (found < 0) reject(new Error(`ended before ${mark}: ${this.stdout.slice(-2000)}${this.stderr}`));
         else resolve(text);

@@ -4,6 +4,10 @@ import { createMachine, MachineError, type MachineOptions } from "../src/index.j
 import { LOAD, machineOf, powerOff, transcript } from "./guest.js";
 
 const SMALL: MachineOptions = { memory: 16 << 20 };
+/** A machine that runs has a slice in every turn of the event loop. */
+async function turns(): Promise<void> {
+  for (let k = 0; k < 5; k++) await new Promise((resolve) => setImmediate(resolve));
+}
 
 describe("options", () => {
   it.each<[string, MachineOptions]>([
@@ -61,8 +65,10 @@ describe("how a machine ends", () => {
   });
 
   it("stop(), even while the guest runs on and on", async () => {
-    const machine = await machineOf((a) => a.jmp(short(a.here("self"))));
-    setTimeout(() => machine.stop(), 20);
+    const machine = await machineOf((a) => a.cpuid().jmp(short(a.here("self"))));
+    machine.vcpus[0]?.on("cpuid", () => {
+      setImmediate(() => machine.stop());
+    });
     expect(await machine.run()).toEqual({ reason: "stopped" });
     expect(machine.stats().instructions).toBeGreaterThan(0);
   });
@@ -175,7 +181,7 @@ describe("time", () => {
     await machine.pause();
     const { instructions } = machine.stats();
     const now = machine.clock.now();
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await turns();
     expect(machine.stats().instructions).toBe(instructions);
     expect(machine.clock.now()).toBe(now);
     await machine.pause();
@@ -190,7 +196,7 @@ describe("time", () => {
     const machine = await machineOf(powerOff);
     await machine.pause();
     const end = machine.run();
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await turns();
     expect(machine.stats().instructions).toBe(0);
     machine.resume();
     expect((await end).reason).toBe("power-off");

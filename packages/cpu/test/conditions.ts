@@ -1,6 +1,6 @@
 import * as S from "../src/state.js";
 import { Seg } from "../src/vcpu/constants.js";
-import { DATA, GDT } from "./fake-machine.js";
+import { DATA } from "./fake-machine.js";
 import { BEFORE_PORT, BEFORE_READS, type Condition, HERE, type Scene } from "./scene.js";
 
 /** Conditions that the tables of exception priorities are made of. */

@@ -29,6 +29,16 @@ const toPageEnd = (s: Scene): void => {
 const FLAG = "SDM vol. 3, 17.3.1.4: TF as the instruction finds it";
 const MATCH = "SDM vol. 3, 17.2.5: any byte in common";
 
+/** One instruction that meets breakpoint 0 and traps at its end. */
+const met = (name: string, bytes: readonly number[], ...setup: ((s: Scene) => void)[]): Row => ({
+  name,
+  source: MATCH,
+  code: bytes,
+  setup: all(alone, ...setup),
+  events: ["#DB 1"],
+  ip: bytes.length,
+});
+
 export const TRAP_ROWS: readonly Row[] = [
   {
     name: "POPF that sets TF is not trapped, the next instruction is",
@@ -111,14 +121,7 @@ export const TRAP_ROWS: readonly Row[] = [
     events: ["#DB 1"],
     ip: 0,
   },
-  {
-    name: "a store that shares a byte with the breakpoint",
-    source: MATCH,
-    code: [0x48, 0x89, 0x03],
-    setup: all(alone, write(0, DATA + 4)),
-    events: ["#DB 1"],
-    ip: 3,
-  },
+  met("a store that shares a byte with the breakpoint", [0x48, 0x89, 0x03], write(0, DATA + 4)),
   {
     name: "a store that ends before the breakpoint",
     source: MATCH,
@@ -126,62 +129,16 @@ export const TRAP_ROWS: readonly Row[] = [
     setup: all(alone, write(0, DATA + 4)),
     events: ["#UD"],
   },
+  met("an access of two pages with the breakpoint on the second", [0x8b, 0x03], toPageEnd, data(0, DATA + 0x1000)),
+  met("a breakpoint of 8 bytes ignores the low bits of its address", [0x88, 0x03], write(0, DATA + 5, WRITE8)),
   {
-    name: "an access of two pages with the breakpoint on the second",
-    source: MATCH,
-    code: [0x8b, 0x03],
-    setup: all(alone, toPageEnd, data(0, DATA + 0x1000)),
-    events: ["#DB 1"],
-    ip: 2,
-  },
-  {
-    name: "a breakpoint of 8 bytes ignores the low bits of its address",
-    source: MATCH,
-    code: [0x88, 0x03],
-    setup: all(alone, write(0, DATA + 5, WRITE8)),
-    events: ["#DB 1"],
-    ip: 2,
-  },
-  {
-    name: "two breakpoints of one access",
-    source: MATCH,
-    code: [0x48, 0x89, 0x03],
-    setup: all(alone, write(0, DATA), write(3, DATA + 4)),
+    ...met("two breakpoints of one access", [0x48, 0x89, 0x03], write(0, DATA), write(3, DATA + 4)),
     events: ["#DB 9"],
-    ip: 3,
   },
-  {
-    name: "a push",
-    source: MATCH,
-    code: [0x50],
-    setup: all(alone, write(0, KERNEL_STACK - 4)),
-    events: ["#DB 1"],
-    ip: 1,
-  },
-  {
-    name: "an operand of 16 bytes",
-    source: MATCH,
-    code: [0x0f, 0x29, 0x03],
-    setup: all(alone, write(0, DATA + 12)),
-    events: ["#DB 1"],
-    ip: 3,
-  },
-  {
-    name: "the area of FXSAVE",
-    source: MATCH,
-    code: [0x0f, 0xae, 0x03],
-    setup: all(alone, write(0, DATA + 0x80)),
-    events: ["#DB 1"],
-    ip: 3,
-  },
-  {
-    name: "a comparison that finds no difference meets an access breakpoint",
-    source: MATCH,
-    code: [0x39, 0x03],
-    setup: all(alone, data(0, DATA)),
-    events: ["#DB 1"],
-    ip: 2,
-  },
+  met("a push", [0x50], write(0, KERNEL_STACK - 4)),
+  met("an operand of 16 bytes", [0x0f, 0x29, 0x03], write(0, DATA + 12)),
+  met("the area of FXSAVE", [0x0f, 0xae, 0x03], write(0, DATA + 0x80)),
+  met("a comparison that finds no difference meets an access breakpoint", [0x39, 0x03], data(0, DATA)),
   ...(
     [
       ["REPE CMPS", [0xf3, 0xa6]],

@@ -44,8 +44,8 @@ export const USER_CS = 0x23;
 const TSS_SELECTOR = 0x28;
 
 const CACHE_AT = 0x200000;
-const CACHE_END = 0x600000;
-const RAM_AT = 0x600000;
+const CACHE_END = 0x300000;
+const RAM_AT = 0x300000;
 const PAGES = (RAM_AT + RAM) / 65536;
 
 /** General registers by hardware number. */

@@ -60,7 +60,7 @@ onLinux("measures the CPU time of a child that computes, not of one that waits",
   expect(busy.cpuSeconds).toBeGreaterThanOrEqual(0.29);
   expect(busy.peakRssBytes).toBeGreaterThan(1e6);
   const idle = await measure("cat", ["/dev/null"]);
-  expect(idle.cpuSeconds).toBeLessThan(0.2);
+  expect(idle.cpuSeconds).toBeLessThan(busy.cpuSeconds);
 });
 
 onLinux("reports a program's status and lines, and one that does not exist", async () => {
