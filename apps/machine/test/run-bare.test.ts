@@ -124,7 +124,9 @@ describe("what cannot be loaded is one sentence on stderr and status 2", () => {
 describe("an image that does not tell its verdict", () => {
   it("--timeout ends it with status 124", async () => {
     const { status, stdout, stderr } = await bare(forever, "--timeout", "0.5");
-    expect([status, stdout, stderr]).toEqual([124, "R", "vm: timed out after 0.5 s\n"]);
+    expect([status, stderr]).toEqual([124, "vm: timed out after 0.5 s\n"]);
+    // On a busy machine the time may pass before the image has begun.
+    expect(stdout).toMatch(/^R?$/);
   });
 
   it("a triple fault shows the registers, with status 3", async () => {
