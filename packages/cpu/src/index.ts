@@ -18,6 +18,7 @@ export {
   type Translation,
   type VcpuPorts,
 } from "./ports.js";
+export { canonical } from "./vcpu/canonical.js";
 export { Seg } from "./vcpu/constants.js";
 export type { Exit } from "./vcpu/exit.js";
 export { writeControlRegister } from "./vcpu/helpers/control-registers.js";

@@ -1,4 +1,4 @@
-import { Access, loadXsave, readMsr, saveXsave, Status as Translated, type Vcpu } from "@vm/cpu";
+import { Access, canonical, loadXsave, readMsr, saveXsave, Status as Translated, type Vcpu } from "@vm/cpu";
 import type { Exception, Interception, PageVerdict, Status, VcpuEvents, VcpuPort } from "@vm/kvmi";
 import type { Mmu } from "@vm/mmu";
 import type { Disposer } from "../emitter.js";
@@ -180,7 +180,7 @@ export class KvmiVcpu implements VcpuPort {
   translate(gva: bigint): number | null {
     const cpu = this.#cpu;
     const [lo, hi] = split(gva);
-    if (cpu.mode === 64 && hi >> 15 !== hi >> 31) return null;
+    if (cpu.mode === 64 && !canonical(cpu, hi)) return null;
     const { memory } = this.#desc;
     const status = memory.translate(cpu.paging, lo, hi, Access.Ac);
     return status === Translated.Fault ? null : memory.translation.gfn * 4096 + (lo & 0xfff);

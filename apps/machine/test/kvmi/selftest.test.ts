@@ -392,6 +392,33 @@ describe.each(all)("the self-test (%s)", (dialect) => {
     expect(await client.translate(0, 1n << 46n)).toBeNull();
   });
 
+  it("29 translation with 5 levels of tables", async () => {
+    const { client, machine } = await idle({ dialect });
+    const gva = (1n << 52n) + 0x123456n;
+    expect(await client.translate(0, gva)).toBeNull();
+    const vcpu = machine.vcpus[0];
+    const resume = vcpu?.hold();
+    if (vcpu === undefined) throw new Error("a machine has a processor");
+    const table = (gpa: number, index: number, entry: number) => {
+      machine.memory.write(gpa + 8 * index, Uint8Array.of(entry, entry >> 8, entry >> 16, 0, 0, 0, 0, 0));
+    };
+    const [PRESENT, LARGE] = [1, 0x80];
+    table(PAGE, 16, PRESENT | (PAGE + 0x1000));
+    table(PAGE + 0x1000, 0, PRESENT | (PAGE + 0x2000));
+    table(PAGE + 0x2000, 0, PRESENT | LARGE);
+    const { cpu } = vcpu;
+    const { cr3Lo } = cpu.paging;
+    cpu.cr4 |= 0x1000;
+    cpu.paging.cr3Lo = PAGE;
+    cpu.updatePaging();
+    expect(await client.translate(0, gva)).toBe(0x123456n);
+    expect(await client.translate(0, gva + (1n << 56n))).toBeNull();
+    cpu.cr4 &= ~0x1000;
+    cpu.paging.cr3Lo = cr3Lo;
+    cpu.updatePaging();
+    resume?.();
+  });
+
   it("18 CR0: CLTS is a write like any other, and none if TS is clear", async () => {
     const { client, go, event, ended, result } = await run((a) => {
       a.mov(rax, cr0).or(rax, 8).mov(cr0, rax).clts().clts().mov(rax, cr0).and(rax, 8);
