@@ -9,5 +9,5 @@ export const guests: Guests | null = await ensureGuests().catch((error: unknown)
 /** `boot` with the kernel and ram disk of a series. */
 export function bootFlags(series: Series): string[] {
   if (guests === null) throw new GuestError("no-apt", "there is no apt on this machine");
-  return ["boot", "--kernel", guests.kernel(series), "--initrd", guests.initrd(series), "--timeout", "300"];
+  return ["boot", "--kernel", guests.kernel(series), "--initrd", guests.initrd(series), "--timeout", "240"];
 }
