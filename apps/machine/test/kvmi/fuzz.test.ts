@@ -9,7 +9,7 @@ import { random } from "./random.js";
 import { restless, rounds, secondRounds, startSecond } from "./restless.js";
 
 /** KVMI_FUZZ=1000000 for the long run, KVMI_SEED for another one. */
-const MESSAGES = Number(process.env.KVMI_FUZZ ?? 2000);
+const MESSAGES = Number(process.env.KVMI_FUZZ ?? 20_000);
 const SEED = Number(process.env.KVMI_SEED ?? 1);
 /** A page nobody has any business with. */
 const CANARY = 0x500000;

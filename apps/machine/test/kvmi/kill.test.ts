@@ -7,7 +7,7 @@ import { PAGE } from "./introspected.js";
 import { restless, rounds } from "./restless.js";
 
 /** KVMI_KILLS=1000 for the long run. */
-const KILLS = Number(process.env.KVMI_KILLS ?? 40);
+const KILLS = Number(process.env.KVMI_KILLS ?? 200);
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
