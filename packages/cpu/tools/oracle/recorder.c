@@ -441,6 +441,8 @@ static void finish_case(int signal, ucontext_t *u) {
   get_state(u, &after);
   if (signal == SIGTRAP && exception != 3 && exception != 4) exception = 1, error = 0;
   if (r->instructions > 1 && exception == 3 && after.rip == before.rip + r->length + 1) after.rip--, exception = -1;
+  /* The limit of CS may lie right behind a block, before the INT3. */
+  if (r->instructions > 1 && exception == 13 && after.rip == before.rip + r->length) exception = -1;
   if (r->instructions == 1 && exception == 1) exception = -1;
   write_vector(r, exception, error, (u64)u->uc_mcontext.gregs[REG_CR2], &after);
 }
