@@ -1,13 +1,16 @@
+import type { Insn } from "../../decode/index.js";
 import * as S from "../../state.js";
-import { Vector } from "../constants.js";
+import { ATTR_CODE, ATTR_S, Vector } from "../constants.js";
 import {
   checkedLinear,
   effectiveAddress,
   type Halves,
+  namedAddress,
   readOperand,
   truncateAddress,
   writeOperand,
 } from "../operands.js";
+import type { SegmentCache } from "../segments.js";
 import type { Helper, Vcpu } from "../vcpu.js";
 import { done, FAULT, NEXT } from "./common.js";
 
@@ -164,27 +167,39 @@ const salc: Helper = (vcpu) => {
   return NEXT;
 };
 
+/** The upper bound is not looked at if the index is below the lower one (recorded from hardware). */
 const bound: Helper = (vcpu, { insn }) => {
   const size = insn.opSize;
-  if (!effectiveAddress(vcpu, insn, address, 2 * size, false)) return FAULT;
-  const { lo, hi } = address;
   const { linear } = vcpu;
-  if (!linear.read(lo, hi, size)) return FAULT;
-  const lower = size === 2 ? (linear.lo << 16) >> 16 : linear.lo;
-  if (!linear.read((lo + size) | 0, hi, size)) return FAULT;
-  const upper = size === 2 ? (linear.lo << 16) >> 16 : linear.lo;
-  const raw = vcpu.regLo(insn.operands[0].reg);
-  const index = size === 2 ? (raw << 16) >> 16 : raw;
-  if (index >= lower && index <= upper) return NEXT;
+  const signed = (value: number): number => (size === 2 ? (value << 16) >> 16 : value);
+  const index = signed(vcpu.regLo(insn.operands[0].reg));
+  if (!effectiveAddress(vcpu, insn, address, size, false)) return FAULT;
+  if (!linear.read(address.lo, address.hi, size)) return FAULT;
+  if (index >= signed(linear.lo)) {
+    if (!effectiveAddress(vcpu, insn, address, 2 * size, false)) return FAULT;
+    if (!linear.read((address.lo + size) | 0, address.hi, size)) return FAULT;
+    if (index <= signed(linear.lo)) return NEXT;
+  }
   vcpu.raise(Vector.BR);
   return FAULT;
 };
 
-/** CLFLUSH, CLFLUSHOPT and CLWB: there is no cache, but the line's address is checked as that of a load of one byte. SDM vol. 2. */
+/**
+ * CLFLUSH, CLFLUSHOPT and CLWB: there is no cache, but the line's address is checked as that of a load of one byte (SDM vol. 2), except that
+ * code which is not readable may be named (recorded from hardware).
+ */
 const flushLine: Helper = (vcpu, { insn }) => {
-  if (!effectiveAddress(vcpu, insn, address, 1, false)) return FAULT;
+  if (!lineAddress(vcpu, insn, address)) return FAULT;
   return done(vcpu.linear.resolve(address.lo, address.hi, vcpu.accessMode) >= 0);
 };
+
+function lineAddress(vcpu: Vcpu, insn: Insn, out: Halves): boolean {
+  const { attributes, baseLo, limit } = vcpu.segments[insn.seg] as SegmentCache;
+  const code = (attributes & (ATTR_S | ATTR_CODE)) === (ATTR_S | ATTR_CODE);
+  if (vcpu.mode === 64 || !code) return effectiveAddress(vcpu, insn, out, 1, false);
+  namedAddress(vcpu, insn, out);
+  return (out.lo - baseLo) >>> 0 <= limit || vcpu.raiseError(Vector.GP, 0);
+}
 
 export const DATA_HELPERS: Readonly<Record<string, Helper>> = {
   cmpxchg8b,

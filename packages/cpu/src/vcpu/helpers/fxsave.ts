@@ -1,3 +1,4 @@
+import type { HelperSite } from "../../code/cache.js";
 import { Access } from "../../ports.js";
 import * as S from "../../state.js";
 import { canonical } from "../canonical.js";
@@ -105,7 +106,7 @@ export function touch(vcpu: Vcpu, { lo, hi }: Readonly<Halves>, offset: number, 
  * #GP(0) for an area that is not a multiple of `alignment`; an address that is not canonical, and where alignment is checked one that is
  * not a multiple of 4, is found first (recorded from hardware).
  */
-export function checkArea(vcpu: Vcpu, { lo, hi }: Readonly<Halves>, alignment: 16 | 64): boolean {
+function checkArea(vcpu: Vcpu, { lo, hi }: Readonly<Halves>, alignment: 16 | 64): boolean {
   if (vcpu.mode === 64 && !canonical(vcpu, hi)) {
     vcpu.raiseNonCanonical();
     return false;
@@ -114,10 +115,24 @@ export function checkArea(vcpu: Vcpu, { lo, hi }: Readonly<Halves>, alignment: 1
   return (lo & (alignment - 1)) === 0 || vcpu.raiseError(Vector.GP, 0);
 }
 
-/** Address of the area. */
-function areaAt(vcpu: Vcpu, site: Parameters<Helper>[1], write: boolean): boolean {
-  if (!available(vcpu) || !effectiveAddress(vcpu, site.insn, address, AREA, write)) return false;
-  return checkArea(vcpu, address, 16);
+/**
+ * Address of an area of `size` bytes. That its first bytes are within the segment is checked before its alignment, that all of it is
+ * afterwards (recorded from hardware).
+ */
+export function areaAddress(
+  vcpu: Vcpu,
+  { insn }: HelperSite,
+  out: Halves,
+  size: number,
+  alignment: 16 | 64,
+  write: boolean,
+): boolean {
+  if (!effectiveAddress(vcpu, insn, out, 4, write) || !checkArea(vcpu, out, alignment)) return false;
+  return vcpu.mode === 64 || effectiveAddress(vcpu, insn, out, size, write);
+}
+
+function areaAt(vcpu: Vcpu, site: HelperSite, write: boolean): boolean {
+  return available(vcpu) && areaAddress(vcpu, site, address, AREA, 16, write);
 }
 
 const fxsave: Helper = (vcpu, site) => {

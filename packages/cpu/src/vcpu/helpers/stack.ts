@@ -69,15 +69,14 @@ const pusha: Helper = (vcpu, { insn }) => {
   return NEXT;
 };
 
+/** Each register is loaded as it is popped: those before a fault keep what they got, and RSP has not moved (recorded from hardware). */
 const popa: Helper = (vcpu, { insn }) => {
   const size = insn.opSize;
-  const values: number[] = [];
   for (let k = 0; k < 8; k++) {
     if (!peekStack(vcpu, k * size, size, value)) return FAULT;
-    values.push(value.lo);
+    if (k !== 3) writeRegister(vcpu, 7 - k, size, value.lo, 0);
   }
   adjustStack(vcpu, 8 * size);
-  for (let k = 0; k < 8; k++) if (k !== 3) writeRegister(vcpu, 7 - k, size, values[k] as number, 0);
   return NEXT;
 };
 

@@ -1,10 +1,10 @@
 import * as S from "../../state.js";
 import { CR0_TS, CR4_OSXSAVE, CR4_PKE, Vector } from "../constants.js";
-import { effectiveAddress, type Halves } from "../operands.js";
+import type { Halves } from "../operands.js";
 import type { Helper, Vcpu } from "../vcpu.js";
 import { done, FAULT, NEXT, suppressed, undefinedOpcode } from "./common.js";
 import {
-  checkArea,
+  areaAddress,
   loadLegacy,
   MXCSR_INITIAL,
   MXCSR_MASK,
@@ -53,11 +53,8 @@ function inUse(vcpu: Vcpu): number {
   );
 }
 
-/** Computes the address of the area: 64-byte aligned, else #GP(0). */
-function areaAt(vcpu: Vcpu, site: Parameters<Helper>[1], size: number, write: boolean): boolean {
-  if (!effectiveAddress(vcpu, site.insn, address, size, write)) return false;
-  return checkArea(vcpu, address, 64);
-}
+/** Bytes of the area that an instruction for components `requested` uses. */
+const areaSize = (requested: number): number => (requested & PKRU ? AREA : EXTENDED);
 
 interface Save {
   /** XSAVEC, XSAVES: the compacted format, of which PKRU's place does not depend. */
@@ -72,12 +69,13 @@ const xsave =
   (vcpu, site) => {
     if (!available(vcpu)) return FAULT;
     if (supervisor && vcpu.cpl !== 0) return done(vcpu.raiseError(Vector.GP, 0));
-    if (!areaAt(vcpu, site, AREA, true)) return FAULT;
-    const { lo, hi } = address;
     const requested = vcpu.regLo(0) & vcpu.xcr0;
+    const size = areaSize(requested);
+    if (!areaAddress(vcpu, site, address, size, 64, true)) return FAULT;
+    const { lo, hi } = address;
     const used = inUse(vcpu);
-    const area = new Uint8Array(AREA);
-    if (!touch(vcpu, address, EXTENDED - 1, true) || !vcpu.linear.probeWriteRange(lo, hi, AREA)) return FAULT;
+    const area = new Uint8Array(size);
+    if (!touch(vcpu, address, EXTENDED - 1, true) || !vcpu.linear.probeWriteRange(lo, hi, size)) return FAULT;
     // What is not requested, and the rest of the header, stays as it is in memory.
     if (!vcpu.linear.readBytes(lo, hi, area)) return FAULT;
     const view = new DataView(area.buffer);
@@ -99,8 +97,7 @@ const xsave =
       view.setInt32(HEADER + 8, requested, true);
       view.setInt32(HEADER + 12, COMPACTED, true);
     }
-    const end = requested & PKRU ? AREA : EXTENDED;
-    return done(vcpu.linear.writeBytes(lo, hi, area.subarray(0, end)));
+    return done(vcpu.linear.writeBytes(lo, hi, area));
   };
 
 /** Whether bytes [`from`, `to`) are all zero. */
@@ -112,12 +109,11 @@ const xrstor =
   (vcpu, site) => {
     if (!available(vcpu)) return FAULT;
     if (supervisor && vcpu.cpl !== 0) return done(vcpu.raiseError(Vector.GP, 0));
-    if (!areaAt(vcpu, site, AREA, false)) return FAULT;
-    const { lo, hi } = address;
     const requested = vcpu.regLo(0) & vcpu.xcr0;
-    const area = new Uint8Array(AREA);
+    const area = new Uint8Array(areaSize(requested));
+    if (!areaAddress(vcpu, site, address, area.length, 64, false)) return FAULT;
     if (!touch(vcpu, address, HEADER + 8, false)) return FAULT;
-    if (!vcpu.linear.readBytes(lo, hi, requested & PKRU ? area : area.subarray(0, EXTENDED))) return FAULT;
+    if (!vcpu.linear.readBytes(address.lo, address.hi, area)) return FAULT;
     const view = new DataView(area.buffer);
     const present = view.getInt32(HEADER, true);
     const compact = view.getInt32(HEADER + 12, true) < 0;

@@ -117,9 +117,10 @@ const dotProduct64: OutsideOperation = (o) => {
     return [unit.lo, unit.hi];
   }) as [[number, number], [number, number]];
   if (!finish(o)) return false;
-  const sum = (first: 0 | 1): [number, number] => {
-    unit.add64(...products[first === 0 ? 1 : 0], ...products[first]);
-    return o.imm & (1 << first) ? [unit.lo, unit.hi] : [0, 0];
+  // Here every sum starts with the element's own product (recorded from hardware).
+  const sum = (n: 0 | 1): [number, number] => {
+    unit.add64(...products[n], ...products[n === 0 ? 1 : 0]);
+    return o.imm & (1 << n) ? [unit.lo, unit.hi] : [0, 0];
   };
   const sums = [...sum(0), ...sum(1)];
   return finish(o) && o.write(...sums);
