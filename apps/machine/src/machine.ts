@@ -91,6 +91,7 @@ export class Machine implements MachineHandle {
       },
       onDebugExit: (code) => this.#loop.end({ reason: "debug-exit", code }),
       onAttention: (vcpu) => this.#loop.attend(vcpu),
+      onLook: () => this.#loop.look(),
       onDiskError: (error) => this.#events.emit("disk-error", error),
     });
     this.vcpus = vcpuHandles(this.system.vcpus, (cpu) => this.#loop.hold(cpu));

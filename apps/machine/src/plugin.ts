@@ -22,8 +22,9 @@ export interface VcpuHandle {
 /** Takes part in what happens when a processor leaves the guest. */
 export interface Exits {
   /**
-   * Calls `handler` for every exit. If one returns true (or a promise of it; the machine waits), the exit is handled and the
-   * processor runs on; the handlers after it are not asked.
+   * Calls `handler` for every exit. If one returns true (or a promise of it), the exit is handled and the processor runs on; the handlers
+   * after it are not asked. While a promise is pending this processor stands still and the others go on; with the `icount` clock nothing
+   * does.
    */
   on(handler: ExitHandler): Disposer;
 }
@@ -81,23 +82,35 @@ export function vcpuHandles(vcpus: readonly Vcpu[], hold: (cpu: Vcpu) => Dispose
 
 /** The handlers of exits, asked in the order they came. */
 export class ExitHandlers implements Exits {
-  readonly #handlers = new Set<ExitHandler>();
+  #handlers: readonly ExitHandler[] = [];
 
   on(handler: ExitHandler): Disposer {
     const own: ExitHandler = (exit, vcpu) => handler(exit, vcpu);
-    this.#handlers.add(own);
-    return () => void this.#handlers.delete(own);
+    this.#handlers = [...this.#handlers, own];
+    return () => {
+      this.#handlers = this.#handlers.filter((other) => other !== own);
+    };
   }
 
   /** Whether someone handled `exit`. Answers at once while no handler takes its time. */
   ask(exit: VcpuExit, vcpu: VcpuHandle): boolean | Promise<boolean> {
-    return this.#handlers.size === 0 ? false : this.#askEach(exit, vcpu);
+    return askFrom(this.#handlers, 0, exit, vcpu);
   }
+}
 
-  async #askEach(exit: VcpuExit, vcpu: VcpuHandle): Promise<boolean> {
-    for (const handler of this.#handlers) if ((await handler(exit, vcpu)) === true) return true;
-    return false;
+function askFrom(
+  handlers: readonly ExitHandler[],
+  first: number,
+  exit: VcpuExit,
+  vcpu: VcpuHandle,
+): boolean | Promise<boolean> {
+  for (let k = first; k < handlers.length; k++) {
+    const answer = handlers[k]?.(exit, vcpu);
+    if (answer === true) return true;
+    if (typeof answer === "object")
+      return answer.then((handled) => handled === true || askFrom(handlers, k + 1, exit, vcpu));
   }
+  return false;
 }
 
 /** Installs plugins; returns what undoes them all. If one fails, those before it are undone. */

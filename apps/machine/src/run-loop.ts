@@ -1,6 +1,8 @@
 import type { Exit, Vcpu } from "@vm/cpu";
 import type { VirtualClock } from "./clock.js";
+import type { Disposer } from "./emitter.js";
 import type { MachineExit, VcpuExit } from "./exit.js";
+import { RunQueue } from "./run-queue.js";
 import { turn } from "./turn.js";
 
 export interface RunLoopDesc {
@@ -8,7 +10,7 @@ export interface RunLoopDesc {
   readonly vcpus: readonly Vcpu[];
   /** Called after every slice and when the loop comes to rest. */
   readonly settle: () => void;
-  /** A processor left the guest. True: run on as if nothing had happened. */
+  /** A processor left the guest. True: run on as if nothing had happened. What is answered later keeps that processor alone. */
   readonly onExit: (exit: VcpuExit, vcpu: Vcpu) => boolean | Promise<boolean>;
 }
 
@@ -25,10 +27,16 @@ const TURN_MS = 10;
 const MAX_SLEEP_MS = 2 ** 30;
 const RFLAGS_IF = 0x200;
 
+interface Slice {
+  readonly vcpu: Vcpu;
+  /** Instructions. */
+  readonly budget: number;
+}
+
 /**
  * Runs the processors of a machine in slices, round-robin on this thread, fires the clock's timers between slices and gives the
- * event loop its turns. Slices end where the next timer is due: exactly in `icount`, about then in `host`, where they also end when the
- * event loop is due its turn.
+ * event loop its turns. Slices end where the next timer is due: exactly in `icount`, about then in `host`. A slice in which the guest makes
+ * each instruction as dear as it can is cut when the event loop is due its turn; in `icount` it goes on behind it as if nothing had been.
  */
 export class RunLoop {
   readonly #desc: RunLoopDesc;
@@ -37,15 +45,21 @@ export class RunLoop {
   #retiredBefore = 0;
   /** Time of the timer for which the running slice was made to end. */
   #sliceTimer = Number.POSITIVE_INFINITY;
-  #turnOf = 0;
+  /** The running slice must end, whatever else. */
+  #sliceEnds = false;
+  /** What is left of a slice that was cut for a turn of the event loop. */
+  #cut: Slice | null = null;
+  /** When the event loop had its last turn, ms. */
+  #turned = 0;
+  /** How many answers everything waits for. */
+  #awaited = 0;
+  readonly #queue: RunQueue;
   #sharedSlice = SHARED_SLICE;
   #nsPerInstruction = 50;
   #paused = false;
   #started = false;
   #wake: (() => void) | null = null;
   readonly #atRest: (() => void)[] = [];
-  /** How many hold each processor that is held. */
-  readonly #held = new Map<Vcpu, number>();
   readonly #attentive = new Set<{ readonly ms: number }>();
   /** Host time spent executing guest instructions, ms. */
   executingMs = 0;
@@ -53,11 +67,10 @@ export class RunLoop {
   constructor(desc: RunLoopDesc) {
     this.#desc = desc;
     const { clock } = desc;
+    this.#queue = new RunQueue(desc.vcpus);
     clock.inSlice = () => (this.#running === null ? 0 : this.#running.retired - this.#retiredBefore);
     clock.onSchedule(() => {
-      if (clock.next >= this.#sliceTimer) return;
-      this.#running?.kick();
-      this.#wake?.();
+      if (clock.next < this.#sliceTimer) this.#interrupt();
     });
     clock.pause();
   }
@@ -70,34 +83,43 @@ export class RunLoop {
   /** Ends the machine at the next instruction boundary. The first reason stays. */
   end(exit: MachineExit): void {
     this.#end ??= exit;
-    this.#running?.kick();
-    this.#wake?.();
+    this.#interrupt();
   }
 
   /** Something waits for `vcpu`. */
   attend(vcpu: Vcpu): void {
-    if (this.#running === null) this.#wake?.();
-    else if (this.#running !== vcpu) {
-      this.#sharedSlice = TALKING_SLICE;
-      this.#running.kick();
-    }
+    if (this.#running === vcpu) return;
+    if (this.#running !== null) this.#sharedSlice = TALKING_SLICE;
+    this.#interrupt();
   }
 
   /** Keeps `vcpu` from running until every holder has let go. */
-  hold(vcpu: Vcpu): () => void {
-    this.#held.set(vcpu, (this.#held.get(vcpu) ?? 0) + 1);
-    if (this.#running === vcpu) vcpu.kick();
-    let holding = true;
-    return () => {
-      if (!holding) return;
-      holding = false;
-      const left = (this.#held.get(vcpu) ?? 1) - 1;
-      if (left > 0) this.#held.set(vcpu, left);
-      else {
-        this.#held.delete(vcpu);
-        this.#wake?.();
-      }
+  hold(vcpu: Vcpu): Disposer {
+    const release = this.#queue.keep(vcpu, () => this.#wake?.());
+    if (this.#running === vcpu) this.#interrupt();
+    return release;
+  }
+
+  /** Lets nothing happen in the guest, virtual time included, until `answer` is there. The event loop goes on, and the machine can end. */
+  standStill(answer: Promise<unknown>): void {
+    this.#awaited++;
+    this.#interrupt();
+    const go = (): void => {
+      this.#awaited--;
+      this.#wake?.();
     };
+    answer.then(go, go);
+  }
+
+  /** To be called now and then while a processor runs: ends its slice if the event loop is due its turn. */
+  look(): void {
+    if (performance.now() - this.#turned >= this.#turnMs) this.#running?.kick();
+  }
+
+  #interrupt(): void {
+    this.#sliceEnds = true;
+    this.#running?.kick();
+    this.#wake?.();
   }
 
   /** Turns of the event loop come at least every `ms`. */
@@ -117,10 +139,9 @@ export class RunLoop {
   pause(): Promise<void> {
     this.#paused = true;
     if (!this.#started || this.#end !== null) return Promise.resolve();
-    this.#running?.kick();
     return new Promise((resolve) => {
       this.#atRest.push(resolve);
-      this.#wake?.();
+      this.#interrupt();
     });
   }
 
@@ -134,53 +155,49 @@ export class RunLoop {
     const { clock } = this.#desc;
     this.#started = true;
     clock.resume();
-    let turned = performance.now();
+    this.#turned = performance.now();
     while (this.#end === null) {
-      if (this.#paused) {
+      if (this.#paused || this.#awaited > 0) {
         await this.#rest();
         continue;
       }
       this.#guard(null, () => clock.fire());
       if (this.#end !== null) break;
-      const vcpu = this.#pick();
-      if (vcpu === null) await this.#idle();
-      else await this.#leave(vcpu, this.#slice(vcpu));
-      if (performance.now() - turned < this.#turnMs) continue;
+      const next = this.#next();
+      if (next === null) await this.#idle();
+      else this.#leave(next.vcpu, this.#slice(next));
+      if (performance.now() - this.#turned < this.#turnMs) continue;
       await turn();
-      turned = performance.now();
+      this.#turned = performance.now();
     }
     clock.pause();
     this.#settle();
     return this.#end;
   }
 
-  /** The next processor in turn that can run. */
-  #pick(): Vcpu | null {
-    const { vcpus } = this.#desc;
-    for (let k = 0; k < vcpus.length; k++) {
-      const vcpu = vcpus[(this.#turnOf + k) % vcpus.length] as Vcpu;
-      if (!this.#ready(vcpu)) continue;
-      this.#turnOf = (vcpu.id + 1) % vcpus.length;
-      return vcpu;
-    }
-    return null;
+  #next(): Slice | null {
+    const cut = this.#cut;
+    this.#cut = null;
+    if (cut !== null && this.#queue.ready(cut.vcpu)) return cut;
+    const vcpu = this.#queue.pick();
+    return vcpu === null ? null : { vcpu, budget: this.#budget(vcpu) };
   }
 
-  #ready(vcpu: Vcpu): boolean {
-    return vcpu.runnable && !this.#held.has(vcpu);
-  }
-
-  #slice(vcpu: Vcpu): Exit | null {
-    const { clock, vcpus } = this.#desc;
-    const shared = vcpus.some((other) => other !== vcpu && this.#ready(other));
-    const most = shared ? this.#sharedSlice : SLICE;
+  /** Instructions of the next slice of `vcpu`. */
+  #budget(vcpu: Vcpu): number {
+    const { clock } = this.#desc;
+    const most = this.#queue.contended(vcpu) ? this.#sharedSlice : SLICE;
     this.#sharedSlice = Math.min(2 * this.#sharedSlice, SHARED_SLICE);
-    this.#sliceTimer = clock.next;
-    const ns = this.#sliceTimer - clock.now();
+    const ns = clock.next - clock.now();
     const hostNs = Math.min(ns, this.#turnMs * 1e6);
     const wanted = clock.mode === "icount" ? ns : Math.max(MIN_SLICE, hostNs / this.#nsPerInstruction);
-    const budget = Math.max(1, Math.floor(Math.min(most, wanted)));
+    return Math.max(1, Math.floor(Math.min(most, wanted)));
+  }
 
+  #slice({ vcpu, budget }: Slice): Exit | null {
+    const { clock } = this.#desc;
+    this.#sliceTimer = clock.next;
+    this.#sliceEnds = false;
     this.#retiredBefore = vcpu.retired;
     this.#running = vcpu;
     const began = performance.now();
@@ -193,18 +210,34 @@ export class RunLoop {
     this.executingMs += ms;
     if (retired >= MIN_SLICE) this.#nsPerInstruction += ((ms * 1e6) / retired - this.#nsPerInstruction) / 8;
     this.#settle();
+    // Which processor is next must not depend on how fast the host is.
+    if (clock.mode === "icount" && exit?.reason === "kicked" && !this.#sliceEnds && retired < budget)
+      this.#cut = { vcpu, budget: budget - retired };
     return exit;
   }
 
   /** Acts on why `vcpu` returned; null if it did not. */
-  async #leave(vcpu: Vcpu, exit: Exit | null): Promise<void> {
+  #leave(vcpu: Vcpu, exit: Exit | null): void {
     if (exit === null || exit.reason === "budget" || exit.reason === "kicked") return;
-    try {
-      if (await this.#desc.onExit(exit, vcpu)) return;
-    } catch (error) {
-      this.end({ reason: "internal-error", vcpu: vcpu.id, error });
-    }
-    if (exit.reason === "intercepted") return;
+    const answer = this.#guard(vcpu, () => this.#desc.onExit(exit, vcpu));
+    if (typeof answer === "boolean") this.#answered(vcpu, exit, answer);
+    else if (answer !== null) this.#await(vcpu, exit, answer);
+  }
+
+  /** Keeps `vcpu` until it is known what its exit comes to. The others go on, unless time is counted: it must not depend on the host's. */
+  #await(vcpu: Vcpu, exit: VcpuExit, answer: Promise<boolean>): void {
+    const release = this.hold(vcpu);
+    const known = answer
+      .then(
+        (handled) => this.#answered(vcpu, exit, handled),
+        (error: unknown) => this.end({ reason: "internal-error", vcpu: vcpu.id, error }),
+      )
+      .finally(release);
+    if (this.#desc.clock.mode === "icount") this.standStill(known);
+  }
+
+  #answered(vcpu: Vcpu, exit: VcpuExit, handled: boolean): void {
+    if (handled || exit.reason === "intercepted") return;
     if (exit.reason === "shutdown") this.end({ reason: "shutdown", vcpu: vcpu.id });
     else if (exit.reason === "memory-fault") this.end({ ...exit, vcpu: vcpu.id });
   }
@@ -213,7 +246,7 @@ export class RunLoop {
   #idle(): Promise<void> | void {
     const { clock, vcpus } = this.#desc;
     const { next } = clock;
-    const held = this.#held.size > 0;
+    const held = this.#queue.keeping;
     if (next === Number.POSITIVE_INFINITY && vcpus.every(isDead) && !held) {
       this.end({ reason: "halted" });
       return;

@@ -63,6 +63,8 @@ export interface SystemOptions {
   /** Something waits for a processor that may be idle or not the one that is running. */
   readonly onAttention: (vcpu: Vcpu) => void;
   readonly onDiskError: (error: unknown) => void;
+  /** A processor has done much: it is to be kicked if it has run for long enough. */
+  readonly onLook: () => void;
 }
 
 /** The board: every device, wired. The only file that knows them all. */
@@ -234,6 +236,7 @@ export function buildSystem(options: SystemOptions): System {
         clock: { tsc: () => clock.now() },
         entropy: { random: options.random },
         cpuid: boardCpuid(cpuid, apic, options.kvmClock ? KVM_CLOCK_FEATURES : 0),
+        host: { look: options.onLook },
       },
     });
     vcpu.hooks.hypercall = () => {

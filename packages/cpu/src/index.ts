@@ -11,6 +11,7 @@ export {
   type CpuidPort,
   type CpuidResult,
   type EntropyPort,
+  type HostPort,
   Licence,
   type MmuPort,
   type PagingControls,

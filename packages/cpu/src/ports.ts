@@ -98,6 +98,18 @@ export interface ClockPort {
   tsc(): number;
 }
 
+/** Who runs the vCPU, and has other things to do as well. */
+export interface HostPort {
+  /**
+   * Called after every {@link CALLS_PER_LOOK} calls out of generated code, each of which may take as long as a thousand instructions: `kick`
+   * the vCPU if it has run for long enough.
+   */
+  look(): void;
+}
+
+/** Calls out of generated code between two looks of the {@link HostPort}. */
+export const CALLS_PER_LOOK = 64;
+
 export interface EntropyPort {
   /** 32 random bits. */
   random(): number;
@@ -123,4 +135,5 @@ export interface VcpuPorts {
   readonly clock: ClockPort;
   readonly entropy: EntropyPort;
   readonly cpuid: CpuidPort;
+  readonly host?: HostPort;
 }

@@ -195,7 +195,8 @@ export class FakeMachine {
   readonly ram: Uint8Array;
   readonly view: DataView;
 
-  constructor({ cpus = 1, cpuid = DEFAULT_CPUID } = {}) {
+  /** @param look what the host does when it looks */
+  constructor({ cpus = 1, cpuid = DEFAULT_CPUID, look = (): void => undefined } = {}) {
     const memory = new WebAssembly.Memory({ initial: PAGES, maximum: PAGES });
     this.ram = new Uint8Array(memory.buffer, RAM_AT, RAM);
     this.view = new DataView(memory.buffer, RAM_AT, RAM);
@@ -216,6 +217,7 @@ export class FakeMachine {
           clock: { tsc: () => vcpu.retired },
           entropy: { random: () => 0x12345678 },
           cpuid: new CpuidTable(cpuid),
+          host: { look },
         },
       });
       this.apics.push(apic);

@@ -1,7 +1,7 @@
 import type { CodeCache, CrossSite, HelperSite } from "../code/cache.js";
 import { handlerNumber, RunExit } from "../interp/generate.js";
 import { HelperResult } from "../interp/steps.js";
-import type { VcpuPorts } from "../ports.js";
+import { CALLS_PER_LOOK, type VcpuPorts } from "../ports.js";
 import * as R from "../record.js";
 import * as S from "../state.js";
 import { Tlb } from "../tlb.js";
@@ -81,6 +81,8 @@ export class Vcpu extends Exceptions {
   /** Exits and events by name, for statistics. */
   readonly counts = { faults: 0, interrupts: 0, io: 0, mmio: 0, cpuid: 0, msr: 0, hlt: 0, hypercall: 0, helper: 0 };
 
+  /** Calls out of generated code until the host looks. */
+  #calls = CALLS_PER_LOOK;
   readonly #run: (cpu: number) => RunExit;
   readonly #fetcher: Fetcher;
   readonly #records: DataView;
@@ -101,11 +103,20 @@ export class Vcpu extends Exceptions {
     const instance = new WebAssembly.Instance(options.interpreter, {
       vm: {
         memory,
-        miss: this.linear.miss,
+        miss: () => {
+          this.#called();
+          return this.linear.miss();
+        },
         raise: () => this.raiseFromCode(this.i32(S.RAISE)),
         helper: (record: number) => this.#helper(record),
-        outside: (record: number) => (executeOutside(this, this.i32(S.OUTSIDE_OP), record) ? 1 : 0),
-        fetch: this.#fetcher.fetch,
+        outside: (record: number) => {
+          this.#called();
+          return executeOutside(this, this.i32(S.OUTSIDE_OP), record) ? 1 : 0;
+        },
+        fetch: (lo: number, hi: number) => {
+          this.#called();
+          return this.#fetcher.fetch(lo, hi);
+        },
         link: this.#fetcher.link,
       },
     });
@@ -179,6 +190,13 @@ export class Vcpu extends Exceptions {
     return !this.halted || this.#nmi || (this.ports.apic.hasInterrupt() && (this.flags & S.IF) !== 0);
   }
 
+  /** Something was done outside generated code. */
+  #called(): void {
+    if (--this.#calls > 0) return;
+    this.#calls = CALLS_PER_LOOK;
+    this.ports.host?.look();
+  }
+
   /** Runs at most `budget` instructions. */
   run(budget: number): Exit {
     if (this.#shutdown) return EXIT_SHUTDOWN;
@@ -188,6 +206,7 @@ export class Vcpu extends Exceptions {
     let left = budget;
     // A handler that faults at its own first instruction retires nothing: the host gets its turn all the same.
     for (let futile = 0; left > 0 && futile < FUTILE_FAULTS; ) {
+      this.#called();
       if (this.pending !== null) this.#deliverPending();
       else if (!this.shadow) this.#takeInterrupt();
       if (this.#shutdown) return EXIT_SHUTDOWN;
@@ -417,6 +436,7 @@ export class Vcpu extends Exceptions {
   // Helpers
 
   #helper(record: number): number {
+    this.#called();
     const site = this.code.site(this.#records.getInt32(record + R.R_IMM, true)) as HelperSite | CrossSite;
     if ("page" in site) return this.#fetcher.cross(site);
     this.counts.helper++;
