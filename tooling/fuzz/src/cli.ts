@@ -1,26 +1,51 @@
-import { isMainThread, parentPort, workerData } from "node:worker_threads";
-import { check } from "./check.js";
-import { fuzz, type Progress } from "./fuzz.js";
-import { CURRENT, DONE, type Task, type Told } from "./worker-protocol.js";
+import { isMainThread } from "node:worker_threads";
+import { doors } from "./doors/index.js";
+import { fuzz } from "./fuzz.js";
+import { work } from "./worker.js";
 
-const USAGE = `usage: fuzz [--seconds S] [--cases N] [--seed N]
+const USAGE = `usage: fuzz [--door NAME] [--seconds S] [--cases N] [--seed N]
 
-Runs random instruction streams in random modes and checks that nothing the guest does throws on the host, hangs, or leaves guest memory,
-and that the same case does the same twice, however its run is divided.
-  --seconds S   how long; default 600
-  --cases N     how many, at most; default without limit
+Sends random things through a door of the machine and checks that nothing throws on the host, hangs, keeps the event loop for longer
+than 50 ms, or lets memory grow; each door checks what else must hold.
+  --door NAME   one of those below, or "all"; default instructions
+  --seconds S   how long at each door; default 600
+  --cases N     how many at each door, at most; default without limit
   --seed N      seed of the first case, each further one has the next; default another one every time
 Ctrl-C prints the summary so far. Exit status: 0 all held, 1 something did not, 2 wrong usage.
-`;
+
+Doors:
+${doors.map(({ name, summary }) => `  ${name.padEnd(16)} ${summary}\n`).join("")}`;
+
+const PROGRESS_MS = 10_000;
 
 class UsageError extends Error {}
 
-function parse(args: readonly string[]): { seconds: number; count: number; first: number; help: boolean } {
-  const options = { seconds: 600, count: Number.MAX_SAFE_INTEGER, first: Date.now() % 2 ** 31, help: false };
+interface Options {
+  door: string;
+  seconds: number;
+  count: number;
+  first: number;
+  help: boolean;
+}
+
+function parse(args: readonly string[]): Options {
+  const options: Options = {
+    door: "instructions",
+    seconds: 600,
+    count: Number.MAX_SAFE_INTEGER,
+    first: Date.now() % 2 ** 31,
+    help: false,
+  };
   for (let k = 0; k < args.length; k++) {
     const arg = args[k] as string;
     if (arg === "--help") {
       options.help = true;
+      continue;
+    }
+    if (arg === "--door") {
+      options.door = args[++k] ?? "";
+      if (options.door !== "all" && !doors.some(({ name }) => name === options.door))
+        throw new UsageError(`--door takes all or one of ${doors.map(({ name }) => name).join(", ")}`);
       continue;
     }
     const name = ({ "--seconds": "seconds", "--cases": "count", "--seed": "first" } as const)[arg];
@@ -34,57 +59,43 @@ function parse(args: readonly string[]): { seconds: number; count: number; first
 }
 
 async function main(args: readonly string[]): Promise<number> {
-  const { help, ...options } = parse(args);
+  const { help, door: wanted, ...options } = parse(args);
   if (help) {
     process.stdout.write(USAGE);
     return 0;
   }
   const stop = new AbortController();
   process.on("SIGINT", () => stop.abort());
+  process.stdout.write(`seed ${options.first}\n`);
+  let failures = 0;
+  for (const { name } of doors) {
+    if (stop.signal.aborted || (wanted !== "all" && wanted !== name)) continue;
+    failures += await fuzzDoor(name, options, stop.signal);
+  }
+  return failures > 0 ? 1 : 0;
+}
+
+/** @returns the number of failures */
+async function fuzzDoor(door: string, options: Omit<Options, "door" | "help">, signal: AbortSignal): Promise<number> {
   const began = Date.now();
   let shown = began;
-  process.stdout.write(`seed ${options.first}\n`);
   const totals = await fuzz({
     ...options,
-    signal: stop.signal,
+    door,
+    signal,
     onFailure: ({ seed, violation, detail }) =>
-      process.stdout.write(`${violation}: ${detail}\n  npm run fuzz -- --seed ${seed} --cases 1\n`),
-    onProgress: ({ cases, failures, retired }) => {
-      if (Date.now() - shown < 10_000) return;
+      process.stdout.write(`${violation}: ${detail}\n  npm run fuzz -- --door ${door} --seed ${seed} --cases 1\n`),
+    onProgress: (current) => {
+      if (Date.now() - shown < PROGRESS_MS) return;
       shown = Date.now();
-      process.stderr.write(
-        `${Math.round((shown - began) / 1000)} s: ${cases} cases, ${retired} instructions, ${failures} failures\n`,
-      );
+      process.stderr.write(`${door}, ${Math.round((shown - began) / 1000)} s: ${current.brief()}\n`);
     },
   });
-  process.stdout.write(summary(totals, Date.now() - began));
-  return totals.failures > 0 ? 1 : 0;
+  process.stdout.write(`${door}: ${totals.summary(Date.now() - began)}\n`);
+  return totals.failures;
 }
 
-function summary({ cases, failures, retired, events, modes, exits }: Progress, ms: number): string {
-  const list = (map: ReadonlyMap<string, number>): string =>
-    [...map]
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([name, count]) => `  ${name}: ${count}\n`)
-      .join("");
-  return `${cases} cases in ${Math.round(ms / 1000)} s, ${retired} instructions, ${events} exceptions and interrupts, ${failures} failures
-began in
-${list(modes)}ended by
-${list(exits)}`;
-}
-
-/** The worker's side: case after case. */
-function work({ first, count, progress }: Task): void {
-  const cells = new Int32Array(progress);
-  for (let k = 0; k < count; k++) {
-    const seed = first + k;
-    Atomics.store(cells, CURRENT, seed);
-    parentPort?.postMessage({ ...check(seed), seed } satisfies Told);
-    Atomics.store(cells, DONE, k + 1);
-  }
-}
-
-if (!isMainThread) work(workerData as Task);
+if (!isMainThread) await work(doors);
 else {
   try {
     process.exitCode = await main(process.argv.slice(2));

@@ -1,8 +1,8 @@
 import type { Vcpu } from "@vm/cpu";
+import { Random } from "../random.js";
 import { type Digest, differing, digest } from "./digest.js";
 import { type Image, imageOf } from "./image.js";
 import { type Happening, type Plan, planOf } from "./plan.js";
-import { Random } from "./random.js";
 import { World } from "./world.js";
 
 /** What must hold whatever the guest does. */

@@ -1,5 +1,5 @@
 import type { ApicPort, BusPort } from "@vm/cpu";
-import { Random } from "./random.js";
+import { Random } from "../random.js";
 
 /** What surrounds a vCPU: reads answer at random, writes are counted, interrupts come from a queue. */
 export class Devices implements BusPort, ApicPort {

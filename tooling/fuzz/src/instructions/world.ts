@@ -1,9 +1,9 @@
 import { type ApicPort, type BusPort, CodeCache, CpuidTable, generateInterpreter, Vcpu } from "@vm/cpu";
 import { Mmu } from "@vm/mmu";
+import { Random } from "../random.js";
 import { Devices } from "./devices.js";
 import type { Image } from "./image.js";
 import * as L from "./layout.js";
-import { Random } from "./random.js";
 import { startIn } from "./start.js";
 
 let interpreter: WebAssembly.Module | undefined;

@@ -1,6 +1,6 @@
 import { type Mode as CodeBits, DecodeStatus, decode, Insn } from "@vm/cpu";
+import type { Random } from "../random.js";
 import * as L from "./layout.js";
-import type { Random } from "./random.js";
 import type { Mode } from "./start.js";
 
 const PREFIXES = [0x66, 0x67, 0xf0, 0xf2, 0xf3, 0x2e, 0x36, 0x3e, 0x26, 0x64, 0x65];

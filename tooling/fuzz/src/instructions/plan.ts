@@ -1,5 +1,5 @@
+import { Random } from "../random.js";
 import * as L from "./layout.js";
-import { Random } from "./random.js";
 
 /** Something that happens between two runs. */
 export type Happening =

@@ -1,6 +1,6 @@
 import { Seg, type SegmentCache, type Vcpu } from "@vm/cpu";
+import type { Random } from "../random.js";
 import * as L from "./layout.js";
-import type { Random } from "./random.js";
 import { Selector } from "./tables.js";
 
 /** How a vCPU begins. */

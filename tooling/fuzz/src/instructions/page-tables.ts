@@ -1,5 +1,5 @@
+import type { Random } from "../random.js";
 import * as L from "./layout.js";
-import type { Random } from "./random.js";
 import type { Mode } from "./start.js";
 import type { WriteQword } from "./tables.js";
 

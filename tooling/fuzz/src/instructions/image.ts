@@ -1,6 +1,6 @@
+import { Random } from "../random.js";
 import * as L from "./layout.js";
 import { writePageTables } from "./page-tables.js";
-import { Random } from "./random.js";
 import { chooseMode, type Mode } from "./start.js";
 import { stream } from "./streams.js";
 import { handler, writeGdt, writeIdt, writeTss } from "./tables.js";
