@@ -9,9 +9,10 @@ export interface Door {
   /**
    * One case, a function of `seed` alone. Throws or rejects with what did not hold. How long the event loop was kept and whether
    * memory grows from case to case is watched by the runner, not here.
+   * @param opened to be called when what comes before is done, if it is no matter of turns: they are measured from then on
    */
   // biome-ignore lint/suspicious/noConfusingVoidType: a case with nothing to tell returns nothing
-  check(seed: number): CaseReport | void | Promise<CaseReport | void>;
+  check(seed: number, opened: () => void): CaseReport | void | Promise<CaseReport | void>;
 }
 
 /** What a case has to tell beside that all held. */

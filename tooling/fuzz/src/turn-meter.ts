@@ -1,13 +1,21 @@
-/** Measures the longest time for which the event loop of this thread was kept from its turn. */
+import { hostWait } from "./host-wait.js";
+
+/** Measures the longest time for which the event loop of this thread was kept from its turn, without what the thread itself waited for a processor. */
 export class TurnMeter {
   #last = 0;
+  #waited = 0;
   #longest = 0;
   #running = false;
 
-  /** Does `work` and returns the longest turn meanwhile, ms, beside what it returned. */
-  async measure<T>(work: () => T | Promise<T>): Promise<{ readonly value: T; readonly longest: number }> {
-    this.#longest = 0;
-    this.#last = performance.now();
+  /** Does `work` and returns the longest turn meanwhile, ms, beside what it returned. `again` begins anew. */
+  async measure<T>(
+    work: (again: () => void) => T | Promise<T>,
+  ): Promise<{ readonly value: T; readonly longest: number }> {
+    const begin = (): void => {
+      this.#look();
+      this.#longest = 0;
+    };
+    begin();
     this.#running = true;
     const tick = (): void => {
       this.#look();
@@ -15,7 +23,7 @@ export class TurnMeter {
     };
     setImmediate(tick);
     try {
-      const value = await work();
+      const value = await work(begin);
       this.#look();
       return { value, longest: this.#longest };
     } finally {
@@ -24,8 +32,8 @@ export class TurnMeter {
   }
 
   #look(): void {
-    const now = performance.now();
-    this.#longest = Math.max(this.#longest, now - this.#last);
-    this.#last = now;
+    const [now, waited] = [performance.now(), hostWait()];
+    this.#longest = Math.max(this.#longest, now - this.#last - (waited - this.#waited));
+    [this.#last, this.#waited] = [now, waited];
   }
 }
