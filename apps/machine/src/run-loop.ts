@@ -1,4 +1,5 @@
 import type { Exit, Vcpu } from "@vm/cpu";
+import type { Backlog } from "./backlog.js";
 import type { VirtualClock } from "./clock.js";
 import type { MachineExit, VcpuExit } from "./exit.js";
 import { turn } from "./turn.js";
@@ -6,6 +7,8 @@ import { turn } from "./turn.js";
 export interface RunLoopDesc {
   readonly clock: VirtualClock;
   readonly vcpus: readonly Vcpu[];
+  /** What devices do between two slices; in `icount` the guest stands still until all of it is done. */
+  readonly backlog: Backlog;
   /** Called after every slice and when the loop comes to rest. */
   readonly settle: () => void;
   /** A processor left the guest. True: run on as if nothing had happened. */
@@ -21,6 +24,8 @@ const TALKING_SLICE = 500;
 const MIN_SLICE = 1000;
 /** Host time after which the event loop gets a turn, ms. */
 const TURN_MS = 10;
+/** The same while devices are at work, so that what the host has done for them reaches a busy guest soon. */
+const DEVICE_TURN_MS = 1;
 /** Longest sleep of a timer of the host, ms; it also keeps a process alive that waits for nothing else. */
 const MAX_SLEEP_MS = 2 ** 30;
 const RFLAGS_IF = 0x200;
@@ -52,7 +57,11 @@ export class RunLoop {
 
   constructor(desc: RunLoopDesc) {
     this.#desc = desc;
-    const { clock } = desc;
+    const { clock, backlog } = desc;
+    backlog.onWork(() => {
+      this.#running?.kick();
+      this.#wake?.();
+    });
     clock.inSlice = () => (this.#running === null ? 0 : this.#running.retired - this.#retiredBefore);
     clock.onSchedule(() => {
       if (clock.next >= this.#sliceTimer) return;
@@ -108,7 +117,7 @@ export class RunLoop {
   }
 
   get #turnMs(): number {
-    let turnMs = TURN_MS;
+    let turnMs = this.#desc.backlog.busy ? DEVICE_TURN_MS : TURN_MS;
     for (const { ms } of this.#attentive) turnMs = Math.min(turnMs, ms);
     return turnMs;
   }
@@ -131,7 +140,7 @@ export class RunLoop {
 
   /** Runs until the machine ends. */
   async run(): Promise<MachineExit> {
-    const { clock } = this.#desc;
+    const { clock, backlog } = this.#desc;
     this.#started = true;
     clock.resume();
     let turned = performance.now();
@@ -141,9 +150,12 @@ export class RunLoop {
         continue;
       }
       this.#guard(null, () => clock.fire());
+      this.#guard(null, () => backlog.step());
       if (this.#end !== null) break;
-      const vcpu = this.#pick();
-      if (vcpu === null) await this.#idle();
+      const waiting = clock.mode === "icount" && backlog.busy;
+      const vcpu = waiting ? null : this.#pick();
+      if (waiting) await this.#awaitDevices();
+      else if (vcpu === null) await this.#idle();
       else await this.#leave(vcpu, this.#slice(vcpu));
       if (performance.now() - turned < this.#turnMs) continue;
       await turn();
@@ -211,10 +223,11 @@ export class RunLoop {
 
   /** Nothing can run: waits for the next timer, or for input. */
   #idle(): Promise<void> | void {
-    const { clock, vcpus } = this.#desc;
+    const { clock, vcpus, backlog } = this.#desc;
+    if (backlog.ready) return;
     const { next } = clock;
     const held = this.#held.size > 0;
-    if (next === Number.POSITIVE_INFINITY && vcpus.every(isDead) && !held) {
+    if (next === Number.POSITIVE_INFINITY && vcpus.every(isDead) && !held && !backlog.busy) {
       this.end({ reason: "halted" });
       return;
     }
@@ -226,6 +239,11 @@ export class RunLoop {
     }
     this.#sliceTimer = next;
     return this.#sleep(Math.ceil((next - clock.now()) / 1e6));
+  }
+
+  /** Nothing happens in the guest until the host has done what a device asked of it. */
+  #awaitDevices(): Promise<void> | void {
+    return this.#desc.backlog.ready ? undefined : this.#sleep(MAX_SLEEP_MS);
   }
 
   async #rest(): Promise<void> {
