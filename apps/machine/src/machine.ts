@@ -1,5 +1,6 @@
 import type { Clock } from "@vm/devices";
 import { ExitFlag, type Mmu } from "@vm/mmu";
+import { Backlog } from "./backlog.js";
 import { loadBuiltinGuest } from "./boot/builtin.js";
 import { readKernel } from "./boot/kernel.js";
 import { loadLinux } from "./boot/linux.js";
@@ -71,12 +72,14 @@ export class Machine implements MachineHandle {
     this.#usage = hostUsage;
     this.#clock = new VirtualClock(config.clock);
     this.console = new MachineConsole((bytes) => this.system.uart.receive(bytes));
+    const backlog = new Backlog();
     this.system = buildSystem({
       cpus: config.cpus,
       ram: config.ram,
       guest,
       clock: this.#clock,
       disks: config.disks,
+      turns: backlog,
       legacyDevices: config.legacyDevices,
       testDevices: config.testDevices,
       kvmClock: config.kvmClock,
@@ -100,6 +103,7 @@ export class Machine implements MachineHandle {
     this.#loop = new RunLoop({
       clock: this.#clock,
       vcpus: this.system.vcpus,
+      backlog,
       settle: () => this.console.flush(),
       onExit: (exit, { id, paging }) => {
         if (exit.reason === "memory-fault" && (exit.access & ExitFlag.Retry) !== 0)

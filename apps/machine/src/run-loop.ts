@@ -1,4 +1,5 @@
 import type { Exit, Vcpu } from "@vm/cpu";
+import type { Backlog } from "./backlog.js";
 import type { VirtualClock } from "./clock.js";
 import type { Disposer } from "./emitter.js";
 import type { MachineExit, VcpuExit } from "./exit.js";
@@ -8,6 +9,8 @@ import { turn } from "./turn.js";
 export interface RunLoopDesc {
   readonly clock: VirtualClock;
   readonly vcpus: readonly Vcpu[];
+  /** What devices do between two slices; in `icount` the guest stands still until all of it is done. */
+  readonly backlog: Backlog;
   /** Called after every slice and when the loop comes to rest. */
   readonly settle: () => void;
   /** A processor left the guest. True: run on as if nothing had happened. What is answered later keeps that processor alone. */
@@ -23,6 +26,8 @@ const TALKING_SLICE = 500;
 const MIN_SLICE = 1000;
 /** Host time after which the event loop gets a turn, ms. */
 const TURN_MS = 10;
+/** The same while devices are at work, so that what the host has done for them reaches a busy guest soon. */
+const DEVICE_TURN_MS = 1;
 /** Longest sleep of a timer of the host, ms; it also keeps a process alive that waits for nothing else. */
 const MAX_SLEEP_MS = 2 ** 30;
 const RFLAGS_IF = 0x200;
@@ -51,8 +56,6 @@ export class RunLoop {
   #cut: Slice | null = null;
   /** When the event loop had its last turn, ms. */
   #turned = 0;
-  /** How many answers everything waits for. */
-  #awaited = 0;
   readonly #queue: RunQueue;
   #sharedSlice = SHARED_SLICE;
   #nsPerInstruction = 50;
@@ -66,8 +69,9 @@ export class RunLoop {
 
   constructor(desc: RunLoopDesc) {
     this.#desc = desc;
-    const { clock } = desc;
+    const { clock, backlog } = desc;
     this.#queue = new RunQueue(desc.vcpus);
+    backlog.onWork(() => this.#interrupt());
     clock.inSlice = () => (this.#running === null ? 0 : this.#running.retired - this.#retiredBefore);
     clock.onSchedule(() => {
       if (clock.next < this.#sliceTimer) this.#interrupt();
@@ -100,17 +104,6 @@ export class RunLoop {
     return release;
   }
 
-  /** Lets nothing happen in the guest, virtual time included, until `answer` is there. The event loop goes on, and the machine can end. */
-  standStill(answer: Promise<unknown>): void {
-    this.#awaited++;
-    this.#interrupt();
-    const go = (): void => {
-      this.#awaited--;
-      this.#wake?.();
-    };
-    answer.then(go, go);
-  }
-
   /** To be called now and then while a processor runs: ends its slice if the event loop is due its turn. */
   look(): void {
     if (performance.now() - this.#turned >= this.#turnMs) this.#running?.kick();
@@ -130,7 +123,7 @@ export class RunLoop {
   }
 
   get #turnMs(): number {
-    let turnMs = TURN_MS;
+    let turnMs = this.#desc.backlog.busy ? DEVICE_TURN_MS : TURN_MS;
     for (const { ms } of this.#attentive) turnMs = Math.min(turnMs, ms);
     return turnMs;
   }
@@ -152,19 +145,22 @@ export class RunLoop {
 
   /** Runs until the machine ends. */
   async run(): Promise<MachineExit> {
-    const { clock } = this.#desc;
+    const { clock, backlog } = this.#desc;
     this.#started = true;
     clock.resume();
     this.#turned = performance.now();
     while (this.#end === null) {
-      if (this.#paused || this.#awaited > 0) {
+      if (this.#paused) {
         await this.#rest();
         continue;
       }
       this.#guard(null, () => clock.fire());
+      this.#guard(null, () => backlog.step());
       if (this.#end !== null) break;
-      const next = this.#next();
-      if (next === null) await this.#idle();
+      const waiting = clock.mode === "icount" && backlog.busy;
+      const next = waiting ? null : this.#next();
+      if (waiting) await this.#standStill();
+      else if (next === null) await this.#idle();
       else this.#leave(next.vcpu, this.#slice(next));
       if (performance.now() - this.#turned < this.#turnMs) continue;
       await turn();
@@ -233,7 +229,8 @@ export class RunLoop {
         (error: unknown) => this.end({ reason: "internal-error", vcpu: vcpu.id, error }),
       )
       .finally(release);
-    if (this.#desc.clock.mode === "icount") this.standStill(known);
+    const { clock, backlog } = this.#desc;
+    if (clock.mode === "icount") void known.finally(backlog.begin());
   }
 
   #answered(vcpu: Vcpu, exit: VcpuExit, handled: boolean): void {
@@ -244,10 +241,11 @@ export class RunLoop {
 
   /** Nothing can run: waits for the next timer, or for input. */
   #idle(): Promise<void> | void {
-    const { clock, vcpus } = this.#desc;
+    const { clock, vcpus, backlog } = this.#desc;
+    if (backlog.ready) return;
     const { next } = clock;
     const held = this.#queue.keeping;
-    if (next === Number.POSITIVE_INFINITY && vcpus.every(isDead) && !held) {
+    if (next === Number.POSITIVE_INFINITY && vcpus.every(isDead) && !held && !backlog.busy) {
       this.end({ reason: "halted" });
       return;
     }
@@ -259,6 +257,11 @@ export class RunLoop {
     }
     this.#sliceTimer = next;
     return this.#sleep(Math.ceil((next - clock.now()) / 1e6));
+  }
+
+  /** Nothing happens in the guest, virtual time included, until the host has done what was asked of it. */
+  #standStill(): Promise<void> | void {
+    return this.#desc.backlog.ready ? undefined : this.#sleep(MAX_SLEEP_MS);
   }
 
   async #rest(): Promise<void> {

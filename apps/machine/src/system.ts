@@ -20,6 +20,7 @@ import {
   PortBus,
   type PortSize,
   PowerControl,
+  type Turns,
   Uart16550A,
   VIRTIO_MMIO_SIZE,
   VirtioBlk,
@@ -43,6 +44,8 @@ export interface SystemOptions {
   readonly guest: GuestRam;
   readonly clock: VirtualClock;
   readonly disks: readonly BlockBackend[];
+  /** When devices work that take longer than an access. */
+  readonly turns: Turns;
   /** With two 8259A, an 8254 and system control port B. */
   readonly legacyDevices: boolean;
   /** With KVM's paravirtual clock. */
@@ -81,6 +84,9 @@ export interface System {
   /** Guest-physical address of the ACPI root pointer. */
   readonly rsdp: number;
 }
+
+/** Requests of a disk that are in flight at a time. */
+const DISK_DEPTH = 16;
 
 let interpreter: WebAssembly.Module | undefined;
 
@@ -133,9 +139,12 @@ export function buildSystem(options: SystemOptions): System {
       for (let k = 0; k < dst.length; k++) dst[k] = options.random() & 0xff;
     },
   };
+  // The order in which a host finishes requests is not the guest's affair where runs repeat exactly.
+  const depth = clock.mode === "icount" ? 1 : DISK_DEPTH;
+  const { turns } = options;
   const virtioDevices = [
     ...options.disks.map(
-      (backend, k) => new VirtioBlk({ backend, serial: `vm-disk-${k}`, onError: options.onDiskError }),
+      (backend, k) => new VirtioBlk({ backend, serial: `vm-disk-${k}`, onError: options.onDiskError, depth }),
     ),
     ...(options.disks.length > 0 ? [new VirtioRng({ entropy })] : []),
   ];
@@ -144,7 +153,7 @@ export function buildSystem(options: SystemOptions): System {
     mmio.attach(
       slot.base,
       slot.size,
-      new VirtioMmio({ device: device as never, memory: reachable, irq: ioApic.line(slot.gsi) }),
+      new VirtioMmio({ device: device as never, memory: reachable, irq: ioApic.line(slot.gsi), turns }),
     );
     return slot;
   });

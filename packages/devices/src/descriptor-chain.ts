@@ -31,6 +31,11 @@ export class DescriptorChain {
     this.writableLength = total(writable);
   }
 
+  /** How many buffers the chain has: what following it costs. */
+  get buffers(): number {
+    return this.readable.length + this.writable.length;
+  }
+
   /** False once the device was reset. */
   get live(): boolean {
     return this.alive();

@@ -40,7 +40,7 @@ export {
   type PicPairDesc,
   type PicPairState,
 } from "./pic-pair.js";
-export type { Clock, GuestMemory, IrqLine, MmioDevice, MmioSize, PortDevice, PortSize, Timer } from "./ports.js";
+export type { Clock, GuestMemory, IrqLine, MmioDevice, MmioSize, PortDevice, PortSize, Timer, Turns } from "./ports.js";
 export {
   POWER_PORTS,
   POWER_RESET,
@@ -63,7 +63,7 @@ export {
 export { Uart16550A, type Uart16550ADesc, type Uart16550AState } from "./uart16550a.js";
 export { type BlockBackend, SECTOR_SIZE, VirtioBlk, type VirtioBlkDesc, type VirtioBlkState } from "./virtio-blk.js";
 export { VirtioConsole, type VirtioConsoleDesc, type VirtioConsoleState } from "./virtio-console.js";
-export { takeAll, type VirtioDevice, type VirtioHost } from "./virtio-device.js";
+export type { VirtioDevice, VirtioHost } from "./virtio-device.js";
 export { VIRTIO_MMIO_SIZE, VirtioMmio, type VirtioMmioDesc, type VirtioMmioState } from "./virtio-mmio.js";
 export { type Entropy, VirtioRng, type VirtioRngDesc } from "./virtio-rng.js";
 export type { VirtqueueState } from "./virtqueue.js";

@@ -35,6 +35,20 @@ export interface Clock {
   schedule(atNs: number, fn: () => void): Timer;
 }
 
+/**
+ * When a device works on what takes longer than an access: outside of the guest's accesses, a bounded part at a time, so that no guest
+ * decides how long the host's event loop is kept.
+ */
+export interface Turns {
+  /** Calls `fn` once, soon, and never from inside this call. */
+  later(fn: () => void): void;
+  /**
+   * Something the guest will see the end of is under way outside the machine, until the returned function is called. A machine whose
+   * time is counted stands still meanwhile, so that the guest cannot tell how long it took. Call `later` for what follows before that function.
+   */
+  begin(): () => void;
+}
+
 /** Widths of a port access in bytes. */
 export type PortSize = 1 | 2 | 4;
 

@@ -1,10 +1,14 @@
 import type { DescriptorChain } from "./descriptor-chain.js";
-import { takeAll, type VirtioDevice, type VirtioHost } from "./virtio-device.js";
+import type { VirtioDevice, VirtioHost } from "./virtio-device.js";
+import { WorkBudget } from "./work-budget.js";
 
 /** Bytes of a sector; every number of sectors counts these. */
 export const SECTOR_SIZE = 512;
 
-/** The disk behind the device. A call may finish at once or through a promise; throwing or rejecting is an I/O error. */
+/**
+ * The disk behind the device. A call may finish at once or through a promise; throwing or rejecting is an I/O error. Several calls may be under
+ * way at a time, and may finish in any order.
+ */
 export interface BlockBackend {
   /** Capacity in sectors of 512 bytes. */
   readonly sectors: number;
@@ -13,7 +17,7 @@ export interface BlockBackend {
   read(sector: number, dst: Uint8Array): void | Promise<void>;
   /** Stores `src` (a multiple of 512 bytes) from `sector` on. `src` is the backend's until it is done. */
   write(sector: number, src: Uint8Array): void | Promise<void>;
-  /** Makes every write that has finished durable. */
+  /** Makes every write that had finished when it was called durable. */
   flush(): void | Promise<void>;
 }
 
@@ -23,6 +27,11 @@ export interface VirtioBlkDesc {
   readonly serial?: string;
   /** Hears of every error of the backend; the guest is told VIRTIO_BLK_S_IOERR. */
   readonly onError?: (error: unknown) => void;
+  /**
+   * Requests in flight at most, 1 to 256 (default 16); others wait in the queue. With 1 they are done one after the other, so that what the guest sees does not
+   * depend on how long each takes.
+   */
+  readonly depth?: number;
 }
 
 export interface VirtioBlkState {
@@ -30,16 +39,23 @@ export interface VirtioBlkState {
   readonly inFlight: readonly number[];
 }
 
+/** A request in flight. */
 interface Request {
   readonly chain: DescriptorChain;
-  readonly write: boolean;
+  readonly type: number;
+  /** Where it begins on the disk, and how many bytes it moves (0 for those that move none). */
   readonly sector: number;
-  /** Data bytes, and how many of them have moved. */
   readonly length: number;
+  /** Bytes that have moved. */
   done: number;
-  readonly buffer: Uint8Array;
+  /** What is being moved; null before the first piece. */
+  piece: Uint8Array | null;
+  /** The backend has done what it was asked last. */
+  landed: boolean;
+  error: { readonly reason: unknown } | null;
 }
 
+const QUEUE = 0;
 const QUEUE_SIZE = 256;
 const F_SEG_MAX = 1 << 2;
 const F_RO = 1 << 5;
@@ -54,16 +70,23 @@ const S_IOERR = 1;
 const S_UNSUPP = 2;
 const HEADER = 16;
 const ID_SIZE = 20;
-/** Requests move in pieces of at most this many bytes, so that no request makes the host allocate what the guest says. */
-const PIECE = 128 * 1024;
+/**
+ * Requests move in pieces of at most this many bytes, so that no request makes the host allocate what the guest says: all in flight
+ * take at most `depth` times as much.
+ */
+const PIECE = 256 * 1024;
+/** Bytes of a turn. */
+const TURN_BYTES = 1024 * 1024;
+const DEPTH = 16;
 
 /**
  * A virtio block device (virtio 1.2, 5.2), device ID 2, one queue of 256.
  *
  * Features: SEG_MAX (254), RO (if the backend is read-only), BLK_SIZE (512), FLUSH. Requests: IN, OUT, FLUSH, GET_ID; others
  * are answered UNSUPP. A request beyond the capacity, not of whole sectors, or writing to a read-only disk is IOERR.
- * Requests run concurrently if the backend is asynchronous and may finish in any order; a request that the backend finishes
- * at once is finished within the notification. A buffer that cannot be reached is no error of a request but one of the driver: DEVICE_NEEDS_RESET.
+ * Up to `depth` requests are in flight at a time and may finish in any order. A buffer that cannot be reached is no error of a request but one of the
+ * driver: DEVICE_NEEDS_RESET. After a reset nothing more of the requests before it reaches the guest, and new ones wait until the backend has let go
+ * of those.
  * Not emulated: discard, write zeroes, lifetime, zones, several queues, the write-cache toggle (the cache is write-back).
  */
 export class VirtioBlk implements VirtioDevice<VirtioBlkState> {
@@ -72,17 +95,29 @@ export class VirtioBlk implements VirtioDevice<VirtioBlkState> {
   readonly queueSizes = [QUEUE_SIZE];
   readonly config = new Uint8Array(24);
   private readonly backend: BlockBackend;
+  private readonly depth: number;
   private host: VirtioHost | null = null;
-  private readonly inFlight = new Set<DescriptorChain>();
+  private readonly inFlight = new Set<Request>();
+  /** Those that can go on: the backend waits for them, not they for it. */
+  private ready: Request[] = [];
+  /** Those the backend is busy with, of before a reset as well. */
+  private readonly busy = new Set<Request>();
+  /** Heads of the requests to take again after a restore. */
+  private again: number[] = [];
+  /** Buffers of {@link PIECE} bytes that nobody uses. */
+  private readonly spare: ArrayBuffer[] = [];
 
-  /** @throws {RangeError} if the capacity is not a number of sectors below 2^44, or the serial longer than 20 bytes. */
+  /** @throws {RangeError} if the capacity is not a number of sectors below 2^44, the serial longer than 20 bytes, or the depth not 1 to 256. */
   constructor(private readonly desc: VirtioBlkDesc) {
-    const { sectors, readonly } = desc.backend;
+    const { backend, serial = "", depth = DEPTH } = desc;
+    const { sectors, readonly } = backend;
     if (!Number.isInteger(sectors) || sectors < 0 || sectors >= 2 ** 44)
       throw new RangeError(`a disk of ${sectors} sectors: expected an integer within 0-2^44`);
-    if ((desc.serial ?? "").length > ID_SIZE)
-      throw new RangeError(`serial "${desc.serial}" is longer than ${ID_SIZE} bytes`);
-    this.backend = desc.backend;
+    if (serial.length > ID_SIZE) throw new RangeError(`serial "${serial}" is longer than ${ID_SIZE} bytes`);
+    if (!Number.isInteger(depth) || depth < 1 || depth > QUEUE_SIZE)
+      throw new RangeError(`${depth} requests in flight: expected an integer within 1-${QUEUE_SIZE}`);
+    this.backend = backend;
+    this.depth = depth;
     this.features = F_SEG_MAX | F_BLK_SIZE | F_FLUSH | (readonly ? F_RO : 0);
     const view = new DataView(this.config.buffer);
     view.setUint32(0, sectors % 2 ** 32, true);
@@ -95,135 +130,157 @@ export class VirtioBlk implements VirtioDevice<VirtioBlkState> {
     this.host = host;
   }
 
-  notify(queue: number): void {
-    if (this.host) for (const chain of takeAll(this.host, queue, QUEUE_SIZE)) this.begin(chain);
+  work(): boolean {
+    const budget = new WorkBudget(TURN_BYTES);
+    while (!budget.spent) {
+      const request = this.ready.shift() ?? this.take(budget);
+      if (request === null) return false;
+      if (request !== undefined) this.advance(request, budget);
+    }
+    return true;
   }
 
   reset(): void {
+    for (const request of this.inFlight) if (!this.busy.has(request)) this.release(request);
     this.inFlight.clear();
+    this.ready = [];
+    this.again = [];
   }
 
   save(): VirtioBlkState {
-    return { inFlight: [...this.inFlight].map((chain) => chain.head) };
+    return { inFlight: [...[...this.inFlight].map(({ chain }) => chain.head), ...this.again] };
   }
 
   restore(state: VirtioBlkState): void {
-    this.inFlight.clear();
-    for (const head of state.inFlight) {
-      const chain = this.host?.retake(0, head);
-      if (chain) this.begin(chain);
-    }
+    this.reset();
+    this.again = [...state.inFlight];
   }
 
-  private begin(chain: DescriptorChain): void {
+  /** The next request of the queue; null if there is none or it has to wait, undefined if it is finished already. */
+  private take(budget: WorkBudget): Request | null | undefined {
+    if (this.inFlight.size >= this.depth || !this.host) return null;
+    for (const { chain } of this.busy) if (!chain.live) return null;
+    const head = this.again.shift();
+    const chain = head === undefined ? this.host.take(QUEUE) : this.host.retake(QUEUE, head);
+    if (chain === null) return null;
+    budget.spend(chain, 0);
     const header = new Uint8Array(HEADER);
-    // A driver never has more requests in flight than its queue has entries: that bounds the memory they take here.
-    const crowded = this.inFlight.size >= QUEUE_SIZE;
-    if (crowded || chain.writableLength < 1 || !chain.read(0, header)) {
-      this.host?.fail();
-      return;
+    if (chain.writableLength < 1 || !chain.read(0, header)) {
+      this.host.fail();
+      return null;
     }
-    this.inFlight.add(chain);
     const view = new DataView(header.buffer);
     const type = view.getUint32(0, true);
     const sector = view.getUint32(12, true) * 2 ** 32 + view.getUint32(8, true);
-    if (type === T_IN) this.beginTransfer(chain, false, sector, chain.writableLength - 1);
-    else if (type === T_OUT) this.beginTransfer(chain, true, sector, chain.readableLength - HEADER);
-    else if (type === T_FLUSH)
-      this.attempt(
-        chain,
-        () => this.backend.flush(),
-        () => this.finish(chain, S_OK, 0),
-      );
-    else if (type === T_GET_ID) this.getId(chain);
-    else this.finish(chain, S_UNSUPP, 0);
+    const moved = type === T_IN ? chain.writableLength - 1 : chain.readableLength - HEADER;
+    const length = type === T_IN || type === T_OUT ? moved : 0;
+    const request: Request = { chain, type, sector, length, done: 0, piece: null, landed: false, error: null };
+    this.inFlight.add(request);
+    const fits = length % SECTOR_SIZE === 0 && sector + length / SECTOR_SIZE <= this.backend.sectors;
+    if (type === T_FLUSH) return request;
+    if (type === T_GET_ID) this.getId(request);
+    else if (type !== T_IN && type !== T_OUT) this.finish(request, S_UNSUPP, 0);
+    else if (!fits || (type === T_OUT && this.backend.readonly)) this.finish(request, S_IOERR, 0);
+    else if (length === 0) this.finish(request, S_OK, 0);
+    else return request;
+    return undefined;
   }
 
-  private getId(chain: DescriptorChain): void {
+  private getId(request: Request): void {
+    const { chain } = request;
     const id = new Uint8Array(Math.min(ID_SIZE, chain.writableLength - 1));
     id.set(new TextEncoder().encode(this.desc.serial ?? "").subarray(0, id.length));
-    if (chain.write(0, id)) this.finish(chain, S_OK, id.length);
-    else this.abandon(chain);
+    if (chain.write(0, id)) this.finish(request, S_OK, id.length);
+    else this.abandon(request);
   }
 
-  private beginTransfer(chain: DescriptorChain, write: boolean, sector: number, length: number): void {
-    const fits = length % SECTOR_SIZE === 0 && sector + length / SECTOR_SIZE <= this.backend.sectors;
-    if (!fits || (write && this.backend.readonly)) this.finish(chain, S_IOERR, 0);
-    else this.transfer({ chain, write, sector, length, done: 0, buffer: new Uint8Array(Math.min(length, PIECE)) });
-  }
-
-  /** Moves piece after piece; returns early when the backend takes its time, and is called again then. */
-  private transfer(request: Request): void {
-    const { chain, write, length, buffer } = request;
-    for (let waiting = false; !waiting; ) {
-      if (request.done === length) {
-        this.finish(chain, S_OK, write ? 0 : length);
-        return;
-      }
-      const piece = buffer.subarray(0, Math.min(buffer.length, length - request.done));
-      const sector = request.sector + request.done / SECTOR_SIZE;
-      if (write && !chain.read(HEADER + request.done, piece)) {
-        this.abandon(chain);
-        return;
-      }
-      const landed = (): boolean => {
-        if (!write && !chain.write(request.done, piece)) {
-          this.abandon(chain);
-          return false;
-        }
-        request.done += piece.length;
-        return true;
-      };
-      const outcome = this.attempt(
-        chain,
-        () => (write ? this.backend.write(sector, piece) : this.backend.read(sector, piece)),
-        (late) => {
-          if (landed() && late) this.transfer(request);
-        },
-      );
-      waiting = outcome === "waiting" || !this.inFlight.has(chain);
+  /** Takes what the backend has done, if it has, and asks it for the next piece, if there is one. */
+  private advance(request: Request, budget: WorkBudget): void {
+    const { chain, type, piece, error } = request;
+    if (error !== null) {
+      this.desc.onError?.(error.reason);
+      this.finish(request, S_IOERR, 0);
+      return;
     }
+    if (request.landed) {
+      request.landed = false;
+      if (type === T_IN && piece !== null && !chain.write(request.done, piece)) {
+        this.abandon(request);
+        return;
+      }
+      request.done += piece?.length ?? 0;
+      budget.spend(chain, piece?.length ?? 0);
+      if (request.done === request.length) {
+        this.finish(request, S_OK, type === T_IN ? request.length : 0);
+        return;
+      }
+    }
+    if (type === T_FLUSH) {
+      this.ask(request, () => this.backend.flush());
+      return;
+    }
+    const next = new Uint8Array(this.buffer(piece), 0, Math.min(PIECE, request.length - request.done));
+    request.piece = next;
+    const sector = request.sector + request.done / SECTOR_SIZE;
+    if (type === T_IN) this.ask(request, () => this.backend.read(sector, next));
+    else if (chain.read(HEADER + request.done, next)) this.ask(request, () => this.backend.write(sector, next));
+    else this.abandon(request);
   }
 
-  /** Calls the backend; `then` follows at once or later (`late`), or the request ends with an I/O error. */
-  private attempt(
-    chain: DescriptorChain,
-    work: () => void | Promise<void>,
-    then: (late: boolean) => void,
-  ): "done" | "waiting" {
-    let pending: void | Promise<void>;
+  private buffer(piece: Uint8Array | null): ArrayBufferLike {
+    return piece?.buffer ?? this.spare.pop() ?? new ArrayBuffer(PIECE);
+  }
+
+  /** Calls the backend. What follows is for `advance`, in this turn or a later one. */
+  private ask(request: Request, work: () => void | Promise<void>): void {
+    let pending: Promise<void> | null = null;
     try {
-      pending = work();
-    } catch (error) {
-      this.refuse(chain, error);
-      return "done";
+      pending = work() ?? null;
+    } catch (reason) {
+      request.error = { reason };
     }
-    if (!pending) {
-      then(false);
-      return "done";
+    if (pending === null) {
+      request.landed = true;
+      this.ready.unshift(request);
+      return;
     }
+    this.busy.add(request);
+    const done = this.host?.begin();
+    const landed = (error: Request["error"]): void => {
+      this.busy.delete(request);
+      request.landed = true;
+      request.error = error;
+      if (this.inFlight.has(request)) this.ready.push(request);
+      else this.release(request);
+      this.host?.wake();
+      done?.();
+    };
     pending.then(
-      () => then(true),
-      (error: unknown) => this.refuse(chain, error),
+      () => landed(null),
+      (reason: unknown) => landed({ reason }),
     );
-    return "waiting";
-  }
-
-  private refuse(chain: DescriptorChain, error: unknown): void {
-    this.desc.onError?.(error);
-    this.finish(chain, S_IOERR, 0);
   }
 
   /** A buffer cannot be reached: the request is never finished. */
-  private abandon(chain: DescriptorChain): void {
-    if (this.inFlight.delete(chain)) this.host?.fail();
+  private abandon(request: Request): void {
+    this.inFlight.delete(request);
+    this.release(request);
+    this.host?.fail();
   }
 
   /** Stores the status in the last writable byte; it counts as written only if the data before it was. */
-  private finish(chain: DescriptorChain, status: number, data: number): void {
-    if (!this.inFlight.delete(chain)) return;
+  private finish(request: Request, status: number, data: number): void {
+    const { chain } = request;
+    this.inFlight.delete(request);
+    this.release(request);
     const last = chain.writableLength - 1;
     if (!chain.write(last, Uint8Array.of(status))) this.host?.fail();
-    else this.host?.give(0, chain, data === last ? data + 1 : data);
+    else this.host?.give(QUEUE, chain, data === last ? data + 1 : data);
+  }
+
+  private release(request: Request): void {
+    const buffer = request.piece?.buffer;
+    request.piece = null;
+    if (buffer instanceof ArrayBuffer) this.spare.push(buffer);
   }
 }

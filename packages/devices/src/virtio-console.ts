@@ -1,9 +1,14 @@
+import { ByteQueue } from "./byte-queue.js";
 import type { DescriptorChain } from "./descriptor-chain.js";
-import { takeAll, type VirtioDevice, type VirtioHost } from "./virtio-device.js";
+import type { VirtioDevice, VirtioHost } from "./virtio-device.js";
+import { WorkBudget } from "./work-budget.js";
 
 export interface VirtioConsoleDesc {
-  /** Gets what the guest sends, in its order; the array is the receiver's. */
-  readonly onTransmit: (bytes: Uint8Array) => void;
+  /**
+   * Gets what the guest sends, in its order, at most 64 KiB a call; the array is the receiver's. A receiver that cannot keep up returns a promise: nothing
+   * more is read from the guest until that is settled, either way.
+   */
+  readonly onTransmit: (bytes: Uint8Array) => void | Promise<void>;
   /** Size of the terminal in characters (default 80 x 25). */
   readonly columns?: number;
   readonly rows?: number;
@@ -13,6 +18,8 @@ export interface VirtioConsoleState {
   readonly columns: number;
   readonly rows: number;
   readonly waiting: Uint8Array;
+  /** What the guest is sending: first descriptor, and bytes of it that have been passed on. */
+  readonly sending: { readonly head: number; readonly sent: number } | null;
 }
 
 const QUEUE_SIZE = 64;
@@ -20,6 +27,8 @@ const RX = 0;
 const TX = 1;
 const F_SIZE = 1 << 0;
 const PIECE = 64 * 1024;
+/** Bytes of a turn, each way. */
+const TURN_BYTES = 64 * 1024;
 
 /**
  * A virtio console (virtio 1.2, 5.3), device ID 3: port 0 with its receive queue 0 and transmit queue 1.
@@ -34,9 +43,14 @@ export class VirtioConsole implements VirtioDevice<VirtioConsoleState> {
   readonly config = new Uint8Array(4);
   private readonly view = new DataView(this.config.buffer);
   private host: VirtioHost | null = null;
-  /** Host input the guest has no buffer for yet, oldest first from byte `head`. */
-  private waiting: Uint8Array[] = [];
-  private head = 0;
+  /** Host input the guest has no buffer for yet. */
+  private readonly input = new ByteQueue();
+  /** What the guest is sending, and how much of it has been passed on. */
+  private sending: { readonly chain: DescriptorChain; sent: number } | null = null;
+  /** What to go on with after a restore. */
+  private resumed: VirtioConsoleState["sending"] = null;
+  /** The receiver cannot take more just now. */
+  private blocked = false;
 
   constructor(private readonly desc: VirtioConsoleDesc) {
     this.setSize(desc.columns ?? 80, desc.rows ?? 25);
@@ -48,8 +62,8 @@ export class VirtioConsole implements VirtioDevice<VirtioConsoleState> {
 
   /** Host input: takes all of `bytes` (a copy). */
   receive(bytes: Uint8Array): void {
-    if (bytes.length > 0) this.waiting.push(bytes.slice());
-    this.deliver();
+    this.input.push(bytes.slice());
+    this.host?.wake();
   }
 
   /** The terminal has another size now, in characters (0-65535). */
@@ -58,26 +72,31 @@ export class VirtioConsole implements VirtioDevice<VirtioConsoleState> {
     this.host?.configChanged();
   }
 
-  notify(queue: number): void {
-    if (queue === RX) this.deliver();
-    else if (this.host) for (const chain of takeAll(this.host, TX, QUEUE_SIZE)) this.transmit(chain);
+  work(): boolean {
+    const delivering = this.deliver(new WorkBudget(TURN_BYTES));
+    return this.transmit(new WorkBudget(TURN_BYTES)) || delivering;
   }
 
-  reset(): void {}
+  reset(): void {
+    this.sending = this.resumed = null;
+  }
 
   save(): VirtioConsoleState {
-    const waiting = this.peek(this.backlog);
-    return { columns: this.view.getUint16(0, true), rows: this.view.getUint16(2, true), waiting };
+    const { sending } = this;
+    return {
+      columns: this.view.getUint16(0, true),
+      rows: this.view.getUint16(2, true),
+      waiting: this.input.peek(this.input.length),
+      sending: sending?.chain.live ? { head: sending.chain.head, sent: sending.sent } : this.resumed,
+    };
   }
 
   restore(state: VirtioConsoleState): void {
     this.setSize(state.columns, state.rows);
-    this.waiting = state.waiting.length > 0 ? [state.waiting.slice()] : [];
-    this.head = 0;
-  }
-
-  private get backlog(): number {
-    return this.waiting.reduce((sum, chunk) => sum + chunk.length, 0) - this.head;
+    this.input.clear();
+    this.input.push(state.waiting.slice());
+    this.sending = null;
+    this.resumed = state.sending;
   }
 
   private setSize(columns: number, rows: number): void {
@@ -85,52 +104,63 @@ export class VirtioConsole implements VirtioDevice<VirtioConsoleState> {
     this.view.setUint16(2, rows, true);
   }
 
-  private transmit(chain: DescriptorChain): void {
-    for (let at = 0; at < chain.readableLength; ) {
-      const bytes = new Uint8Array(Math.min(PIECE, chain.readableLength - at));
-      if (!chain.read(at, bytes)) {
+  private transmit(budget: WorkBudget): boolean {
+    while (!budget.spent) {
+      if (this.blocked) return false;
+      this.sending ??= this.nextSent();
+      if (this.sending === null) return false;
+      const { chain, sent } = this.sending;
+      const bytes = new Uint8Array(Math.min(PIECE, chain.readableLength - sent));
+      budget.spend(chain, bytes.length);
+      if (!chain.read(sent, bytes)) {
+        this.sending = null;
         this.host?.fail();
-        return;
+        return false;
       }
-      this.desc.onTransmit(bytes);
-      at += bytes.length;
+      this.sending.sent += bytes.length;
+      if (this.sending.sent === chain.readableLength) {
+        this.sending = null;
+        this.host?.give(TX, chain, 0);
+      }
+      if (bytes.length > 0) this.pass(bytes);
     }
-    this.host?.give(TX, chain, 0);
+    return true;
   }
 
-  private deliver(): void {
-    for (let left = QUEUE_SIZE; left > 0 && this.backlog > 0; left--) {
+  private nextSent(): { readonly chain: DescriptorChain; sent: number } | null {
+    const { resumed } = this;
+    this.resumed = null;
+    const chain = resumed === null ? this.host?.take(TX) : this.host?.retake(TX, resumed.head);
+    return chain ? { chain, sent: Math.min(resumed?.sent ?? 0, chain.readableLength) } : null;
+  }
+
+  private pass(bytes: Uint8Array): void {
+    const pending = this.desc.onTransmit(bytes);
+    if (!pending) return;
+    this.blocked = true;
+    const done = this.host?.begin();
+    const go = (): void => {
+      this.blocked = false;
+      this.host?.wake();
+      done?.();
+    };
+    pending.then(go, go);
+  }
+
+  private deliver(budget: WorkBudget): boolean {
+    while (this.input.length > 0) {
+      if (budget.spent) return true;
       const chain = this.host?.take(RX);
-      if (!chain) return;
-      const bytes = this.peek(Math.min(chain.writableLength, this.backlog));
+      if (!chain) return false;
+      const bytes = this.input.peek(Math.min(chain.writableLength, TURN_BYTES));
+      budget.spend(chain, bytes.length);
       if (!chain.write(0, bytes)) {
         this.host?.fail();
-        return;
+        return false;
       }
-      this.drop(bytes.length);
+      this.input.drop(bytes.length);
       this.host?.give(RX, chain, bytes.length);
     }
-  }
-
-  /** The oldest `count` bytes that wait. */
-  private peek(count: number): Uint8Array {
-    const bytes = new Uint8Array(count);
-    let at = 0;
-    let from = this.head;
-    for (const chunk of this.waiting) {
-      const part = chunk.subarray(from, from + count - at);
-      bytes.set(part, at);
-      at += part.length;
-      from = 0;
-    }
-    return bytes;
-  }
-
-  private drop(count: number): void {
-    this.head += count;
-    for (let first = this.waiting[0]; first && this.head >= first.length; first = this.waiting[0]) {
-      this.head -= first.length;
-      this.waiting.shift();
-    }
+    return false;
   }
 }

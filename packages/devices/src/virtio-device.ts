@@ -2,10 +2,7 @@ import type { DescriptorChain } from "./descriptor-chain.js";
 
 /** What a virtio device needs of its transport. */
 export interface VirtioHost {
-  /**
-   * Takes the next request of a queue; null if there is none, the driver is not ready or the device must be reset.
-   * At most as many as the queue has entries should be taken per notification: see {@link takeAll}.
-   */
+  /** Takes the next request of a queue; null if there is none, the driver is not ready or the device must be reset. */
   take(queue: number): DescriptorChain | null;
   /** Takes again a request that was in flight when the state was saved. */
   retake(queue: number, head: number): DescriptorChain | null;
@@ -15,6 +12,10 @@ export interface VirtioHost {
   fail(): void;
   /** The configuration space has changed. */
   configChanged(): void;
+  /** Asks for a call of the device's `work`: soon, and never from inside this call. */
+  wake(): void;
+  /** Something the guest waits for is under way outside the machine, until the returned function is called; see {@link Turns}. */
+  begin(): () => void;
 }
 
 /** A virtio device without its transport (virtio 1.2 chapter 5). `S` is its saved state. */
@@ -29,23 +30,14 @@ export interface VirtioDevice<S> {
   connect(host: VirtioHost): void;
   /** The configuration space, as bytes. Reads beyond it give 0. */
   readonly config: Uint8Array;
-  /** The driver made buffers of `queue` available, or (for every queue) became ready. */
-  notify(queue: number): void;
+  /**
+   * Works on what waits, for as long as a {@link WorkBudget} lasts: called after notifications, when the driver becomes ready, and after `wake`.
+   * @returns whether the budget ended before the work did
+   */
+  work(): boolean;
   /** The driver reset the device: forget its requests. */
   reset(): void;
   save(): S;
-  /** Takes a saved state; the transport's is restored already. */
+  /** Takes a saved state; the transport's is restored already, and a call of `work` follows. */
   restore(state: S): void;
-}
-
-/**
- * Takes the requests that wait in a queue of `size` entries, at most `size` of them. Without the bound a request whose
- * buffer is the available ring itself could keep the device busy for ever.
- */
-export function* takeAll(host: VirtioHost, queue: number, size: number): Generator<DescriptorChain, void, undefined> {
-  for (let left = size; left > 0; left--) {
-    const chain = host.take(queue);
-    if (!chain) return;
-    yield chain;
-  }
 }

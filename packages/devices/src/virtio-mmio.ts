@@ -1,5 +1,5 @@
 import type { DescriptorChain } from "./descriptor-chain.js";
-import type { GuestMemory, IrqLine, MmioDevice, MmioSize } from "./ports.js";
+import type { GuestMemory, IrqLine, MmioDevice, MmioSize, Turns } from "./ports.js";
 import type { VirtioDevice, VirtioHost } from "./virtio-device.js";
 import { Virtqueue, type VirtqueueState } from "./virtqueue.js";
 
@@ -11,6 +11,8 @@ export interface VirtioMmioDesc<S> {
   readonly memory: GuestMemory;
   /** Level-triggered, high while InterruptStatus is not 0. */
   readonly irq: IrqLine;
+  /** When the device works: never within an access of the guest. */
+  readonly turns: Turns;
 }
 
 export interface VirtioMmioState<S> {
@@ -84,6 +86,7 @@ const withHigh = (value: number, high: number): number => high * 2 ** 32 + (valu
  * configuration-change interrupts, configuration generation, reset, DEVICE_NEEDS_RESET.
  * Not emulated: the legacy interface (version 1), shared memory regions (length reads all ones: none), event indexes,
  * packed rings, queue reset.
+ * A notification costs nothing but a note: the device works in its turns, a bounded part in each.
  * A driver that breaks the rules, or names memory that the device cannot reach, gets DEVICE_NEEDS_RESET and a configuration interrupt, nothing else happens until reset.
  */
 export class VirtioMmio<S> implements MmioDevice {
@@ -98,6 +101,8 @@ export class VirtioMmio<S> implements MmioDevice {
   private configGeneration = 0;
   /** Counts resets, to tell the chains of before from those of after. */
   private epoch = 0;
+  /** The device will work soon. */
+  private awake = false;
 
   constructor(private readonly desc: VirtioMmioDesc<S>) {
     this.device = desc.device;
@@ -145,6 +150,7 @@ export class VirtioMmio<S> implements MmioDevice {
     });
     this.updateIrq();
     this.device.restore(state.device);
+    if (this.running) this.wake();
   }
 
   /** The transport as its device sees it. */
@@ -161,7 +167,18 @@ export class VirtioMmio<S> implements MmioDevice {
         this.configGeneration = (this.configGeneration + 1) >>> 0;
         if (this.running) this.raise(INTERRUPT_CONFIG);
       },
+      wake: () => this.wake(),
+      begin: () => this.desc.turns.begin(),
     };
+  }
+
+  private wake(): void {
+    if (this.awake) return;
+    this.awake = true;
+    this.desc.turns.later(() => {
+      this.awake = false;
+      if (this.device.work()) this.wake();
+    });
   }
 
   private liveNow(): () => boolean {
@@ -246,7 +263,7 @@ export class VirtioMmio<S> implements MmioDevice {
         this.queueSel = value;
         break;
       case R.QueueNotify:
-        if (value < this.queues.length && this.running) this.device.notify(value);
+        if (value < this.queues.length && this.running) this.wake();
         break;
       case R.InterruptAck:
         this.interruptStatus &= ~value;
@@ -304,7 +321,7 @@ export class VirtioMmio<S> implements MmioDevice {
     if (!this.featuresAcceptable) added &= ~STATUS_FEATURES_OK;
     if (((this.status | added) & STATUS_FEATURES_OK) === 0) added &= ~STATUS_DRIVER_OK;
     this.status |= added;
-    if (!started && this.running) for (let i = 0; i < this.queues.length; i++) this.device.notify(i);
+    if (!started && this.running) this.wake();
   }
 
   private reset(): void {

@@ -1,8 +1,9 @@
-import { takeAll, type VirtioDevice, type VirtioHost } from "./virtio-device.js";
+import type { VirtioDevice, VirtioHost } from "./virtio-device.js";
+import { WorkBudget } from "./work-budget.js";
 
 /** Where random bytes come from. */
 export interface Entropy {
-  /** Fills `dst` (at most 64 KiB) with random bytes. */
+  /** Fills `dst` (at most 16 KiB) with random bytes. */
   fill(dst: Uint8Array): void;
 }
 
@@ -10,13 +11,16 @@ export interface VirtioRngDesc {
   readonly entropy: Entropy;
 }
 
+const QUEUE = 0;
 const QUEUE_SIZE = 64;
-/** The device may fill a buffer partly; no driver needs more at once. */
-const MAX_BYTES = 64 * 1024;
+/** Bytes of a request that are filled: the device may fill a buffer partly, and no driver needs more at once. */
+const MAX_BYTES = 16 * 1024;
+/** Bytes of a turn. */
+const TURN_BYTES = 16 * 1024;
 
 /**
  * A virtio entropy device (virtio 1.2, 5.4), device ID 4, one queue of 64.
- * Every buffer is filled at once, with at most 64 KiB. It has no features, no configuration and no state.
+ * A request gets at most 16 KiB, and so does a turn. It has no features, no configuration and no state.
  */
 export class VirtioRng implements VirtioDevice<Record<string, never>> {
   readonly deviceId = 4;
@@ -31,14 +35,18 @@ export class VirtioRng implements VirtioDevice<Record<string, never>> {
     this.host = host;
   }
 
-  notify(queue: number): void {
-    if (!this.host) return;
-    for (const chain of takeAll(this.host, queue, QUEUE_SIZE)) {
+  work(): boolean {
+    const budget = new WorkBudget(TURN_BYTES);
+    while (!budget.spent) {
+      const chain = this.host?.take(QUEUE);
+      if (!chain) return false;
       const bytes = new Uint8Array(Math.min(chain.writableLength, MAX_BYTES));
       this.desc.entropy.fill(bytes);
-      if (chain.write(0, bytes)) this.host.give(queue, chain, bytes.length);
-      else this.host.fail();
+      budget.spend(chain, bytes.length);
+      if (chain.write(0, bytes)) this.host?.give(QUEUE, chain, bytes.length);
+      else this.host?.fail();
     }
+    return true;
   }
 
   reset(): void {}

@@ -8,6 +8,7 @@ import {
   LocalApic,
   type LocalApicDesc,
   type Timer,
+  type Turns,
 } from "../src/index.js";
 
 /** A clock that stands still until told: `advance` runs what falls due, in order. */
@@ -91,6 +92,41 @@ export class FakeMemory implements GuestMemory {
     if (gpa + src.length > this.bytes.length) return false;
     this.bytes.set(src, gpa);
     return true;
+  }
+}
+
+/** Turns that come when the test says so. */
+export class FakeTurns implements Turns {
+  private waiting: (() => void)[] = [];
+  /** What is under way outside. */
+  begun = 0;
+
+  later(fn: () => void): void {
+    this.waiting.push(fn);
+  }
+
+  begin(): () => void {
+    this.begun++;
+    return () => this.begun--;
+  }
+
+  /** How many calls wait. */
+  get pending(): number {
+    return this.waiting.length;
+  }
+
+  /** One turn: what waits now is called. */
+  turn(): void {
+    for (const fn of this.waiting.splice(0)) fn();
+  }
+
+  /** Turns until nothing waits; returns how many. @throws if there is no end to it */
+  run(): number {
+    for (let turns = 0; ; turns++) {
+      if (this.waiting.length === 0) return turns;
+      if (turns === 10_000) throw new Error("the device works without end");
+      this.turn();
+    }
   }
 }
 

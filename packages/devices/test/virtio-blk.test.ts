@@ -54,6 +54,11 @@ class FakeDisk implements BlockBackend {
 
 function setup(extra: Partial<VirtioBlkDesc> = {}, disk = new FakeDisk()) {
   const driver = new TestDriver(new VirtioBlk({ backend: disk, ...extra })).start();
+  /** One call of the backend finishes, and what follows from it happens. */
+  const settle = async (index = 0): Promise<void> => {
+    await disk.settle(index);
+    driver.turns.run();
+  };
   const submit = (type: number, sector: number, ...data: Buffer[]) => {
     const header = new Uint8Array(16);
     const view = new DataView(header.buffer);
@@ -64,7 +69,7 @@ function setup(extra: Partial<VirtioBlkDesc> = {}, disk = new FakeDisk()) {
     driver.notify(0);
     return { head, status: () => driver.bytes(status)[0] };
   };
-  return { driver, disk, submit };
+  return { driver, disk, submit, settle };
 }
 
 const pattern = (length: number) => Uint8Array.from({ length }, (_, i) => (i * 7 + (i >> 8)) & 0xff);
@@ -105,11 +110,11 @@ describe("requests", () => {
     expect([...into.flatMap((buffer) => [...driver.bytes(buffer)])]).toEqual([...data]);
   });
 
-  test("long requests move in pieces of 128 KiB", () => {
+  test("long requests move in pieces of 256 KiB", () => {
     const { driver, submit, disk } = setup();
-    const data = pattern(300 * 1024);
+    const data = pattern(600 * 1024);
     expect(submit(OUT, 0, driver.buffer(data)).status()).toBe(OK);
-    expect(disk.log).toEqual(["write 0+256", "write 256+256", "write 512+88"]);
+    expect(disk.log).toEqual(["write 0+512", "write 512+512", "write 1024+176"]);
     expect(Buffer.compare(disk.data.subarray(0, data.length), data)).toBe(0);
   });
 
@@ -153,10 +158,10 @@ describe("requests", () => {
     ["GET_ID", GET_ID, true, false],
     ["IN, asynchronous", IN, true, true],
   ])("data outside RAM (%s) needs a reset, and the request is never finished", async (_name, type, write, slow) => {
-    const { driver, disk, submit } = setup({ serial: "disk" });
+    const { driver, disk, submit, settle } = setup({ serial: "disk" });
     disk.slow = slow;
     const request = submit(type, 0, { gpa: 0x7000_0000, length: 512, write });
-    if (slow) await disk.settle();
+    if (slow) await settle();
     expect([driver.needsReset, driver.read(0x60), driver.irq.level]).toEqual([true, 2, true]);
     expect([request.status(), driver.take(0), driver.mmio.save().device]).toEqual([0xee, null, { inFlight: [] }]);
     disk.slow = false;
@@ -178,11 +183,11 @@ describe("requests", () => {
 describe("backend errors", () => {
   test.each([false, true])("are IOERR and reported to the host (asynchronous: %s)", async (slow) => {
     const errors: unknown[] = [];
-    const { driver, submit, disk } = setup({ onError: (error) => errors.push(error) });
+    const { driver, submit, disk, settle } = setup({ onError: (error) => errors.push(error) });
     disk.slow = slow;
     disk.broken = true;
     const requests = [submit(IN, 0, driver.buffer(512, true)), submit(FLUSH, 0)];
-    while (disk.pending > 0) await disk.settle();
+    while (disk.pending > 0) await settle();
     expect(requests.map((request) => request.status())).toEqual([IOERR, IOERR]);
     expect(errors.map(String)).toEqual(["Error: disk on fire", "Error: disk on fire"]);
   });
@@ -190,39 +195,39 @@ describe("backend errors", () => {
 
 describe("an asynchronous backend", () => {
   test("finishes requests in its own order, each with an interrupt", async () => {
-    const { driver, submit, disk } = setup();
+    const { driver, submit, disk, settle } = setup();
     disk.slow = true;
     const first = submit(IN, 0, driver.buffer(512, true));
     const second = submit(IN, 1, driver.buffer(512, true));
     expect([driver.take(0), driver.irq.level]).toEqual([null, false]);
-    await disk.settle(1);
+    await settle(1);
     expect([driver.take(0)?.head, driver.irq.level]).toEqual([second.head, true]);
-    await disk.settle();
+    await settle();
     expect(driver.take(0)?.head).toBe(first.head);
     expect([first.status(), second.status()]).toEqual([OK, OK]);
   });
 
   test("long requests go on piece by piece", async () => {
-    const { driver, submit, disk } = setup();
+    const { driver, submit, disk, settle } = setup();
     disk.slow = true;
-    const data = pattern(200 * 1024);
+    const data = pattern(400 * 1024);
     const request = submit(OUT, 0, driver.buffer(data));
-    await disk.settle();
+    await settle();
     expect(driver.take(0)).toBe(null);
-    await disk.settle();
+    await settle();
     expect(request.status()).toBe(OK);
     expect(Buffer.compare(disk.data.subarray(0, data.length), data)).toBe(0);
   });
 
   test("what finishes after a reset touches neither memory nor rings", async () => {
-    const { driver, submit, disk } = setup();
+    const { driver, submit, disk, settle } = setup();
     disk.slow = true;
     disk.data.fill(0x77);
     const buffer = driver.buffer(512, true);
     const request = submit(IN, 0, buffer);
     driver.start();
     const before = driver.memory.bytes.slice();
-    await disk.settle();
+    await settle();
     expect(Buffer.compare(driver.memory.bytes, before)).toBe(0);
     expect([request.status(), driver.irq.level, driver.needsReset]).toEqual([0xee, false, false]);
   });
@@ -239,31 +244,149 @@ describe("an asynchronous backend", () => {
     disk.slow = false;
     copy.driver.memory.bytes.set(driver.memory.bytes);
     copy.driver.mmio.restore(state);
+    copy.driver.turns.run();
     expect(copy.driver.bytes(buffer)).toEqual(new Uint8Array(512).fill(0x77));
     expect(copy.driver.memory.view.getUint16(copy.driver.rings(0).used + 2, true)).toBe(1);
     expect(copy.driver.irq.level).toBe(true);
   });
 
   test("a restore drops the requests of before", async () => {
-    const { driver, submit, disk } = setup();
+    const { driver, submit, disk, settle } = setup();
     const idle = driver.mmio.save();
     disk.slow = true;
     disk.data.fill(0x77);
     const buffer = driver.buffer(512, true);
     const request = submit(IN, 0, buffer);
     driver.mmio.restore(idle);
-    await disk.settle();
+    await settle();
     expect([request.status(), driver.take(0), driver.bytes(buffer)]).toEqual([0xee, null, new Uint8Array(512)]);
   });
 
-  test("more requests in flight than the queue has entries need a reset", () => {
-    const { driver, disk, submit } = setup();
+  test("has at most so many requests as the depth says; the others wait in the queue, and are taken as it falls", async () => {
+    const { driver, disk, submit, settle } = setup({ depth: 2 });
     disk.slow = true;
-    submit(FLUSH, 0);
-    for (let i = 0; i < 256; i++) {
-      driver.offer(0, 0);
-      driver.notify(0);
+    const requests = [0, 1].map((sector) => submit(IN, sector, driver.buffer(512, true)));
+    const third = submit(FLUSH, 0);
+    expect(disk.log).toEqual(["read 0+1", "read 1+1"]);
+    await settle(1);
+    expect(disk.log.at(-1)).toBe("flush");
+    await settle();
+    await settle();
+    expect([...requests, third].map((request) => request.status())).toEqual([OK, OK, OK]);
+  });
+
+  test("with depth 1 does one request after the other, in the order of the queue", async () => {
+    const { driver, disk, submit, settle } = setup({ depth: 1 });
+    disk.slow = true;
+    const heads = [0, 1, 2].map((sector) => submit(IN, sector, driver.buffer(512, true)).head);
+    for (const head of heads) {
+      expect([disk.pending, driver.take(0)]).toEqual([1, null]);
+      await settle();
+      expect(driver.take(0)?.head).toBe(head);
     }
-    expect([disk.pending, driver.needsReset]).toEqual([256, true]);
+  });
+
+  test("takes nothing new after a reset until what it is still doing for the old driver is done", async () => {
+    const { driver, disk, submit, settle } = setup();
+    disk.slow = true;
+    submit(OUT, 7, driver.buffer(new Uint8Array(512).fill(1)));
+    driver.start();
+    const request = submit(OUT, 7, driver.buffer(new Uint8Array(512).fill(2)));
+    expect(disk.log).toEqual(["write 7+1"]);
+    await settle();
+    expect(disk.log).toEqual(["write 7+1", "write 7+1"]);
+    await settle();
+    expect([request.status(), disk.data[7 * 512]]).toEqual([OK, 2]);
+  });
+
+  test("what it is doing is told to the machine until it is done", async () => {
+    const { driver, disk, submit, settle } = setup();
+    disk.slow = true;
+    submit(IN, 0, driver.buffer(512, true));
+    submit(FLUSH, 0);
+    expect(driver.turns.begun).toBe(2);
+    await settle();
+    await settle();
+    expect(driver.turns.begun).toBe(0);
+  });
+});
+
+describe("one notification", () => {
+  const GIB = 2 ** 30;
+  /** A disk of 16 GiB that counts what it is asked for. */
+  class VastDisk implements BlockBackend {
+    readonly sectors = (16 * GIB) / 512;
+    readonly readonly = false;
+    bytes = 0;
+
+    read(_sector: number, dst: Uint8Array): void {
+      this.bytes += dst.length;
+    }
+    write(_sector: number, src: Uint8Array): void {
+      this.bytes += src.length;
+    }
+    flush(): void {}
+  }
+
+  /** A driver that has offered `chains` requests of `buffers` buffers of `length` bytes, all of them the same memory. */
+  function flood(type: number, chains: number, buffers: number, length: number) {
+    const disk = new VastDisk();
+    const driver = new TestDriver(new VirtioBlk({ backend: disk }), 256).start();
+    const header = driver.buffer(Uint8Array.of(type, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0));
+    const write = type === IN;
+    const data = { ...driver.buffer(length), write };
+    const status = driver.buffer(1, true);
+    const head = driver.add(0, header, ...Array.from({ length: buffers }, () => data), status);
+    for (let k = 1; k < chains; k++) driver.offer(0, head);
+    driver.write(0x50, 0);
+    return { disk, driver };
+  }
+
+  test.each([
+    ["IN", IN],
+    ["OUT", OUT],
+  ])(
+    "that asks for 256 times 512 MiB by %s moves nothing itself, and 1 MiB and a piece in a turn at most",
+    (_, type) => {
+      const { disk, driver } = flood(type, 256, 254, 2 ** 21);
+      expect(disk.bytes).toBe(0);
+      let before = 0;
+      for (let turn = 0; turn < 100; turn++) {
+        driver.turns.turn();
+        expect(disk.bytes - before).toBeGreaterThan(0);
+        expect(disk.bytes - before).toBeLessThanOrEqual(2 ** 20 + 2 ** 18);
+        before = disk.bytes;
+      }
+      expect(driver.take(0)).toBe(null);
+      driver.write(0x70, 0);
+      expect(driver.turns.run()).toBeLessThanOrEqual(1);
+      expect(disk.bytes).toBe(before);
+    },
+  );
+
+  test("that offers 256 requests of 256 buffers without a byte follows about a thousand of them in a turn", () => {
+    const { driver } = flood(IN, 256, 254, 0);
+    driver.turns.turn();
+    let given = 0;
+    while (driver.take(0)) given++;
+    expect(given).toBe(4);
+    expect(driver.turns.run()).toBeLessThanOrEqual(64);
+  });
+
+  test("costs the same as a thousand", () => {
+    const { driver } = flood(IN, 1, 1, 512);
+    for (let k = 0; k < 1000; k++) driver.write(0x50, 0);
+    expect(driver.turns.pending).toBe(1);
+  });
+
+  test("of a backend that takes its time keeps no more than 16 pieces of 256 KiB", () => {
+    const disk = new FakeDisk();
+    disk.slow = true;
+    const driver = new TestDriver(new VirtioBlk({ backend: disk }), 256).start();
+    const header = driver.buffer(new Uint8Array(16));
+    const head = driver.add(0, header, driver.buffer(2 ** 20 - 512, true), driver.buffer(1, true));
+    for (let k = 1; k < 256; k++) driver.offer(0, head);
+    driver.notify(0);
+    expect(disk.log).toEqual(Array.from({ length: 16 }, () => "read 0+512"));
   });
 });

@@ -1,5 +1,5 @@
 import { VIRTIO_MMIO_SIZE, type VirtioDevice, VirtioMmio } from "../src/index.js";
-import { FakeLine, FakeMemory } from "./fakes.js";
+import { FakeLine, FakeMemory, FakeTurns } from "./fakes.js";
 
 export interface Buffer {
   readonly gpa: number;
@@ -19,6 +19,7 @@ export const INDIRECT = 4;
 export class TestDriver<S> {
   readonly memory = new FakeMemory(RAM);
   readonly irq = new FakeLine();
+  readonly turns = new FakeTurns();
   readonly mmio: VirtioMmio<S>;
   private readonly freeDescriptor: number[] = [];
   private readonly available: number[] = [];
@@ -29,7 +30,7 @@ export class TestDriver<S> {
     readonly device: VirtioDevice<S>,
     readonly queueSize = 8,
   ) {
-    this.mmio = new VirtioMmio({ device, memory: this.memory, irq: this.irq });
+    this.mmio = new VirtioMmio({ device, memory: this.memory, irq: this.irq, turns: this.turns });
   }
 
   read(offset: number): number {
@@ -86,6 +87,7 @@ export class TestDriver<S> {
     this.negotiate(features);
     for (const queue of this.device.queueSizes.keys()) this.setupQueue(queue);
     this.write(0x70, 0x0f);
+    this.turns.run();
     return this;
   }
 
@@ -135,8 +137,10 @@ export class TestDriver<S> {
     this.memory.view.setUint16(avail + 2, (index + 1) & 0xffff, true);
   }
 
+  /** Notifies the device and lets it work until it has nothing more to do. */
   notify(queue: number): void {
     this.write(0x50, queue);
+    this.turns.run();
   }
 
   /** The next element of the used ring, or null. */

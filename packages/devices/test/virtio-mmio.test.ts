@@ -85,6 +85,7 @@ describe("initialisation (virtio 1.2, 3.1)", () => {
     driver.notify(0);
     expect(driver.take(0)).toBe(null);
     driver.write(0x70, 0x0f);
+    driver.turns.run();
     expect(driver.take(0)).toEqual({ head: 0, written: 8 });
   });
 
