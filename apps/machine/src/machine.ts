@@ -3,6 +3,7 @@ import { ExitFlag, type Mmu } from "@vm/mmu";
 import { loadBuiltinGuest } from "./boot/builtin.js";
 import { readKernel } from "./boot/kernel.js";
 import { loadLinux } from "./boot/linux.js";
+import { wantsOldPc } from "./boot/old-pc.js";
 import { VirtualClock } from "./clock.js";
 import { MachineConsole } from "./console.js";
 import { type Disposer, Emitter } from "./emitter.js";
@@ -34,10 +35,12 @@ import { buildSystem, type System } from "./system.js";
  * @example const exit = await (await createMachine({ kernel, initrd })).run();
  */
 export async function createMachine(options: MachineOptions = {}): Promise<Machine> {
-  const config = resolveOptions(options);
-  const { commandLine, ram, unpack } = config;
+  const resolved = resolveOptions(options);
+  const { commandLine, ram, unpack } = resolved;
   const pace = new Pace(options.signal);
   const kernel = options.kernel === undefined ? null : await readKernel(options.kernel, { unpack, ram, pace });
+  const legacyDevices = options.legacyDevices ?? (kernel !== null && wantsOldPc(kernel, commandLine));
+  const config = { ...resolved, legacyDevices };
   const machine = new Machine(config, options, await allocateRam(config));
   const { system } = machine;
   const [bootstrap] = system.vcpus;

@@ -36,7 +36,10 @@ export interface MachineOptions {
   /** `host` (default): virtual time follows the host's. `icount`: it is the number of retired instructions, so runs repeat exactly. */
   readonly clock?: ClockMode | undefined;
   readonly plugins?: readonly Plugin[] | undefined;
-  /** Two 8259A, an 8254 and system control port B, for guests that know nothing newer. Default false: Linux needs none of them. */
+  /**
+   * Two 8259A, an 8254, system control port B and ACPI's fixed hardware, for guests that know nothing newer. Default: only for a kernel
+   * that is told to do without something newer (`nosmp`, `noapic`, `nolapic`, `acpi=off` and the like) or is not a 64-bit Linux.
+   */
   readonly legacyDevices?: boolean | undefined;
   /** KVM's paravirtual clock, announced in CPUID. Default false: Linux does well with the TSC alone. */
   readonly kvmClock?: boolean | undefined;

@@ -17,6 +17,8 @@ export interface KernelImage {
   readonly entry: number;
   /** Mode in which it is entered. */
   readonly bits: 32 | 64;
+  /** Whether it is a 64-bit Linux, as far as can be told: it has a compressed payload, or is ELF. */
+  readonly linux64: boolean;
   /** Whether it may be entered with 5-level page tables. */
   readonly fiveLevel: boolean;
   /** The setup header: bytes 0x1f1 up to its end, or null for a plain ELF. */
@@ -36,7 +38,13 @@ export interface KernelOptions {
 
 const ENTRY_64 = 0x200;
 /** What an ELF kernel, which does not tell, is taken to have. */
-const ELF_KERNEL = { setupHeader: null, initrdMax: 0x7fffffff, commandLineMax: 2047, fiveLevel: false } as const;
+const ELF_KERNEL = {
+  setupHeader: null,
+  initrdMax: 0x7fffffff,
+  commandLineMax: 2047,
+  fiveLevel: false,
+  linux64: true,
+} as const;
 
 /**
  * Reads a bzImage (Documentation/arch/x86/boot.rst) or a plain x86-64 ELF kernel.
@@ -56,7 +64,8 @@ export async function readKernel(file: Uint8Array, options: KernelOptions): Prom
 }
 
 /** The image as it is, to be entered where a boot loader would (boot.rst, "32-bit" and "64-bit BOOT PROTOCOL"). It unpacks itself. */
-function packedKernel({ bytes, code, load, initSize, entry64, initrdMax, commandLineMax }: SetupHeader): KernelImage {
+function packedKernel(header: SetupHeader): KernelImage {
+  const { bytes, code, payload, load, initSize, entry64, initrdMax, commandLineMax } = header;
   const setupHeader = bytes.slice();
   // A loader tells where it has loaded the code.
   new DataView(setupHeader.buffer).setUint32(CODE32_START - SETUP_HEADER, load, true);
@@ -64,6 +73,7 @@ function packedKernel({ bytes, code, load, initSize, entry64, initrdMax, command
     segments: [{ address: load, bytes: code, size: initSize }],
     entry: entry64 ? load + ENTRY_64 : load,
     bits: entry64 ? 64 : 32,
+    linux64: entry64 && payload !== null,
     // Its own code turns 5-level paging on: it expects to be entered with 4 levels.
     fiveLevel: false,
     setupHeader,
@@ -85,7 +95,7 @@ async function unpackedKernel(header: SetupHeader, { ram, pace }: KernelOptions)
   }
   const vmlinux = await decompress(packed, size, pace);
   if (!isElf(vmlinux)) throw new UnknownPackingError("its payload is not an ELF file");
-  return { ...readElfKernel(vmlinux), setupHeader, initrdMax, commandLineMax, fiveLevel };
+  return { ...readElfKernel(vmlinux), setupHeader, initrdMax, commandLineMax, fiveLevel, linux64: true };
 }
 
 /** @throws {KernelError} */

@@ -69,6 +69,7 @@ async function makeMachine(
     return await createMachine({
       ...parts,
       unpack: flags.unpack,
+      legacyDevices: flags.legacyDevices,
       commandLine,
       memory,
       memoryBackend: flags.memoryBackend,

@@ -20,6 +20,7 @@ export interface BootFlags extends MachineFlags, KvmiFlags {
   readonly kernel?: string;
   readonly initrd?: string;
   readonly unpack?: Unpack;
+  readonly legacyDevices?: true;
   readonly disk?: readonly string[];
   readonly exec?: string;
   readonly memoryBackend?: MemoryBackend;

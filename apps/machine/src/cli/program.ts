@@ -113,6 +113,10 @@ function makeProgram(actions: Actions): Command {
         .choices(["anonymous", "guest-memfd"])
         .default("anonymous"),
     )
+    .option(
+      "--legacy-devices",
+      "with the interrupt controllers and the timer of old PCs, even if nothing asks for them",
+    )
     .option("--lockdep", "validate the locks of guest memory, and report on stderr")
     .option("-v, --verbose", "with --exec, show the kernel's log on stderr")
     .option("--kvmi <socket>", "let the introspection tool that listens there look into the machine")
