@@ -3,6 +3,8 @@ export type { BlockBackend, Clock, MmioDevice, PortDevice, Timer } from "@vm/dev
 export type { Mmu } from "@vm/mmu";
 export { type BareOptions, createBareMachine } from "./bare.js";
 export { BootError, KernelError } from "./boot/error.js";
+export type { Unpack } from "./boot/kernel.js";
+export type { BootModule } from "./boot/multiboot.js";
 export type { ClockMode } from "./clock.js";
 export type { MachineConsole } from "./console.js";
 export { dumpRegisters } from "./dump.js";

@@ -31,6 +31,9 @@ export const PIC_SLAVE = 0xa0;
 export const ELCR = 0x4d0;
 export const PIT = 0x40;
 export const SYSTEM_CONTROL = 0x61;
+/** ACPI's fixed hardware of machines that have the devices above, and its interrupt. */
+export const ACPI_PM = 0x640;
+export const SCI = 9;
 
 /** Where the devices of test programs are; all as QEMU and Bochs have them. */
 export const TEST_PORTS = 0xe0;

@@ -1,4 +1,5 @@
 import {
+  AcpiPm,
   ELCR_PORTS,
   I8254,
   type IoApic,
@@ -7,6 +8,8 @@ import {
   PIC_PORTS,
   PIT_PORTS,
   PicPair,
+  PM_PORTS,
+  POWER_S5_TYPE,
   type PortBus,
   SystemControlPort,
 } from "@vm/devices";
@@ -22,6 +25,7 @@ export interface LegacyDesc {
   readonly clock: VirtualClock;
   /** INTR rose. */
   readonly onRequest: () => void;
+  readonly onPowerOff: () => void;
 }
 
 /** The interrupt controllers and the timer that PCs have had since the first. */
@@ -30,8 +34,8 @@ export interface LegacyDevices {
   readonly pit: I8254;
 }
 
-/** Puts two 8259A, an 8254 and system control port B on the board. */
-export function attachLegacy({ ports, ioApic, clock, onRequest }: LegacyDesc): LegacyDevices {
+/** Puts two 8259A, an 8254, system control port B and ACPI's fixed hardware on the board. */
+export function attachLegacy({ ports, ioApic, clock, onRequest, onPowerOff }: LegacyDesc): LegacyDevices {
   const pics = new PicPair({ onRequest });
   ports.attach(L.PIC_MASTER, PIC_PORTS, pics.master);
   ports.attach(L.PIC_SLAVE, PIC_PORTS, pics.slave);
@@ -39,6 +43,8 @@ export function attachLegacy({ ports, ioApic, clock, onRequest }: LegacyDesc): L
   const pit = new I8254({ clock, irq: irqLine(0, ioApic, pics) });
   ports.attach(L.PIT, PIT_PORTS, pit);
   ports.attach(L.SYSTEM_CONTROL, 1, new SystemControlPort({ clock, pit }));
+  const pm = new AcpiPm({ clock, basePort: L.ACPI_PM, s5Type: POWER_S5_TYPE, onPowerOff });
+  ports.attach(L.ACPI_PM, PM_PORTS, pm);
   return { pics, pit };
 }
 

@@ -4,6 +4,7 @@ import { Backlog } from "./backlog.js";
 import { loadBuiltinGuest } from "./boot/builtin.js";
 import { readKernel } from "./boot/kernel.js";
 import { loadLinux } from "./boot/linux.js";
+import { wantsOldPc } from "./boot/old-pc.js";
 import { VirtualClock } from "./clock.js";
 import { MachineConsole } from "./console.js";
 import { type Disposer, Emitter } from "./emitter.js";
@@ -11,6 +12,7 @@ import { MachineError } from "./error.js";
 import type { MachineExit } from "./exit.js";
 import { processUsage } from "./host-usage.js";
 import { type MachineConfig, type MachineOptions, resolveOptions } from "./options.js";
+import { Pace } from "./pace.js";
 import {
   type Devices,
   ExitHandlers,
@@ -30,20 +32,23 @@ import { buildSystem, type System } from "./system.js";
  * Makes a machine with its guest loaded, ready to run.
  *
  * @throws {MachineError} for an option outside its range, {@link KernelError} for a kernel that cannot be used, {@link BootError} if
- * kernel, ram disk and memory do not go together, and whatever a plugin's `install` throws
+ * kernel, ram disk, command line and memory do not go together, the reason of `signal`, and whatever a plugin's `install` throws
  * @example const exit = await (await createMachine({ kernel, initrd })).run();
  */
 export async function createMachine(options: MachineOptions = {}): Promise<Machine> {
-  const config = resolveOptions(options);
-  const kernel = options.kernel === undefined ? null : await readKernel(options.kernel);
+  const resolved = resolveOptions(options);
+  const { commandLine, ram, unpack } = resolved;
+  const pace = new Pace(options.signal);
+  const kernel = options.kernel === undefined ? null : await readKernel(options.kernel, { unpack, ram, pace });
+  const legacyDevices = options.legacyDevices ?? (kernel !== null && wantsOldPc(kernel, commandLine));
+  const config = { ...resolved, legacyDevices };
   const machine = new Machine(config, options, await allocateRam(config));
   const { system } = machine;
   const [bootstrap] = system.vcpus;
   if (bootstrap === undefined) throw new MachineError("a machine needs a processor");
-  const { commandLine, ram } = config;
-  if (kernel === null) loadBuiltinGuest(system.mmu, bootstrap, commandLine);
-  else
-    loadLinux(system.mmu, bootstrap, { kernel, initrd: options.initrd ?? null, commandLine, ram, rsdp: system.rsdp });
+  const { mmu, rsdp } = system;
+  if (kernel === null) loadBuiltinGuest(mmu, bootstrap, commandLine);
+  else await loadLinux(mmu, bootstrap, { kernel, initrd: options.initrd ?? null, commandLine, ram, rsdp, pace });
   machine.undoPlugins = await installPlugins(options.plugins ?? [], machine);
   return machine;
 }

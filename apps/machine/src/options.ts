@@ -1,6 +1,7 @@
 import type { CpuidLeaf } from "@vm/cpu";
 import type { BlockBackend } from "@vm/devices";
 import type { Lockdep } from "@vm/lockdep";
+import type { Unpack } from "./boot/kernel.js";
 import type { ClockMode } from "./clock.js";
 import { MachineError } from "./error.js";
 import type { HostUsage } from "./host-usage.js";
@@ -15,7 +16,12 @@ export interface MachineOptions {
   readonly kernel?: Uint8Array | undefined;
   /** Initial ram disk; needs a kernel. */
   readonly initrd?: Uint8Array | undefined;
-  /** Words added to the kernel command line after {@link DEFAULT_COMMAND_LINE}. Up to 2047 bytes in all. */
+  /**
+   * Who unpacks a bzImage: `host`, which is faster; `guest`, by the code that the image brings for it, as on a PC, so that also the
+   * address of the kernel's text is random; `auto` (default), the host where it can, else the guest.
+   */
+  readonly unpack?: Unpack | undefined;
+  /** Words added to the kernel command line after {@link DEFAULT_COMMAND_LINE}. As many bytes in all as the kernel takes, usually 2047. */
   readonly commandLine?: string | undefined;
   /** Bytes of RAM: a multiple of 4096, 16 MiB to 3 GiB. Default 512 MiB. Pages the guest never touches take no host memory. */
   readonly memory?: number | undefined;
@@ -30,7 +36,10 @@ export interface MachineOptions {
   /** `host` (default): virtual time follows the host's. `icount`: it is the number of retired instructions, so runs repeat exactly. */
   readonly clock?: ClockMode | undefined;
   readonly plugins?: readonly Plugin[] | undefined;
-  /** Two 8259A, an 8254 and system control port B, for guests that know nothing newer. Default false: Linux needs none of them. */
+  /**
+   * Two 8259A, an 8254, system control port B and ACPI's fixed hardware, for guests that know nothing newer. Default: only for a kernel
+   * that is told to do without something newer (`nosmp`, `noapic`, `nolapic`, `acpi=off` and the like) or is not a 64-bit Linux.
+   */
   readonly legacyDevices?: boolean | undefined;
   /** KVM's paravirtual clock, announced in CPUID. Default false: Linux does well with the TSC alone. */
   readonly kvmClock?: boolean | undefined;
@@ -45,6 +54,8 @@ export interface MachineOptions {
   readonly unixTime?: number | undefined;
   /** 32-bit seed of the guest's random numbers. Default: the host's cryptographic generator, or 1 with `icount`. */
   readonly seed?: number | undefined;
+  /** Ends the making of the machine, which then rejects with the signal's reason. It does not end a machine that is made. */
+  readonly signal?: AbortSignal | undefined;
   /** What this program has used of its host, for statistics. Default: what Node tells. */
   readonly hostUsage?: (() => HostUsage) | undefined;
 }
@@ -66,6 +77,7 @@ export interface MachineConfig extends RamOptions {
   readonly legacyDevices: boolean;
   readonly testDevices: boolean;
   readonly kvmClock: boolean;
+  readonly unpack: Unpack;
   readonly commandLine: string;
   readonly unixTime: number;
   readonly random: () => number;
@@ -96,6 +108,7 @@ export function resolveOptions(options: MachineOptions): MachineConfig {
     kvmClock: options.kvmClock ?? false,
     legacyDevices: options.legacyDevices ?? false,
     testDevices: options.testDevices ?? false,
+    unpack: options.unpack ?? "auto",
     commandLine: [DEFAULT_COMMAND_LINE, options.commandLine ?? ""].join(" ").trim(),
     unixTime: options.unixTime ?? (deterministic ? ICOUNT_UNIX_TIME : Date.now() / 1000),
     random: seed === undefined && !deterministic ? hostRandom() : seededRandom(seed ?? 1),

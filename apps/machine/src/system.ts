@@ -111,7 +111,8 @@ export function buildSystem(options: SystemOptions): System {
   mmio.attach(L.IO_APIC, 4096, ioApic);
 
   const onRequest = (): void => apics[0]?.externalChanged();
-  const legacy = options.legacyDevices ? attachLegacy({ ports, ioApic, clock, onRequest }) : null;
+  const { onPowerOff } = options;
+  const legacy = options.legacyDevices ? attachLegacy({ ports, ioApic, clock, onRequest, onPowerOff }) : null;
   const pics = legacy?.pics ?? null;
 
   const uart = new Uart16550A({ irq: irqLine(L.COM1_GSI, ioApic, pics), onTransmit: options.onConsole });
@@ -274,6 +275,7 @@ export function buildSystem(options: SystemOptions): System {
       resetPort: L.POWER + POWER_RESET,
       resetValue: POWER_RESET_VALUE,
     },
+    ...(legacy === null ? {} : { fixedHardware: { basePort: L.ACPI_PM, sci: L.SCI } }),
     uarts: [{ port: L.COM1, gsi: L.COM1_GSI }],
     rtcPort: L.RTC,
     virtio,

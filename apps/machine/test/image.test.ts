@@ -104,8 +104,8 @@ describe("what cannot be loaded", () => {
   });
 
   it("a module for which there is no room", async () => {
-    const module = { name: "m", bytes: new Uint8Array(15 << 20) };
-    const refusal = createBareMachine({ image: good, module, memory: MEMORY });
+    const modules = [{ text: "m", bytes: new Uint8Array(15 << 20) }];
+    const refusal = createBareMachine({ image: good, modules, memory: MEMORY });
     await expect(refusal).rejects.toThrow(BootError);
     await expect(refusal).rejects.toThrow("image and module need 17 MiB");
   });
@@ -128,8 +128,8 @@ describe("multiboot (0.6.96, 3.2 and 3.3)", () => {
 
   it("tells memory, command line, module and memory map", async () => {
     const bytes = Uint8Array.from({ length: 5000 }, (_, k) => k & 0xff);
-    const module = { name: "env", bytes };
-    const machine = await createBareMachine({ image, name: "tool", commandLine: "a b", module, memory: MEMORY });
+    const modules = [{ text: "env", bytes }];
+    const machine = await createBareMachine({ image, name: "tool", commandLine: "a b", modules, memory: MEMORY });
     const { memory } = machine;
     const info = cpuOf(machine).regLo(EBX);
     const field = (at: number): number => memory.readU32(info + at);
@@ -174,8 +174,8 @@ describe("multiboot (0.6.96, 3.2 and 3.3)", () => {
 describe("PVH (Xen docs/misc/pvh.pandoc)", () => {
   it("is entered in 32-bit protected mode with hvm_start_info in EBX", async () => {
     const image = elf({ bits: 64, code: exit7, note: pvhNote(ORG) });
-    const module = { name: "ramdisk", bytes: Uint8Array.of(1, 2, 3) };
-    const machine = await createBareMachine({ image, module, commandLine: "a b", memory: MEMORY });
+    const modules = [{ text: "ramdisk", bytes: Uint8Array.of(1, 2, 3) }];
+    const machine = await createBareMachine({ image, modules, commandLine: "a b", memory: MEMORY });
     const { memory } = machine;
     const cpu = cpuOf(machine);
     expect([cpu.mode, cpu.cr0 & 0x8000_0001, cpu.tr.limit, cpu.cr4]).toEqual([32, 1, 0x67, 0]);

@@ -1,11 +1,15 @@
 import { gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
-import { decompress } from "../src/boot/decompress.js";
-import { readKernel } from "../src/boot/kernel.js";
-import { createMachine, KernelError } from "../src/index.js";
+import { decompress as decompressPaced } from "../src/boot/decompress.js";
+import { readKernel as readKernelPaced } from "../src/boot/kernel.js";
+import { createMachine, KernelError, type Unpack } from "../src/index.js";
+import { Pace } from "../src/pace.js";
 import { elfKernel, LOAD, machineOf, powerOff } from "./guest.js";
 
 const elf = elfKernel(powerOff);
+const readKernel = (file: Uint8Array, unpack: Unpack = "host") =>
+  readKernelPaced(file, { unpack, ram: 16 << 20, pace: new Pace() });
+const decompress = (data: Uint8Array, size: number) => decompressPaced(data, size, new Pace());
 
 /** A bzImage around `payload`: two sectors, setup header of protocol 2.15. */
 function bzImage(payload: Uint8Array, unpacked: number): Uint8Array {
@@ -15,6 +19,7 @@ function bzImage(payload: Uint8Array, unpacked: number): Uint8Array {
   view.setUint8(0x201, 0x6a);
   view.setUint32(0x202, 0x53726448, true);
   view.setUint16(0x206, 0x20f, true);
+  view.setUint8(0x211, 1);
   view.setUint32(0x22c, 0x7fffffff, true);
   view.setUint16(0x236, 1, true);
   view.setUint32(0x24c, payload.length + 4, true);
@@ -54,11 +59,15 @@ describe("readKernel", () => {
     ["text", new TextEncoder().encode("#!/bin/sh\n".repeat(100)), /neither a Linux bzImage nor an x86-64 ELF kernel/],
     ["an empty file", new Uint8Array(0), /neither/],
     ["a bzImage cut short", image.subarray(0, image.length - 8), /cut short: \d+ bytes of at least \d+/],
-    ["an old boot protocol", changed(image, 0x206, 0x04, 0x02), /boot protocol is 2\.4/],
+    ["a zImage", changed(image, 0x211, 0), /zImage/],
+    ["an old boot protocol, which does not tell of a payload", changed(image, 0x206, 0x04, 0x02), /no 64-bit entry/],
     ["a 32-bit kernel", changed(image, 0x236, 0), /no 64-bit entry/],
     ["an unknown compression", changed(image, 1024, 0xab), /format other than lz4, zstd, xz, gzip/],
     ["a damaged payload", changed(image, 1040, 1, 2, 3, 4, 5, 6), /gzip payload is damaged/],
-    ["a wrong unpacked size", bzImage(gzipSync(elf), elf.length + 1), /unpacks to \d+ bytes instead of/],
+    ["too large an unpacked size", bzImage(gzipSync(elf), elf.length + 1), /unpacks to \d+ bytes instead of/],
+    ["too small an unpacked size", bzImage(gzipSync(elf), elf.length - 1), /unpacks to more than the \d+ bytes/],
+    ["an unpacked size larger than the memory", bzImage(gzipSync(elf), 17 << 20), /17 MiB, more than the 16 MiB/],
+    ["a payload of no bytes", changed(image, 0x24c, 4, 0, 0, 0), /holds nothing/],
     ["a payload that is no ELF", bzImage(gzipSync(new Uint8Array(200)), 200), /not an ELF/],
     ["an ELF for AArch64", changed(elf, 18, 183), /another processor/],
     ["a 32-bit ELF", changed(elf, 4, 1), /another processor/],

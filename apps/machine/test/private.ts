@@ -15,6 +15,7 @@ import type { MachineOptions } from "../src/index.js";
 import { hostLayout } from "../src/layout.js";
 import { Machine } from "../src/machine.js";
 import { resolveOptions } from "../src/options.js";
+import { Pace } from "../src/pace.js";
 import { installPlugins } from "../src/plugin.js";
 import { elfKernel, powerOff } from "./guest.js";
 
@@ -49,10 +50,11 @@ export async function privateMachine(
     write(a);
     powerOff(a);
   };
-  const kernel = await readKernel(elfKernel(code));
+  const pace = new Pace();
+  const kernel = await readKernel(elfKernel(code), { unpack: "host", ram, pace });
   const [bootstrap] = vcpus;
   if (bootstrap === undefined) throw new Error("a machine has a processor");
-  loadLinux(mmu, bootstrap, { kernel, initrd: null, commandLine: "", ram, rsdp });
+  await loadLinux(mmu, bootstrap, { kernel, initrd: null, commandLine: "", ram, rsdp, pace });
   machine.undoPlugins = await installPlugins(options.plugins ?? [], machine);
   const hide = async (...gpas: number[]): Promise<void> => {
     for (const offset of gpas)

@@ -1,4 +1,6 @@
 import { type DsdtDesc, dsdtBody } from "./acpi-dsdt.js";
+import { FACS_SIZE, FADT_SIZE, facs, fadt } from "./acpi-fadt.js";
+import { ascii, checksum, HEADER, OEM, table, u16, u32, u64 } from "./acpi-table.js";
 
 export interface AcpiDesc extends DsdtDesc {
   /** Guest-physical address at which the image will lie, a multiple of 16 below 4 GiB. */
@@ -12,6 +14,13 @@ export interface AcpiDesc extends DsdtDesc {
     readonly sleepStatusPort: number;
     readonly resetPort: number;
     readonly resetValue: number;
+  };
+  /** The machine has the timer and interrupt controllers of a PC, and `AcpiPm`; absent, it is hardware-reduced. */
+  readonly fixedHardware?: {
+    /** First port of `AcpiPm`. */
+    readonly basePort: number;
+    /** ISA interrupt of ACPI's own events, 1 to 15. */
+    readonly sci: number;
   };
 }
 
@@ -27,27 +36,26 @@ export class AcpiError extends Error {
   override readonly name = "AcpiError";
 }
 
-const HEADER = 36;
 const RSDP_SIZE = 36;
-const FADT_SIZE = 276;
-const OEM_ID = "VMTS  ";
-const OEM_TABLE_ID = "VMMICRO ";
-const CREATOR_ID = "VMTS";
 const ALIGN = 16;
+const FACS_ALIGN = 64;
+/** Input of the I/O APIC that IRQ 0 is wired to. */
+const TIMER_INPUT = 2;
 
-/** FADT flags: WBINVD, no fixed power or sleep button, RESET_REG_SUP, HW_REDUCED_ACPI (ACPI 6.5 table 5.10). */
-const FADT_FLAGS = (1 << 0) | (1 << 4) | (1 << 5) | (1 << 10) | (1 << 20);
-/** IAPC_BOOT_ARCH: VGA not present; no legacy devices, no 8042 (table 5.11). */
-const BOOT_ARCH = 1 << 2;
-const CMOS_CENTURY = 0x32;
+/** MADT flags: a pair of 8259A is there (5.2.12, table 5.20). */
+const PCAT_COMPAT = 1 << 0;
+/** Polarity and trigger mode of an interrupt (table 5.26): as the bus has it, and active-high and level-triggered. */
+const INTI = { bus: 0, highLevel: 0b1101 } as const;
 const ALL_PROCESSORS_8 = 0xff;
 const ALL_PROCESSORS_32 = 0xffffffff;
 
 /**
- * The ACPI tables of the machine (ACPI 6.5 chapter 5): RSDP revision 2, XSDT, FADT (hardware-reduced), MADT, DSDT.
+ * The ACPI tables of the machine (ACPI 6.5 chapter 5): RSDP revision 2, XSDT, FADT, MADT, DSDT.
  *
  * MADT: a local APIC (or x2APIC) per CPU, one IO-APIC, LINT1 = NMI on all CPUs, PCAT_COMPAT clear (no 8259).
- * DSDT: see `dsdtBody`. There is no FACS, no HPET, no MCFG and no SSDT.
+ * DSDT: see `dsdtBody`. There is no HPET, no MCFG and no SSDT.
+ * Without `fixedHardware` the machine is hardware-reduced and has no FACS. With it there are a FACS, PCAT_COMPAT, and overrides that lead
+ * IRQ 0 to input 2 of the I/O APIC, as on every PC, and make the SCI active-high and level-triggered.
  * @throws {AcpiError} if `base` or an address does not fit its field, or there is no CPU.
  * @throws {AmlError} if a device of the DSDT cannot be encoded.
  */
@@ -67,66 +75,32 @@ export function buildAcpiTables(desc: AcpiDesc): AcpiImage {
   const fadtAt = xsdtAt + align(xsdtSize);
   const madtAt = fadtAt + align(FADT_SIZE);
   const dsdtAt = madtAt + align(madt.length);
+  const facsAt = Math.ceil((dsdtAt + dsdt.length) / FACS_ALIGN) * FACS_ALIGN;
   const xsdt = table("XSDT", 1, Uint8Array.from([...u64(fadtAt), ...u64(madtAt)]));
   const parts: readonly (readonly [number, Uint8Array])[] = [
     [desc.base, rsdp(xsdtAt)],
     [xsdtAt, xsdt],
-    [fadtAt, fadt(desc, dsdtAt)],
+    [fadtAt, fadt(desc, dsdtAt, facsAt)],
     [madtAt, madt],
     [dsdtAt, dsdt],
+    ...(desc.fixedHardware === undefined ? [] : [[facsAt, facs()] as const]),
   ];
-  const bytes = new Uint8Array(dsdtAt + dsdt.length - desc.base);
+  const end = desc.fixedHardware === undefined ? dsdtAt + dsdt.length : facsAt + FACS_SIZE;
+  const bytes = new Uint8Array(end - desc.base);
   for (const [at, part] of parts) bytes.set(part, at - desc.base);
   return { bytes, rsdp: desc.base };
 }
 
-const align = (size: number): number => Math.ceil(size / ALIGN) * ALIGN;
-const ascii = (text: string): number[] => [...text].map((char) => char.charCodeAt(0));
-const u16 = (value: number): number[] => [value & 0xff, (value >>> 8) & 0xff];
-const u32 = (value: number): number[] => [...u16(value), ...u16(value >>> 16)];
-const u64 = (value: number): number[] => [...u32(value), ...u32(Math.floor(value / 2 ** 32))];
-
-/** The byte that makes the sum of all bytes 0 modulo 256. */
-const checksum = (bytes: Uint8Array): number => -bytes.reduce((sum, byte) => sum + byte, 0) & 0xff;
-
-/** A generic address structure for one byte-wide I/O port (5.2.3.2). */
-const portAddress = (port: number): number[] => [1, 8, 0, 1, ...u64(port)];
-
-/** A table with its header and checksum (5.2.6). */
-function table(signature: string, revision: number, body: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(HEADER + body.length);
-  const oem = [...ascii(OEM_ID), ...ascii(OEM_TABLE_ID), ...u32(1), ...ascii(CREATOR_ID), ...u32(1)];
-  bytes.set([...ascii(signature), ...u32(bytes.length), revision, 0, ...oem]);
-  bytes.set(body, HEADER);
-  bytes[9] = checksum(bytes);
-  return bytes;
-}
-
 /** Root system description pointer, revision 2 (5.2.5.3): two checksums, no RSDT. */
 function rsdp(xsdt: number): Uint8Array {
-  const head = [...ascii("RSD PTR "), 0, ...ascii(OEM_ID), 2, ...u32(0)];
+  const head = [...ascii("RSD PTR "), 0, ...ascii(OEM), 2, ...u32(0)];
   const bytes = Uint8Array.from([...head, ...u32(RSDP_SIZE), ...u64(xsdt), 0, 0, 0, 0]);
   bytes[8] = checksum(bytes.subarray(0, 20));
   bytes[32] = checksum(bytes);
   return bytes;
 }
 
-/** Fixed ACPI description table, 6.5 layout (5.2.9); everything a hardware-reduced machine lacks is 0. */
-function fadt(desc: AcpiDesc, dsdt: number): Uint8Array {
-  const body = new Uint8Array(FADT_SIZE - HEADER);
-  const put = (offset: number, bytes: readonly number[]): void => body.set(bytes, offset - HEADER);
-  put(40, u32(dsdt));
-  put(108, [desc.rtcPort === undefined ? 0 : CMOS_CENTURY]);
-  put(109, u16(desc.rtcPort === undefined ? BOOT_ARCH | (1 << 5) : BOOT_ARCH));
-  put(112, u32(FADT_FLAGS));
-  put(116, portAddress(desc.power.resetPort));
-  put(128, [desc.power.resetValue]);
-  put(131, [5]);
-  put(140, u64(dsdt));
-  put(244, portAddress(desc.power.sleepControlPort));
-  put(256, portAddress(desc.power.sleepStatusPort));
-  return table("FACP", 6, body);
-}
+const align = (size: number): number => Math.ceil(size / ALIGN) * ALIGN;
 
 /** Multiple APIC description table (5.2.12). */
 function madtBody(desc: AcpiDesc): number[] {
@@ -135,8 +109,23 @@ function madtBody(desc: AcpiDesc): number[] {
     id < 255 && uid < 255 ? [] : [9, 16, 0, 0, ...u32(id), ...u32(1), ...u32(uid)],
   );
   const { id, address, gsiBase } = desc.ioApic;
+  const override = (irq: number, gsi: number, flags: number): number[] => [2, 10, 0, irq, ...u32(gsi), ...u16(flags)];
+  const fixed = desc.fixedHardware;
+  const overrides =
+    fixed === undefined
+      ? []
+      : [...override(0, gsiBase + TIMER_INPUT, INTI.bus), ...override(fixed.sci, gsiBase + fixed.sci, INTI.highLevel)];
   const ioApic = [1, 12, id, 0, ...u32(address), ...u32(gsiBase)];
   const nmi = [4, 6, ALL_PROCESSORS_8, 0, 0, 1];
   const largeNmi = large.length > 0 ? [10, 12, 0, 0, ...u32(ALL_PROCESSORS_32), 1, 0, 0, 0] : [];
-  return [...u32(desc.localApicAddress), ...u32(0), ...small, ...large, ...ioApic, ...nmi, ...largeNmi];
+  return [
+    ...u32(desc.localApicAddress),
+    ...u32(fixed === undefined ? 0 : PCAT_COMPAT),
+    ...small,
+    ...large,
+    ...ioApic,
+    ...overrides,
+    ...nmi,
+    ...largeNmi,
+  ];
 }

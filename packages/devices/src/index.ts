@@ -1,5 +1,6 @@
 export { type AcpiDesc, AcpiError, type AcpiImage, buildAcpiTables } from "./acpi.js";
 export type { AcpiUart, AcpiVirtio, DsdtDesc } from "./acpi-dsdt.js";
+export { AcpiPm, type AcpiPmDesc, type AcpiPmState, PM_PORTS } from "./acpi-pm.js";
 export { AmlError } from "./aml.js";
 export {
   ApicBus,

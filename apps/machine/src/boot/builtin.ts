@@ -8,6 +8,9 @@ import { enterLinux, writeCommandLine, writeZeroPage } from "./linux.js";
 /** SLP_TYP of S5 and SLP_EN of the sleep control register (ACPI 6.5, 4.8.3.7). */
 const SLEEP = (POWER_S5_TYPE << 2) | 0x20;
 
+/** Bytes of its command line. */
+const COMMAND_LINE_MAX = 2047;
+
 /** Places the guest that comes with the machine, and leaves `vcpu` at its entry. It knows `exec="COMMAND"` on the command line. */
 export function loadBuiltinGuest(mmu: Mmu, vcpu: Vcpu, commandLine: string): void {
   const { image, loadAddress, entry } = builtinGuest({
@@ -18,7 +21,7 @@ export function loadBuiltinGuest(mmu: Mmu, vcpu: Vcpu, commandLine: string): voi
     statusPort: L.EXIT_STATUS,
   });
   mmu.write(loadAddress, image);
-  writeCommandLine(mmu, commandLine);
+  writeCommandLine(mmu, commandLine, COMMAND_LINE_MAX);
   writeZeroPage(mmu, new Uint8Array(4096));
-  enterLinux(mmu, vcpu, entry);
+  enterLinux(mmu, vcpu, { entry, bits: 64, levels: 4 });
 }

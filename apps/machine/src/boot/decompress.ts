@@ -1,74 +1,58 @@
-import { KernelError } from "./error.js";
+import type { Pace } from "../pace.js";
+import { KernelError, UnknownPackingError } from "./error.js";
+import { unpackLz4 } from "./lz4.js";
+import { Payload } from "./payload.js";
+import { drain, pieces } from "./stream.js";
+import { unpackXz } from "./xz/unpack.js";
+
+interface Format {
+  readonly name: string;
+  readonly magic: readonly number[];
+  readonly unpack: (data: Uint8Array, out: Payload, pace: Pace) => Promise<void>;
+}
 
 /** Compression formats of Linux payloads, by magic. A decompressor is loaded when a kernel needs it. */
-const FORMATS = [
-  { name: "lz4", magic: [0x02, 0x21, 0x4c, 0x18], unpack: lz4Legacy },
+const FORMATS: readonly Format[] = [
+  { name: "lz4", magic: [0x02, 0x21, 0x4c, 0x18], unpack: unpackLz4 },
   {
     name: "zstd",
     magic: [0x28, 0xb5, 0x2f, 0xfd],
-    unpack: async (data: Uint8Array, size: number) => (await import("fzstd")).decompress(data, new Uint8Array(size)),
+    unpack: async (data, out) => out.append((await import("fzstd")).decompress(data, new Uint8Array(out.bytes.length))),
   },
-  {
-    name: "xz",
-    magic: [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00],
-    unpack: async (data: Uint8Array) => {
-      const { XzReadableStream } = (await import("xz-decompress")).default;
-      return throughStream(data, (s) => new XzReadableStream(s));
-    },
-  },
+  { name: "xz", magic: [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00], unpack: unpackXz },
   {
     name: "gzip",
     magic: [0x1f, 0x8b, 0x08],
-    unpack: (data: Uint8Array) =>
-      throughStream(data, (s) =>
-        s.pipeThrough(new DecompressionStream("gzip") as ReadableWritablePair<Uint8Array, Uint8Array>),
-      ),
+    unpack: (data, out, pace) => {
+      const unpacker = new DecompressionStream("gzip") as ReadableWritablePair<Uint8Array, Uint8Array>;
+      return drain(pieces(data).pipeThrough(unpacker), out, pace);
+    },
   },
-] as const;
+];
 
 /**
  * Unpacks a kernel payload.
- * @param size bytes of the result, as the payload's trailer says
- * @throws {KernelError} for an unknown format or damaged data
+ * @param size bytes of the result, as the payload's trailer says; so much memory is taken
+ * @throws {UnknownPackingError} for a format that is not known
+ * @throws {KernelError} for damaged data, and as soon as there is more than `size`
  */
-export async function decompress(data: Uint8Array, size: number): Promise<Uint8Array> {
+export async function decompress(data: Uint8Array, size: number, pace: Pace): Promise<Uint8Array> {
   const format = FORMATS.find(({ magic }) => magic.every((byte, k) => data[k] === byte));
   if (format === undefined) {
     if (data[0] === 0x7f && data[1] === 0x45) return data;
-    throw new KernelError(`its payload is compressed in a format other than ${FORMATS.map((f) => f.name).join(", ")}`);
+    const known = FORMATS.map(({ name }) => name).join(", ");
+    throw new UnknownPackingError(`its payload is compressed in a format other than ${known}`);
   }
-  let unpacked: Uint8Array;
+  const out = new Payload(size);
   try {
-    unpacked = await format.unpack(data, size);
+    await format.unpack(data, out, pace);
   } catch (cause) {
+    pace.check();
+    if (cause instanceof KernelError) throw cause;
     throw new KernelError(`its ${format.name} payload is damaged`, { cause });
   }
-  if (unpacked.length !== size)
-    throw new KernelError(`its ${format.name} payload unpacks to ${unpacked.length} bytes instead of ${size}`);
-  return unpacked;
-}
-
-/** LZ4's legacy frame, which the kernel uses: magic, then blocks of at most 8 MiB, each with its length before it. */
-async function lz4Legacy(data: Uint8Array, size: number): Promise<Uint8Array> {
-  const { default: lz4 } = await import("lz4js");
-  const out = new Uint8Array(size);
-  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
-  let at = 4;
-  let to = 0;
-  while (at + 4 <= data.length && to < size) {
-    const length = view.getUint32(at, true);
-    at += 4;
-    if (length > data.length - at) throw new RangeError(`LZ4 block of ${length} bytes at ${at}`);
-    to = lz4.decompressBlock(data, out, at, length, to);
-    at += length;
+  if (out.length !== size) {
+    throw new KernelError(`its ${format.name} payload unpacks to ${out.length} bytes instead of ${size}`);
   }
-  return to === size ? out : out.subarray(0, to);
-}
-
-async function throughStream(
-  data: Uint8Array,
-  unpack: (s: ReadableStream<Uint8Array>) => ReadableStream<Uint8Array>,
-): Promise<Uint8Array> {
-  const source = new Blob([data as Uint8Array<ArrayBuffer>]).stream() as ReadableStream<Uint8Array>;
-  return new Uint8Array(await new Response(unpack(source) as ReadableStream<Uint8Array<ArrayBuffer>>).arrayBuffer());
+  return out.bytes;
 }

@@ -3,14 +3,16 @@ import type { Mmu } from "@vm/mmu";
 
 const PRESENT_WRITABLE = 3;
 const LARGE = 0x80;
+const CR4_PAE = 1 << 5;
+const CR4_LA57 = 1 << 12;
 /** Selectors of the boot GDT. */
 const CODE = 0x10;
 const DATA = 0x18;
 
 /** Bytes of the boot GDT. */
 export const BOOT_GDT_SIZE = 32;
-/** Bytes of the page tables that map `gib` GiB. */
-export const pageTableBytes = (gib: number): number => (2 + gib) * 4096;
+/** Bytes of the page tables of `levels` levels that map `gib` GiB. */
+export const pageTableBytes = (gib: number, levels: 4 | 5 = 4): number => (levels - 2 + gib) * 4096;
 
 export interface LongModeTables {
   /** Where the GDT goes. */
@@ -19,22 +21,30 @@ export interface LongModeTables {
   readonly pageTables: number;
   /** GiB that are identity-mapped by 2 MiB pages, 1 to 512. */
   readonly gib: number;
+  /** Default 4. */
+  readonly levels?: 4 | 5;
 }
 
 /** Leaves `vcpu` in 64-bit mode at `entry`: identity-mapped, flat segments, interrupts off. */
-export function enterLongMode(mmu: Mmu, vcpu: Vcpu, entry: number, { gdt, pageTables, gib }: LongModeTables): void {
-  const tables = new Uint8Array(pageTableBytes(gib));
+export function enterLongMode(mmu: Mmu, vcpu: Vcpu, entry: number, long: LongModeTables): void {
+  const { gdt, pageTables, gib, levels = 4 } = long;
+  const tables = new Uint8Array(pageTableBytes(gib, levels));
   const view = new DataView(tables.buffer);
-  view.setUint32(0, (pageTables + 4096) | PRESENT_WRITABLE, true);
-  for (let k = 0; k < gib; k++) view.setUint32(4096 + 8 * k, (pageTables + 4096 * (2 + k)) | PRESENT_WRITABLE, true);
+  const page = (k: number): number => pageTables + 4096 * k;
+  // Above the page directories every table has the next one as its first entry; the last has them all.
+  const directories = levels - 2;
+  for (let k = 0; k < directories - 1; k++) view.setUint32(4096 * k, page(k + 1) | PRESENT_WRITABLE, true);
+  for (let k = 0; k < gib; k++) {
+    view.setUint32(4096 * (directories - 1) + 8 * k, page(directories + k) | PRESENT_WRITABLE, true);
+  }
   for (let k = 0; k < gib * 512; k++) {
-    const page = k * 2 ** 21;
-    view.setUint32(2 * 4096 + 8 * k, ((page >>> 0) | LARGE | PRESENT_WRITABLE) >>> 0, true);
-    view.setUint32(2 * 4096 + 8 * k + 4, Math.floor(page / 2 ** 32), true);
+    const frame = k * 2 ** 21;
+    view.setUint32(directories * 4096 + 8 * k, ((frame >>> 0) | LARGE | PRESENT_WRITABLE) >>> 0, true);
+    view.setUint32(directories * 4096 + 8 * k + 4, Math.floor(frame / 2 ** 32), true);
   }
   mmu.write(pageTables, tables);
   vcpu.cr0 = 0x80000031 | 0;
-  vcpu.cr4 = 0x20;
+  vcpu.cr4 = levels === 5 ? CR4_PAE | CR4_LA57 : CR4_PAE;
   vcpu.efer = 0x500;
   vcpu.paging.cr3Lo = pageTables;
   flatSegments(mmu, vcpu, gdt, 0x00af9b00, 0xa09b);

@@ -1,5 +1,6 @@
 import type { Vcpu } from "@vm/cpu";
 import type { Mmu } from "@vm/mmu";
+import type { Pace } from "../pace.js";
 import { EM_X86_64, isElf, readElf, type Segment } from "./elf.js";
 import { BOOT_GDT_SIZE, enterLongMode, enterProtectedMode, pageTableBytes } from "./enter.js";
 import { KernelError } from "./error.js";
@@ -27,6 +28,7 @@ export interface BareBoot {
   readonly ram: number;
   /** Guest-physical address of the ACPI root pointer. */
   readonly rsdp: number;
+  readonly pace: Pace;
 }
 
 /** GiB identity-mapped for a plain ELF64 image: RAM and every device, and then some. */
@@ -47,7 +49,7 @@ export function readImage(file: Uint8Array): BareImage {
   if (pvh !== null) return { protocol: "pvh", segments: elf.segments, entry: pvh };
   if (elf.bits !== 64) throw new KernelError("it is a 32-bit ELF file without a multiboot header or a PVH note");
   if (elf.machine !== EM_X86_64) throw new KernelError("it is an ELF file for another processor than x86-64");
-  return { protocol: "elf64", segments: elf.segments, entry: elf.entry };
+  return { protocol: "elf64", segments: elf.segments, entry: elf.entry() };
 }
 
 /**
@@ -60,10 +62,10 @@ export function readImage(file: Uint8Array): BareImage {
  * @throws {KernelError} if the image does not fit in memory
  * @throws {BootError} if there is no room beside it
  */
-export function loadImage(mmu: Mmu, vcpu: Vcpu, boot: BareBoot): void {
+export async function loadImage(mmu: Mmu, vcpu: Vcpu, boot: BareBoot): Promise<void> {
   const { protocol, segments, entry } = boot.image;
-  const map = new GuestMap(mmu, boot.ram, segments);
-  const info = protocol === "pvh" ? writeStartInfo(map, boot) : writeMultibootInfo(map, boot);
+  const map = await GuestMap.place(mmu, boot.ram, segments, boot.pace);
+  const info = await (protocol === "pvh" ? writeStartInfo(map, boot) : writeMultibootInfo(map, boot));
   const gdt = map.takeLow(BOOT_GDT_SIZE);
   if (protocol === "elf64") {
     const stack = map.takeLow(STACK);

@@ -1,10 +1,13 @@
 import type { Vcpu } from "@vm/cpu";
 import type { Mmu } from "@vm/mmu";
 import * as L from "../layout.js";
-import { enterLongMode } from "./enter.js";
+import type { Pace } from "../pace.js";
+import { enterLongMode, enterProtectedMode } from "./enter.js";
 import { BootError, KernelError } from "./error.js";
 import type { KernelImage } from "./kernel.js";
 import { memoryMap } from "./memory-map.js";
+import { checkSegments, store, storeSegments, zeroTerminated } from "./placing.js";
+import { BOOT_FLAG, SETUP_HEADER, SETUP_MAGIC } from "./setup-header.js";
 
 export interface LinuxBoot {
   readonly kernel: KernelImage;
@@ -14,14 +17,22 @@ export interface LinuxBoot {
   readonly ram: number;
   /** Guest-physical address of the ACPI root pointer. */
   readonly rsdp: number;
+  readonly pace: Pace;
 }
 
-/** Bytes a command line may have without its terminating zero. */
-export const COMMAND_LINE_MAX = 2047;
+/** Bytes of a command line for which there is room, without its terminating zero. */
+const COMMAND_LINE_ROOM = L.LOW_RAM_END - L.COMMAND_LINE - 1;
+const [RSP, RSI] = [4, 6];
+/** CPUID.(7,0):ECX. */
+const CPUID_LA57 = 1 << 16;
 
-/** Places kernel, ram disk, command line and zero page, and leaves `vcpu` at the 64-bit entry point (boot.rst, "64-bit BOOT PROTOCOL"). */
-export function loadLinux(mmu: Mmu, vcpu: Vcpu, boot: LinuxBoot): void {
-  const { kernel, initrd, ram } = boot;
+/**
+ * Places kernel, ram disk, command line and zero page, and leaves `vcpu` at the kernel's entry point.
+ * @throws {KernelError} if the kernel does not fit in memory
+ * @throws {BootError} if kernel, ram disk and command line do not go together
+ */
+export async function loadLinux(mmu: Mmu, vcpu: Vcpu, boot: LinuxBoot): Promise<void> {
+  const { kernel, initrd, ram, pace } = boot;
   let end = 0;
   for (const { address, size } of kernel.segments) {
     end = Math.max(end, address + size);
@@ -32,19 +43,22 @@ export function loadLinux(mmu: Mmu, vcpu: Vcpu, boot: LinuxBoot): void {
   if (end > ram || (initrd !== null && initrdAt < end)) {
     const needed = Math.ceil((end + (initrd?.length ?? 0)) / 2 ** 20) + 1;
     throw new BootError(
-      `${ram / 2 ** 20} MiB of memory are too little: kernel and initial ram disk alone need ${needed} MiB`,
+      needed > ram / 2 ** 20
+        ? `${ram / 2 ** 20} MiB of memory are too little: kernel and initial ram disk alone need ${needed} MiB`
+        : `the kernel takes no initial ram disk above 0x${kernel.initrdMax.toString(16)}, where there is no room for it`,
     );
   }
-  for (const { address, bytes } of kernel.segments) mmu.write(address, bytes);
-  if (initrd !== null) mmu.write(initrdAt, initrd);
-  writeCommandLine(mmu, boot.commandLine);
+  checkSegments(kernel.segments, ram);
+  writeCommandLine(mmu, boot.commandLine, kernel.commandLineMax);
+  await storeSegments(mmu, kernel.segments, pace);
+  if (initrd !== null) await store(mmu, initrdAt, initrd, pace);
 
   const zeroPage = new Uint8Array(4096);
   const view = new DataView(zeroPage.buffer);
-  if (kernel.setupHeader !== null) zeroPage.set(kernel.setupHeader, 0x1f1);
+  if (kernel.setupHeader !== null) zeroPage.set(kernel.setupHeader, SETUP_HEADER);
   else {
-    view.setUint16(0x1fe, 0xaa55, true);
-    view.setUint32(0x202, 0x53726448, true);
+    view.setUint16(0x1fe, BOOT_FLAG, true);
+    view.setUint32(0x202, SETUP_MAGIC, true);
     view.setUint16(0x206, 0x20f, true);
   }
   view.setUint32(0x70, boot.rsdp, true);
@@ -61,16 +75,12 @@ export function loadLinux(mmu: Mmu, vcpu: Vcpu, boot: LinuxBoot): void {
     view.setUint32(0x2d0 + 20 * k + 16, type, true);
   });
   writeZeroPage(mmu, zeroPage);
-  enterLinux(mmu, vcpu, kernel.entry);
+  enterLinux(mmu, vcpu, { ...kernel, levels: levelsFor(vcpu, boot) });
 }
 
-/** Stores the kernel command line. @throws {BootError} if it is too long */
-export function writeCommandLine(mmu: Mmu, commandLine: string): void {
-  const bytes = new TextEncoder().encode(commandLine);
-  if (bytes.length > COMMAND_LINE_MAX) {
-    throw new BootError(`the kernel command line has ${bytes.length} bytes; at most ${COMMAND_LINE_MAX} are possible`);
-  }
-  mmu.write(L.COMMAND_LINE, Uint8Array.of(...bytes, 0));
+/** Stores the kernel command line. @throws {BootError} if it has more than `most` bytes */
+export function writeCommandLine(mmu: Mmu, commandLine: string, most: number): void {
+  mmu.write(L.COMMAND_LINE, zeroTerminated("the kernel command line", commandLine, Math.min(most, COMMAND_LINE_ROOM)));
 }
 
 /** Stores the zero page, which is given the command line's address. */
@@ -79,9 +89,28 @@ export function writeZeroPage(mmu: Mmu, zeroPage: Uint8Array): void {
   mmu.write(L.ZERO_PAGE, zeroPage);
 }
 
-/** 64-bit mode with 4 GiB identity-mapped, RSI pointing to the zero page (boot.rst, "64-bit BOOT PROTOCOL"). */
-export function enterLinux(mmu: Mmu, vcpu: Vcpu, entry: number): void {
-  enterLongMode(mmu, vcpu, entry, { gdt: L.BOOT_GDT, pageTables: L.BOOT_PAGE_TABLES, gib: 4 });
-  vcpu.setReg(4, L.ZERO_PAGE, 0);
-  vcpu.setReg(6, L.ZERO_PAGE, 0);
+/** Leaves `vcpu` at a kernel's entry with RSI pointing to the zero page, and 4 GiB identity-mapped if that is in 64-bit mode. */
+export function enterLinux(mmu: Mmu, vcpu: Vcpu, { entry, bits, levels }: LinuxEntry): void {
+  if (bits === 32) enterProtectedMode(mmu, vcpu, entry, L.BOOT_GDT);
+  else enterLongMode(mmu, vcpu, entry, { gdt: L.BOOT_GDT, pageTables: L.BOOT_PAGE_TABLES, gib: 4, levels });
+  vcpu.setReg(RSP, L.ZERO_PAGE, 0);
+  vcpu.setReg(RSI, L.ZERO_PAGE, 0);
+}
+
+export interface LinuxEntry {
+  /** Guest-physical address. */
+  readonly entry: number;
+  /** 64: boot.rst, "64-bit BOOT PROTOCOL"; 32: "32-bit BOOT PROTOCOL". */
+  readonly bits: 32 | 64;
+  /** Levels of the page tables. */
+  readonly levels: 4 | 5;
+}
+
+/**
+ * Levels of the page tables that a kernel is entered with. Its own unpacker would turn 5 levels on where the processor has them and
+ * the command line does not say no; a kernel unpacked by the host finds them on.
+ */
+function levelsFor({ ports }: Vcpu, { kernel, commandLine }: LinuxBoot): 4 | 5 {
+  const offered = (ports.cpuid.query(7, 0).ecx & CPUID_LA57) !== 0;
+  return kernel.fiveLevel && offered && !commandLine.split(/\s+/).includes("no5lvl") ? 5 : 4;
 }

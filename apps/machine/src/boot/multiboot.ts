@@ -55,7 +55,7 @@ function readSegments(file: Uint8Array): MultibootImage {
   const { machine, segments, entry } = readElf(file);
   if (machine !== EM_386 && machine !== EM_X86_64)
     throw new KernelError("it is an ELF file for another processor than x86");
-  return { segments, entry };
+  return { segments, entry: entry() };
 }
 
 /** The fields that stand in for an ELF header (3.1.3): all addresses are physical. */
@@ -96,14 +96,15 @@ const MODULE_SIZE = 16;
 const RANGE_SIZE = 24;
 
 /** Stores modules and boot information (3.3) in memory; returns the address of the information. */
-export function writeMultibootInfo(map: GuestMap, { ram, name, commandLine, modules }: MultibootBoot): number {
+export async function writeMultibootInfo(map: GuestMap, boot: MultibootBoot): Promise<number> {
+  const { ram, name, commandLine, modules } = boot;
   const list = new DataView(new ArrayBuffer(MODULE_SIZE * modules.length));
-  modules.forEach(({ bytes, text }, k) => {
-    const start = map.putHigh(bytes);
+  for (const [k, { bytes, text }] of modules.entries()) {
+    const start = await map.putHigh(bytes);
     list.setUint32(MODULE_SIZE * k, start, true);
     list.setUint32(MODULE_SIZE * k + 4, start + bytes.length, true);
-    list.setUint32(MODULE_SIZE * k + 8, map.putText(text), true);
-  });
+    list.setUint32(MODULE_SIZE * k + 8, map.putText("the text of a module", text), true);
+  }
   const ranges = memoryMap(ram);
   const rangeList = new DataView(new ArrayBuffer(RANGE_SIZE * ranges.length));
   ranges.forEach(({ start, end, type }, k) => {
@@ -118,11 +119,11 @@ export function writeMultibootInfo(map: GuestMap, { ram, name, commandLine, modu
   info.setUint32(0, flags, true);
   info.setUint32(4, (ranges[0]?.end ?? 0) / 1024, true);
   info.setUint32(8, (ram - 2 ** 20) / 1024, true);
-  info.setUint32(16, map.putText([name, commandLine].join(" ").trim()), true);
+  info.setUint32(16, map.putText("the command line", [name, commandLine].join(" ").trim()), true);
   info.setUint32(20, modules.length, true);
   info.setUint32(24, modules.length === 0 ? 0 : map.putLow(new Uint8Array(list.buffer)), true);
   info.setUint32(44, rangeList.byteLength, true);
   info.setUint32(48, map.putLow(new Uint8Array(rangeList.buffer)), true);
-  info.setUint32(64, map.putText("vm"), true);
+  info.setUint32(64, map.putText("the name of the loader", "vm"), true);
   return map.putLow(new Uint8Array(info.buffer));
 }

@@ -5,7 +5,7 @@ import { memoryMap } from "./memory-map.js";
 import type { BootModule } from "./multiboot.js";
 
 const XEN_ELFNOTE_PHYS32_ENTRY = 18;
-const NOTE_NAME = "Xen\0";
+const NOTE_NAME = [..."Xen\0"].map((char) => char.charCodeAt(0));
 const MAGIC = 0x336ec578;
 const VERSION = 1;
 const INFO_SIZE = 56;
@@ -27,8 +27,8 @@ export function pvhEntry({ notes }: ElfImage): number | null {
       const type = view.getUint32(at + 8, true);
       const description = at + 12 + align4(nameSize);
       if (description + size > view.byteLength) break;
-      const name = String.fromCharCode(...notesOfSegment.subarray(at + 12, at + 12 + Math.min(nameSize, 8)));
-      if (type === XEN_ELFNOTE_PHYS32_ENTRY && name === NOTE_NAME) {
+      const named = nameSize === NOTE_NAME.length && NOTE_NAME.every((byte, k) => notesOfSegment[at + 12 + k] === byte);
+      if (type === XEN_ELFNOTE_PHYS32_ENTRY && named) {
         if (size !== 4 && size !== 8) throw new KernelError(`its PVH note has ${size} bytes instead of 4 or 8`);
         return view.getUint32(description, true);
       }
@@ -50,13 +50,14 @@ export interface PvhBoot {
 }
 
 /** Stores modules and `hvm_start_info` (Xen xen/include/public/arch-x86/hvm/start_info.h) in memory; returns its address, for EBX. */
-export function writeStartInfo(map: GuestMap, { ram, commandLine, modules, rsdp }: PvhBoot): number {
+export async function writeStartInfo(map: GuestMap, boot: PvhBoot): Promise<number> {
+  const { ram, commandLine, modules, rsdp } = boot;
   const list = new DataView(new ArrayBuffer(MODULE_SIZE * modules.length));
-  modules.forEach(({ bytes, text }, k) => {
-    list.setUint32(MODULE_SIZE * k, map.putHigh(bytes), true);
+  for (const [k, { bytes, text }] of modules.entries()) {
+    list.setUint32(MODULE_SIZE * k, await map.putHigh(bytes), true);
     list.setUint32(MODULE_SIZE * k + 8, bytes.length, true);
-    list.setUint32(MODULE_SIZE * k + 16, map.putText(text), true);
-  });
+    list.setUint32(MODULE_SIZE * k + 16, map.putText("the text of a module", text), true);
+  }
   const ranges = memoryMap(ram);
   const rangeList = new DataView(new ArrayBuffer(RANGE_SIZE * ranges.length));
   ranges.forEach(({ start, end, type }, k) => {
@@ -69,7 +70,7 @@ export function writeStartInfo(map: GuestMap, { ram, commandLine, modules, rsdp 
   info.setUint32(4, VERSION, true);
   info.setUint32(12, modules.length, true);
   info.setUint32(16, modules.length === 0 ? 0 : map.putLow(new Uint8Array(list.buffer)), true);
-  info.setUint32(24, map.putText(commandLine), true);
+  info.setUint32(24, map.putText("the command line", commandLine), true);
   info.setUint32(32, rsdp, true);
   info.setUint32(40, map.putLow(new Uint8Array(rangeList.buffer)), true);
   info.setUint32(48, ranges.length, true);

@@ -6,11 +6,12 @@ import { type BootFlags, type MachineNumbers, parseFlags } from "./flags.js";
 import { collectGarbage } from "./garbage.js";
 import { kvmiPlugins } from "./kvmi-machine.js";
 import { Progress } from "./progress.js";
-import { readFile } from "./read-file.js";
+import { IMAGE_MAX, readFile } from "./read-file.js";
 import { report, say } from "./report.js";
 import { runMachine } from "./run-machine.js";
 import { chooseSession, type Session } from "./session.js";
 import { usage } from "./usage.js";
+import { withinTime } from "./within-time.js";
 
 const BUILTIN_NOTE = "booting the built-in guest; --kernel VMLINUZ and --initrd INITRAMFS boot a Linux of your own";
 
@@ -19,15 +20,12 @@ export async function boot(flags: BootFlags): Promise<number> {
   const began = performance.now();
   const numbers = parseFlags(flags);
   const session = chooseSession(flags);
-  const images = {
-    kernel: flags.kernel === undefined ? undefined : readFile("--kernel", flags.kernel),
-    initrd: flags.initrd === undefined ? undefined : readFile("--initrd", flags.initrd),
-  };
   const disks: FileDisk[] = [];
   try {
     for (const argument of flags.disk ?? []) disks.push(openDisk(argument));
-    const machine = await makeMachine(flags, numbers, session, { ...images, disks });
-    images.kernel = images.initrd = undefined;
+    const machine = await withinTime({ began, timeout: numbers.timeout }, async (signal) =>
+      makeMachine(flags, numbers, session, { ...(await readImages(flags, numbers.memory, signal)), disks, signal }),
+    );
     collectGarbage();
     if (flags.kernel === undefined && flags.exec === undefined) say(BUILTIN_NOTE);
     const { timeout } = numbers;
@@ -44,6 +42,16 @@ interface Parts {
   readonly kernel: Uint8Array | undefined;
   readonly initrd: Uint8Array | undefined;
   readonly disks: readonly FileDisk[];
+  /** Ends the making of the machine. */
+  readonly signal: AbortSignal;
+}
+
+/** @throws {UsageError} */
+async function readImages({ kernel, initrd }: BootFlags, memory: number, signal: AbortSignal) {
+  return {
+    kernel: kernel === undefined ? undefined : await readFile("--kernel", kernel, { most: IMAGE_MAX, signal }),
+    initrd: initrd === undefined ? undefined : await readFile("--initrd", initrd, { most: memory, signal }),
+  };
 }
 
 async function makeMachine(
@@ -60,6 +68,8 @@ async function makeMachine(
   try {
     return await createMachine({
       ...parts,
+      unpack: flags.unpack,
+      legacyDevices: flags.legacyDevices,
       commandLine,
       memory,
       memoryBackend: flags.memoryBackend,

@@ -1,5 +1,5 @@
 import { CpuFeatureError, type CpuidLeaf, DEFAULT_CPUID, withFeatures } from "@vm/cpu";
-import type { ClockMode, MemoryBackend } from "../index.js";
+import type { ClockMode, MemoryBackend, Unpack } from "../index.js";
 import { UsageError } from "./errors.js";
 import type { KvmiFlags } from "./kvmi-machine.js";
 import { parseMemorySize } from "./memory-size.js";
@@ -19,6 +19,8 @@ export interface MachineFlags {
 export interface BootFlags extends MachineFlags, KvmiFlags {
   readonly kernel?: string;
   readonly initrd?: string;
+  readonly unpack?: Unpack;
+  readonly legacyDevices?: true;
   readonly disk?: readonly string[];
   readonly exec?: string;
   readonly memoryBackend?: MemoryBackend;
@@ -28,7 +30,7 @@ export interface BootFlags extends MachineFlags, KvmiFlags {
 
 /** The flags of `vm run-bare`. */
 export interface BareFlags extends MachineFlags {
-  readonly module?: string;
+  readonly module?: readonly string[];
 }
 
 /** The numbers among them. */

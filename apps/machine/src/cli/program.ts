@@ -10,6 +10,7 @@ import { type LockdepDemoFlags, lockdepDemo } from "./lockdep-demo.js";
 import { type PsFlags, ps } from "./ps.js";
 import { say } from "./report.js";
 import { runBare } from "./run-bare.js";
+import { TimeoutError } from "./within-time.js";
 
 const BOOT_HELP = `
 Examples:
@@ -63,6 +64,10 @@ export async function main(argv: readonly string[]): Promise<number> {
   try {
     await program.parseAsync(argv, { from: "user" });
   } catch (error) {
+    if (error instanceof TimeoutError) {
+      say(error.message);
+      return ExitCode.Timeout;
+    }
     if (error instanceof UsageError) say(error.message);
     else if (!(error instanceof CommanderError)) throw error;
     else if (error.exitCode === 0) return ExitCode.Ok;
@@ -91,6 +96,14 @@ function makeProgram(actions: Actions): Command {
     .description("boot a Linux kernel, or the built-in guest without one")
     .option("--kernel <file>", "bzImage or x86-64 ELF kernel")
     .option("--initrd <file>", "initial ram disk")
+    .addOption(
+      new Option(
+        "--unpack <who>",
+        "who unpacks a bzImage: host, guest (by the image's own code), or the host where it can",
+      )
+        .choices(["host", "guest", "auto"])
+        .default("auto"),
+    )
     .option("--append <words>", "words added to the kernel command line");
   machineOptions(boot, "512M")
     .option("--disk <file[:ro]>", "disk image, read-only with :ro; repeatable, up to 7", collect)
@@ -99,6 +112,10 @@ function makeProgram(actions: Actions): Command {
       new Option("--memory-backend <what>", "RAM of the machine's own, or a guest_memfd that the host has mapped")
         .choices(["anonymous", "guest-memfd"])
         .default("anonymous"),
+    )
+    .option(
+      "--legacy-devices",
+      "with the interrupt controllers and the timer of old PCs, even if nothing asks for them",
     )
     .option("--lockdep", "validate the locks of guest memory, and report on stderr")
     .option("-v, --verbose", "with --exec, show the kernel's log on stderr")
@@ -116,7 +133,7 @@ function makeProgram(actions: Actions): Command {
     .description("run an image that needs no operating system, on a machine with the devices of test programs")
     .argument("<image>", "multiboot, PVH or x86-64 ELF image")
     .option("--append <words>", "words of the image's command line")
-    .option("--module <file>", "file that is handed to the image");
+    .option("--module <file[ words]>", "file that is handed to the image, with words of its own; repeatable", collect);
   machineOptions(bare, "1G").addHelpText("after", BARE_HELP).action(actions.runBare);
   toolOptions(program.command("ps"))
     .description("list the processes of a Linux guest that runs with --kvmi, out of its memory")

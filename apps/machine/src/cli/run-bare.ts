@@ -1,19 +1,21 @@
+import { existsSync } from "node:fs";
 import { basename } from "node:path";
-import { BootError, createBareMachine, KernelError, type Machine, MachineError } from "../index.js";
+import { BootError, type BootModule, createBareMachine, KernelError, type Machine, MachineError } from "../index.js";
 import { UsageError } from "./errors.js";
 import { ExitCode } from "./exit-code.js";
 import { type BareFlags, type MachineNumbers, parseNumbers } from "./flags.js";
-import { readFile } from "./read-file.js";
+import { IMAGE_MAX, type ReadLimits, readFile } from "./read-file.js";
 import { reportBare } from "./report.js";
 import { runMachine } from "./run-machine.js";
 import { interactiveSession } from "./session.js";
 import { usage } from "./usage.js";
+import { withinTime } from "./within-time.js";
 
 /** `vm run-bare`: returns the status of the program. @throws {UsageError} before anything has started */
 export async function runBare(path: string, flags: BareFlags): Promise<number> {
   const began = performance.now();
   const { timeout, ...size } = parseNumbers(flags);
-  const machine = await makeMachine(path, flags, size);
+  const machine = await withinTime({ began, timeout }, (signal) => makeMachine(path, flags, size, signal));
   let interrupt = (): void => undefined;
   const session = interactiveSession(() => interrupt());
   const onStart = (stop: (status: number) => void): void => {
@@ -24,21 +26,25 @@ export async function runBare(path: string, flags: BareFlags): Promise<number> {
   );
 }
 
-async function makeMachine(path: string, flags: BareFlags, size: Omit<MachineNumbers, "timeout">): Promise<Machine> {
-  const image = readFile("", path);
-  const module =
-    flags.module === undefined
-      ? undefined
-      : { name: basename(flags.module), bytes: readFile("--module", flags.module) };
+async function makeMachine(
+  path: string,
+  flags: BareFlags,
+  size: Omit<MachineNumbers, "timeout">,
+  signal: AbortSignal,
+): Promise<Machine> {
+  const image = await readFile("", path, { most: IMAGE_MAX, signal });
+  const modules: BootModule[] = [];
+  for (const text of flags.module ?? []) modules.push(await readModule(text, { most: size.memory, signal }));
   const { append: commandLine, clock } = flags;
   try {
     return await createBareMachine({
       image,
       name: basename(path),
       commandLine,
-      module,
+      modules,
       clock,
       ...size,
+      signal,
       hostUsage: usage,
     });
   } catch (error) {
@@ -46,4 +52,11 @@ async function makeMachine(path: string, flags: BareFlags, size: Omit<MachineNum
     if (error instanceof BootError || error instanceof MachineError) throw new UsageError(error.message);
     throw error;
   }
+}
+
+/** A module as it is given: a file, and after a space the words that go with it. @throws {UsageError} */
+async function readModule(text: string, limits: ReadLimits): Promise<BootModule> {
+  const space = existsSync(text) ? -1 : text.indexOf(" ");
+  const [path, words] = space < 0 ? [text, ""] : [text.slice(0, space), text.slice(space)];
+  return { bytes: await readFile("--module", path, limits), text: basename(path) + words };
 }

@@ -3,14 +3,11 @@ import { reason } from "./errors.js";
 import { ExitCode } from "./exit-code.js";
 import { say } from "./report.js";
 import type { Session } from "./session.js";
+import { type TimeLimit, timedOut, timeLeft } from "./within-time.js";
 
-export interface Run {
+export interface Run extends TimeLimit {
   readonly machine: Machine;
   readonly session: Session;
-  /** Time of `performance.now()` from which the time-out counts. */
-  readonly began: number;
-  /** Seconds, or null for no limit. */
-  readonly timeout: number | null;
   /** Print statistics at the end. */
   readonly statistics: boolean;
   /** Given the function that ends the machine with a status of the program's own. */
@@ -29,10 +26,7 @@ export async function runMachine(run: Run, report: (exit: MachineExit) => number
     interrupted ??= status;
     machine.stop();
   };
-  const timer =
-    timeout === null
-      ? undefined
-      : setTimeout(() => stop(ExitCode.Timeout), Math.max(0, began + timeout * 1000 - performance.now()));
+  const timer = timeout === null ? undefined : setTimeout(() => stop(ExitCode.Timeout), timeLeft(began, timeout));
   process.stdout.on("error", () => stop(ExitCode.BrokenPipe));
   machine.events.on("disk-error", (error) => say(`disk error: ${reason(error)}`));
   run.onStart?.(stop);
@@ -41,7 +35,7 @@ export async function runMachine(run: Run, report: (exit: MachineExit) => number
     clearTimeout(timer);
     session.detach();
   });
-  if (interrupted === ExitCode.Timeout) say(`timed out after ${timeout} s`);
+  if (timeout !== null && interrupted === ExitCode.Timeout) say(timedOut(timeout));
   const status = interrupted ?? report(exit);
   if (run.statistics) process.stderr.write(`${JSON.stringify(machine.stats())}\n`);
   return status;
