@@ -13,7 +13,8 @@ import { classify, classifyBlock } from "../tools/replay/classify.js";
 import { Blank, type CpuState, initialState } from "../tools/replay/initial-state.js";
 import { type ExecuteOptions, type Outcome, RecorderMachine } from "../tools/replay/recorder-machine.js";
 import { type Executor, Replayer } from "../tools/replay/replay.js";
-import { bytesOf, expectedState, hexOf, parseVector } from "../tools/replay/vector.js";
+import { bytesOf, expectedState, hexOf, parseVector, type Vector } from "../tools/replay/vector.js";
+import { differsAmongVendors, VENDOR_DIFFERENCES } from "../tools/replay/vendors.js";
 import { overridesOf } from "../tools/replay/write-vector.js";
 
 const SOURCE = fileURLToPath(new URL("../tools/oracle/recorder.c", import.meta.url));
@@ -150,7 +151,71 @@ describe("the differential", () => {
   });
 });
 
+/** What AMD's processors leave, as a recorder there would note it. */
+const onAmd = (vector: Partial<Vector>): Vector => ({ i: 0, s: "1", c: "90", p: "amd", ...vector });
+
+describe("a difference among vendors", () => {
+  const replayer = new Replayer();
+  const intel = parseVector('{"i":0,"s":"1","c":"0f0dc9"}', 1);
+  const shifted = { c: "660fa4d811", o: { 0: "8000", 3: "3d34", 18: "1fff07fffffffff6" } };
+
+  it("is not one where the vCPU does as the recording processor", () => {
+    expect(replayer.run(intel).verdict).toBe("pass");
+  });
+
+  it("is named when it was recorded on a processor of that vendor", () => {
+    const { verdict, vendor } = replayer.run(onAmd({ c: "0f0dc9", x: [6, 0], ip: 0 }));
+    expect(verdict).toBe("vendor");
+    expect(vendor).toContain("0F 0D");
+  });
+
+  it("remains a difference on a processor of another vendor", () => {
+    const { p: _, ...elsewhere } = onAmd({ c: "0f0dc9", x: [6, 0], ip: 0 });
+    expect(replayer.run(elsewhere).verdict).toBe("fail");
+  });
+
+  it("explains only what it is about", () => {
+    // #UD as known, and a register that nothing explains.
+    expect(replayer.run(onAmd({ c: "0f0dc9", x: [6, 0], ip: 0, g: { 3: "1" } })).verdict).toBe("fail");
+    // SHLD by 16 is defined; by 17 it is not.
+    expect(replayer.run(onAmd({ ...shifted, c: "660fa4d810", g: { 0: "3d35" } })).verdict).toBe("fail");
+    expect(replayer.run(onAmd({ ...shifted, g: { 0: "7a68" } })).verdict).toBe("vendor");
+  });
+
+  it("comes last in a block, so that nothing goes on with it", () => {
+    const found = [
+      ...blocks(
+        new InstructionGenerator(new Random(9), { bits: 64, segments: "none", loads: false }).round(() => true),
+        new Random(9),
+      ),
+    ];
+    for (const { code } of found) {
+      let at = 0;
+      for (const insn of classifyBlock(code) ?? []) {
+        const bytes = code.subarray(at, at + insn.length);
+        at += insn.length;
+        if (at < code.length) expect(differsAmongVendors(insn, bytes, 64)).toBe(false);
+      }
+    }
+  });
+
+  it("has a name of its own", () => {
+    const names = VENDOR_DIFFERENCES.map(({ name }) => name);
+    expect(new Set(names).size).toBe(names.length);
+  });
+});
+
 describe("the processor of a machine", () => {
+  it("has the differences of its vendor", () => {
+    const vendorOf = (id: string): string => parseProcessor(`vendor_id\t: ${id}\n`).vendor;
+    expect(["GenuineIntel", "AuthenticAMD", "HygonGenuine", "Other"].map(vendorOf)).toEqual([
+      "intel",
+      "amd",
+      "amd",
+      "intel",
+    ]);
+  });
+
   it("is known by name and by what it lacks", () => {
     const text = "cpu family\t: 6\nmodel\t\t: 85\nmodel name\t: A CPU\nstepping\t: 7\nflags\t\t: fpu sse sse2 pni\n";
     const { name, missing } = parseProcessor(text);

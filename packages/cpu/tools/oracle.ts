@@ -22,6 +22,7 @@ Runs fresh instructions on the processor of this machine and on the vCPU and com
   --keep DIR         write the first difference of every instruction, as simple as it can be made, to a file in DIR
                      (packages/cpu/test/fixtures makes it a test)
   --record FILE      write everything that was recorded to FILE, compressed if it ends in .gz
+What the processors of this machine's vendor do otherwise than Intel's, which the vCPU follows, is counted by itself: it is no difference.
 Ctrl-C prints the summary so far. Exit status: 0 no difference, 1 differences, 2 wrong usage or no way to record here.
 `;
 
@@ -166,7 +167,7 @@ function writeRecord(file: string, vectors: readonly Vector[]): void {
   writeFileSync(file, file.endsWith(".gz") ? gzipSync(text, { level: 9 }) : text);
 }
 
-function summary({ cases: count, differences, mnemonics }: Report, lacking: ReadonlySet<string>): string {
+function summary({ cases: count, differences, mnemonics, vendors }: Report, lacking: ReadonlySet<string>): string {
   const names = [...mnemonics].sort(([a], [b]) => (a < b ? -1 : 1));
   const equal = names.filter(([, tally]) => tally.differences === 0);
   const different = names.filter(([, tally]) => tally.differences > 0);
@@ -174,6 +175,7 @@ function summary({ cases: count, differences, mnemonics }: Report, lacking: Read
   if (equal.length > 0)
     text += `equal (cases each): ${equal.map(([name, { cases: n }]) => `${name} ${n}`).join(", ")}\n`;
   for (const [name, tally] of different) text += `${name}: ${tally.differences} of ${tally.cases} differ\n`;
+  for (const [name, times] of vendors) text += `this vendor's, ${times} times: ${name}\n`;
   if (lacking.size > 0) text += `not run, because this processor lacks them: ${[...lacking].sort().join(", ")}\n`;
   return `${text}${count} cases, ${names.length} mnemonics, ${differences} differences\n`;
 }

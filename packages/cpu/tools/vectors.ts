@@ -12,12 +12,13 @@ Replays recorded CPU vectors and compares everything they recorded.
   --seed N   which others, and where among them; default 1
   --json     print one JSON object: totals, and counts for each instruction code
   --details  print the differences of every vector that fails
+Vectors of a processor that is not Intel's say so; what its vendor is known to do otherwise counts as vendor.
 Instructions of a feature that the recording processor lacked (it raised #UD for every one) count as not-recorded.
 Exit status: 0 all passed, 1 some failed or crashed, 2 wrong usage or unreadable file.
 `;
 
 type Counts = Record<Verdict | "notRecorded", number>;
-const noCounts = (): Counts => ({ pass: 0, fail: 0, crash: 0, notOffered: 0, notRecorded: 0 });
+const noCounts = (): Counts => ({ pass: 0, fail: 0, crash: 0, notOffered: 0, notRecorded: 0, vendor: 0 });
 
 /** A condition the user can mend: one sentence, exit status 2. */
 class UsageError extends Error {}
@@ -93,7 +94,7 @@ function describe(id: number, bytes: string, { code, verdict, details }: Judged)
 
 function table(codes: Readonly<Record<string, Counts>>, totals: Counts, vectors: number): string {
   const line = (name: string, c: Counts): string =>
-    `${name.padEnd(44)} pass ${String(c.pass).padStart(6)}  fail ${String(c.fail).padStart(5)}  crash ${String(c.crash).padStart(5)}  not-offered ${String(c.notOffered).padStart(6)}  not-recorded ${String(c.notRecorded).padStart(5)}\n`;
+    `${name.padEnd(44)} pass ${String(c.pass).padStart(6)}  fail ${String(c.fail).padStart(5)}  crash ${String(c.crash).padStart(5)}  not-offered ${String(c.notOffered).padStart(6)}  not-recorded ${String(c.notRecorded).padStart(5)}  vendor ${String(c.vendor).padStart(5)}\n`;
   return (
     Object.entries(codes)
       .map(([name, c]) => line(name, c))

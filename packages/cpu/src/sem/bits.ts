@@ -1,6 +1,6 @@
 import { i64, select } from "@vm/wasm";
 import type { Ctx, I64, Local64, Row, Size } from "./ctx.js";
-import { carry, flagsLogic, flagsResult, overflow, setCarry, setCarryOverflowOnly, signExtend } from "./flags.js";
+import { carry, flagsCompare, overflow, setCarry, setCarryOverflowOnly, signExtend } from "./flags.js";
 
 const k = (value: number): I64 => i64.const(value);
 const WIDE: readonly Size[] = [2, 4, 8];
@@ -22,29 +22,38 @@ const bitTest = (name: string, change: ((a: Local64, mask: Local64) => I64) | nu
   return [{ name, sizes: WIDE, forms: ["rr", "ri", "mi"], modify: change !== null, emit }];
 };
 
-/** BSF/BSR: a zero source leaves the destination unchanged, all 64 bits of it (recorded from hardware). */
+/**
+ * BSF/BSR. A zero source leaves the destination unchanged, all 64 bits of it, and PF set; else PF is that of the index. SF, AF, OF and CF
+ * are 0 (undefined in the manual; recorded from Intel's and AMD's processors, which agree).
+ */
 const scan = (name: string, index: (c: Ctx, a: Local64) => I64): Row => ({
   name,
   sizes: WIDE,
   forms: ["rr", "rm"],
   emit: (c) => {
     const a = c.get(1);
-    c.f.if(i64.ne(a, k(0)), () => c.set(0, index(c, a)));
-    flagsLogic(c, a);
+    c.setFr(k(0));
+    c.f.if(i64.ne(a, k(0)), () => {
+      const at = c.f.let("i64", index(c, a));
+      c.set(0, at);
+      // Not zero, whatever the index.
+      c.setFr(i64.or(at, k(0x100)));
+    });
+    c.setFa(k(0));
   },
 });
 
-/** TZCNT/LZCNT: CF = source was zero, ZF = result is zero. */
+/** TZCNT/LZCNT: CF = source was zero, ZF = result is zero, the others 0 (PF, SF, AF and OF are undefined in the manual). */
 const count = (name: string, index: (c: Ctx, a: Local64) => I64): Row => ({
   name,
   sizes: WIDE,
   forms: ["rr", "rm"],
   emit: (c) => {
     const a = c.get(1);
-    const zero = c.f.let("i64", i64.extend_i32_u(i64.eqz(a)));
-    const r = c.f.let("i64", select(i64.eqz(a), k(8 * c.size), index(c, a)));
+    const zero = c.f.let("i32", i64.eqz(a));
+    const r = c.f.let("i64", select(zero, k(8 * c.size), index(c, a)));
     c.set(0, r);
-    flagsResult(c, r, zero, k(0));
+    flagsCompare(c, i64.eqz(r), zero);
   },
 });
 

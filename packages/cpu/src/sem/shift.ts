@@ -120,10 +120,12 @@ function rotateLeft(c: Ctx, a: Local64, count: Local64, bits: number): I64 {
 }
 
 /**
- * SHLD/SHRD: operand 0 is shifted, bits of operand 1 enter; the count is operand 2 (immediate in the record, or CL).
- * 16-bit operands with a count above 16 are undefined.
+ * SHLD/SHRD: operand 0 is shifted, bits of operand 1 enter; the count is operand 2 (immediate in the record, or CL). OF is that of the
+ * first position, whatever the count. 16-bit operands shifted by more than 16 are undefined in the manual; as on Intel processors operand 0
+ * itself enters behind operand 1 (on AMD's operand 1 once more), and CF is the last bit that left.
  */
 function double(name: "shld" | "shrd"): Row {
+  const left = name === "shld";
   return {
     name,
     sizes: [2, 4, 8],
@@ -138,25 +140,40 @@ function double(name: "shld" | "shrd"): Row {
         i64.eqz(count),
         () => c.set(0, a),
         () => {
-          const less = i64.sub(count, one);
-          const left = name === "shld";
-          const before = c.f.let("i64", left ? i64.shl(a, less) : i64.shr_u(a, less));
-          const cf = c.f.let("i64", left ? bit(before, top(bits)) : i64.and(before, one));
-          // bits - count is 1..bits - 1, except for 16-bit operands with an undefined count.
-          const rest = i64.sub(k(bits), count);
-          const r = c.f.let(
-            "i64",
-            truncate(
-              left
-                ? i64.or(i64.shl(before, one), i64.shr_u(b, rest))
-                : i64.or(i64.shr_u(before, one), i64.shl(b, rest)),
-              c.size,
-            ),
-          );
+          const { r, cf } = c.size === 2 ? tripled(c, a, b, count, left) : doubled(c, a, b, count, left);
           c.set(0, r);
-          flagsResult(c, r, cf, bit(i64.xor(r, a), top(bits)));
+          flagsResult(c, r, cf, bit(left ? i64.xor(a, i64.shl(a, one)) : i64.xor(a, i64.shl(b, top(bits))), top(bits)));
         },
       );
     },
+  };
+}
+
+interface Shifted {
+  readonly r: Local64;
+  readonly cf: I64;
+}
+
+/** Operands of 32 or 64 bits, by 1 to bits - 1. */
+function doubled(c: Ctx, a: Local64, b: Local64, count: Local64, left: boolean): Shifted {
+  const bits = 8 * c.size;
+  const less = i64.sub(count, one);
+  const before = c.f.let("i64", left ? i64.shl(a, less) : i64.shr_u(a, less));
+  const rest = i64.sub(k(bits), count);
+  const joined = left
+    ? i64.or(i64.shl(before, one), i64.shr_u(b, rest))
+    : i64.or(i64.shr_u(before, one), i64.shl(b, rest));
+  return {
+    r: c.f.let("i64", truncate(joined, c.size)),
+    cf: left ? bit(before, top(bits)) : i64.and(before, one),
+  };
+}
+
+/** Operands of 16 bits, by 1 to 31: operand 0, operand 1 and operand 0 again in a row. */
+function tripled(c: Ctx, a: Local64, b: Local64, count: Local64, left: boolean): Shifted {
+  const row = c.f.let("i64", i64.or(i64.or(i64.shl(a, k(32)), i64.shl(b, k(16))), a));
+  return {
+    r: c.f.let("i64", truncate(left ? i64.shr_u(i64.shl(row, count), k(32)) : i64.shr_u(row, count), c.size)),
+    cf: bit(row, left ? i64.sub(k(48), count) : i64.sub(count, one)),
   };
 }

@@ -65,7 +65,7 @@ class BlockBuilder {
   }
 
   /** Appends the candidate if it fits. */
-  add({ code, insn, overrides, straight, writes, relativeAt, segments }: Candidate): boolean {
+  add({ code, insn, overrides, straight, writes, relativeAt, segments, vendors }: Candidate): boolean {
     if (!straight || insn.readFlags & this.#flags || readStatus(insn) & this.#status) return false;
     for (const [what, value] of overrides) {
       const fixed = this.#overrides.get(what);
@@ -85,7 +85,7 @@ class BlockBuilder {
     for (const [what, value] of overrides) this.#overrides.set(what, value);
     for (const register of writes) this.#written.add(register);
     ({ flags: this.#flags, status: this.#status } = undefinedAfter(insn, this.#flags, this.#status));
-    this.closed = isInexact(insn);
+    this.closed = isInexact(insn) || vendors;
     return true;
   }
 

@@ -25,6 +25,8 @@ export interface Report {
   /** By mnemonic; a block counts for each of its instructions, a difference for the one it shows at. */
   readonly mnemonics: ReadonlyMap<string, Tally>;
   readonly found: readonly Found[];
+  /** How often what a vendor's processors do otherwise was seen, by its name. */
+  readonly vendors: ReadonlyMap<string, number>;
 }
 
 export interface DifferentialOptions {
@@ -49,6 +51,7 @@ export async function differential(options: DifferentialOptions): Promise<Report
   const mnemonics = new Map<string, Tally>();
   const found: Found[] = [];
   const shrunk = new Map<string, number>();
+  const vendors = new Map<string, number>();
   let count = 0;
   let differences = 0;
   for (const batch of batches(cases)) {
@@ -58,7 +61,8 @@ export async function differential(options: DifferentialOptions): Promise<Report
       count++;
       for (const name of mnemonicsOf(batch[k] as Case)) tally(mnemonics, name).cases++;
       const judged = replayer.run(vector);
-      if (judged.verdict === "pass" || judged.verdict === "notOffered") continue;
+      if (judged.vendor !== undefined) vendors.set(judged.vendor, (vendors.get(judged.vendor) ?? 0) + 1);
+      if (judged.verdict === "vendor" || judged.verdict === "pass" || judged.verdict === "notOffered") continue;
       differences++;
       tally(mnemonics, judged.mnemonic).differences++;
       const before = shrunk.get(judged.code) ?? 0;
@@ -72,7 +76,7 @@ export async function differential(options: DifferentialOptions): Promise<Report
     options.onProgress?.(count, differences);
     if (signal?.aborted) break;
   }
-  return { cases: count, differences, mnemonics, found };
+  return { cases: count, differences, mnemonics, found, vendors };
 }
 
 function isDifference(replayer: Replayer, vector: Vector): boolean {

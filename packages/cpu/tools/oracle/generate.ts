@@ -14,6 +14,7 @@ import type { Random } from "../random.js";
 import { type Classified, classified, generalRegister } from "../replay/classify.js";
 import { CODE_OFFSET, CODE_PAGE, type CodeBits, DATA_PAGE, GS_BASE, Override } from "../replay/initial-state.js";
 import type { Segments } from "../replay/segments.js";
+import { differsAmongVendors } from "../replay/vendors.js";
 import { chooseSegments, chooseStackPointer } from "./choose-segments.js";
 import { chooseDescriptorOperands, holdsTrap, otherDescriptors, usesDescriptors } from "./segment-operands.js";
 import { type Template, templates } from "./templates.js";
@@ -28,6 +29,8 @@ export interface Candidate {
   readonly instructions: 1 | 2;
   /** Goes on with the next instruction, unless it raises something. */
   readonly straight: boolean;
+  /** Leaves something else on processors of another vendor. */
+  readonly vendors: boolean;
   /** General registers it may write. */
   readonly writes: ReadonlySet<number>;
   /** Offset of a displacement relative to RIP, or -1. */
@@ -132,6 +135,7 @@ export class InstructionGenerator {
         insn: about,
         overrides,
         straight: !special && insn.flowControl === FlowControl.Next && !POPF.has(insn.mnemonic),
+        vendors: differsAmongVendors(about, alone, this.#bits),
         writes: this.#writes(insn),
         relativeAt,
         ...(descriptors === undefined ? {} : { segments: descriptors }),

@@ -1,8 +1,11 @@
 import { readFileSync } from "node:fs";
+import type { Vendor } from "../replay/vendors.js";
 
 /** The processor of this machine, as Linux describes it. */
 export interface HostProcessor {
   readonly name: string;
+  /** Whose differences it has. */
+  readonly vendor: Vendor;
   /** iced-x86 names of the offered features it lacks. */
   readonly missing: ReadonlySet<string>;
 }
@@ -39,6 +42,9 @@ const FLAG_OF: Readonly<Record<string, string>> = {
   XSAVEOPT: "xsaveopt",
 };
 
+/** Hygon's processors are AMD's design. Of others nothing is known: they must do as Intel's. */
+const VENDOR_OF: Readonly<Record<string, Vendor>> = { AuthenticAMD: "amd", HygonGenuine: "amd" };
+
 /** @param cpuinfo text of /proc/cpuinfo */
 export function parseProcessor(cpuinfo: string): HostProcessor {
   const field = (name: string): string => new RegExp(`^${name}\\s*: (.*)$`, "m").exec(cpuinfo)?.[1] ?? "";
@@ -46,6 +52,7 @@ export function parseProcessor(cpuinfo: string): HostProcessor {
   const numbers = `family ${field("cpu family")} model ${field("model")} stepping ${field("stepping")}`;
   return {
     name: `${field("model name")} (${numbers})`,
+    vendor: VENDOR_OF[field("vendor_id")] ?? "intel",
     missing: new Set(Object.keys(FLAG_OF).filter((feature) => !flags.has(FLAG_OF[feature] as string))),
   };
 }

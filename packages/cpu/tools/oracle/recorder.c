@@ -316,9 +316,11 @@ static void put_state(ucontext_t *u, const struct state *s, const struct request
 /* Those the frame does not hold. */
 static u16 found_selectors[6];
 
-static void get_state(const ucontext_t *u, struct state *s) {
+static void get_state(const ucontext_t *u, const struct request *r, struct state *s) {
   const greg_t *g = u->uc_mcontext.gregs;
   for (int k = 0; k < 16; k++) s->gpr[k] = (u64)g[GREG[k]];
+  /* Entering a 16-bit stack IRET leaves the upper half of RSP as it is: then it is the kernel's, which no such code can read. */
+  if (r->mode != 64) s->gpr[4] = (u32)s->gpr[4];
   s->rip = (u64)g[REG_RIP];
   s->flags = (u64)g[REG_EFL] & ~(TF | RF);
   memcpy(s->selectors, found_selectors, sizeof s->selectors);
@@ -438,7 +440,7 @@ static void finish_case(int signal, ucontext_t *u) {
   int exception = (int)u->uc_mcontext.gregs[REG_TRAPNO];
   u64 error = (u64)u->uc_mcontext.gregs[REG_ERR];
   struct state after;
-  get_state(u, &after);
+  get_state(u, r, &after);
   if (signal == SIGTRAP && exception != 3 && exception != 4) exception = 1, error = 0;
   if (r->instructions > 1 && exception == 3 && after.rip == before.rip + r->length + 1) after.rip--, exception = -1;
   /* The limit of CS may lie right behind a block, before the INT3. */

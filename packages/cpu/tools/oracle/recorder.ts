@@ -5,8 +5,10 @@ import { join } from "node:path";
 import { CODE_PAGE, initialState } from "../replay/initial-state.js";
 import type { Executor } from "../replay/replay.js";
 import { parseVector, type Vector } from "../replay/vector.js";
+import type { Vendor } from "../replay/vendors.js";
 import { overridesOf, vectorOf } from "../replay/write-vector.js";
 import { type Case, encodeCases } from "./case.js";
+import { hostProcessor } from "./host.js";
 
 /** Runs cases and tells what they left. */
 export interface Recorder {
@@ -24,17 +26,20 @@ const FLAGS = ["-O2", "-fno-stack-protector", "-fcf-protection=none", "-mno-avx"
 export class HostRecorder implements Recorder {
   readonly #directory: string;
   readonly #program: string;
+  readonly #mark: Pick<Vector, "p">;
 
   /**
    * Builds the recorder.
    * @param source path of recorder.c
+   * @param vendor of this machine's processor, noted in every vector
    * @throws NoOracleError
    */
-  constructor(source: string) {
+  constructor(source: string, vendor: Vendor = hostProcessor().vendor) {
     if (process.platform !== "linux" || process.arch !== "x64")
       throw new NoOracleError(
         `instructions can be recorded on x86-64 Linux only; this is ${process.arch} ${process.platform}`,
       );
+    this.#mark = vendor === "intel" ? {} : { p: vendor };
     this.#directory = mkdtempSync(join(tmpdir(), "vm-oracle-"));
     this.#program = join(this.#directory, "recorder");
     // A static program has fewer surprises; not every system has a static C library.
@@ -69,7 +74,7 @@ export class HostRecorder implements Recorder {
               `the recorder ended with ${signal ?? `status ${status}`} after ${lines.length} of ${cases.length} cases`,
             ),
           );
-        else resolve(lines.map((line, k) => parseVector(line, k + 1)));
+        else resolve(lines.map((line, k) => ({ ...parseVector(line, k + 1), ...this.#mark })));
       });
       child.stdin.end(encodeCases(cases));
     });

@@ -75,6 +75,12 @@ const STATUS: readonly (readonly [number, number])[] = [
 ];
 
 /**
+ * Of the flags that the manuals leave undefined, those that differ among processors; where Intel's and AMD's agree, so must the vCPU.
+ * AMD's keep OF in TZCNT and LZCNT, Intel's clear it.
+ */
+const REALLY_UNDEFINED: Readonly<Record<string, number>> = { bsf: 0, bsr: 0, aad: 0, tzcnt: 0x800, lzcnt: 0x800 };
+
+/**
  * Looks the first instruction in `bytes` up in iced-x86; null if that does not know it.
  * @param offset from where a case's code starts, bytes
  */
@@ -110,18 +116,21 @@ export function classified(insn: Instruction): Classified {
     table.reduce((sum, [bit, value]) => sum | (bits & bit ? value : 0), 0);
   const written = insn.rflagsWritten | insn.rflagsCleared | insn.rflagsSet;
   const code = Code[insn.code] as string;
+  const mnemonic = (Mnemonic[insn.mnemonic] as string).toLowerCase();
+  const undefinedFlags = mask(FLAGS, insn.rflagsUndefined);
+  const undefinedHere = REALLY_UNDEFINED[mnemonic] ?? undefinedFlags;
   const last = insn.opCount - 1;
   return {
     code,
-    mnemonic: (Mnemonic[insn.mnemonic] as string).toLowerCase(),
+    mnemonic,
     length: insn.length,
     // BMI1 is TZCNT only.
     offered: legacy && features.every((f) => OFFERED.has(f)),
-    undefinedFlags: mask(FLAGS, insn.rflagsUndefined),
+    undefinedFlags: undefinedHere,
     undefinedStatus: mask(STATUS, insn.rflagsUndefined),
     readFlags: mask(FLAGS, insn.rflagsRead),
     readStatus: mask(STATUS, insn.rflagsRead),
-    writtenFlags: mask(FLAGS, written),
+    writtenFlags: mask(FLAGS, written) | (undefinedFlags & ~undefinedHere),
     writtenStatus: mask(STATUS, written),
     repeated: insn.hasRepPrefix || insn.hasRepnePrefix,
     memory: memoryOperand(insn),

@@ -1,14 +1,15 @@
 import { type Classified, classify, classifyBlock } from "./classify.js";
 import { differences } from "./compare.js";
-import { type CpuState, initialState } from "./initial-state.js";
+import { type CodeBits, type CpuState, initialState } from "./initial-state.js";
 import { type Draw, pad } from "./padding.js";
 import { type ExecuteOptions, type Outcome, RecorderMachine } from "./recorder-machine.js";
 import { parseSegments } from "./segments.js";
 import { blockTolerance, type Tolerance, toleranceOf } from "./tolerance.js";
 import { bytesOf, expectedException, expectedState, type Vector } from "./vector.js";
+import { type Situation, vendorDifference } from "./vendors.js";
 
-/** What became of one vector. */
-export type Verdict = "pass" | "fail" | "crash" | "notOffered";
+/** What became of one vector. `vendor`: it differs only in what processors of another vendor do otherwise. */
+export type Verdict = "pass" | "fail" | "crash" | "notOffered" | "vendor";
 
 export interface Judged {
   readonly verdict: Verdict;
@@ -18,6 +19,14 @@ export interface Judged {
   readonly features: readonly string[];
   /** Differences, or the message of the crash. */
   readonly details: readonly string[];
+  /** The vendor's difference, when it is one. */
+  readonly vendor?: string;
+}
+
+/** What one run differed in, and in whose surroundings. */
+interface Compared {
+  readonly details: readonly string[];
+  readonly situation: Situation;
 }
 
 /** Runs code from a state: the vCPU, or what stands in for it. */
@@ -55,7 +64,7 @@ export class Replayer {
     const insn = classify(bytes, bits);
     if (insn === null) return { verdict: "notOffered", code: "?", mnemonic: "?", features: [], details: [] };
     if (!insn.offered) return { verdict: "notOffered", ...aboutOf(insn), details: [] };
-    return this.#judge(insn, () => {
+    return this.#judge(vector, insn, () => {
       const before = initialState(vector.s, vector.o ?? {}, bits, surroundings.segments);
       const expected = expectedState(vector, before, insn.mnemonic.startsWith("pushf"));
       const raised = expectedException(vector);
@@ -75,7 +84,11 @@ export class Replayer {
             : { instructions: padded.before + 1 }),
         });
       }
-      return differences(toleranceOf(insn, before, raised, surroundings.segments), expected, raised, outcome);
+      const tolerance = toleranceOf(insn, before, raised, surroundings.segments);
+      return {
+        details: differences(tolerance, expected, raised, outcome),
+        situation: { ...surroundings, insn, bytes, inBlock: false, before, raised, got: outcome.raised },
+      };
     });
   }
 
@@ -89,7 +102,7 @@ export class Replayer {
     const shown = insns[Math.min(done, insns.length - 1)] as Classified;
     const missing = insns.find((insn) => !insn.offered);
     if (missing !== undefined) return { verdict: "notOffered", ...aboutOf(missing), details: [] };
-    return this.#judge(shown, () => {
+    return this.#judge(vector, shown, () => {
       const surroundings = surroundingsOf(vector);
       const before = initialState(vector.s, vector.o ?? {}, bits, surroundings.segments);
       const outcome = this.#machine.execute(bytes, before, {
@@ -98,15 +111,31 @@ export class Replayer {
         until: bytes.length,
       });
       const tolerance: Tolerance = blockTolerance(insns, done, before, raised, surroundings.segments);
-      return differences(tolerance, expectedState(vector, before), raised, outcome);
+      const at = insns.slice(0, insns.indexOf(shown)).reduce((sum, { length }) => sum + length, 0);
+      return {
+        details: differences(tolerance, expectedState(vector, before), raised, outcome),
+        situation: {
+          ...surroundings,
+          insn: shown,
+          bytes: bytes.subarray(at, at + shown.length),
+          inBlock: true,
+          before,
+          raised,
+          got: outcome.raised,
+        },
+      };
     });
   }
 
-  #judge(insn: Classified, compare: () => string[]): Judged {
+  #judge({ p }: Vector, insn: Classified, compare: () => Compared): Judged {
     const about = aboutOf(insn);
     try {
-      const details = compare();
-      return { verdict: details.length === 0 ? "pass" : "fail", ...about, details };
+      const { details, situation } = compare();
+      if (details.length === 0) return { verdict: "pass", ...about, details };
+      const known = p === undefined ? undefined : vendorDifference(p, situation, details);
+      return known === undefined
+        ? { verdict: "fail", ...about, details }
+        : { verdict: "vendor", ...about, details, vendor: known.name };
     } catch (error) {
       this.#machine = this.#create();
       return { verdict: "crash", ...about, details: [error instanceof Error ? error.message : String(error)] };
@@ -120,7 +149,7 @@ const aboutOf = ({ code, mnemonic, features }: Classified): Omit<Judged, "verdic
   features,
 });
 
-const surroundingsOf = ({ mode, sg }: Vector): Pick<ExecuteOptions, "bits" | "segments"> => ({
+const surroundingsOf = ({ mode, sg }: Vector): Pick<ExecuteOptions, "segments"> & { bits: CodeBits } => ({
   bits: mode ?? 64,
   ...(sg === undefined ? {} : { segments: parseSegments(sg) }),
 });

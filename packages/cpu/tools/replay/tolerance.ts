@@ -9,8 +9,6 @@ export interface Tolerance {
   readonly flags: number;
   /** x87 status-word bits. */
   readonly status: number;
-  /** General registers and memory. */
-  readonly integers: boolean;
   /** XMM registers may differ by the error of RCPPS. */
   readonly approximate: boolean;
   /** x87 registers may differ by one unit in the last place. */
@@ -40,21 +38,18 @@ const POINTERS: readonly (readonly [RegExp, number, number])[] = [
 export const isInexact = (insn: Classified): boolean =>
   APPROXIMATE.has(insn.mnemonic) ||
   TRANSCENDENTAL.has(insn.mnemonic) ||
-  POINTERS.some(([code]) => code.test(insn.code)) ||
-  is16BitDoubleShift(insn);
+  POINTERS.some(([code]) => code.test(insn.code));
 
-const is16BitDoubleShift = (insn: Classified): boolean => /^sh[lr]d$/.test(insn.mnemonic) && insn.operandBits === 16;
+export const is16BitDoubleShift = (insn: Classified): boolean =>
+  /^sh[lr]d$/.test(insn.mnemonic) && insn.operandBits === 16;
 
 /** What is not compared after `insn` alone. */
 export function toleranceOf(insn: Classified, before: CpuState, raised: Raised | null, segments?: Segments): Tolerance {
   const count = shiftCount(insn, before);
-  // SHLD and SHRD of 16 bits by more than 16: the destination is undefined as well.
-  const lost = is16BitDoubleShift(insn) && count > 16;
   const transcendental = TRANSCENDENTAL.has(insn.mnemonic);
   return {
-    flags: lost ? ARITHMETIC : flagsMask(insn, count, raised),
+    flags: flagsMask(insn, count, raised),
     status: insn.undefinedStatus | (transcendental ? C1 : 0),
-    integers: lost,
     approximate: APPROXIMATE.has(insn.mnemonic),
     transcendental,
     memory: pointers(insn, before, segments),
@@ -80,13 +75,9 @@ export function blockTolerance(
   const last = insns[done - 1];
   // Only the last one may be inexact: the others are not put into blocks.
   const inexact = last !== undefined && done === insns.length ? toleranceOf(last, before, raised, segments) : undefined;
-  // What CL is by then is not known.
-  const lost =
-    inexact !== undefined && is16BitDoubleShift(last as Classified) && ((last as Classified).count & 31) > 16;
   return {
-    flags: flags | (raised?.vector === 0 || lost ? ARITHMETIC : 0),
+    flags: flags | (raised?.vector === 0 ? ARITHMETIC : 0),
     status: status | (inexact?.status ?? 0),
-    integers: lost,
     approximate: inexact?.approximate ?? false,
     transcendental: inexact?.transcendental ?? false,
     memory: inexact?.memory ?? [],
@@ -132,7 +123,8 @@ function pointers(
 
 const SEGMENT_NAMES = ["ES", "CS", "SS", "DS", "FS", "GS"];
 
-function effectiveAddress(
+/** Linear address of a memory operand. */
+export function effectiveAddress(
   memory: NonNullable<Classified["memory"]>,
   { gpr }: CpuState,
   segments: Segments | undefined,

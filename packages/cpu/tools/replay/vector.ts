@@ -10,6 +10,8 @@ export interface Vector {
   readonly i: number;
   /** What it shows, where that is worth a sentence. */
   readonly name?: string;
+  /** Who made the processor it was recorded on, if not Intel: see `VENDOR_DIFFERENCES`. */
+  readonly p?: "amd";
   /** Seed of the initial state. */
   readonly s: string;
   /** Instruction bytes; of a block, all of them. */
@@ -54,10 +56,11 @@ export function parseVector(line: string, lineNumber: number): Vector {
   } catch {
     throw new VectorFormatError(lineNumber, "not JSON");
   }
-  const { i, s, c, b, mode, sg } = (value ?? {}) as Partial<Vector>;
+  const { i, p, s, c, b, mode, sg } = (value ?? {}) as Partial<Vector>;
   if (typeof i !== "number") throw new VectorFormatError(lineNumber, `"i" is ${JSON.stringify(i)}, not a number`);
   if (typeof s !== "string" || !/^[0-9a-f]{1,16}$/.test(s))
     throw new VectorFormatError(lineNumber, `"s" is ${JSON.stringify(s)}, not a seed of 1 to 16 hexadecimal digits`);
+  if (p !== undefined && p !== "amd") throw new VectorFormatError(lineNumber, `"p" is ${JSON.stringify(p)}, not "amd"`);
   if (b !== undefined && !(Number.isInteger(b) && b >= 2 && b <= MAX_BLOCK))
     throw new VectorFormatError(lineNumber, `"b" is ${JSON.stringify(b)}, not 2 to ${MAX_BLOCK} instructions`);
   const most = 15 * (b ?? 1);

@@ -153,12 +153,16 @@ const aam: Helper = (vcpu, { insn }) => {
   return NEXT;
 };
 
+/** The flags that the manual leaves undefined are those of the addition to AL (recorded from Intel's and AMD's processors, which agree). */
 const aad: Helper = (vcpu, { insn }) => {
   const base = insn.nops > 0 ? insn.immLo & 0xff : 10;
   const ax = vcpu.regLo(0) & 0xffff;
-  const al = ((ax & 0xff) + (ax >> 8) * base) & 0xff;
+  const old = ax & 0xff;
+  const tens = ((ax >> 8) * base) & 0xff;
+  const al = (old + tens) & 0xff;
   vcpu.setU16(S.GPR, al);
-  byteFlags(vcpu, al, false, false);
+  byteFlags(vcpu, al, old + tens > 0xff, (old & 0xf) + (tens & 0xf) > 0xf);
+  if (~(old ^ tens) & (old ^ al) & 0x80) vcpu.rflags |= S.OF;
   return NEXT;
 };
 
