@@ -45,18 +45,16 @@ export class MessageReader {
 
   /** Takes the next bytes of the stream; they can be overwritten afterwards. */
   push(bytes: Uint8Array): void {
-    if (this.#stopped) {
-      this.#rest.push(bytes.slice());
-      return;
-    }
+    const taken = this.#stopped ? 0 : this.#take(bytes);
+    if (taken < bytes.length && !this.#dead) this.#rest.push(bytes.slice(taken));
+  }
+
+  /** Takes what there is until it is stopped. @returns the number of bytes taken */
+  #take(bytes: Uint8Array): number {
     let at = 0;
-    while (!this.#dead && (at < bytes.length || this.#complete())) {
-      if (this.#stopped) {
-        if (at < bytes.length) this.#rest.push(bytes.slice(at));
-        return;
-      }
+    while (!this.#dead && !this.#stopped && (at < bytes.length || this.#complete()))
       at += this.#message === null ? this.#takeHead(bytes, at) : this.#takeBody(this.#message, bytes, at);
-    }
+    return at;
   }
 
   /** Nothing is taken any more. */
@@ -68,7 +66,12 @@ export class MessageReader {
   /** Goes on after a `message` that returned false. */
   resume(): void {
     this.#stopped = false;
-    for (const bytes of this.#rest.splice(0)) this.push(bytes);
+    while (!this.#stopped) {
+      const bytes = this.#rest.shift();
+      if (bytes === undefined) return;
+      const taken = this.#take(bytes);
+      if (taken < bytes.length && !this.#dead) this.#rest.unshift(bytes.subarray(taken));
+    }
   }
 
   /** A message without payload is complete with its header. */

@@ -29,9 +29,12 @@ export interface VmPort {
   readPhysical(gpa: number, out: Uint8Array): boolean;
   /** Stores `data` within one page; code translated from there is dropped. False: no memory is there. */
   writePhysical(gpa: number, data: Uint8Array): boolean;
-  /** Lets the guest do only `access` ({@link PageAccess}) with a page while it uses `view`; what is left out is reported. */
-  setPageAccess(view: number, gfn: number, access: number): void;
-  /** Puts one page of memory where none is. */
+  /**
+   * Lets the guest do only `access` ({@link PageAccess}) with a page while it uses `view`; what is left out is reported. ENOMEM: too many
+   * pages are restricted.
+   */
+  setPageAccess(view: number, gfn: number, access: number): Status;
+  /** Puts one page of memory where none is. ENOMEM: none is left, or there are too many such pages. */
   allocGfn(gfn: number): Status;
   /** Takes away what `allocGfn` put there. */
   freeGfn(gfn: number): Status;
@@ -50,7 +53,7 @@ export interface ViewsPort {
   /** False: there is no such view. vCPUs that use it go back to view 0. */
   destroy(view: number): boolean;
   exists(view: number): boolean;
-  /** In `view`, what is at `gfn` becomes what is at `target`; `target` = `gfn` restores it. EINVAL where no memory is. */
+  /** In `view`, what is at `gfn` becomes what is at `target`; `target` = `gfn` restores it. EINVAL where no memory is, ENOMEM: too many. */
   changeGfn(view: number, gfn: number, target: number): Status;
 }
 
@@ -100,8 +103,10 @@ export interface VcpuPort {
   controlCr(cr: 0 | 3 | 4, on: boolean): void;
   controlMsr(msr: number, on: boolean): void;
   singlestep(on: boolean): void;
-  /** Reports `breakpoint` of length 0 before each execution of the instruction at `gva`, in any address space. Memory stays as it is. */
-  watchCode(gva: bigint, on: boolean): void;
+  /** Reports `breakpoint` of length 0 before each execution of the instruction at `gva`, in any address space. Memory stays as it is. ENOMEM: too many. */
+  watchCode(gva: bigint, on: boolean): Status;
+  /** Ends every `watchCode`. */
+  unwatchCode(): void;
   /** The exception that will be delivered before the next instruction anyway. */
   pendingException(): Exception | null;
   /** Delivers an exception before the next instruction. */

@@ -21,6 +21,9 @@ export interface Transport {
   close(): void;
 }
 
+/** Bytes on their way beyond which a local transport asks its writer to wait. */
+const HIGH_WATER = 256 * 1024;
+
 /** Two connected transports in this program, for tests and for tools that live in the same page. Bytes arrive in a later microtask. */
 export function transportPair(): readonly [Transport, Transport] {
   const a = new LocalTransport();
@@ -37,6 +40,10 @@ class LocalTransport implements Transport {
   #ended = false;
   #scheduled = false;
   readonly #arrived: Uint8Array[] = [];
+  /** Bytes in there. */
+  #waiting = 0;
+  /** The other side has been asked to wait. */
+  #crowded = false;
 
   start(sink: TransportSink): void {
     this.#sink = sink;
@@ -45,9 +52,15 @@ class LocalTransport implements Transport {
 
   write(bytes: Uint8Array): boolean {
     if (this.#ended || this.peer === null) return true;
-    this.peer.#arrived.push(bytes);
-    this.peer.#schedule();
-    return true;
+    return this.peer.#arrive(bytes);
+  }
+
+  #arrive(bytes: Uint8Array): boolean {
+    this.#arrived.push(bytes);
+    this.#waiting += bytes.length;
+    this.#schedule();
+    this.#crowded ||= this.#waiting > HIGH_WATER;
+    return !this.#crowded;
   }
 
   pause(): void {
@@ -62,6 +75,7 @@ class LocalTransport implements Transport {
   close(): void {
     if (this.peer !== null) this.peer.#end();
     this.#arrived.length = 0;
+    this.#waiting = 0;
     this.#paused = false;
     this.#end();
   }
@@ -87,7 +101,13 @@ class LocalTransport implements Transport {
     while (!this.#paused) {
       const bytes = this.#arrived.shift();
       if (bytes === undefined) break;
+      this.#waiting -= bytes.length;
       sink.data(bytes);
+    }
+    if (this.#crowded && this.#arrived.length === 0) {
+      this.#crowded = false;
+      const { peer } = this;
+      if (peer !== null) peer.#sink?.drained();
     }
     if (!this.#ended || this.#paused) return;
     this.#sink = null;

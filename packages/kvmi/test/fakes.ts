@@ -26,6 +26,8 @@ export class FakeVcpu implements VcpuPort {
   readonly controlledMsrs = new Set<number>();
   stepping = false;
   readonly watched = new Set<bigint>();
+  /** More are ENOMEM. */
+  mostWatched = Number.POSITIVE_INFINITY;
   pending: Exception | null = null;
   readonly injected: Exception[] = [];
   /** Answer to the next `intercept`. */
@@ -104,9 +106,14 @@ export class FakeVcpu implements VcpuPort {
     if (on) this.controlledMsrs.add(msr);
     else this.controlledMsrs.delete(msr);
   }
-  watchCode(gva: bigint, on: boolean): void {
+  watchCode(gva: bigint, on: boolean): Status {
+    if (on && this.watched.size >= this.mostWatched) return 12;
     if (on) this.watched.add(gva);
     else this.watched.delete(gva);
+    return 0;
+  }
+  unwatchCode(): void {
+    this.watched.clear();
   }
   singlestep(on: boolean): void {
     this.stepping = on;
@@ -125,6 +132,8 @@ export class FakeVm implements VmPort {
   readonly memory = new Uint8Array(4 * 4096);
   features = { singlestep: true, xsave: true };
   readonly access = new Map<string, number>();
+  /** More pages are ENOMEM. */
+  mostRestricted = Number.POSITIVE_INFINITY;
   readonly allocated = new Set<number>();
   readonly #views = new Set<number>();
   readonly remapped = new Map<string, number>();
@@ -165,9 +174,11 @@ export class FakeVm implements VmPort {
     this.memory.set(data, gpa);
     return true;
   }
-  setPageAccess(view: number, gfn: number, access: number): void {
+  setPageAccess(view: number, gfn: number, access: number): Status {
     if (access === 7) this.access.delete(`${view}:${gfn}`);
+    else if (this.access.size >= this.mostRestricted) return 12;
     else this.access.set(`${view}:${gfn}`, access);
+    return 0;
   }
   allocGfn(gfn: number): Status {
     if (gfn < 4 || this.allocated.has(gfn)) return 22;

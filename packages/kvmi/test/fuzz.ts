@@ -1,7 +1,7 @@
 import { header, MAX_PAYLOAD } from "../src/codec/wire.js";
 import { commandsOf, DIALECTS, type DialectName, type EventName, KvmiServer, transportPair } from "../src/index.js";
 import { FakeVm } from "./fakes.js";
-import { bytes, IDENTITY, le } from "./raw-tool.js";
+import { bytes, IDENTITY, le, settled } from "./raw-tool.js";
 
 /** Numbers that repeat: mulberry32. */
 export function random(seed: number): (below: number) => number {
@@ -117,7 +117,8 @@ export async function fuzz(
         for (let at = 0, size = 1; at < cut; at += size, size = 1 + next(7))
           near.write(batch.slice(at, Math.min(at + size, cut)));
       else near.write(batch.slice(0, cut));
-      await Promise.resolve();
+      // A tool that has sent much waits for its turn.
+      await (next(8) === 0 ? settled() : Promise.resolve());
       for (const vcpu of vm.vcpus) {
         vcpu.initialized = next(50) !== 0;
         if (vcpu.busy) vcpu.arrive();
@@ -127,7 +128,10 @@ export async function fuzz(
       if (cut < batch.length) break;
     }
     near.close();
-    await served;
+    const gone = served.then(() => true);
+    // What it had sent before is still carried out, by vCPUs that get on with their work.
+    while ((await Promise.race([gone, settled().then(() => false)])) === false)
+      for (const vcpu of vm.vcpus) if (vcpu.busy) vcpu.arrive();
     for (const vcpu of vm.vcpus) vcpu.busy = vcpu.kicked = false;
     const wrong = left(vm);
     if (wrong !== "") throw new Error(`${dialect}, seed ${seed}, behind message ${sent}: ${wrong}`);

@@ -21,6 +21,13 @@ export class Watches {
     return this.#bits.get(gfn) ?? 0;
   }
 
+  /** Gives back the bits that stand at each page of `bits`. */
+  releaseAll(bits: ReadonlyMap<number, number>): void {
+    // One owner decides the bits of a page, so as many pages are the same pages: there may be a million.
+    if (bits.size === this.#bits.size) this.#bits.clear();
+    else for (const [gfn, each] of bits) this.set(gfn, this.of(gfn) & ~each);
+  }
+
   /** Replaces the bits of `gfn`. Returns whether that changed anything. */
   set(gfn: number, bits: number): boolean {
     if (bits === this.of(gfn)) return false;

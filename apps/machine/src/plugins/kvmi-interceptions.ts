@@ -1,9 +1,10 @@
-import type { Interception } from "@vm/kvmi";
+import { Errno, type Interception, type Status } from "@vm/kvmi";
 import type { Disposer } from "../emitter.js";
 import { onBreakpoint, onExecute } from "./kvmi-breakpoints.js";
 import { split } from "./kvmi-halves.js";
 import { onCpuid, onDescriptor, onHypercall, onXsetbv } from "./kvmi-instructions.js";
 import type { Intercepted } from "./kvmi-intercepted.js";
+import type { Quota } from "./kvmi-quota.js";
 import type { Reason } from "./kvmi-undone.js";
 import { onControlRegister, onMsr } from "./kvmi-writes.js";
 
@@ -21,13 +22,16 @@ const INTERCEPTORS: Readonly<Record<Exclude<Interception, "pf">, (vcpu: Intercep
 /** What a vCPU looks out for, and its hooks for it. */
 export class Interceptions {
   readonly #vcpu: Intercepted;
+  readonly #breakpoints: Quota;
   readonly #wanted = new Set<Interception>();
   readonly #crs = new Set<number>();
   readonly #msrs = new Set<number>();
   readonly #code = new Set<bigint>();
   readonly #hooks = new Map<Reason, Disposer>();
 
-  constructor(vcpu: Omit<Intercepted, "crs" | "msrs" | "wants">) {
+  /** @param breakpoints how many addresses may be watched, by this vCPU and others */
+  constructor(vcpu: Omit<Intercepted, "crs" | "msrs" | "wants">, breakpoints: Quota) {
+    this.#breakpoints = breakpoints;
     this.#vcpu = { ...vcpu, crs: this.#crs, msrs: this.#msrs, wants: (kind) => this.#wants(kind) };
   }
 
@@ -50,16 +54,29 @@ export class Interceptions {
     toggle(this.#msrs, msr, on);
   }
 
-  watchCode(gva: bigint, on: boolean): void {
+  watchCode(gva: bigint, on: boolean): Status {
+    if (this.#code.has(gva) === on) return 0;
+    if (on && !this.#breakpoints.take()) return Errno.ENOMEM;
+    if (!on) this.#breakpoints.give();
     toggle(this.#code, gva, on);
     this.#vcpu.handle.cpu.watchCode(...split(gva), on);
     if (this.#code.size > 0) this.#hook("execute", onExecute);
     else this.#unhook("execute");
+    return 0;
+  }
+
+  /** Ends every {@link watchCode}. */
+  unwatchCode(): void {
+    if (this.#code.size === 0) return;
+    this.#vcpu.handle.cpu.unwatchCode();
+    this.#breakpoints.give(this.#code.size);
+    this.#code.clear();
+    this.#unhook("execute");
   }
 
   /** Looks out for nothing any more. */
   reset(): void {
-    for (const gva of [...this.#code]) this.watchCode(gva, false);
+    this.unwatchCode();
     for (const kind of [...this.#hooks.keys()]) this.#unhook(kind);
     this.#wanted.clear();
     this.#crs.clear();

@@ -7,6 +7,7 @@ import type { VcpuHandle } from "../plugin.js";
 import { halves, split } from "./kvmi-halves.js";
 import { Interceptions } from "./kvmi-interceptions.js";
 import type { RestrictedPages } from "./kvmi-pages.js";
+import type { Quota } from "./kvmi-quota.js";
 import { addressWidth, loadRegs, saveRegs, saveSregs } from "./kvmi-registers.js";
 import { Stepper, type StepTurns } from "./kvmi-stepper.js";
 import { UndoneInstruction } from "./kvmi-undone.js";
@@ -27,6 +28,8 @@ export interface KvmiVcpuDesc {
   /** The restricted pages of a view. */
   readonly pages: (view: number) => RestrictedPages;
   readonly steps: StepTurns;
+  /** How many code breakpoints there may be. */
+  readonly breakpoints: Quota;
 }
 
 /**
@@ -53,13 +56,16 @@ export class KvmiVcpu implements VcpuPort {
     this.#undone = new UndoneInstruction(handle.cpu);
     const pages = (): RestrictedPages => desc.pages(this.view);
     this.#stepper = new Stepper({ handle, memory, steps, pages }, (gva) => this.translate(gva));
-    this.#interceptions = new Interceptions({
-      handle,
-      undone: this.#undone,
-      events: () => this.#events,
-      stepping: () => this.#stepper.active,
-      ripGpa: () => this.translate(this.rip()) ?? 0,
-    });
+    this.#interceptions = new Interceptions(
+      {
+        handle,
+        undone: this.#undone,
+        events: () => this.#events,
+        stepping: () => this.#stepper.active,
+        ripGpa: () => this.translate(this.rip()) ?? 0,
+      },
+      desc.breakpoints,
+    );
   }
 
   get initialized(): boolean {
@@ -198,8 +204,11 @@ export class KvmiVcpu implements VcpuPort {
   controlMsr(msr: number, on: boolean): void {
     this.#interceptions.controlMsr(msr, on);
   }
-  watchCode(gva: bigint, on: boolean): void {
-    this.#interceptions.watchCode(gva, on);
+  watchCode(gva: bigint, on: boolean): Status {
+    return this.#interceptions.watchCode(gva, on);
+  }
+  unwatchCode(): void {
+    this.#interceptions.unwatchCode();
   }
 
   singlestep(on: boolean): void {

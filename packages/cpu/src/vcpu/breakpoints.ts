@@ -77,6 +77,11 @@ export class Breakpoints {
     else this.#watched.delete(hi);
   }
 
+  /** The host watches no instruction any more. */
+  unwatch(): void {
+    this.#watched.clear();
+  }
+
   /** The host watches the instruction at `hi:lo`. */
   watched(lo: number, hi: number): boolean {
     return (

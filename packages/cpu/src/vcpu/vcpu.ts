@@ -317,6 +317,12 @@ export class Vcpu extends Exceptions {
     this.tlb.flush();
   }
 
+  /** Ends every {@link watchCode}. */
+  unwatchCode(): void {
+    this.breakpoints.unwatch();
+    this.tlb.flush();
+  }
+
   /** Looks at the instruction at PC. @returns whether it must not run: an exception is pending, or the host wants to leave */
   #guard(): boolean {
     const lo = this.i32(S.PC);

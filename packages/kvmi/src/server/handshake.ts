@@ -1,3 +1,4 @@
+import { Announced } from "../announced.js";
 import { handshakeFromTool, handshakeFromVm } from "../codec/wire.js";
 
 /** Who the machine says it is. */
@@ -18,7 +19,7 @@ export type Greeting =
   | { readonly state: "done"; readonly rest: Uint8Array };
 
 /** A tool may append to its answer, up to this many bytes in all. */
-const MAX_ANSWER = 64 * 1024;
+export const MAX_ANSWER = 64 * 1024;
 const NAME_BYTES = 63;
 
 /** What the machine sends first. */
@@ -40,7 +41,7 @@ export async function cookieHash(secret: Uint8Array | string): Promise<Uint8Arra
 /** Collects the tool's answer, which comes in pieces of any size and may be longer than is known today. */
 export class AnswerReader {
   readonly #expected: Uint8Array | null;
-  #bytes = new Uint8Array(0);
+  readonly #answer = new Announced(handshakeFromTool.size, MAX_ANSWER);
 
   /** @param expected the {@link cookieHash} the tool must know; null: it is not asked for one */
   constructor(expected: Uint8Array | null) {
@@ -48,18 +49,14 @@ export class AnswerReader {
   }
 
   push(bytes: Uint8Array): Greeting {
-    const all = new Uint8Array(this.#bytes.length + bytes.length);
-    all.set(this.#bytes);
-    all.set(bytes, this.#bytes.length);
-    this.#bytes = all;
-    if (all.length < 4) return { state: "incomplete" };
-    const size = new DataView(all.buffer).getUint32(0, true);
-    if (size < handshakeFromTool.size || size > MAX_ANSWER)
-      return { state: "refused", reason: `the tool's handshake says it has ${size} bytes` };
-    if (all.length < size) return { state: "incomplete" };
-    const { cookie_hash } = handshakeFromTool.decode(all);
+    const rest = this.#answer.push(bytes);
+    const { size, complete } = this.#answer;
+    if (size === null) return { state: "incomplete" };
+    if (!this.#answer.valid) return { state: "refused", reason: `the tool's handshake says it has ${size} bytes` };
+    if (complete === null) return { state: "incomplete" };
+    const { cookie_hash } = handshakeFromTool.decode(complete);
     if (this.#expected !== null && !this.#expected.every((byte, k) => byte === cookie_hash[k]))
       return { state: "refused", reason: "the tool does not know the secret" };
-    return { state: "done", rest: all.subarray(size) };
+    return { state: "done", rest };
   }
 }

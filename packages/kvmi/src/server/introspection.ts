@@ -5,11 +5,13 @@ import type { DialectIndex } from "../dialect/index.js";
 import * as L from "../dialect/layouts.js";
 import { Errno, errnoName } from "../errno.js";
 import type { EventFilter } from "../filter.js";
-import { type Message, MessageReader } from "../framing.js";
+import type { Message } from "../framing.js";
 import type { VmPort } from "../ports.js";
 import { bytesOf, Slab } from "../slab.js";
 import type { Transport } from "../transport.js";
+import { afterTurn } from "../turn.js";
 import { type Call, CLOSE, DATA, type Outcome, type Silence, type VcpuCall } from "./call.js";
+import { Intake, Stop } from "./intake.js";
 import type { Masks } from "./masks.js";
 import { EVENT_COMMON } from "./state.js";
 import { HookedVcpu } from "./vcpu.js";
@@ -54,12 +56,13 @@ export class Introspection {
   readonly #onCommand: () => void;
   readonly #onReply: () => void;
   readonly #onEnd: () => void;
-  readonly #reader: MessageReader;
+  readonly #intake: Intake;
   readonly #slab = new Slab();
   #seq = 0;
   #after: (() => void) | null = null;
   #ended = false;
-  #full = false;
+  /** vCPUs that have too many jobs. */
+  #crowded = 0;
 
   constructor({ vm, index, masks, transport, filter, log, onCommand, onReply, onEnd }: IntrospectionDesc) {
     this.vm = vm;
@@ -74,11 +77,15 @@ export class Introspection {
     vm.reset();
     this.vcpus = vm.vcpus.map((port, k) => new HookedVcpu(k, port, this));
     for (const vcpu of this.vcpus) vcpu.port.connect(vcpu);
-    this.#reader = new MessageReader({
+    this.#intake = new Intake({
+      transport,
       room: (id) => this.#room(id),
-      message: (message) => {
-        this.#dispatch(message);
-        return !this.#full;
+      take: (message) => {
+        try {
+          this.#dispatch(message);
+        } catch (error) {
+          this.#failed(error);
+        }
       },
       oversized: (size) => this.close(`a message of ${size} bytes`),
     });
@@ -91,14 +98,32 @@ export class Introspection {
   // The stream
 
   data(bytes: Uint8Array): void {
-    if (!this.#ended) this.#reader.push(bytes);
+    if (!this.#ended) this.#intake.push(bytes);
   }
 
   drained(): void {
-    if (!this.#full) return;
-    this.#full = false;
-    this.#transport.resume();
-    this.#reader.resume();
+    this.#intake.goOn(Stop.Full);
+  }
+
+  /** A vCPU has as many jobs as may wait, or no longer has. */
+  crowded(crowded: boolean): void {
+    this.#crowded += crowded ? 1 : -1;
+    if (this.#crowded > 0) this.#intake.stop(Stop.Jobs);
+    else afterTurn(() => this.#crowded === 0 && this.#intake.goOn(Stop.Jobs));
+  }
+
+  /** Does a job of a vCPU. */
+  carry(job: () => void): void {
+    try {
+      job();
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  /** What a tool has asked for has failed in a way nobody foresaw: that ends its connection, not the program. */
+  #failed(error: unknown): void {
+    this.close(`${FAILED}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
   }
 
   /** Ends the hook: everything is undone at once, the connection goes. @param reason null: the owner wants it so */
@@ -116,17 +141,15 @@ export class Introspection {
 
   #end(): void {
     this.#ended = true;
-    this.#reader.end();
+    this.#intake.end();
     for (const vcpu of this.vcpus) this.cleanup ? vcpu.unhook() : vcpu.abandon();
     if (this.cleanup) this.vm.reset();
     this.#onEnd();
   }
 
   #write(view: DataView): void {
-    if (this.#ended || this.#transport.write(bytesOf(view)) || this.#full) return;
     // A tool that does not read its replies is not read from either.
-    this.#full = true;
-    this.#transport.pause();
+    if (!this.#ended && !this.#transport.write(bytesOf(view))) this.#intake.stop(Stop.Full);
   }
 
   // Commands
@@ -287,6 +310,8 @@ export class Introspection {
   }
 }
 
+/** How the log begins when the fault is not the tool's. */
+export const FAILED = "introspection has failed";
 /** Message id of events in every dialect. */
 const EVENT_ID = 1;
 /** kvmi_event_hdr: the event's id, where messages do not tell otherwise. */

@@ -74,8 +74,7 @@ const controlCodeBreakpoint: VcpuHandler<"controlCodeBreakpoint"> = (call) => {
   const { gva, enable } = call.request;
   const on = switched(call, enable);
   if (on === null) return Errno.EINVAL;
-  call.vcpu.controlCodeBreakpoint(gva, on);
-  return 0;
+  return call.vcpu.port.watchCode(gva, on);
 };
 
 const injectException: VcpuHandler<"injectException"> = ({ session, dialect, request, vcpu }) => {

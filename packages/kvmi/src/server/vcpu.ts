@@ -10,6 +10,8 @@ import { EVENT_HEAD, writeState } from "./state.js";
 
 /** PAUSEs that may wait; one more is EBUSY. */
 export const MAX_PAUSES = 1001;
+/** Jobs that may wait; with as many nothing more is read from the tool until they are done. */
+export const MAX_JOBS = 256;
 
 type Done = (reply: Reply) => void;
 
@@ -29,8 +31,8 @@ export class HookedVcpu implements VcpuEvents {
   readonly #enabled = new Set<EventName>();
   readonly #crs = new Set<number>();
   readonly #msrs = new Set<number>();
-  readonly #codeBreakpoints = new Set<bigint>();
   readonly #jobs: (() => void)[] = [];
+  #crowded = false;
   #pauses = 0;
   #waiting: Waiting | null = null;
   /** kvm_regs that take effect with the event reply. */
@@ -51,6 +53,15 @@ export class HookedVcpu implements VcpuEvents {
   queue(job: () => void): void {
     this.#jobs.push(job);
     this.port.kick();
+    this.#tellJobs();
+  }
+
+  /** Tells the session when there are too many jobs, and when there are not any more. */
+  #tellJobs(): void {
+    const crowded = this.#jobs.length >= MAX_JOBS;
+    if (crowded === this.#crowded) return;
+    this.#crowded = crowded;
+    this.session.crowded(crowded);
   }
 
   /** Asks for one PAUSE event. False: too many wait. */
@@ -66,7 +77,8 @@ export class HookedVcpu implements VcpuEvents {
 
   boundary(): void {
     for (;;) {
-      for (let job = this.#jobs.shift(); job !== undefined; job = this.#jobs.shift()) job();
+      for (let job = this.#jobs.shift(); job !== undefined; job = this.#jobs.shift()) this.session.carry(job);
+      this.#tellJobs();
       if (this.#waiting !== null) return;
       if (this.#pauses > 0) {
         this.#pauses--;
@@ -105,11 +117,6 @@ export class HookedVcpu implements VcpuEvents {
   controlMsr(msr: number, on: boolean): void {
     toggle(this.#msrs, msr, on);
     this.port.controlMsr(msr, on);
-  }
-
-  controlCodeBreakpoint(gva: bigint, on: boolean): void {
-    toggle(this.#codeBreakpoints, gva, on);
-    this.port.watchCode(gva, on);
   }
 
   controlSinglestep(on: boolean): void {
@@ -158,8 +165,11 @@ export class HookedVcpu implements VcpuEvents {
     this.#delayedRegs = null;
   }
 
-  /** The tool is gone: whatever is open is closed, as if it had never been there. */
-  unhook(): void {
+  /**
+   * The tool is gone: whatever is open is closed, as if it had never been there.
+   * @param kept what was asked for stays in force
+   */
+  unhook(kept = false): void {
     this.#jobs.length = 0;
     this.#pauses = 0;
     this.#delayedRegs = null;
@@ -172,7 +182,7 @@ export class HookedVcpu implements VcpuEvents {
     for (const event of [...this.#enabled]) this.controlEvent(event, false);
     for (const cr of [...this.#crs]) this.controlCr(cr as 0 | 3 | 4, false);
     for (const msr of [...this.#msrs]) this.controlMsr(msr, false);
-    for (const gva of [...this.#codeBreakpoints]) this.controlCodeBreakpoint(gva, false);
+    if (!kept) this.port.unwatchCode();
     if (this.#singlestep) this.controlSinglestep(false);
     this.port.connect(null);
     this.port.release();
@@ -183,8 +193,7 @@ export class HookedVcpu implements VcpuEvents {
     this.#enabled.clear();
     this.#crs.clear();
     this.#msrs.clear();
-    this.#codeBreakpoints.clear();
-    this.unhook();
+    this.unhook(true);
   }
 
   // Events

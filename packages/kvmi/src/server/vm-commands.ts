@@ -52,8 +52,10 @@ const setPageAccess: VmHandler<"setPageAccess"> = ({ session, request, message, 
   for (let k = 0; k < count; k++) {
     const at = tail + k * entry.size;
     const { gpa, access } = entry.read(message.view, at);
-    if (access > PageAccess.All || !entry.clean(message.view, at) || gpa >= MAX_GPA) status ||= Errno.EINVAL;
-    else vm.setPageAccess(view, Math.floor(Number(gpa) / PAGE), access);
+    const valid = access <= PageAccess.All && entry.clean(message.view, at) && gpa < MAX_GPA;
+    // All entries are tried; the first error is the answer.
+    const one = valid ? vm.setPageAccess(view, Math.floor(Number(gpa) / PAGE), access) : Errno.EINVAL;
+    status ||= one;
   }
   return status;
 };

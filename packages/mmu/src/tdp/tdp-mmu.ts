@@ -25,6 +25,8 @@ const SPARE_TABLES = 1024;
 /** More than one fault can need. */
 const RESERVE = 16;
 
+/** Frames announced one by one when a view goes; more are announced as all there are. */
+const ANNOUNCED = 512;
 const NOTHING = { start: Number.POSITIVE_INFINITY, end: 0 };
 
 /**
@@ -253,6 +255,13 @@ export class TdpMmu implements GfnRangeTarget {
     this.#vm.invalidated.emit(gfn, 1, false);
   }
 
+  /** Any frame may mean something else now in one view. */
+  changedAllIn(view: View): void {
+    const { maxGfn } = this.#vm.slots;
+    this.#invalidate(0, maxGfn, () => view.root?.zap(0, maxGfn));
+    this.#vm.invalidated.emit(0, maxGfn, false);
+  }
+
   /** Takes W from pages of a slot: the next write is logged. */
   writeProtect(gfn: number, pages: number): void {
     this.#vm.locks.mmuLock.write(this.#vm.host, () => {
@@ -265,7 +274,8 @@ export class TdpMmu implements GfnRangeTarget {
   discard(view: View): void {
     this.#invalidate(0, this.#vm.slots.maxGfn, () => view.root?.free());
     view.root = null;
-    for (const gfn of view.changed()) this.#vm.invalidated.emit(gfn, 1, false);
+    if (view.changes <= ANNOUNCED) for (const gfn of view.changed()) this.#vm.invalidated.emit(gfn, 1, false);
+    else this.#vm.invalidated.emit(0, this.#vm.slots.maxGfn, false);
   }
 
   #zapViews(from: number, to: number): void {

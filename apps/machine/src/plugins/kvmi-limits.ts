@@ -1,0 +1,13 @@
+/** How much a tool can ask of one machine; beyond it the protocol's answer is ENOMEM. The README of @vm/kvmi lists them. */
+export const LIMITS = {
+  /** Pages with restricted access, over all views: 4 GiB. Some 140 bytes each. */
+  restrictedPages: 1 << 20,
+  /** Code breakpoints, over all vCPUs. */
+  codeBreakpoints: 1 << 16,
+  /** Frames that CHANGE_GFN has changed, over all views. */
+  changedFrames: 1 << 12,
+  /** Frames of ALLOC_GFN. */
+  allocatedFrames: 1 << 10,
+  /** Views beside the default one. */
+  views: (1 << 12) - 1,
+} as const;
