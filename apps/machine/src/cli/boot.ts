@@ -1,7 +1,8 @@
 import { Lockdep } from "@vm/lockdep";
+import type { Disk } from "../disk/disk.js";
 import { BootError, createMachine, KernelError, type Machine, MachineError } from "../index.js";
-import { UsageError } from "./errors.js";
-import { type FileDisk, openDisk } from "./file-disk.js";
+import { openDisk } from "./disk-argument.js";
+import { reason, UsageError } from "./errors.js";
 import { type BootFlags, type MachineNumbers, parseFlags } from "./flags.js";
 import { collectGarbage } from "./garbage.js";
 import { kvmiPlugins } from "./kvmi-machine.js";
@@ -23,9 +24,9 @@ export async function boot(flags: BootFlags): Promise<number> {
     kernel: flags.kernel === undefined ? undefined : readFile("--kernel", flags.kernel),
     initrd: flags.initrd === undefined ? undefined : readFile("--initrd", flags.initrd),
   };
-  const disks: FileDisk[] = [];
+  const disks: Disk[] = [];
   try {
-    for (const argument of flags.disk ?? []) disks.push(openDisk(argument));
+    for (const argument of flags.disk ?? []) disks.push(await openDisk(argument));
     const machine = await makeMachine(flags, numbers, session, { ...images, disks });
     images.kernel = images.initrd = undefined;
     collectGarbage();
@@ -36,14 +37,14 @@ export async function boot(flags: BootFlags): Promise<number> {
       report(machine, exit, session.status(exit), flags.exec !== undefined, flags.verbose === true),
     );
   } finally {
-    for (const disk of disks) disk.close();
+    await closeAll(disks);
   }
 }
 
 interface Parts {
   readonly kernel: Uint8Array | undefined;
   readonly initrd: Uint8Array | undefined;
-  readonly disks: readonly FileDisk[];
+  readonly disks: readonly Disk[];
 }
 
 async function makeMachine(
@@ -77,4 +78,10 @@ async function makeMachine(
   } finally {
     progress.end();
   }
+}
+
+/** Closes every disk, whatever becomes of the others, and says what went wrong. */
+async function closeAll(disks: readonly Disk[]): Promise<void> {
+  for (const closed of await Promise.allSettled(disks.map((disk) => disk.close())))
+    if (closed.status === "rejected") say(`disk error: ${reason(closed.reason)}`);
 }
