@@ -1,7 +1,8 @@
 import { Lockdep } from "@vm/lockdep";
+import type { Disk } from "../disk/disk.js";
 import { BootError, createMachine, KernelError, type Machine, MachineError } from "../index.js";
-import { UsageError } from "./errors.js";
-import { type FileDisk, openDisk } from "./file-disk.js";
+import { openDisk } from "./disk-argument.js";
+import { reason, UsageError } from "./errors.js";
 import { type BootFlags, type MachineNumbers, parseFlags } from "./flags.js";
 import { collectGarbage } from "./garbage.js";
 import { kvmiPlugins } from "./kvmi-machine.js";
@@ -20,9 +21,9 @@ export async function boot(flags: BootFlags): Promise<number> {
   const began = performance.now();
   const numbers = parseFlags(flags);
   const session = chooseSession(flags);
-  const disks: FileDisk[] = [];
+  const disks: Disk[] = [];
   try {
-    for (const argument of flags.disk ?? []) disks.push(openDisk(argument));
+    for (const argument of flags.disk ?? []) disks.push(await openDisk(argument));
     const machine = await withinTime({ began, timeout: numbers.timeout }, async (signal) =>
       makeMachine(flags, numbers, session, { ...(await readImages(flags, numbers.memory, signal)), disks, signal }),
     );
@@ -34,14 +35,14 @@ export async function boot(flags: BootFlags): Promise<number> {
       report(machine, exit, session.status(exit), flags.exec !== undefined, flags.verbose === true),
     );
   } finally {
-    for (const disk of disks) disk.close();
+    await closeAll(disks);
   }
 }
 
 interface Parts {
   readonly kernel: Uint8Array | undefined;
   readonly initrd: Uint8Array | undefined;
-  readonly disks: readonly FileDisk[];
+  readonly disks: readonly Disk[];
   /** Ends the making of the machine. */
   readonly signal: AbortSignal;
 }
@@ -87,4 +88,10 @@ async function makeMachine(
   } finally {
     progress.end();
   }
+}
+
+/** Closes every disk, whatever becomes of the others, and says what went wrong. */
+async function closeAll(disks: readonly Disk[]): Promise<void> {
+  for (const closed of await Promise.allSettled(disks.map((disk) => disk.close())))
+    if (closed.status === "rejected") say(`disk error: ${reason(closed.reason)}`);
 }

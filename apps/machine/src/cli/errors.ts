@@ -12,6 +12,11 @@ export function reason(error: unknown): string {
     EPERM: "permission denied",
     EISDIR: "it is a directory",
     EROFS: "its file system is read-only",
+    ENXIO: "there is no such device",
+    ENOSPC: "no space is left on the host's device",
+    EDQUOT: "the host's disk quota is used up",
+    EFBIG: "the host's file cannot grow any more",
+    EIO: "the host's device failed",
   };
   return words[code ?? ""] ?? message;
 }

@@ -106,7 +106,12 @@ function makeProgram(actions: Actions): Command {
     )
     .option("--append <words>", "words added to the kernel command line");
   machineOptions(boot, "512M")
-    .option("--disk <file[:ro]>", "disk image, read-only with :ro; repeatable, up to 7", collect)
+    .option(
+      "--disk <file[:ro|:overlay]>",
+      "disk image, raw or qcow2; with :ro the guest cannot write, with :overlay what it writes stays in memory; " +
+        "repeatable, up to 7; options behind it: ,format=raw ,lock=off",
+      collect,
+    )
     .option("--exec <command>", "run one shell command in the guest, print its output, end with its status")
     .addOption(
       new Option("--memory-backend <what>", "RAM of the machine's own, or a guest_memfd that the host has mapped")

@@ -1,5 +1,5 @@
 import type { Machine, MachineExit } from "../index.js";
-import { reason } from "./errors.js";
+import { DiskErrors } from "./disk-errors.js";
 import { ExitCode } from "./exit-code.js";
 import { say } from "./report.js";
 import type { Session } from "./session.js";
@@ -28,13 +28,15 @@ export async function runMachine(run: Run, report: (exit: MachineExit) => number
   };
   const timer = timeout === null ? undefined : setTimeout(() => stop(ExitCode.Timeout), timeLeft(began, timeout));
   process.stdout.on("error", () => stop(ExitCode.BrokenPipe));
-  machine.events.on("disk-error", (error) => say(`disk error: ${reason(error)}`));
+  const diskErrors = new DiskErrors(say);
+  machine.events.on("disk-error", (error) => diskErrors.add(error));
   run.onStart?.(stop);
   session.attach(machine);
   const exit = await machine.run().finally(() => {
     clearTimeout(timer);
     session.detach();
   });
+  diskErrors.end();
   if (timeout !== null && interrupted === ExitCode.Timeout) say(timedOut(timeout));
   const status = interrupted ?? report(exit);
   if (run.statistics) process.stderr.write(`${JSON.stringify(machine.stats())}\n`);
