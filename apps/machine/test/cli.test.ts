@@ -67,12 +67,18 @@ describe("what cannot be used is one sentence on stderr and status 2, and nothin
   });
 
   it("too little memory for this kernel and ram disk", async () => {
-    const initrd = file("big.cpio", new Uint8Array(17 << 20));
+    const initrd = file("big.cpio", new Uint8Array(15.5 * 2 ** 20));
     const { status, stderr } = await run("boot", "--kernel", good, "--initrd", initrd, "--memory", "16M");
     expect([status, stderr]).toEqual([
       2,
-      expect.stringMatching(/^vm: 16 MiB of memory are too little: [^\n]+ 20 MiB\n$/),
+      expect.stringMatching(/^vm: 16 MiB of memory are too little: [^\n]+ \d\d MiB\n$/),
     ]);
+  });
+
+  it("a ram disk that is longer than the memory", async () => {
+    const initrd = file("bigger.cpio", new Uint8Array(17 * 2 ** 20));
+    const { status, stderr } = await run("boot", "--kernel", good, "--initrd", initrd, "--memory", "16M");
+    expect([status, stderr]).toEqual([2, `vm: --initrd ${initrd}: it is longer than 16 MiB\n`]);
   });
 });
 
