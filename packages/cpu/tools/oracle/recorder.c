@@ -20,6 +20,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -524,7 +526,17 @@ static void read_requests(void) {
 /* The heap may lie where a page should: it lies elsewhere in the next process. */
 enum { ATTEMPTS = 20 };
 
+/* Seconds of processor time for a batch: a case that does not come back must not run on for ever, nor without whoever asked. */
+enum { MOST_SECONDS = 60 };
+
+static void keep_in_bounds(void) {
+  const struct rlimit limit = {MOST_SECONDS, MOST_SECONDS};
+  setrlimit(RLIMIT_CPU, &limit);
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
 int main(int argc, char **argv) {
+  keep_in_bounds();
   if (!map_page(CODE, PROT_READ | PROT_WRITE | PROT_EXEC) || !map_page(DATA, PROT_READ | PROT_WRITE)) {
     char *again[ATTEMPTS + 1] = {0};
     for (int k = 0; k <= argc && k < ATTEMPTS; k++) again[k] = argv[0];
