@@ -1,6 +1,8 @@
+import { Fifo } from "../fifo.js";
+
 /** A queue that is read with `for await`. One reader at a time. */
 export class AsyncQueue<T> implements AsyncIterableIterator<T> {
-  readonly #items: T[] = [];
+  readonly #items = new Fifo<T>();
   readonly #readers: ((result: IteratorResult<T>) => void)[] = [];
   #ended = false;
 
