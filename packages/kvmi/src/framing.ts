@@ -1,4 +1,5 @@
 import { header, MAX_PAYLOAD } from "./codec/wire.js";
+import { Fifo } from "./fifo.js";
 import { bytesOf, Slab } from "./slab.js";
 
 /** One message as it came. */
@@ -37,7 +38,7 @@ export class MessageReader {
   #message: Message | null = null;
   #dead = false;
   #stopped = false;
-  #rest: Uint8Array[] = [];
+  readonly #rest = new Fifo<Uint8Array>();
 
   constructor(sink: MessageSink) {
     this.#sink = sink;
@@ -60,17 +61,17 @@ export class MessageReader {
   /** Nothing is taken any more. */
   end(): void {
     this.#dead = true;
-    this.#rest = [];
+    this.#rest.clear();
   }
 
   /** Goes on after a `message` that returned false. */
   resume(): void {
     this.#stopped = false;
-    while (!this.#stopped) {
-      const bytes = this.#rest.shift();
-      if (bytes === undefined) return;
+    for (let bytes = this.#rest.first; bytes !== undefined && !this.#stopped; bytes = this.#rest.first) {
       const taken = this.#take(bytes);
-      if (taken < bytes.length && !this.#dead) this.#rest.unshift(bytes.subarray(taken));
+      if (this.#dead) return;
+      if (taken < bytes.length) this.#rest.replaceFirst(bytes.subarray(taken));
+      else this.#rest.shift();
     }
   }
 

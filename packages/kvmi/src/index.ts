@@ -1,5 +1,6 @@
 export { KvmiClient, type RegisterSet, type Registers } from "./client/client.js";
-export { type ClientOptions, DisconnectedError } from "./client/connection.js";
+export type { ClientOptions } from "./client/connection.js";
+export { DisconnectedError, ProtocolError } from "./client/errors.js";
 export type { EventAnswer, EventData, KvmiEvent, VcpuState } from "./client/events.js";
 export { LayoutError, type Placed, type Struct, struct, type ValueOf } from "./codec/struct.js";
 export * from "./codec/wire.js";

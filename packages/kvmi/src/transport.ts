@@ -1,3 +1,5 @@
+import { Fifo } from "./fifo.js";
+
 /** What a transport tells its user. */
 export interface TransportSink {
   /** The bytes are overwritten when this returns: keep copies only. */
@@ -39,7 +41,7 @@ class LocalTransport implements Transport {
   #paused = false;
   #ended = false;
   #scheduled = false;
-  readonly #arrived: Uint8Array[] = [];
+  readonly #arrived = new Fifo<Uint8Array>();
   /** Bytes in there. */
   #waiting = 0;
   /** The other side has been asked to wait. */
@@ -74,7 +76,7 @@ class LocalTransport implements Transport {
 
   close(): void {
     if (this.peer !== null) this.peer.#end();
-    this.#arrived.length = 0;
+    this.#arrived.clear();
     this.#waiting = 0;
     this.#paused = false;
     this.#end();
@@ -104,7 +106,7 @@ class LocalTransport implements Transport {
       this.#waiting -= bytes.length;
       sink.data(bytes);
     }
-    if (this.#crowded && this.#arrived.length === 0) {
+    if (this.#crowded && this.#arrived.size === 0) {
       this.#crowded = false;
       const { peer } = this;
       if (peer !== null) peer.#sink?.drained();

@@ -30,7 +30,7 @@ export class View {
 
   /** Whether `[start, end)` is what it seems and nobody watches any of it. */
   isPlain(start: number, end: number): boolean {
-    // Whichever is shorter: there may be a million changed frames.
+    // Whichever is shorter: there may be hundreds of thousands changed frames.
     if (this.changes < end - start) {
       for (const gfn of this.changed()) if (gfn >= start && gfn < end) return false;
       return true;

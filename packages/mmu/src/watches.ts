@@ -23,7 +23,7 @@ export class Watches {
 
   /** Gives back the bits that stand at each page of `bits`. */
   releaseAll(bits: ReadonlyMap<number, number>): void {
-    // One owner decides the bits of a page, so as many pages are the same pages: there may be a million.
+    // One owner decides the bits of a page, so as many pages are the same pages: there may be hundreds of thousands.
     if (bits.size === this.#bits.size) this.#bits.clear();
     else for (const [gfn, each] of bits) this.set(gfn, this.of(gfn) & ~each);
   }

@@ -10,6 +10,7 @@ import {
   type KvmiEvent,
   LinuxKernel,
   NotStartedError,
+  ProtocolError,
   streamTransport,
 } from "@vm/kvmi";
 import { UsageError } from "./errors.js";
@@ -61,7 +62,10 @@ export async function withMachine(flags: ToolFlags, work: Work): Promise<number>
     const dialect = DIALECTS[flags.kvmiDialect];
     const arrived = new Promise<KvmiClient>((resolve, reject) => {
       listen(flags.kvmi, (socket) => {
-        KvmiClient.accept(streamTransport(socket), { dialect, cookieHash: hash }).then(resolve, () => undefined);
+        // Whoever is no machine is left, and the next one waited for.
+        KvmiClient.accept(streamTransport(socket), { dialect, cookieHash: hash }).then(resolve, (error: unknown) => {
+          if (error instanceof ProtocolError) say(error.message);
+        });
       }).then((server) => {
         listener = server;
       }, reject);

@@ -1,7 +1,7 @@
 /** How much a tool can ask of one machine; beyond it the protocol's answer is ENOMEM. The README of @vm/kvmi lists them. */
 export const LIMITS = {
-  /** Pages with restricted access, over all views: 4 GiB. Some 140 bytes each. */
-  restrictedPages: 1 << 20,
+  /** Pages with restricted access, over all views: 1 GiB of memory. Some 150 bytes of the host each. */
+  restrictedPages: 1 << 18,
   /** Code breakpoints, over all vCPUs. */
   codeBreakpoints: 1 << 16,
   /** Frames that CHANGE_GFN has changed, over all views. */

@@ -23,10 +23,10 @@ export type Registers = ValueOf<typeof kvmRegs>;
 
 /**
  * A tool's side of one connection. Commands reject with {@link KvmiError} if the machine refuses them, with {@link DisconnectedError} if
- * it is gone. Events that are not answered keep their vCPU waiting.
+ * it is gone, with {@link ProtocolError} if what it says makes no sense, which ends the connection. Events that are not answered keep their vCPU waiting.
  */
 export class KvmiClient {
-  /** Events as they come; ends with the connection. */
+  /** Events as they come; ends with the connection, after a {@link ProtocolError} if that was why. */
   readonly events: AsyncIterableIterator<KvmiEvent>;
   /** Resolves when the connection has ended. */
   readonly closed: Promise<void>;
@@ -70,8 +70,11 @@ export class KvmiClient {
   }
 
   /** `size` bytes of guest-physical memory, within one page. ENOENT: no memory there. */
-  readPhysical(gpa: number | bigint, size: number): Promise<Uint8Array> {
-    return this.command("readPhysical", { gpa: BigInt(gpa), size: this.#size(size) });
+  async readPhysical(gpa: number | bigint, size: number): Promise<Uint8Array> {
+    const data = await this.command("readPhysical", { gpa: BigInt(gpa), size: this.#size(size) });
+    if (data.length !== size)
+      throw this.#connection.fail(`${data.length} bytes of memory, where ${size} were asked for`);
+    return data;
   }
 
   async writePhysical(gpa: number | bigint, data: Uint8Array): Promise<void> {
@@ -90,6 +93,10 @@ export class KvmiClient {
     msrs.forEach((msr, k) => void list.setUint32(4 * k, msr, true));
     const data = await this.command("getRegisters", { nmsrs: msrs.length }, vcpu, tail);
     const { mode, regs, sregs, count } = L.registersReply.decode(data);
+    if (data.length !== L.registersReply.size + msrs.length * msrEntry.size || count !== msrs.length)
+      throw this.#connection.fail(
+        `registers with ${count} MSRs in ${data.length} bytes, where ${msrs.length} were asked for`,
+      );
     const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
     const values = new Map<number, bigint>();
     for (let k = 0; k < count; k++) {

@@ -1,11 +1,13 @@
-import { errorCode, handshakeFromTool, handshakeFromVm, header, vcpuHeader } from "../codec/wire.js";
+import { Announced } from "../announced.js";
+import { errorCode, handshakeFromTool, handshakeFromVm, header, MAX_PAYLOAD, vcpuHeader } from "../codec/wire.js";
 import type { CommandName, Requests } from "../dialect/commands.js";
 import type { CommandSpec, Dialect } from "../dialect/dialect.js";
 import { DIALECTS, DialectIndex } from "../dialect/index.js";
-import { Errno, KvmiError } from "../errno.js";
+import { Errno, errnoName, KvmiError } from "../errno.js";
 import { type Message, MessageReader } from "../framing.js";
 import type { Identity } from "../server/handshake.js";
 import type { Transport } from "../transport.js";
+import { DisconnectedError, ProtocolError } from "./errors.js";
 import { type KvmiEvent, readEvent } from "./events.js";
 import { AsyncQueue } from "./queue.js";
 
@@ -14,15 +16,16 @@ export interface ClientOptions {
   readonly dialect?: Dialect | undefined;
   /** {@link cookieHash} of the shared secret. */
   readonly cookieHash?: Uint8Array | undefined;
+  /** How long a machine may take to say who it is, ms. Default: 10 s. */
+  readonly handshakeMs?: number | undefined;
 }
 
-/** The connection ended before a command was answered. */
-export class DisconnectedError extends Error {
-  override readonly name = "DisconnectedError";
-  constructor() {
-    super("the machine has closed the connection");
-  }
-}
+const HANDSHAKE_MS = 10_000;
+/** A machine says at least who it is and since when; later versions may say more, up to this many bytes. */
+const HANDSHAKE_LEAST = handshakeFromVm.offset("name");
+const HANDSHAKE_MOST = 64 * 1024;
+/** Events that wait to be read. A machine has one open for each of its vCPUs. */
+const MAX_EVENTS = 4096;
 
 interface Outstanding {
   readonly spec: CommandSpec;
@@ -43,36 +46,43 @@ export class ToolConnection {
   #open = true;
   #tellClosed: () => void = () => undefined;
 
-  /** Answers the handshake. Rejects if the connection ends before that. */
+  /** Answers the handshake. Rejects if the connection ends before that, or with {@link ProtocolError} if it is none. */
   static accept(
     transport: Transport,
-    { dialect = DIALECTS.libkvmi, cookieHash }: ClientOptions = {},
+    { dialect = DIALECTS.libkvmi, cookieHash, handshakeMs = HANDSHAKE_MS }: ClientOptions = {},
   ): Promise<ToolConnection> {
     return new Promise((resolve, reject) => {
       let connection: ToolConnection | null = null;
-      let bytes = new Uint8Array(0);
+      const greeting = new Announced(HANDSHAKE_LEAST, HANDSHAKE_MOST);
+      const fail = (what: string): void => {
+        clearTimeout(timer);
+        transport.close();
+        reject(new ProtocolError(what));
+      };
+      const timer = setTimeout(() => fail(`no handshake within ${handshakeMs} ms`), handshakeMs);
       transport.start({
         data: (more) => {
           if (connection !== null) {
             connection.#reader.push(more);
             return;
           }
-          const all = new Uint8Array(bytes.length + more.length);
-          all.set(bytes);
-          all.set(more, bytes.length);
-          bytes = all;
-          const size = bytes.length < 4 ? handshakeFromVm.size : new DataView(bytes.buffer).getUint32(0, true);
-          if (bytes.length < size) return;
+          const rest = greeting.push(more);
+          const { size, complete } = greeting;
+          if (size !== null && !greeting.valid)
+            fail(`a handshake of ${size} bytes, where ${HANDSHAKE_LEAST} to ${HANDSHAKE_MOST} make sense`);
+          if (complete === null) return;
+          clearTimeout(timer);
           const known = new Uint8Array(handshakeFromVm.size);
-          known.set(bytes.subarray(0, Math.min(size, known.length)));
+          known.set(complete.subarray(0, known.length));
           connection = new ToolConnection(transport, new DialectIndex(dialect), identityOf(known));
           const hash = cookieHash ?? new Uint8Array(20);
           transport.write(handshakeFromTool.encode({ struct_size: handshakeFromTool.size, cookie_hash: hash }));
-          connection.#reader.push(bytes.subarray(size));
+          connection.#reader.push(rest);
           resolve(connection);
         },
         drained: () => undefined,
         closed: () => {
+          clearTimeout(timer);
           if (connection === null) reject(new DisconnectedError());
           else connection.#end();
         },
@@ -96,13 +106,21 @@ export class ToolConnection {
         this.#take(message);
         return true;
       },
-      oversized: () => this.close(),
+      oversized: (size) => this.fail(`a message of ${size} bytes, where ${MAX_PAYLOAD} are the most`),
     });
   }
 
   close(): void {
     this.#transport.close();
     this.#end();
+  }
+
+  /** Ends the connection with a {@link ProtocolError} for all that wait, which is returned. */
+  fail(what: string): ProtocolError {
+    const error = new ProtocolError(what);
+    this.#transport.close();
+    this.#end(error);
+    return error;
   }
 
   /** Sends any command; `tail` is what follows the request. Resolves with the reply data. */
@@ -134,26 +152,52 @@ export class ToolConnection {
   #take(message: Message): void {
     const { eventReplyId, vmEventId } = this.index.dialect.rules;
     const outstanding = this.#outstanding.get(message.seq);
-    if (message.id === 1 || message.id === vmEventId) {
-      this.events.push(readEvent(this.index, message, (payload) => this.#send(eventReplyId, message.seq, payload)));
+    if (message.id === EVENT_ID || message.id === vmEventId) {
+      const event = readEvent(this.index, message, (payload) => this.#send(eventReplyId, message.seq, payload));
+      if (typeof event === "string") this.fail(event);
+      else if (this.events.size >= MAX_EVENTS) this.fail(`more than ${MAX_EVENTS} events that nobody has read`);
+      else this.events.push(event);
       return;
     }
-    if (outstanding === undefined) return;
+    if (outstanding === undefined) {
+      this.fail(`an answer to message ${message.seq}, which waits for none`);
+      return;
+    }
+    const wrong = wrongReply(message, outstanding.spec);
+    if (wrong !== null) {
+      this.fail(wrong);
+      return;
+    }
     this.#outstanding.delete(message.seq);
     const { err } = errorCode.read(message.view, 0);
     if (err === 0) outstanding.resolve(message.payload.subarray(errorCode.size, message.size));
     else outstanding.reject(new KvmiError(outstanding.spec.name, -err));
   }
 
-  #end(): void {
+  #end(error: DisconnectedError = new DisconnectedError()): void {
     if (!this.#open) return;
     this.#open = false;
     this.#reader.end();
-    this.events.end();
-    for (const { reject } of this.#outstanding.values()) reject(new DisconnectedError());
+    this.events.end(error instanceof ProtocolError ? error : null);
+    for (const { reject } of this.#outstanding.values()) reject(error);
     this.#outstanding.clear();
     this.#tellClosed();
   }
+}
+
+/** Message id of events in every dialect. */
+const EVENT_ID = 1;
+
+/** What is wrong with an answer to `spec`; null: nothing. */
+function wrongReply({ id, size, view }: Message, spec: CommandSpec): string | null {
+  if (id !== spec.id) return `an answer to message ${id} with the number of ${spec.name}, ${spec.id}`;
+  if (size < errorCode.size) return `an answer to ${spec.name} of ${size} bytes, without its error code`;
+  const { err } = errorCode.read(view, 0);
+  if (err > 0)
+    return `an answer to ${spec.name} with the error ${err}, where negative ones are errors (${errnoName(err)})`;
+  const least = err === 0 ? (spec.reply?.size ?? 0) : 0;
+  const data = size - errorCode.size;
+  return data < least ? `an answer to ${spec.name} of ${data} bytes, where ${least} are needed` : null;
 }
 
 function identityOf(bytes: Uint8Array): Identity {

@@ -51,17 +51,28 @@ export type KvmiEvent = { [K in EventName]: Event<K> }[EventName];
 
 const ACTIONS = { continue: 0, retry: 1, crash: 2 } as const;
 
-/** Takes an event message apart. @throws RangeError if it is not one of this dialect */
-export function readEvent(index: DialectIndex, message: Message, send: (payload: Uint8Array) => void): KvmiEvent {
-  const { view, seq } = message;
+/** Bytes in front of the state in the common part of an event. */
+const COMMON_HEAD = 8;
+
+/** Takes an event message apart. @returns what is wrong with it, if it is none of this dialect */
+export function readEvent(
+  index: DialectIndex,
+  message: Message,
+  send: (payload: Uint8Array) => void,
+): KvmiEvent | string {
+  const { view, seq, size } = message;
   const { vmEventId } = index.dialect.rules;
   const alone = vmEventId !== null && message.id === vmEventId;
+  const common = vmEventId === null ? 0 : 8;
+  const least = alone ? common : common + COMMON_HEAD + eventArch.size;
+  if (size < least) return `an event of ${size} bytes, where ${least} are needed`;
   const id = vmEventId === null ? view.getUint8(4) : view.getUint16(0, true);
   const spec = index.event(id);
-  if (spec === undefined) throw new RangeError(`event ${id} is not one of ${index.dialect.name}`);
-  const common = vmEventId === null ? 0 : 8;
+  if (spec === undefined) return `event ${id}, which ${index.dialect.name} has not`;
   const vcpu = alone ? 0 : view.getUint16(common + 2, true);
   const at = alone ? common : common + view.getUint16(common, true);
+  if (at < least || at + spec.specific.size > size)
+    return `event ${spec.name} of ${size} bytes, whose own part of ${spec.specific.size} begins at ${at}`;
   const data = spec.specific.read(view, at) as object;
   let open = spec.reply !== null;
   let state: VcpuState | null = null;
@@ -71,7 +82,7 @@ export function readEvent(index: DialectIndex, message: Message, send: (payload:
     seq,
     data,
     get state() {
-      state ??= eventArch.read(view, common + 8);
+      state ??= eventArch.read(view, common + COMMON_HEAD);
       return state;
     },
     reply: (answer = {}) => {
