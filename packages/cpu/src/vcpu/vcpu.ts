@@ -16,6 +16,7 @@ import type { VcpuHooks } from "./hooks.js";
 import { deliver } from "./interrupt.js";
 import { LinearMemory } from "./linear.js";
 import { add64, type Halves } from "./operands.js";
+import { Operands } from "./outside/operands.js";
 import { executeOutside } from "./outside.js";
 import type { SegmentCache } from "./segments.js";
 
@@ -98,13 +99,14 @@ export class Vcpu extends Exceptions {
     this.linear = new LinearMemory(this, memory, ports.mmu, ports.bus, code, this.tlb);
     const refetch = base + S.STATE_SIZE;
     this.#fetcher = new Fetcher(this, memory, code, this.linear, this.tlb, refetch, handlerNumber("refetch") as number);
+    const operands = new Operands(this);
     const instance = new WebAssembly.Instance(options.interpreter, {
       vm: {
         memory,
         miss: this.linear.miss,
         raise: () => this.raiseFromCode(this.i32(S.RAISE)),
         helper: (record: number) => this.#helper(record),
-        outside: (record: number) => (executeOutside(this, this.i32(S.OUTSIDE_OP), record) ? 1 : 0),
+        outside: (record: number) => (executeOutside(operands, this.i32(S.OUTSIDE_OP), record) ? 1 : 0),
         fetch: this.#fetcher.fetch,
         link: this.#fetcher.link,
       },
