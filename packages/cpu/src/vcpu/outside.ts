@@ -3,10 +3,9 @@ import { AES } from "./outside/aes.js";
 import { CONVERSIONS } from "./outside/convert.js";
 import { FLOAT } from "./outside/float.js";
 import { MISCELLANEOUS } from "./outside/miscellaneous.js";
-import { Operands, type OutsideOperation } from "./outside/operands.js";
+import type { Operands, OutsideOperation } from "./outside/operands.js";
 import { SHA } from "./outside/sha.js";
 import { STRINGS } from "./outside/strings.js";
-import type { Vcpu } from "./vcpu.js";
 
 const FAMILIES: Readonly<Record<string, OutsideOperation>> = {
   ...FLOAT,
@@ -25,6 +24,7 @@ const OPERATIONS: readonly OutsideOperation[] = OUTSIDE.map((name) => {
 });
 
 /** Executes operation number `op` on the operands of `record`. @returns false with an exception pending */
-export function executeOutside(vcpu: Vcpu, op: number, record: number): boolean {
-  return (OPERATIONS[op] as OutsideOperation)(new Operands(vcpu, record));
+export function executeOutside(operands: Operands, op: number, record: number): boolean {
+  operands.aim(record);
+  return (OPERATIONS[op] as OutsideOperation)(operands);
 }

@@ -16,6 +16,7 @@ import type { VcpuHooks } from "./hooks.js";
 import { deliver } from "./interrupt.js";
 import { LinearMemory } from "./linear.js";
 import { add64, type Halves } from "./operands.js";
+import { Operands } from "./outside/operands.js";
 import { executeOutside } from "./outside.js";
 import type { SegmentCache } from "./segments.js";
 
@@ -100,6 +101,7 @@ export class Vcpu extends Exceptions {
     this.linear = new LinearMemory(this, memory, ports.mmu, ports.bus, code, this.tlb);
     const refetch = base + S.STATE_SIZE;
     this.#fetcher = new Fetcher(this, memory, code, this.linear, this.tlb, refetch, handlerNumber("refetch") as number);
+    const operands = new Operands(this);
     const instance = new WebAssembly.Instance(options.interpreter, {
       vm: {
         memory,
@@ -111,7 +113,7 @@ export class Vcpu extends Exceptions {
         helper: (record: number) => this.#helper(record),
         outside: (record: number) => {
           this.#called();
-          return executeOutside(this, this.i32(S.OUTSIDE_OP), record) ? 1 : 0;
+          return executeOutside(operands, this.i32(S.OUTSIDE_OP), record) ? 1 : 0;
         },
         fetch: (lo: number, hi: number) => {
           this.#called();

@@ -25,55 +25,85 @@ SBOX.forEach((y, x) => {
   INVERSE[y] = x;
 });
 
-/** ShiftRows: row r of column c comes from column c + r, or c - r. */
-const shiftRows = (s: Uint8Array, sign: 1 | -1): Uint8Array =>
-  s.map((_, k) => s[(k + sign * 4 * (k & 3)) & 15] as number);
-const substitute = (s: Uint8Array, box: Uint8Array): Uint8Array => s.map((x) => box[x] as number);
-/** MixColumns with the given first row of the matrix. */
-const mixColumns = (s: Uint8Array, row: readonly [number, number, number, number]): Uint8Array =>
-  s.map((_, k) => row.reduce((sum, factor, n) => sum ^ multiply(s[(k & 12) | ((k + n) & 3)] as number, factor), 0));
+/**
+ * What a byte of row 0 adds to its column, after (Inv)SubBytes and (Inv)MixColumns, as a doubleword with row 0 lowest (FIPS 197, 5.1.3 and
+ * 5.3.3). That of row r is the same rotated by r bytes.
+ */
+const columns = (box: Uint8Array, column: readonly [number, number, number, number]): Int32Array =>
+  Int32Array.from(box, (x) => column.reduce((sum, factor, row) => sum | (multiply(x, factor) << (8 * row)), 0));
+const ENCRYPT = columns(SBOX, [2, 1, 1, 3]);
+const DECRYPT = columns(INVERSE, [14, 9, 13, 11]);
+const UNMIX = columns(
+  Uint8Array.from({ length: 256 }, (_, x) => x),
+  [14, 9, 13, 11],
+);
+/** The last rounds mix nothing. */
+const ENCRYPT_LAST = Int32Array.from(SBOX);
+const DECRYPT_LAST = Int32Array.from(INVERSE);
 
-const FORWARD = [2, 3, 1, 1] as const;
-const BACKWARD = [14, 11, 13, 9] as const;
-const xor = (a: Uint8Array, b: Uint8Array): Uint8Array => a.map((x, k) => x ^ (b[k] as number));
+const rotl = (x: number, n: number): number => (x << n) | (x >>> (32 - n));
 
+/** A column from one byte of each row. */
+const mixed = (table: Int32Array, r0: number, r1: number, r2: number, r3: number): number =>
+  (table[r0 & 0xff] as number) ^
+  rotl(table[(r1 >>> 8) & 0xff] as number, 8) ^
+  rotl(table[(r2 >>> 16) & 0xff] as number, 16) ^
+  rotl(table[r3 >>> 24] as number, 24);
+
+/** ShiftRows: row r of column c comes from column c + r, decrypting from c - r; then the table and the key. */
 const round =
-  (encrypt: boolean, last: boolean): OutsideOperation =>
+  (encrypt: boolean, table: Int32Array): OutsideOperation =>
   (o) => {
-    const s = substitute(shiftRows(o.aBytes(), encrypt ? 1 : -1), encrypt ? SBOX : INVERSE);
-    return o.writeBytes(xor(last ? s : mixColumns(s, encrypt ? FORWARD : BACKWARD), o.bBytes()));
+    const s0 = o.a(0);
+    const s1 = o.a(1);
+    const s2 = o.a(2);
+    const s3 = o.a(3);
+    const next = encrypt ? s1 : s3;
+    const last = encrypt ? s3 : s1;
+    return o.write(
+      mixed(table, s0, next, s2, last) ^ o.b(0),
+      mixed(table, s1, encrypt ? s2 : s0, s3, encrypt ? s0 : s2) ^ o.b(1),
+      mixed(table, s2, last, s0, next) ^ o.b(2),
+      mixed(table, s3, encrypt ? s0 : s2, s1, encrypt ? s2 : s0) ^ o.b(3),
+    );
   };
+
+const unmixed = (x: number): number => mixed(UNMIX, x, x, x, x);
+const substituted = (x: number): number => mixed(ENCRYPT_LAST, x, x, x, x);
+
+const product = new Int32Array(4);
 
 /** Carry-less product of the quadwords imm[0] of operand 0 and imm[4] of operand 1 (SDM vol. 2, PCLMULQDQ). */
 const carryless: OutsideOperation = (o) => {
   const first = o.imm & 1 ? 2 : 0;
   const second = o.imm & 0x10 ? 2 : 0;
-  const a = [o.a(first), o.a(first + 1)] as const;
-  const b = [o.b(second), o.b(second + 1)] as const;
-  const r = [0, 0, 0, 0] as [number, number, number, number];
-  for (let bit = 0; bit < 64; bit++) {
-    if (!(((b[bit >> 5] as number) >>> (bit & 31)) & 1)) continue;
-    const n = bit & 31;
-    const word = bit >> 5;
-    const above = (x: number): number => (n === 0 ? 0 : x >>> (32 - n));
-    r[word as 0] ^= a[0] << n;
-    r[(word + 1) as 0] ^= (a[1] << n) | above(a[0]);
-    r[(word + 2) as 0] ^= above(a[1]);
+  const lo = o.a(first);
+  const hi = o.a(first + 1);
+  product.fill(0);
+  for (let word = 0; word < 2; word++) {
+    const factor = o.b(second + word);
+    for (let n = 0; n < 32; n++) {
+      if (!((factor >>> n) & 1)) continue;
+      // Two shifts: a single one by 32 is a shift by 0.
+      product[word] = (product[word] as number) ^ (lo << n);
+      product[word + 1] = (product[word + 1] as number) ^ ((hi << n) | ((lo >>> 1) >>> (31 - n)));
+      product[word + 2] = (product[word + 2] as number) ^ ((hi >>> 1) >>> (31 - n));
+    }
   }
-  return o.write(...r);
+  return o.writeFirst(product, 4);
 };
 
+const rotate = (x: number): number => (x >>> 8) | (x << 24);
+
 export const AES: Readonly<Record<string, OutsideOperation>> = {
-  aesenc: round(true, false),
-  aesenclast: round(true, true),
-  aesdec: round(false, false),
-  aesdeclast: round(false, true),
-  aesimc: (o) => o.writeBytes(mixColumns(o.bBytes(), BACKWARD)),
+  aesenc: round(true, ENCRYPT),
+  aesenclast: round(true, ENCRYPT_LAST),
+  aesdec: round(false, DECRYPT),
+  aesdeclast: round(false, DECRYPT_LAST),
+  aesimc: (o) => o.write(unmixed(o.b(0)), unmixed(o.b(1)), unmixed(o.b(2)), unmixed(o.b(3))),
   aeskeygenassist: (o) => {
-    const s = substitute(o.bBytes(), SBOX);
-    const view = new DataView(s.buffer);
-    const [x1, x3] = [view.getUint32(4, true), view.getUint32(12, true)];
-    const rotate = (x: number): number => (x >>> 8) | (x << 24);
+    const x1 = substituted(o.b(1));
+    const x3 = substituted(o.b(3));
     return o.write(x1, rotate(x1) ^ o.imm, x3, rotate(x3) ^ o.imm);
   },
   pclmulqdq: carryless,

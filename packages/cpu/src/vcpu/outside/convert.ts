@@ -2,19 +2,21 @@ import { Round } from "../../softfloat/index.js";
 import { begin, finish, unit } from "./float.js";
 import type { Operands, OutsideOperation } from "./operands.js";
 
+const out = new Int32Array(4);
+
 /** Runs each step and collects `words` doublewords of each result; writes them followed by `zeros` zero doublewords. */
 const convert =
   (count: number, words: 1 | 2, step: (o: Operands, n: number) => void, zeros = 0): OutsideOperation =>
   (o) => {
     begin(o);
-    const out: number[] = [];
     for (let n = 0; n < count; n++) {
       step(o, n);
-      out.push(unit.lo);
-      if (words === 2) out.push(unit.hi);
+      out[words * n] = unit.lo;
+      if (words === 2) out[2 * n + 1] = unit.hi;
     }
-    for (let n = 0; n < zeros; n++) out.push(0);
-    return finish(o) && o.write(...out);
+    const end = words * count;
+    out.fill(0, end);
+    return finish(o) && o.writeFirst(out, end + zeros);
   };
 
 const dword =

@@ -88,42 +88,53 @@ const horizontal64 =
     return finish(o) && o.writeFirst(result, 4);
   };
 
+const products = new Int32Array(4);
+const pairs = new Int32Array(4);
+
 /** DPPS and DPPD: products selected by imm[7:4], summed, written where imm[3:0] says. An unmasked exception stops between the steps. */
 const dotProduct32: OutsideOperation = (o) => {
   begin(o);
-  const products = [0, 1, 2, 3].map((n) => {
-    if (!(o.imm & (0x10 << n))) return 0;
-    unit.mul32(o.a(n), o.b(n));
-    return unit.lo;
-  });
+  for (let n = 0; n < 4; n++) {
+    const selected = o.imm & (0x10 << n);
+    if (selected) unit.mul32(o.a(n), o.b(n));
+    products[n] = selected ? unit.lo : 0;
+  }
   if (!finish(o)) return false;
   // Every element has a sum of its own, which starts with its neighbour: that decides which of several NaNs comes out.
-  const pairs = [0, 1, 2, 3].map((n) => {
-    unit.add32(products[n ^ 1] as number, products[n] as number);
-    return unit.lo;
-  });
+  for (let n = 0; n < 4; n++) {
+    unit.add32((products[n ^ 1] as number) >>> 0, (products[n] as number) >>> 0);
+    pairs[n] = unit.lo;
+  }
   if (!finish(o)) return false;
-  const sums = [0, 1, 2, 3].map((n) => {
-    unit.add32(pairs[n] as number, pairs[n ^ 2] as number);
-    return o.imm & (1 << n) ? unit.lo : 0;
-  });
-  return finish(o) && o.write(...sums);
+  for (let n = 0; n < 4; n++) {
+    unit.add32((pairs[n] as number) >>> 0, (pairs[n ^ 2] as number) >>> 0);
+    result[n] = o.imm & (1 << n) ? unit.lo : 0;
+  }
+  return finish(o) && o.writeFirst(result, 4);
 };
 const dotProduct64: OutsideOperation = (o) => {
   begin(o);
-  const products = [0, 1].map((n): [number, number] => {
-    if (!(o.imm & (0x10 << n))) return [0, 0];
-    unit.mul64(o.a(2 * n), o.a(2 * n + 1), o.b(2 * n), o.b(2 * n + 1));
-    return [unit.lo, unit.hi];
-  }) as [[number, number], [number, number]];
+  for (let n = 0; n < 4; n += 2) {
+    const selected = o.imm & (0x10 << (n >> 1));
+    if (selected) unit.mul64(o.a(n), o.a(n + 1), o.b(n), o.b(n + 1));
+    products[n] = selected ? unit.lo : 0;
+    products[n + 1] = selected ? unit.hi : 0;
+  }
   if (!finish(o)) return false;
-  // Here every sum starts with the element's own product (recorded from hardware).
-  const sum = (n: 0 | 1): [number, number] => {
-    unit.add64(...products[n], ...products[n === 0 ? 1 : 0]);
-    return o.imm & (1 << n) ? [unit.lo, unit.hi] : [0, 0];
-  };
-  const sums = [...sum(0), ...sum(1)];
-  return finish(o) && o.write(...sums);
+  for (let n = 0; n < 4; n += 2) {
+    // Here every sum starts with the element's own product (recorded from hardware).
+    const other = n ^ 2;
+    unit.add64(
+      (products[n] as number) >>> 0,
+      (products[n + 1] as number) >>> 0,
+      (products[other] as number) >>> 0,
+      (products[other + 1] as number) >>> 0,
+    );
+    const selected = o.imm & (1 << (n >> 1));
+    result[n] = selected ? unit.lo : 0;
+    result[n + 1] = selected ? unit.hi : 0;
+  }
+  return finish(o) && o.writeFirst(result, 4);
 };
 
 const bits = new Uint32Array(1);

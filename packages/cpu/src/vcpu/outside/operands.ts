@@ -1,20 +1,21 @@
 import * as R from "../../record.js";
 import type { Vcpu } from "../vcpu.js";
 
-/** The operands of a record as an operation outside generated code sees them: two slots of the state block and an immediate. */
+/**
+ * The operands of a record as an operation outside generated code sees them: two slots of the state block and an immediate. One object a
+ * vCPU, aimed at one record after the other: such operations are frequent enough that an object each would be felt.
+ */
 export class Operands {
-  readonly dst: number;
-  readonly src: number;
-  readonly imm: number;
+  dst = 0;
+  src = 0;
+  imm = 0;
 
-  constructor(
-    readonly vcpu: Vcpu,
-    record: number,
-  ) {
-    const { memory } = vcpu;
-    const field = (at: number): number => (memory[record + at] as number) | ((memory[record + at + 1] as number) << 8);
-    this.dst = field(R.R_DST);
-    this.src = field(R.R_SRC);
+  constructor(readonly vcpu: Vcpu) {}
+
+  aim(record: number): void {
+    const { memory } = this.vcpu;
+    this.dst = (memory[record + R.R_DST] as number) | ((memory[record + R.R_DST + 1] as number) << 8);
+    this.src = (memory[record + R.R_SRC] as number) | ((memory[record + R.R_SRC + 1] as number) << 8);
     this.imm = memory[record + R.R_IMM] as number;
   }
 
@@ -27,8 +28,13 @@ export class Operands {
   }
 
   /** Writes doublewords of operand 0 from the lowest on. */
-  write(...values: readonly number[]): true {
-    return this.writeFirst(values, values.length);
+  write(first: number, second?: number, third?: number, fourth?: number): true {
+    const { vcpu, dst } = this;
+    vcpu.setI32(dst, first);
+    if (second !== undefined) vcpu.setI32(dst + 4, second);
+    if (third !== undefined) vcpu.setI32(dst + 8, third);
+    if (fourth !== undefined) vcpu.setI32(dst + 12, fourth);
+    return true;
   }
 
   /** Writes the first `count` of `values`. */
@@ -37,16 +43,12 @@ export class Operands {
     return true;
   }
 
-  /** Copies of the 16 bytes of the operands. */
-  aBytes(): Uint8Array {
-    return this.vcpu.bytes(this.dst, 16).slice();
+  /** Byte `k` of operand 0 or 1. */
+  aByte(k: number): number {
+    return this.vcpu.u8(this.dst + k);
   }
-  bBytes(): Uint8Array {
-    return this.vcpu.bytes(this.src, 16).slice();
-  }
-  writeBytes(bytes: Uint8Array): true {
-    this.vcpu.bytes(this.dst, bytes.length).set(bytes);
-    return true;
+  bByte(k: number): number {
+    return this.vcpu.u8(this.src + k);
   }
 }
 

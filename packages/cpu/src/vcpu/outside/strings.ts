@@ -1,81 +1,129 @@
 import * as S from "../../state.js";
 import type { Operands, OutsideOperation } from "./operands.js";
 
-/** SSE4.2 string instructions (SDM vol. 2, 4.1, "Imm8 control byte operation"). */
+/** SSE4.2 string instructions (SDM vol. 2, 4.1, "Imm8 control byte operation"). The C library's string functions are full of them. */
 
-/** Elements of an operand: numbers, signed if imm[1] is set; bytes, or words if imm[0] is set. */
-function elements(bytes: Uint8Array, imm: number): number[] {
-  const view = new DataView(bytes.buffer);
-  const signed = (imm & 2) !== 0;
-  if (imm & 1)
-    return Array.from({ length: 8 }, (_, k) => (signed ? view.getInt16(2 * k, true) : view.getUint16(2 * k, true)));
-  return Array.from({ length: 16 }, (_, k) => (signed ? view.getInt8(k) : view.getUint8(k)));
+/** Elements of both operands, and of operand 0 as a set of bytes. Nothing outlives an operation. */
+const first = new Int32Array(16);
+const second = new Int32Array(16);
+const members = new Int32Array(8);
+
+/** Elements: numbers, signed if imm[1] is set; bytes, or words if imm[0] is set. @returns how many lie before the first zero */
+function elements({ vcpu, imm }: Operands, at: number, into: Int32Array): number {
+  const count = imm & 1 ? 8 : 16;
+  let end = count;
+  for (let k = count - 1; k >= 0; k--) {
+    let value: number;
+    if (imm & 1) {
+      value = vcpu.u8(at + 2 * k) | (vcpu.u8(at + 2 * k + 1) << 8);
+      if (imm & 2) value = (value << 16) >> 16;
+    } else {
+      value = vcpu.u8(at + k);
+      if (imm & 2) value = (value << 24) >> 24;
+    }
+    into[k] = value;
+    if (value === 0) end = k;
+  }
+  return end;
 }
 
-/** Valid elements: up to the first zero, or as many as a length register says (its magnitude, at most all). */
-const implicitLength = (values: readonly number[]): number => {
-  const end = values.indexOf(0);
-  return end < 0 ? values.length : end;
-};
+/** As many elements as a length register says: its magnitude, at most all. */
 function explicitLength({ vcpu }: Operands, register: number, wide: boolean, most: number): number {
   const lo = vcpu.regLo(register);
-  const hi = vcpu.regHi(register);
-  if (!wide) return Math.min(Math.abs(lo), most);
-  const value = hi * 2 ** 32 + (lo >>> 0);
+  const value = wide ? vcpu.regHi(register) * 2 ** 32 + (lo >>> 0) : lo;
   return Math.min(Math.abs(value), most);
 }
 
-/** Intermediate result 1: one bit an element of operand 1 (the second source). */
-function aggregate(imm: number, a: readonly number[], b: readonly number[], la: number, lb: number): number {
-  const n = a.length;
+/** Equal any: elements of operand 1 that are among those of operand 0. */
+function equalAny(words: boolean, la: number, lb: number): number {
   let bits = 0;
-  for (let j = 0; j < n; j++) {
-    let hit: boolean;
-    const x = b[j] as number;
-    switch ((imm >> 2) & 3) {
-      case 0:
-        // Equal any.
-        hit = j < lb && a.some((y, i) => i < la && x === y);
-        break;
-      case 1:
-        // Ranges: pairs of bounds.
-        hit = j < lb && a.some((low, i) => (i & 1) === 0 && i + 1 < la && x >= low && x <= (a[i + 1] as number));
-        break;
-      case 2:
-        // Equal each; beyond both ends is equal, beyond one is not.
-        hit = j < la && j < lb ? x === a[j] : j >= la && j >= lb;
-        break;
-      default:
-        // Equal ordered: operand 0 found at j, as far as both reach.
-        hit = a.every((y, i) => i >= la || j + i >= n || (j + i < lb && b[j + i] === y));
-    }
-    if (hit) bits |= 1 << j;
+  if (words) {
+    for (let j = 0; j < lb; j++) for (let i = 0; i < la; i++) if (second[j] === first[i]) bits |= 1 << j;
+    return bits;
+  }
+  members.fill(0);
+  for (let i = 0; i < la; i++) {
+    const x = (first[i] as number) & 0xff;
+    members[x >> 5] = (members[x >> 5] as number) | (1 << (x & 31));
+  }
+  for (let j = 0; j < lb; j++) {
+    const x = (second[j] as number) & 0xff;
+    bits |= (((members[x >> 5] as number) >>> (x & 31)) & 1) << j;
   }
   return bits;
+}
+
+/** Ranges: elements of operand 1 between two bounds, of which operand 0 has pairs. */
+function inRanges(la: number, lb: number): number {
+  let bits = 0;
+  for (let j = 0; j < lb; j++) {
+    const x = second[j] as number;
+    for (let i = 0; i + 1 < la; i += 2) if (x >= (first[i] as number) && x <= (first[i + 1] as number)) bits |= 1 << j;
+  }
+  return bits;
+}
+
+/** Equal each; beyond both ends is equal, beyond one is not. */
+function equalEach(n: number, la: number, lb: number): number {
+  let bits = 0;
+  for (let j = 0; j < n; j++) if (j < la && j < lb ? second[j] === first[j] : j >= la && j >= lb) bits |= 1 << j;
+  return bits;
+}
+
+/** Equal ordered: operand 0 found at an element of operand 1, as far as both reach. */
+function equalOrdered(n: number, la: number, lb: number): number {
+  let bits = 0;
+  for (let j = 0; j < n; j++) {
+    let i = 0;
+    while (i < la && j + i < n && j + i < lb && second[j + i] === first[i]) i++;
+    if (i >= la || j + i >= n) bits |= 1 << j;
+  }
+  return bits;
+}
+
+/** Intermediate result 1: one bit an element of operand 1. */
+function aggregate(imm: number, la: number, lb: number): number {
+  const n = imm & 1 ? 8 : 16;
+  switch ((imm >> 2) & 3) {
+    case 0:
+      return equalAny((imm & 1) !== 0, la, lb);
+    case 1:
+      return inRanges(la, lb);
+    case 2:
+      return equalEach(n, la, lb);
+    default:
+      return equalOrdered(n, la, lb);
+  }
+}
+
+/** Doubleword `k` of a mask of elements (imm[6] set), in which every element is all ones or zero. */
+function wideMask(bits: number, k: number, words: boolean): number {
+  let value = 0;
+  for (let byte = 0; byte < 4; byte++)
+    if (bits & (1 << (words ? (4 * k + byte) >> 1 : 4 * k + byte))) value |= 0xff << (8 * byte);
+  return value;
 }
 
 const compare =
   (explicit: boolean, wide: boolean, mask: boolean): OutsideOperation =>
   (o) => {
     const { vcpu, imm } = o;
-    const a = elements(o.aBytes(), imm);
-    const b = elements(o.bBytes(), imm);
-    const n = a.length;
-    const la = explicit ? explicitLength(o, 0, wide, n) : implicitLength(a);
-    const lb = explicit ? explicitLength(o, 2, wide, n) : implicitLength(b);
-    const all = 2 ** n - 1;
-    const raw = aggregate(imm, a, b, la, lb);
+    const n = imm & 1 ? 8 : 16;
+    let la = elements(o, o.dst, first);
+    let lb = elements(o, o.src, second);
+    if (explicit) {
+      la = explicitLength(o, 0, wide, n);
+      lb = explicitLength(o, 2, wide, n);
+    }
+    const all = (1 << n) - 1;
+    const raw = aggregate(imm, la, lb);
     // imm[4] negates, for valid elements only if imm[5] is set.
-    const bits = imm & 0x10 ? raw ^ (imm & 0x20 ? 2 ** lb - 1 : all) : raw;
-    if (mask) {
-      const out = new Uint8Array(16);
-      for (let k = 0; k < 16; k++) {
-        if (imm & 0x40) out[k] = bits & (1 << (imm & 1 ? k >> 1 : k)) ? 0xff : 0;
-        else if (k < 2) out[k] = bits >> (8 * k);
-      }
-      vcpu.bytes(S.XMM, 16).set(out);
-    } else {
-      const found = imm & 0x40 ? 31 - Math.clz32(bits) : 31 - Math.clz32(bits & -bits);
+    const bits = imm & 0x10 ? raw ^ (imm & 0x20 ? (1 << lb) - 1 : all) : raw;
+    if (mask)
+      for (let k = 0; k < 4; k++)
+        vcpu.setI32(S.XMM + 4 * k, imm & 0x40 ? wideMask(bits, k, (imm & 1) !== 0) : k === 0 ? bits : 0);
+    else {
+      const found = 31 - Math.clz32(imm & 0x40 ? bits : bits & -bits);
       vcpu.setReg(1, bits === 0 ? n : found, 0);
     }
     vcpu.rflags =
