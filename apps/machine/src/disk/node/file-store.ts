@@ -14,6 +14,8 @@ export class FileStore implements ByteStore {
   readonly fd: number;
   /** Names the file however it is reached: device and inode, the device's number for a block device. */
   readonly identity: string;
+  /** Whether it is a block device, which cannot grow. */
+  readonly isDevice: boolean;
   #size: number;
   #busy = 0;
   #idle: (() => void) | null = null;
@@ -28,6 +30,7 @@ export class FileStore implements ByteStore {
     try {
       const stat = fstatSync(this.fd, { bigint: true });
       if (!stat.isFile() && !stat.isBlockDevice()) throw new DiskError("unusable", "it is not a file");
+      this.isDevice = stat.isBlockDevice();
       this.identity = stat.isFile() ? `${stat.dev}:${stat.ino}` : `block ${stat.rdev}`;
       this.#size = stat.isFile() ? Number(stat.size) : this.#measure();
     } catch (error) {

@@ -1,0 +1,191 @@
+import type { ByteStore } from "../byte-store.js";
+import { DiskError } from "../error.js";
+import { u64Bytes } from "./bits.js";
+import type { Qcow2Header } from "./header.js";
+import type { L1Table } from "./l1-table.js";
+import { COPIED, type Mapping } from "./mapping.js";
+import type { Extent } from "./qcow2-disk.js";
+import type { Refcounts } from "./refcounts.js";
+import type { TableCache } from "./table-cache.js";
+
+export interface Qcow2WriterDesc {
+  readonly store: ByteStore;
+  readonly header: Qcow2Header;
+  readonly cache: TableCache;
+  readonly l1: L1Table;
+  readonly refcounts: Refcounts;
+  /** The whole of a cluster of the disk as it is now, zeros behind the disk's end. */
+  readonly readCluster: (cluster: number) => Promise<Uint8Array>;
+}
+
+/**
+ * Writes into a qcow2 image. What is written has its place in the store before the L2 table says so, and the table says so before the write is done. Where
+ * part of a cluster is copied with it that may have been flushed, the copy is durable before it counts.
+ */
+export class Qcow2Writer {
+  constructor(private readonly desc: Qcow2WriterDesc) {}
+
+  /** Whether a flush has clusters to free, and so has to be alone. */
+  get freeing(): boolean {
+    return this.desc.refcounts.freeing;
+  }
+
+  /** Writes if that changes no table; false if it would, and nothing was written. May overlap with others of its kind. */
+  async writeInPlace(extents: readonly Extent[]): Promise<boolean> {
+    if (!extents.every(({ mapping }) => mapping.kind === "data" && mapping.copied)) return false;
+    await Promise.all(this.#inPlace(extents));
+    return true;
+  }
+
+  /** Writes, alone. */
+  async write(extents: readonly Extent[]): Promise<void> {
+    const perTable = this.desc.header.clusterSize / 8;
+    for (let from = 0; from < extents.length; ) {
+      const table = Math.floor(clusterAt(extents, from) / perTable);
+      let to = from + 1;
+      while (to < extents.length && Math.floor(clusterAt(extents, to) / perTable) === table) to++;
+      await this.#writeTable(table, extents.slice(from, to));
+      from = to;
+    }
+  }
+
+  async flush(): Promise<void> {
+    await this.desc.store.flush();
+    await this.desc.refcounts.settle();
+  }
+
+  /** Gives back what was reserved, and makes all durable. */
+  async close(): Promise<void> {
+    await this.flush();
+    await this.desc.refcounts.close();
+    await this.desc.store.flush();
+  }
+
+  /** Extents of one L2 table. */
+  async #writeTable(index: number, extents: readonly Extent[]): Promise<void> {
+    for (let from = 0; from < extents.length; ) {
+      const inPlace = isInPlace(extents[from]);
+      let to = from + 1;
+      while (to < extents.length && isInPlace(extents[to]) === inPlace) to++;
+      const part = extents.slice(from, to);
+      if (inPlace) await Promise.all(this.#inPlace(part));
+      else for (let left = part; left.length > 0; ) left = left.slice(await this.#place(index, left));
+      from = to;
+    }
+  }
+
+  #inPlace(extents: readonly Extent[]): Promise<void>[] {
+    const { clusterSize } = this.desc.header;
+    const writes: Promise<void>[] = [];
+    for (let from = 0; from < extents.length; ) {
+      const offset = offsetOf(extents[from]);
+      let to = from + 1;
+      while (to < extents.length && offsetOf(extents[to]) === offset + (to - from) * clusterSize) to++;
+      const run = extents.slice(from, to);
+      for (const extent of run) this.#refuseMetadata(offsetOf(extent));
+      writes.push(this.desc.store.write(offset + (run[0]?.within ?? 0), joined(run)));
+      from = to;
+    }
+    return writes;
+  }
+
+  /** Gives as many of the first `extents` as possible a place in a row, and fills it; returns how many. */
+  async #place(index: number, extents: readonly Extent[]): Promise<number> {
+    const { store, header, l1, cache, refcounts } = this.desc;
+    const { clusterSize } = header;
+    const table = await l1.own(index, refcounts);
+    const kept = keptFor(extents[0]?.mapping);
+    const { first, count } =
+      kept === null ? await refcounts.allocate(countUnkept(extents)) : { first: kept / clusterSize, count: 1 };
+    const placed = extents.slice(0, count);
+    if (kept !== null) this.#refuseMetadata(kept);
+    try {
+      const { at, bytes, old } = await this.#content(placed, kept !== null);
+      await store.write(first * clusterSize + at, bytes);
+      if (old) await store.flush();
+    } catch (error) {
+      if (kept === null) await refcounts.free(first, count);
+      throw error;
+    }
+    const entries = new Uint8Array(8 * count);
+    for (let k = 0; k < count; k++) entries.set(u64Bytes((first + k) * clusterSize, COPIED), 8 * k);
+    await cache.write(table, 8 * (clusterAt(placed, 0) % (clusterSize / 8)), entries);
+    if (kept === null) for (const { mapping } of placed) await this.#free(mapping);
+    return count;
+  }
+
+  /**
+   * What is written into the place of `extents`, and where in it. A new cluster is zeros, so that only what differs from those is written; `old` says
+   * whether some of it was there before.
+   */
+  async #content(
+    extents: readonly Extent[],
+    used: boolean,
+  ): Promise<{ readonly at: number; readonly bytes: Uint8Array; readonly old: boolean }> {
+    const { clusterSize } = this.desc.header;
+    const [first, last] = [extents[0], extents.at(-1)];
+    if (first === undefined || last === undefined) return { at: 0, bytes: new Uint8Array(0), old: false };
+    const end = (extents.length - 1) * clusterSize + last.within + last.bytes.length;
+    const partial = first.within > 0 || end < extents.length * clusterSize;
+    if (!partial) return { at: 0, bytes: joined(extents), old: false };
+    const whole = new Uint8Array(extents.length * clusterSize);
+    let old = used;
+    for (const extent of new Set([first, last])) {
+      if (extent.bytes.length === clusterSize) continue;
+      const before = await this.desc.readCluster(extent.cluster);
+      old ||= before.some((byte) => byte !== 0);
+      whole.set(before, (extent.cluster - first.cluster) * clusterSize);
+    }
+    for (const { cluster, within, bytes } of extents)
+      whole.set(bytes, (cluster - first.cluster) * clusterSize + within);
+    return old ? { at: 0, bytes: whole, old } : { at: first.within, bytes: whole.subarray(first.within, end), old };
+  }
+
+  async #free(mapping: Mapping): Promise<void> {
+    const { refcounts, header } = this.desc;
+    if (mapping.kind === "data") await refcounts.free(mapping.offset / header.clusterSize);
+    if (mapping.kind === "zero" && mapping.offset !== null) await refcounts.free(mapping.offset / header.clusterSize);
+    if (mapping.kind !== "compressed") return;
+    const first = Math.floor(mapping.offset / header.clusterSize);
+    const last = Math.floor((mapping.offset + mapping.length - 1) / header.clusterSize);
+    await refcounts.free(first, last - first + 1);
+  }
+
+  /** A damaged image may say that the disk lies where its own tables are. */
+  #refuseMetadata(offset: number): void {
+    const { header, refcounts } = this.desc;
+    const inside = (from: number, bytes: number): boolean =>
+      offset + header.clusterSize > from && offset < from + bytes;
+    const { table } = refcounts;
+    if (inside(0, 1) || inside(header.l1Offset, 8 * header.l1Size) || inside(table.offset, table.bytes))
+      throw new DiskError(
+        "corrupt",
+        `the qcow2 image is damaged: a cluster of the disk lies in its tables, at byte ${offset}`,
+      );
+  }
+}
+
+const clusterAt = (extents: readonly Extent[], k: number): number => extents[k]?.cluster ?? 0;
+
+const isInPlace = (extent: Extent | undefined): boolean => extent?.mapping.kind === "data" && extent.mapping.copied;
+
+const offsetOf = (extent: Extent | undefined): number =>
+  extent?.mapping.kind === "data" ? extent.mapping.offset : Number.NaN;
+
+/** The cluster that is kept for one which is all zeros now, if nobody else uses it. */
+const keptFor = (mapping: Mapping | undefined): number | null =>
+  mapping?.kind === "zero" && mapping.copied ? mapping.offset : null;
+
+/** How many of the first extents need a new place. */
+function countUnkept(extents: readonly Extent[]): number {
+  const kept = extents.findIndex(({ mapping }) => keptFor(mapping) !== null);
+  return kept < 0 ? extents.length : kept;
+}
+
+/** The bytes of extents that follow each other: they are parts of one buffer. */
+function joined(extents: readonly Extent[]): Uint8Array {
+  const [first, last] = [extents[0], extents.at(-1)];
+  if (first === undefined || last === undefined) return new Uint8Array(0);
+  const from = first.bytes.byteOffset;
+  return new Uint8Array(first.bytes.buffer, from, last.bytes.byteOffset + last.bytes.length - from);
+}
