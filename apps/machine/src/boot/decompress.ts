@@ -4,6 +4,7 @@ import { unpackLz4 } from "./lz4.js";
 import { Payload } from "./payload.js";
 import { drain, pieces } from "./stream.js";
 import { unpackXz } from "./xz/unpack.js";
+import { unpackZstd } from "./zstd/unpack.js";
 
 interface Format {
   readonly name: string;
@@ -14,11 +15,7 @@ interface Format {
 /** Compression formats of Linux payloads, by magic. A decompressor is loaded when a kernel needs it. */
 const FORMATS: readonly Format[] = [
   { name: "lz4", magic: [0x02, 0x21, 0x4c, 0x18], unpack: unpackLz4 },
-  {
-    name: "zstd",
-    magic: [0x28, 0xb5, 0x2f, 0xfd],
-    unpack: async (data, out) => out.append((await import("fzstd")).decompress(data, new Uint8Array(out.bytes.length))),
-  },
+  { name: "zstd", magic: [0x28, 0xb5, 0x2f, 0xfd], unpack: unpackZstd },
   { name: "xz", magic: [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00], unpack: unpackXz },
   {
     name: "gzip",
