@@ -30,7 +30,7 @@ const EXTENDED_EDX = bits(4, 26, 29);
  */
 export const DEFAULT_CPUID: readonly CpuidLeaf[] = [
   { leaf: 0, eax: 0x16, ebx: text("Genu", 0), ecx: text("ntel", 0), edx: text("ineI", 0) },
-  // Family 6, model 0x5c, stepping 10: of a line that never had AVX (decision 7). CLFLUSH line of 64 bytes.
+  // Family 6, model 0x5c, stepping 10: of a line that never had AVX (decision 8). CLFLUSH line of 64 bytes.
   { leaf: 1, eax: 0x000506ca, ebx: 0x00010800, ecx: FEATURES_ECX, edx: FEATURES_EDX },
   // No cache descriptors: see leaf 4.
   { leaf: 2, eax: 0x00feff01, ebx: 0xf0, ecx: 0, edx: 0 },

@@ -1,4 +1,5 @@
 import type { Pace } from "../pace.js";
+import { unpackZstd } from "../zstd/zstd.js";
 import { KernelError, UnknownPackingError } from "./error.js";
 import { unpackLz4 } from "./lz4.js";
 import { Payload } from "./payload.js";
@@ -17,7 +18,9 @@ const FORMATS: readonly Format[] = [
   {
     name: "zstd",
     magic: [0x28, 0xb5, 0x2f, 0xfd],
-    unpack: async (data, out) => out.append((await import("fzstd")).decompress(data, new Uint8Array(out.bytes.length))),
+    unpack: async (data, out, pace) => {
+      for (const _ of unpackZstd(data, out)) await pace.breathe();
+    },
   },
   { name: "xz", magic: [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00], unpack: unpackXz },
   {
