@@ -1,5 +1,5 @@
 import type { Pace } from "../pace.js";
-import { unpackZstd } from "../zstd/zstd.js";
+import { DictionaryError, unpackZstd } from "../zstd/zstd.js";
 import { KernelError, UnknownPackingError } from "./error.js";
 import { unpackLz4 } from "./lz4.js";
 import { Payload } from "./payload.js";
@@ -52,6 +52,8 @@ export async function decompress(data: Uint8Array, size: number, pace: Pace): Pr
   } catch (cause) {
     pace.check();
     if (cause instanceof KernelError) throw cause;
+    if (cause instanceof DictionaryError)
+      throw new UnknownPackingError(`its ${format.name} payload needs a dictionary`);
     throw new KernelError(`its ${format.name} payload is damaged`, { cause });
   }
   if (out.length !== size) {

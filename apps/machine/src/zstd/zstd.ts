@@ -7,6 +7,9 @@ const CHECKSUM_SIZE = 4;
 const FLAG = { dictionary: 0x03, checksum: 0x04, reserved: 0x08, single: 0x20 } as const;
 const BLOCK = { raw: 0, repeated: 1, packed: 2 } as const;
 
+/** A frame needs a dictionary that does not come with it. */
+export class DictionaryError extends RangeError {}
+
 /** Takes what is unpacked, and decides how much that may be. */
 export interface Sink {
   readonly bytes: Uint8Array;
@@ -19,7 +22,8 @@ export interface Sink {
 
 /**
  * Unpacks Zstandard frames (RFC 8878) one behind the other. Yields after each block of at most 128 KiB. The checksum of the contents is not looked at.
- * @throws {RangeError} for damaged data, and a frame that needs a dictionary
+ * @throws {RangeError} for damaged data
+ * @throws {DictionaryError} for a frame that needs one
  * @throws what `out` does for more than it takes
  */
 export function* unpackZstd(data: Uint8Array, out: Sink): Generator<void> {
@@ -46,7 +50,7 @@ function* unpackFrame(view: DataView, start: number, out: Sink): Generator<void,
   const flags = view.getUint8(start + 4);
   const single = (flags & FLAG.single) !== 0;
   if (flags & FLAG.reserved) throw new RangeError("frame of an unknown kind");
-  if (flags & FLAG.dictionary) throw new RangeError("frame that needs a dictionary");
+  if (flags & FLAG.dictionary) throw new DictionaryError("frame that needs a dictionary");
   const sizeBytes = [single ? 1 : 0, 2, 4, 8][flags >>> 6] as number;
   let at = start + (single ? 5 : 6);
   const size = contentSize(view, at, sizeBytes);
