@@ -11,11 +11,14 @@ export { commandTable, eventTable } from "./dialect/tables.js";
 export { commandsOf, VENDOR } from "./dialect/vendor.js";
 export { Errno, errnoName, KvmiError } from "./errno.js";
 export { type EventFilter, parseFilter } from "./filter.js";
-export { Btf, findBtf, type Member } from "./linux/btf.js";
-export { findKallsyms, type Symbols } from "./linux/kallsyms.js";
-export { GuestOsError, LinuxKernel, NotStartedError } from "./linux/kernel.js";
-export { formatProcesses, type Process, processes } from "./linux/processes.js";
-export { GuestReader, UnmappedError } from "./linux/reader.js";
+export { Btf, btfIn, findBtf, type Member } from "./linux/btf.js";
+export { BtfError, GuestOsError, NotStartedError, UnmappedError } from "./linux/errors.js";
+export { findKallsyms, kallsymsIn, type Symbols } from "./linux/kallsyms.js";
+export { LinuxKernel } from "./linux/kernel.js";
+export { type Process, processes } from "./linux/processes.js";
+export { GuestReader } from "./linux/reader.js";
+export { decodeText } from "./linux/text.js";
+export { finish, inTurns, type Work } from "./linux/work.js";
 export {
   type Exception,
   type Interception,

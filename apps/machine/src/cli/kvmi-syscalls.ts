@@ -1,4 +1,14 @@
-import { Errno, GuestReader, type KvmiClient, KvmiError, type KvmiEvent, type LinuxKernel } from "@vm/kvmi";
+import {
+  decodeText,
+  Errno,
+  GuestReader,
+  type KvmiClient,
+  KvmiError,
+  type KvmiEvent,
+  type LinuxKernel,
+  UnmappedError,
+} from "@vm/kvmi";
+import { printable } from "./printable.js";
 
 const SYSCALL_TABLE = 512;
 const TASK_COMM = 16;
@@ -61,7 +71,12 @@ export class SyscallTrace {
     const { regs, msrs } = event.state;
     const name = this.#names[Number(regs.rax & 0xffffffffn)] ?? `syscall_${regs.rax}`;
     const { rdi, rsi, rdx } = regs;
-    return `${await this.#who(msrs.shadow_gs)} ${name}(${[rdi, rsi, rdx].map(hex).join(", ")}, ...)`;
+    const who = await this.#who(msrs.shadow_gs).catch((error: unknown) => {
+      // A guest may lead astray whoever looks; its system calls are seen all the same.
+      if (error instanceof UnmappedError) return "?[?]";
+      throw error;
+    });
+    return `${who} ${printable(name)}(${[rdi, rsi, rdx].map(hex).join(", ")}, ...)`;
   }
 
   /** The running process: SWAPGS has not happened yet, so per-CPU data is where KERNEL_GS_BASE points. */
@@ -69,7 +84,8 @@ export class SyscallTrace {
     const reader = new GuestReader(this.#client);
     const task = await reader.u64(percpu + this.#current);
     const [comm, tgid] = await Promise.all([reader.read(task + this.#comm, TASK_COMM), reader.u32(task + this.#tgid)]);
-    return `${new TextDecoder().decode(comm).replace(/\0.*$/s, "")}[${tgid}]`;
+    const end = comm.indexOf(0);
+    return `${printable(decodeText(end < 0 ? comm : comm.subarray(0, end)))}[${tgid}]`;
   }
 }
 

@@ -7,6 +7,7 @@ import { ExitCode } from "./exit-code.js";
 import type { BareFlags, BootFlags } from "./flags.js";
 import { type TraceFlags, trace } from "./kvmi-trace.js";
 import { type LockdepDemoFlags, lockdepDemo } from "./lockdep-demo.js";
+import { printableLines } from "./printable.js";
 import { type PsFlags, ps } from "./ps.js";
 import { say } from "./report.js";
 import { runBare } from "./run-bare.js";
@@ -90,7 +91,7 @@ function makeProgram(actions: Actions): Command {
     .version(version, "--version", "print the version")
     .helpOption("-h, --help", "print this help")
     .exitOverride()
-    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "vm: ")) });
+    .configureOutput({ outputError: (text, write) => write(printableLines(text.replace(/^error: /, "vm: "))) });
   const boot = program
     .command("boot")
     .description("boot a Linux kernel, or the built-in guest without one")

@@ -1,6 +1,8 @@
-import { formatProcesses, GuestReader, processes } from "@vm/kvmi";
+import { GuestReader, processes } from "@vm/kvmi";
 import { ExitCode } from "./exit-code.js";
 import { linux, once, type ToolFlags, whilePaused, withMachine } from "./kvmi-tool.js";
+import { printableJson } from "./printable.js";
+import { listing } from "./process-listing.js";
 
 export interface PsFlags extends ToolFlags {
   readonly json?: true;
@@ -15,7 +17,7 @@ export function ps(flags: PsFlags): Promise<number> {
       // Until the first process runs a program, the kernel is still starting.
       return found.some(({ pid, commandLine }) => pid === 1 && commandLine !== "") ? found : null;
     });
-    process.stdout.write(flags.json ? `${JSON.stringify(list, null, 2)}\n` : formatProcesses(list));
+    process.stdout.write(flags.json ? `${printableJson(JSON.stringify(list, null, 2))}\n` : listing(list));
     return ExitCode.Ok;
   });
 }

@@ -1,6 +1,7 @@
 import { debugExitStatus } from "@vm/devices";
 import { dumpRegisters, type Machine, type MachineExit } from "../index.js";
 import { ExitCode } from "./exit-code.js";
+import { printableLines } from "./printable.js";
 
 /** Says on stderr how the machine ended, as far as the guest has not, and returns the status of the program. */
 export function report(
@@ -53,7 +54,8 @@ export function reportBare(machine: Machine, exit: MachineExit): number {
   return ExitCode.Crash;
 }
 
-export const say = (text: string): void => void process.stderr.write(`vm: ${text}\n`);
+/** A message on stderr. Whatever of a guest's or a tool's is quoted in it does nothing to the terminal. */
+export const say = (text: string): void => void process.stderr.write(`vm: ${printableLines(text)}\n`);
 
 function noStatus(how: string): number {
   say(`the guest ${how} before its command had ended; -v shows what the kernel said`);

@@ -4,6 +4,7 @@ import { UsageError } from "./errors.js";
 import { ESCAPE_HELP, EscapeKey } from "./escape.js";
 import { ExecFrame } from "./exec-frame.js";
 import type { BootFlags } from "./flags.js";
+import { PrintableLog } from "./printable.js";
 import { Progress } from "./progress.js";
 import { restoreOnSignals, takeKeyboard } from "./terminal.js";
 
@@ -73,8 +74,10 @@ function execSession(command: string, { clock, verbose }: BootFlags): Session {
     clock === "icount"
       ? createHash("sha256").update(command).digest("hex").slice(0, 16)
       : randomBytes(8).toString("hex");
+  // A log for a person to read, unlike an interactive console, which is the guest's terminal.
+  const shown = new PrintableLog((text) => void process.stderr.write(text));
   const log = (bytes: Uint8Array): void => {
-    if (verbose) process.stderr.write(bytes);
+    if (verbose) shown.push(bytes);
   };
   const frame = new ExecFrame(nonce, log, (bytes) => void process.stdout.write(bytes));
   let progress: Progress | null = null;

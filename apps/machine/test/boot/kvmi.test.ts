@@ -43,6 +43,26 @@ describe.skipIf(guests === null)("Debian from outside", () => {
     await machine.ended;
   });
 
+  it("a task that names itself after escape sequences and rows of ps is shown, and does nothing", async () => {
+    const socket = join(dir, "names");
+    const rename = "printf '\\033[2J\\n\\233 1 0' > /proc/self/comm; echo renamed; while :; do : > /dev/null; done";
+    const machine = vm(...bootFlags("6.1"), "--kvmi", socket, "--exec", rename);
+    await machine.until("renamed\n");
+    const ps = await run("ps", "--kvmi", socket);
+    const json = await run("ps", "--kvmi", socket, "--json");
+    const trace = await run("kvmi", "trace", "--kvmi", socket, "--syscalls", "--count", "20");
+    machine.process.kill();
+    await machine.ended;
+    for (const { status, stdout } of [ps, json, trace]) {
+      expect(status).toBe(0);
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: nothing else may be there
+      expect(stdout).not.toMatch(/[\x00-\x09\x0b-\x1f\x7f-\x9f]/);
+    }
+    expect(ps.stdout).toMatch(/^ *\d+ 0 +\{\\x1b\[2J\\x0a\\x9b 1 0\} /m);
+    expect(JSON.parse(json.stdout)).toContainEqual(expect.objectContaining({ name: "\x1b[2J\n\udc9b 1 0" }));
+    expect(trace.stdout).toMatch(/^vcpu0 \\x1b\[2J\\x0a\\x9b 1 0\[\d+\] \w+\(/m);
+  });
+
   it("vm ps waits for a guest that still boots until its first process runs a program", async () => {
     const socket = join(dir, "early");
     const listing = vm("ps", "--kvmi", socket);

@@ -1,26 +1,18 @@
 import type { KvmiClient } from "../client/client.js";
-import { type Btf, findBtf, type Member } from "./btf.js";
-import { findKallsyms, type Symbols } from "./kallsyms.js";
+import { type Btf, btfIn, type Member } from "./btf.js";
+import { GuestOsError, NotStartedError } from "./errors.js";
+import { kallsymsIn, type Symbols } from "./kallsyms.js";
 import { GuestReader } from "./reader.js";
+import { inTurns } from "./work.js";
 
 const MSR_LSTAR = 0xc0000082;
 const LARGE_PAGE = 2 << 20;
-/** Linux maps its image into the topmost 2 GiB, no more than 1 GiB of it. */
+/** Linux maps its image into the topmost 2 GiB. */
 const IMAGE_START = 0xffff_ffff_8000_0000n;
-const IMAGE_LARGE_PAGES = 512;
-
-/** What was expected of the guest is not there. */
-export class GuestOsError extends Error {
-  override readonly name: string = "GuestOsError";
-}
-
-/** No 64-bit Linux is there, or none yet: it may be worth trying again. */
-export class NotStartedError extends GuestOsError {
-  override readonly name = "NotStartedError";
-  constructor() {
-    super("the guest is no 64-bit Linux, or has not got that far yet");
-  }
-}
+/** How much of it is looked at from where SYSCALL leads: 256 MiB, several times a kernel's text and read-only data. */
+const IMAGE_LARGE_PAGES = 128;
+/** No structure of a kernel's is as large, in bytes. */
+const STRUCT_MOST = 1 << 20;
 
 /** A running Linux kernel's own account of itself: its symbols and the layout of its structures. Nothing in the guest takes part. */
 export class LinuxKernel {
@@ -32,7 +24,7 @@ export class LinuxKernel {
   /**
    * Finds the kernel by where SYSCALL leads, and reads its tables out of its read-only data.
    * @throws {NotStartedError} if there is no Linux yet
-   * @throws {GuestOsError} if it is one without symbols or type information
+   * @throws {GuestOsError} if it is one without symbols or type information, or where they make no sense
    */
   static async find(client: KvmiClient, vcpu = 0): Promise<LinuxKernel> {
     const { msrs } = await client.registers(vcpu, [MSR_LSTAR]);
@@ -40,9 +32,9 @@ export class LinuxKernel {
     if (entry < IMAGE_START) throw new NotStartedError();
     const reader = new GuestReader(client, vcpu);
     const image = await readImage(reader, entry & ~BigInt(LARGE_PAGE - 1));
-    const symbols = findKallsyms(image);
+    const symbols = await inTurns(kallsymsIn(image));
     if (symbols === null) throw new GuestOsError("the kernel carries no symbol table (CONFIG_KALLSYMS)");
-    const types = findBtf(image);
+    const types = await inTurns(btfIn(image));
     if (types === null) throw new GuestOsError("the kernel carries no type information (CONFIG_DEBUG_INFO_BTF)");
     return new LinuxKernel(symbols, types);
   }
@@ -63,7 +55,9 @@ export class LinuxKernel {
 
   /** Bytes from the start of `struct` to a member. @throws {GuestOsError} */
   offset(struct: string, path: string): number {
-    return this.member(struct, path).offset;
+    const { offset } = this.member(struct, path);
+    if (offset < STRUCT_MOST) return offset;
+    throw new GuestOsError(`the kernel's struct ${struct} has ${path} ${offset} bytes from its start`);
   }
 }
 

@@ -1,8 +1,9 @@
+import { GuestOsError, UnmappedError } from "./errors.js";
 import type { LinuxKernel } from "./kernel.js";
-import { type GuestReader, UnmappedError } from "./reader.js";
-import { cString } from "./search.js";
+import type { GuestReader } from "./reader.js";
+import { decodeText } from "./text.js";
 
-/** One process of the guest, as its /proc would show it. */
+/** One process of the guest, as its /proc would show it. Text is the guest's own, any characters whatever, as {@link decodeText} reads it. */
 export interface Process {
   readonly pid: number;
   /** 0 for the first ones. */
@@ -25,11 +26,19 @@ const TASK_REPORT = 0x7f;
 /** TASK_UNINTERRUPTIBLE | TASK_NOLOAD. */
 const TASK_IDLE = 0x402;
 const STATES = "RSDTtXZP";
+/** Bytes of arguments, of a process and of all; of those behind that, no more than a few are read. */
 const ARGS_MOST = 0x10000;
-const TASKS_MOST = 1 << 20;
+const ALL_ARGS_MOST = 16 << 20;
+const FEW_ARGS = 1024;
+/** Processes of a guest. */
+const TASKS_MOST = 1 << 16;
+/** Bytes of task_struct. */
+const TASK_MOST = 1 << 16;
 
 /**
  * The processes of the guest, by number. The guest should stand still meanwhile.
+ *
+ * @throws {GuestOsError} if its task list makes no sense: it leads where nothing is mapped, or has more than 65 536 entries
  *
  * Walks `init_task.tasks` with the offsets of the kernel's own BTF; states as in fs/proc/array.c, names as proc_task_name() has them.
  */
@@ -39,7 +48,9 @@ export async function processes(kernel: LinuxKernel, reader: GuestReader): Promi
   const found: Process[] = [];
   const seen = new Set<bigint>([head]);
   let task = (await layout.read(reader, head)).next;
-  while (!seen.has(task) && seen.size < TASKS_MOST) {
+  while (!seen.has(task)) {
+    if (found.length === TASKS_MOST)
+      throw new GuestOsError(`the kernel's task list has more than ${TASKS_MOST} entries`);
     seen.add(task);
     const { next, process } = await layout.read(reader, task);
     found.push(process);
@@ -66,6 +77,8 @@ class TaskLayout {
   readonly #kernel: LinuxKernel;
   readonly #at: Readonly<Record<(typeof MEMBERS)[number], number>>;
   readonly #size: number;
+  /** Bytes of arguments that have been read. */
+  #argumentBytes = 0;
 
   constructor(kernel: LinuxKernel) {
     this.#kernel = kernel;
@@ -74,6 +87,7 @@ class TaskLayout {
       number
     >;
     this.#size = Math.max(...Object.values(this.#at)) + TASK_COMM;
+    if (this.#size > TASK_MOST) throw new GuestOsError(`the kernel's struct task_struct has ${this.#size} bytes`);
   }
 
   async read(reader: GuestReader, address: bigint): Promise<{ readonly next: bigint; readonly process: Process }> {
@@ -86,7 +100,7 @@ class TaskLayout {
       reader.u32(pointer("real_parent") + BigInt(at.tgid)),
       reader.u32(pointer("cred") + BigInt(this.#kernel.offset("cred", "euid"))),
     ]);
-    const comm = cString(bytes, at.comm, TASK_COMM);
+    const comm = text(bytes.subarray(at.comm, at.comm + TASK_COMM));
     const kthread = pointer("worker_private");
     const process = {
       pid: view.getUint32(at.tgid, true),
@@ -106,7 +120,7 @@ class TaskLayout {
     if ((flags & PF_WQ_WORKER) === 0) {
       const full = types.member("kthread", "full_name");
       const at = full === null ? 0n : await reader.u64(kthread + BigInt(full.offset));
-      return at === 0n ? comm : cString(await readString(reader, at), 0);
+      return at === 0n ? comm : text(await readString(reader, at));
     }
     const worker = await reader.u64(kthread + BigInt(this.#kernel.offset("kthread", "data")));
     if (worker === 0n) return comm;
@@ -117,7 +131,7 @@ class TaskLayout {
       reader.read(member("desc"), 24),
     ]);
     if (pool === 0n || desc[0] === 0) return comm;
-    return `${comm}${work === 0n ? "-" : "+"}${cString(desc, 0, 24)}`.slice(0, NAME_MOST);
+    return `${comm}${work === 0n ? "-" : "+"}${text(desc)}`.slice(0, NAME_MOST);
   }
 
   async #commandLine(reader: GuestReader, mm: bigint): Promise<string> {
@@ -127,12 +141,14 @@ class TaskLayout {
     const root = await reader.translate(pgd as bigint);
     if (root === null || start === undefined || end === undefined || end <= start) return "";
     try {
-      const bytes = await reader.readIn(root, start, Math.min(Number(end - start), ARGS_MOST));
-      if (bytes[bytes.length - 1] === 0 || envEnd === undefined || envEnd <= end) return latin1(bytes);
+      const most = this.#argumentBytes < ALL_ARGS_MOST ? ARGS_MOST : FEW_ARGS;
+      const bytes = await reader.readIn(root, start, Math.min(Number(end - start), most));
+      this.#argumentBytes += bytes.length;
+      if (bytes[bytes.length - 1] === 0 || envEnd === undefined || envEnd <= end) return decodeText(bytes);
       // setproctitle() has written over the environment: up to the first NUL.
-      const more = await reader.readIn(root, start, Math.min(Number(envEnd - start), ARGS_MOST));
+      const more = await reader.readIn(root, start, Math.min(Number(envEnd - start), most));
       const nul = more.indexOf(0);
-      return latin1(nul < 0 ? more : more.subarray(0, nul + 1));
+      return decodeText(nul < 0 ? more : more.subarray(0, nul + 1));
     } catch (error) {
       // Paged out or not there any more: /proc shows nothing either.
       if (error instanceof UnmappedError) return "";
@@ -147,31 +163,13 @@ function stateOf(state: number, exitState: number): string {
   return STATES[32 - Math.clz32(reported)] ?? "?";
 }
 
-const latin1 = (bytes: Uint8Array): string => String.fromCharCode(...bytes);
+/** Text up to its NUL. */
+function text(bytes: Uint8Array): string {
+  const nul = bytes.indexOf(0);
+  return decodeText(nul < 0 ? bytes : bytes.subarray(0, nul));
+}
 
 /** What is at `at` up to the end of its page, 64 bytes at most. */
 function readString(reader: GuestReader, at: bigint): Promise<Uint8Array> {
   return reader.read(at, Math.min(NAME_MOST + 1, 4096 - Number(at & 0xfffn)));
-}
-
-/** The listing that busybox's `ps` prints: process, user number, arguments. */
-export function formatProcesses(list: readonly Process[]): string {
-  const rows = list.map(({ pid, uid, name, commandLine }) => {
-    const short = name.slice(0, TASK_COMM - 1);
-    return `${String(pid).padStart(5)} ${String(uid).padEnd(8)} ${argumentsOf(short, commandLine)}`;
-  });
-  return `${["PID   USER     COMMAND", ...rows].join("\n")}\n`;
-}
-
-/** Arguments, with the name in braces in front if the program is called otherwise; the name in brackets if there are none. */
-function argumentsOf(name: string, commandLine: string): string {
-  let end = commandLine.length;
-  while (end > 0 && commandLine[end - 1] === "\0") end--;
-  if (commandLine.length === 0) return `[${name}]`;
-  const text = commandLine.slice(0, end);
-  const [program = ""] = text.split(/[\0 ]/, 1);
-  const base = program.slice(program.lastIndexOf("/") + 1).replace(/^-/, "");
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what separates arguments
-  const shown = text.replace(/[\x00-\x1f]/g, " ");
-  return base.startsWith(name) ? shown : `{${name}} ${shown}`;
 }

@@ -1,19 +1,17 @@
 import type { KvmiClient } from "../client/client.js";
 import { PAGE } from "../codec/wire.js";
 import { Errno, KvmiError } from "../errno.js";
+import { UnmappedError } from "./errors.js";
 
 const LOW_12 = 0xfffn;
 const ADDRESS = 0x000f_ffff_ffff_f000n;
 const PRESENT = 1n;
 const LARGE = 0x80n;
-
-/** An address that the guest has not mapped, or where no memory is. */
-export class UnmappedError extends Error {
-  override readonly name = "UnmappedError";
-  constructor(readonly address: bigint) {
-    super(`nothing is mapped at 0x${address.toString(16)}`);
-  }
-}
+/** Commands on their way at once. */
+const AT_ONCE = 512;
+/** Translations, and page tables, that are remembered; then they are looked up anew. */
+const REMEMBERED = 65_536;
+const TABLES_REMEMBERED = 4096;
 
 /**
  * Guest memory by linear address, through a tool's connection. Translations are remembered: use one reader for as long as the guest
@@ -36,6 +34,7 @@ export class GuestReader {
     let found = this.#pages.get(page);
     if (found === undefined) {
       found = this.#client.translate(this.#vcpu, page);
+      if (this.#pages.size === REMEMBERED) this.#pages.clear();
       this.#pages.set(page, found);
     }
     const gpa = await found;
@@ -60,38 +59,37 @@ export class GuestReader {
     return view(await this.read(gva, 8)).getBigUint64(0, true);
   }
 
-  /** `size` bytes of memory that is contiguous, as many commands at once as there are pages. */
+  /** `size` bytes of memory that is contiguous. @throws {UnmappedError} where no memory is */
   async readPhysical(gpa: bigint, size: number): Promise<Uint8Array> {
+    return this.#gather(gpa, size, (at) => Promise.resolve(at));
+  }
+
+  /** Page by page, many on their way at once. */
+  async #gather(from: bigint, size: number, translate: (at: bigint) => Promise<bigint | null>): Promise<Uint8Array> {
     const out = new Uint8Array(size);
-    const parts: Promise<void>[] = [];
+    let parts: Promise<void>[] = [];
     for (let done = 0; done < size; ) {
-      const at = gpa + BigInt(done);
+      const at = from + BigInt(done);
       const n = Math.min(size - done, PAGE - Number(at & LOW_12));
       const place = done;
-      parts.push(this.#client.readPhysical(at, n).then((bytes) => out.set(bytes, place)));
+      parts.push(translate(at).then(async (gpa) => out.set(await this.#page(at, gpa, n), place)));
       done += n;
+      if (parts.length < AT_ONCE) continue;
+      await Promise.all(parts);
+      parts = [];
     }
     await Promise.all(parts);
     return out;
   }
 
-  async #gather(gva: bigint, size: number, translate: (gva: bigint) => Promise<bigint | null>): Promise<Uint8Array> {
-    const out = new Uint8Array(size);
-    const parts: Promise<void>[] = [];
-    for (let done = 0; done < size; ) {
-      const at = gva + BigInt(done);
-      const n = Math.min(size - done, PAGE - Number(at & LOW_12));
-      const place = done;
-      parts.push(
-        translate(at).then(async (gpa) => {
-          if (gpa === null) throw new UnmappedError(at);
-          out.set(await this.#client.readPhysical(gpa, n), place);
-        }),
-      );
-      done += n;
+  /** What is within one page. @param at what was asked for */
+  async #page(at: bigint, gpa: bigint | null, size: number): Promise<Uint8Array> {
+    if (gpa === null) throw new UnmappedError(at);
+    try {
+      return await this.#client.readPhysical(gpa, size);
+    } catch (error) {
+      throw error instanceof KvmiError && error.errno === Errno.ENOENT ? new UnmappedError(at) : error;
     }
-    await Promise.all(parts);
-    return out;
   }
 
   /** The walk of 4-level paging, done by hand: address spaces that no vCPU uses at the moment. */
@@ -116,6 +114,7 @@ export class GuestReader {
         if (error instanceof KvmiError && error.errno === Errno.ENOENT) return null;
         throw error;
       });
+      if (this.#tables.size === TABLES_REMEMBERED) this.#tables.clear();
       this.#tables.set(gpa, found);
     }
     return found;
