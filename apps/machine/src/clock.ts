@@ -1,15 +1,6 @@
-/** A scheduled call. */
-export interface Timer {
-  cancel(): void;
-}
+import { type Timer, TimerQueue } from "./timer-queue.js";
 
-interface Entry extends Timer {
-  readonly at: number;
-  /** Ties fire in the order they were scheduled. */
-  readonly order: number;
-  readonly fn: () => void;
-  cancelled: boolean;
-}
+export type { Timer };
 
 /** `host`: virtual time follows the host's. `icount`: one retired instruction is one nanosecond; idle time is skipped. */
 export type ClockMode = "host" | "icount";
@@ -17,8 +8,7 @@ export type ClockMode = "host" | "icount";
 /** The virtual clock that drives every device of a machine. Times in ns since the machine was made. */
 export class VirtualClock {
   readonly mode: ClockMode;
-  readonly #queue: Entry[] = [];
-  #order = 0;
+  readonly #queue = new TimerQueue();
   /** `icount`: time at the start of the running slice. `host`: host time that does not count (pauses). */
   #base = 0;
   readonly #hostNow: () => number;
@@ -61,20 +51,9 @@ export class VirtualClock {
   }
 
   schedule(at: number, fn: () => void): Timer {
-    const entry: Entry = {
-      at,
-      order: this.#order++,
-      fn,
-      cancelled: false,
-      cancel: () => {
-        entry.cancelled = true;
-      },
-    };
-    let k = this.#queue.length;
-    while (k > 0 && (this.#queue[k - 1] as Entry).at > at) k--;
-    this.#queue.splice(k, 0, entry);
+    const timer = this.#queue.add(at, fn);
     this.#onSchedule();
-    return entry;
+    return timer;
   }
 
   /** Called when the earliest timer may have changed: the running slice must end in time. */
@@ -85,13 +64,18 @@ export class VirtualClock {
 
   /** Time of the earliest timer, or Infinity. */
   get next(): number {
-    while (this.#queue[0]?.cancelled) this.#queue.shift();
-    return this.#queue[0]?.at ?? Number.POSITIVE_INFINITY;
+    return this.#queue.next;
   }
 
-  /** Calls what is due. */
+  /** Timers that are neither fired nor cancelled. */
+  get timers(): number {
+    return this.#queue.size;
+  }
+
+  /** Calls what is due. What these calls schedule waits for the next time, so that it ends whatever they do. */
   fire(): void {
     const now = this.now();
-    while (this.next <= now) (this.#queue.shift() as Entry).fn();
+    const before = this.#queue.mark();
+    for (let fn = this.#queue.take(now, before); fn !== null; fn = this.#queue.take(now, before)) fn();
   }
 }

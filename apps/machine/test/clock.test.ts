@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { VirtualClock } from "../src/clock.js";
 
@@ -42,6 +43,68 @@ describe("the icount clock", () => {
     clock.schedule(9, () => undefined);
     clock.schedule(5, () => undefined);
     expect(seen).toEqual([9, 5]);
+  });
+});
+
+describe("timers that a guest sets", () => {
+  it("are kept no longer than they are set, however often they are set anew (a far deadline behind a near timer)", () => {
+    const clock = new VirtualClock("icount");
+    clock.schedule(1000, () => undefined);
+    for (let k = 0; k < 100_000; k++) clock.schedule(1e12 + k, () => undefined).cancel();
+    expect(clock.timers).toBe(1);
+    expect(clock.next).toBe(1000);
+  });
+
+  it("fire in the order of their times, ties as they were set, whatever is cancelled between", () => {
+    const commands = fc.array(
+      fc.oneof(
+        fc.record({ set: fc.integer({ min: 0, max: 20 }) }),
+        fc.record({ cancel: fc.nat() }),
+        fc.record({ pass: fc.integer({ min: 0, max: 5 }) }),
+      ),
+      { maxLength: 200 },
+    );
+    fc.assert(
+      fc.property(commands, (list) => {
+        const clock = new VirtualClock("icount");
+        const fired: number[] = [];
+        let model: { at: number; id: number }[] = [];
+        const timers: { cancel(): void }[] = [];
+        for (const command of list) {
+          if ("set" in command) {
+            const id = timers.length;
+            const at = clock.now() + command.set;
+            timers.push(clock.schedule(at, () => fired.push(id)));
+            model.push({ at, id });
+          } else if ("cancel" in command) {
+            const id = timers.length === 0 ? 0 : command.cancel % timers.length;
+            timers[id]?.cancel();
+            model = model.filter((timer) => timer.id !== id);
+          } else {
+            clock.advance(command.pass);
+            fired.length = 0;
+            clock.fire();
+            const due = model.filter(({ at }) => at <= clock.now()).sort((a, b) => a.at - b.at || a.id - b.id);
+            expect(fired).toEqual(due.map(({ id }) => id));
+            model = model.filter(({ at }) => at > clock.now());
+          }
+          expect(clock.timers).toBe(model.length);
+          expect(clock.next).toBe(Math.min(...model.map(({ at }) => at)));
+        }
+      }),
+    );
+  });
+
+  it("end one turn: what a timer sets for at once waits for the next", () => {
+    const clock = new VirtualClock("icount");
+    let fired = 0;
+    const again = (): void => {
+      fired++;
+      clock.schedule(clock.now(), again);
+    };
+    again();
+    clock.fire();
+    expect(fired).toBe(2);
   });
 });
 
