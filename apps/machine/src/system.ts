@@ -28,6 +28,7 @@ import {
   VirtioRng,
 } from "@vm/devices";
 import type { Mmu } from "@vm/mmu";
+import { writeBiosData } from "./boot/bios-data.js";
 import type { VirtualClock } from "./clock.js";
 import { answerHypercall } from "./hypercalls.js";
 import * as L from "./layout.js";
@@ -282,6 +283,7 @@ export function buildSystem(options: SystemOptions): System {
     s5Type: POWER_S5_TYPE,
   });
   mmu.write(L.ACPI_TABLES, acpi.bytes);
+  writeBiosData(mmu);
   return { memory, mmu, code, vcpus, apics, uart, ioApic, ports, mmio, rsdp: acpi.rsdp };
 }
 

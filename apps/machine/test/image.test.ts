@@ -110,9 +110,110 @@ describe("what cannot be loaded", () => {
     await expect(refusal).rejects.toThrow("image and module need 17 MiB");
   });
 
+  it("a text longer than 65535 bytes, wherever it stands", async () => {
+    const long = "x".repeat(125_000);
+    const pvh = elf({ bits: 32, code: exit7, note: pvhNote(ORG) });
+    const modules = [{ text: long, bytes: new Uint8Array(1) }];
+    for (const image of [good, pvh, elf({ bits: 64, code: exit7long })]) {
+      await expect(createBareMachine({ image, commandLine: long, memory: MEMORY })).rejects.toThrow(BootError);
+      await expect(createBareMachine({ image, modules, memory: MEMORY })).rejects.toThrow(
+        "the text of a module has 125000 bytes; at most 65535 are possible",
+      );
+    }
+  });
+
+  it("more texts than there is low memory for", async () => {
+    const modules = Array.from({ length: 11 }, () => ({ text: "x".repeat(60_000), bytes: new Uint8Array(1) }));
+    await expect(createBareMachine({ image: good, modules, memory: MEMORY })).rejects.toThrow("no room below 640 KiB");
+  });
+
   it("an image that fills low memory", async () => {
     const image = elf({ bits: 32, code: exit7, address: 0x1000, bss: 0xa0000, header: multibootHeader() });
     await expect(createBareMachine({ image, memory: MEMORY })).rejects.toThrow("no room below 640 KiB");
+  });
+});
+
+/** A 64-bit ELF file of these program headers: type, offset, virtual and physical address, bytes in the file and in memory. */
+function headers(
+  entry: bigint,
+  ...rows: readonly (readonly [number, bigint, bigint, bigint, bigint, bigint])[]
+): Uint8Array {
+  const file = new Uint8Array(64 + 56 * rows.length + 64);
+  const view = new DataView(file.buffer);
+  file.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]);
+  view.setUint16(18, 62, true);
+  view.setBigUint64(24, entry, true);
+  view.setUint32(32, 64, true);
+  view.setUint16(54, 56, true);
+  view.setUint16(56, rows.length, true);
+  rows.forEach(([type, ...fields], k) => {
+    view.setUint32(64 + 56 * k, type, true);
+    fields.forEach((value, field) => {
+      view.setBigUint64(64 + 56 * k + 8 + 8 * field, value, true);
+    });
+  });
+  return file;
+}
+
+describe("an ELF file that means harm", () => {
+  const MiB = 1n << 20n;
+  const row = (address: bigint, bytes: bigint, size: bigint) => [1, 0n, address, address, bytes, size] as const;
+  it.each([
+    ["a segment of 2^63 bytes", headers(MiB, row(MiB, 1n, 1n << 63n)), "outside the 16 MiB"],
+    ["a segment whose end wraps", headers(MiB, row((1n << 64n) - 4096n, 1n, 8192n)), "lies outside of what it loads"],
+    ["bytes past the end of the file", headers(MiB, row(MiB, 1n << 40n, 1n << 40n)), "cut short"],
+    ["bytes whose end wraps", headers(MiB, [1, (1n << 64n) - 1n, MiB, MiB, 2n, 2n]), "cut short"],
+    [
+      "segments over each other that are larger than the memory together",
+      headers(MiB, ...Array.from({ length: 20_000 }, () => row(MiB, 64n, 15n * MiB))),
+      "larger than the 16 MiB of memory together",
+    ],
+    ["an entry point outside", headers(2n * MiB, row(MiB, 1n, 4096n)), "entry point 0x200000 lies outside"],
+    [
+      "notes without end",
+      headers(MiB, row(MiB, 1n, 1n), ...Array.from({ length: 20_000 }, () => [4, 0n, 0n, 0n, 64n, 0n] as const)),
+      "1 MiB of notes",
+    ],
+    [
+      "as many headers as can be told",
+      changed(headers(MiB, row(MiB, 1n, 1n)), 56, 0xff, 0xff),
+      "65535 program headers",
+    ],
+  ])("%s", async (_, image, message) => {
+    const refusal = createBareMachine({ image, memory: MEMORY });
+    await expect(refusal).rejects.toThrow(KernelError);
+    await expect(refusal).rejects.toThrow(message);
+  });
+
+  it("tens of thousands of segments are placed, and what they are told beside them", async () => {
+    const rows = Array.from({ length: 60_000 }, (_, k) => row(0x1000n + 8n * BigInt(k), 1n, 4n));
+    const machine = await createBareMachine({
+      image: headers(0x1000n, ...rows),
+      commandLine: "beside",
+      memory: MEMORY,
+    });
+    const info = cpuOf(machine).regLo(RDI);
+    expect(info).toBeGreaterThan(0x1000 + 8 * 60_000);
+    expect(text(machine, machine.memory.readU32(info + 16))).toBe("image beside");
+  });
+
+  it("notes of impossible lengths are passed by", () => {
+    for (const [name, size] of [
+      [0xffffffff, 4],
+      [4, 0xffffffff],
+      [0xffffffff, 0xffffffff],
+    ] as const) {
+      const note = pvhNote(ORG);
+      new DataView(note.buffer).setUint32(0, name, true);
+      new DataView(note.buffer).setUint32(4, size, true);
+      expect(readImage(elf({ bits: 64, code: exit7long, note })).protocol).toBe("elf64");
+    }
+  });
+
+  it("an entry point in the upper half is exact to the byte", () => {
+    const upper = 0xffffffff81000000n;
+    const image = headers(upper + 0x123n, [1, 0n, upper, MiB, 64n, 4096n]);
+    expect(readImage(image).entry).toBe(0x100123);
   });
 });
 
@@ -152,6 +253,30 @@ describe("multiboot (0.6.96, 3.2 and 3.3)", () => {
       [0xe0000, 0x20000, 2],
       [0x100000, 15 << 20, 1],
     ]);
+  });
+
+  it("hands over modules in their order, each with its words", async () => {
+    const modules = [1, 2, 3].map((k) => ({ text: `m${k} a=${k}`, bytes: new Uint8Array(5000).fill(k) }));
+    const machine = await createBareMachine({ image, modules, memory: MEMORY });
+    const { memory } = machine;
+    const info = cpuOf(machine).regLo(EBX);
+    expect(memory.readU32(info + 20)).toBe(3);
+    const list = memory.readU32(info + 24);
+    modules.forEach((module, k) => {
+      const [start, end, name] = [0, 4, 8].map((at) => memory.readU32(list + 16 * k + at)) as [number, number, number];
+      expect([start % 4096, end - start, memory.readU8(start), text(machine, name)]).toEqual([
+        0,
+        5000,
+        k + 1,
+        module.text,
+      ]);
+    });
+  });
+
+  it("a BIOS's words say where conventional memory ends, and what is behind", async () => {
+    const { memory } = await createBareMachine({ image, memory: MEMORY });
+    const word = (at: number): number => memory.readU8(at) + 256 * memory.readU8(at + 1);
+    expect([word(0x40e), word(0x413), memory.readU8(0x9fc00)]).toEqual([0x9fc0, 639, 1]);
   });
 
   it("nothing the guest is told lies in the image, wherever that is", async () => {

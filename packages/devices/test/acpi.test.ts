@@ -67,6 +67,37 @@ describe("tables", () => {
     expect([fadt[108], fadt[109]]).toEqual([0, 0x24]);
   });
 
+  describe("with the devices of old PCs", () => {
+    const old = { ...desc, fixedHardware: { basePort: 0x640, sci: 9 } };
+
+    test("FADT: not hardware-reduced, PM1a event and control blocks, a timer of 32 bits, legacy devices", () => {
+      const { fadt } = parse(old);
+      const view = new DataView(fadt.buffer, fadt.byteOffset);
+      const flags = view.getUint32(112, true);
+      expect([(flags >> 20) & 1, (flags >> 8) & 1, view.getUint16(109, true), view.getUint16(46, true)]).toEqual([
+        0, 1, 5, 9,
+      ]);
+      expect([56, 64, 76].map((at) => view.getUint32(at, true))).toEqual([0x640, 0x644, 0x648]);
+      expect([...fadt.subarray(88, 92)]).toEqual([4, 2, 0, 4]);
+      expect(sum(fadt)).toBe(0);
+    });
+
+    test("FACS: at a multiple of 64, where the FADT says", () => {
+      const { fadt, bytes } = parse(old);
+      const at = new DataView(fadt.buffer, fadt.byteOffset).getUint32(36, true);
+      expect(at % 64).toBe(0);
+      expect(ascii(bytes.subarray(at - BASE, at - BASE + 4))).toBe("FACS");
+      expect(bytes.length).toBe(at - BASE + 64);
+    });
+
+    test("MADT: a pair of 8259A, IRQ 0 at input 2, the SCI active-high and level-triggered", () => {
+      const { madt } = parse(old);
+      expect(madt[40]).toBe(1);
+      const entries = [...madt.subarray(36 + 8 + 16 + 12, -6)];
+      expect(entries).toEqual([2, 10, 0, 0, 2, 0, 0, 0, 0, 0, 2, 10, 0, 9, 9, 0, 0, 0, 0b1101, 0]);
+    });
+  });
+
   test("MADT: local APICs, IO-APIC and NMI on LINT1, no 8259", () => {
     const { madt } = parse(desc);
     const cpu = (uid: number, id: number) => [0, 8, uid, id, 1, 0, 0, 0];

@@ -1,6 +1,6 @@
-import { constants, type Stats } from "node:fs";
-import { type FileHandle, open } from "node:fs/promises";
+import { close, constants, fstat, open, read, type Stats } from "node:fs";
 import { Socket } from "node:net";
+import { promisify } from "node:util";
 import { reason, UsageError } from "./errors.js";
 
 /** How much is read, and for how long. */
@@ -14,6 +14,11 @@ export interface ReadLimits {
 /** Bytes of a kernel or an image. One with debug information may be larger than the memory it needs. */
 export const IMAGE_MAX = 2 ** 30;
 
+const openFile = promisify(open);
+const statOf = promisify(fstat) as (fd: number) => Promise<Stats>;
+const readInto = promisify(read);
+const closeFile = promisify(close);
+
 /** Bytes read at a time. */
 const PIECE = 2 ** 20;
 
@@ -25,14 +30,13 @@ const PIECE = 2 ** 20;
 export async function readFile(what: string, path: string, limits: ReadLimits): Promise<Uint8Array> {
   try {
     // Else a pipe at whose other end nobody is yet would be waited for where no signal reaches.
-    const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const fd = await openFile(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const stats = await statOf(fd);
+    if (stats.isFIFO()) return await readPipe(fd, limits);
     try {
-      const stats = await file.stat();
-      const refusal = unfit(stats, limits.most);
-      if (refusal !== null) throw new UnfitError(refusal);
-      return stats.isFIFO() ? await readPipe(file, limits) : await readRegular(file, stats.size, limits);
+      return await readRegular(fd, stats, limits);
     } finally {
-      await file.close();
+      await closeFile(fd);
     }
   } catch (error) {
     limits.signal.throwIfAborted();
@@ -43,20 +47,17 @@ export async function readFile(what: string, path: string, limits: ReadLimits): 
 /** The message is a clause about a file. */
 class UnfitError extends Error {}
 
-function unfit(stats: Stats, most: number): string | null {
-  if (stats.isDirectory()) return "it is a directory";
-  if (!stats.isFile() && !stats.isFIFO()) return "it is a device, not a file";
-  return stats.size > most ? tooLong(most) : null;
-}
+const tooLong = (most: number): UnfitError => new UnfitError(`it is longer than ${Math.floor(most / 2 ** 20)} MiB`);
 
-const tooLong = (most: number): string => `it is longer than ${Math.floor(most / 2 ** 20)} MiB`;
-
-async function readRegular(file: FileHandle, size: number, { signal }: ReadLimits): Promise<Uint8Array> {
-  const bytes = new Uint8Array(size);
+async function readRegular(fd: number, stats: Stats, { most, signal }: ReadLimits): Promise<Uint8Array> {
+  if (stats.isDirectory()) throw new UnfitError("it is a directory");
+  if (!stats.isFile()) throw new UnfitError("it is a device, not a file");
+  if (stats.size > most) throw tooLong(most);
+  const bytes = new Uint8Array(stats.size);
   let length = 0;
-  while (length < size) {
+  while (length < bytes.length) {
     signal.throwIfAborted();
-    const { bytesRead } = await file.read(bytes, length, Math.min(PIECE, size - length));
+    const { bytesRead } = await readInto(fd, bytes, length, Math.min(PIECE, bytes.length - length), null);
     // Somebody has cut it short meanwhile.
     if (bytesRead === 0) break;
     length += bytesRead;
@@ -64,13 +65,14 @@ async function readRegular(file: FileHandle, size: number, { signal }: ReadLimit
   return bytes.subarray(0, length);
 }
 
-async function readPipe(file: FileHandle, { most, signal }: ReadLimits): Promise<Uint8Array> {
-  const pipe = new Socket({ fd: file.fd, readable: true, writable: false, signal });
+/** Reads the pipe `fd`, waiting for who writes to it, and closes it. */
+async function readPipe(fd: number, { most, signal }: ReadLimits): Promise<Uint8Array> {
+  const pipe = new Socket({ fd, readable: true, writable: false, signal });
   const chunks: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of pipe as AsyncIterable<Uint8Array>) {
     length += chunk.length;
-    if (length > most) throw new UnfitError(tooLong(most));
+    if (length > most) throw tooLong(most);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);
