@@ -1,21 +1,28 @@
-import { createHash, randomBytes } from "node:crypto";
 import type { Machine, MachineExit } from "../index.js";
 import { UsageError } from "./errors.js";
 import { ESCAPE_HELP, EscapeKey } from "./escape.js";
-import { ExecFrame } from "./exec-frame.js";
+import { execSession } from "./exec-session.js";
 import type { BootFlags } from "./flags.js";
-import { Progress } from "./progress.js";
-import { restoreOnSignals, takeKeyboard } from "./terminal.js";
+import { Outlet } from "./outlet.js";
+import { takeKeyboard } from "./terminal.js";
 
 /** What the program does with the guest's console while the machine runs. */
 export interface Session {
-  /** Words for the kernel command line. */
-  readonly words: string;
+  /** The words for the kernel command line, made of the user's. */
+  words(own: string): string;
+  /** The initial ram disk to boot with, made of the user's. */
+  initrd?(own: Uint8Array | undefined): Uint8Array;
   attach(machine: Machine): void;
-  /** Lets go of the terminal and passes on what was held back. */
-  detach(): void;
+  /** Takes a Ctrl-C from outside for itself. False: the program is to end. */
+  interrupt?(): boolean;
+  /** Puts the terminal back. Safe at any time, also twice. */
+  restore?(): void;
+  /** Lets go of the terminal; resolves when what was held back has been passed on. */
+  detach(): void | Promise<void>;
   /** Status of the guest's command; null if it never told, or if there is no command. */
   status(exit: MachineExit): number | null;
+  /** Why there is no status, as far as is known: half a sentence. */
+  why?(): string | null;
 }
 
 /** The session that the flags ask for. @throws {UsageError} for a command that cannot be handed over */
@@ -34,77 +41,55 @@ const INTERRUPT = 3;
 export function interactiveSession(onInterrupt?: () => void): Session {
   // A terminal that does not know its size says 0.
   const { columns, rows } = process.stdout.isTTY ? process.stdout : { columns: 0, rows: 0 };
-  let detach = (): void => undefined;
+  let restore = (): void => undefined;
+  let outlet: Outlet | null = null;
   return {
-    words: columns > 0 && rows > 0 ? `vm.cols=${columns} vm.rows=${rows}` : "",
+    words: (own) => (columns > 0 && rows > 0 ? `vm.cols=${columns} vm.rows=${rows} ${own}` : own),
     attach: (machine) => {
       const keys = new EscapeKey();
       const terminal = process.stdin.isTTY === true;
-      machine.console.onOutput((bytes) => void process.stdout.write(bytes));
-      const restore = takeKeyboard((bytes) => {
-        if (!terminal) {
-          machine.console.write(bytes);
-          return;
-        }
-        if (onInterrupt !== undefined && bytes.includes(INTERRUPT)) onInterrupt();
-        const { input, actions } = keys.push(bytes);
-        if (input.length > 0) machine.console.write(input);
-        for (const action of actions) {
-          if (action === "quit") machine.stop();
-          else process.stdout.write(`\r\n${ESCAPE_HELP}`);
-        }
+      const output = new Outlet(process.stdout, () => machine.console.hold());
+      outlet = output;
+      machine.console.onOutput((bytes) => output.write(bytes));
+      restore = takeKeyboard({
+        type: (bytes) => {
+          if (!terminal) {
+            machine.console.write(bytes);
+            return;
+          }
+          if (onInterrupt !== undefined && bytes.includes(INTERRUPT)) onInterrupt();
+          const { input, actions } = keys.push(bytes);
+          if (input.length > 0) machine.console.write(input);
+          for (const action of actions) {
+            if (action === "quit") machine.stop();
+            else output.write(`\r\n${ESCAPE_HELP}`);
+          }
+        },
+        hungry: () => machine.console.hungry(),
       });
-      const release = restoreOnSignals(restore);
       if (terminal) process.stderr.write(`${onInterrupt ? "Ctrl-C or " : ""}Ctrl-A x quits, Ctrl-A h helps\r\n`);
-      detach = () => {
-        release();
-        restore();
-      };
     },
-    detach: () => detach(),
+    restore: () => restore(),
+    detach: async () => {
+      restore();
+      await outlet?.flushed();
+    },
     status: () => null,
-  };
-}
-
-/** One command in a guest whose /init knows `vm.exec` (README of the guests). */
-function execSession(command: string, { clock, verbose }: BootFlags): Session {
-  // A reproducible run needs a reproducible nonce; no command holds its own hash by accident.
-  const nonce =
-    clock === "icount"
-      ? createHash("sha256").update(command).digest("hex").slice(0, 16)
-      : randomBytes(8).toString("hex");
-  const log = (bytes: Uint8Array): void => {
-    if (verbose) process.stderr.write(bytes);
-  };
-  const frame = new ExecFrame(nonce, log, (bytes) => void process.stdout.write(bytes));
-  let progress: Progress | null = null;
-  return {
-    words: `vm.exec=${Buffer.from(command).toString("base64url")} vm.nonce=${nonce}`,
-    attach: (machine) => {
-      if (!verbose) progress = new Progress("booting");
-      machine.console.onOutput((bytes) => {
-        // The line goes before the command's first byte comes.
-        if (bytes.includes(1)) progress?.end();
-        frame.push(bytes);
-      });
-    },
-    detach: () => {
-      progress?.end();
-      frame.finish();
-    },
-    status: () => frame.status,
   };
 }
 
 /** One command of the built-in guest, which writes nothing but the command's output. */
 function builtinExecSession(command: string): Session {
   if (/["\r\n]/.test(command)) throw new UsageError("--exec: the built-in guest takes one line without double quotes");
+  let outlet: Outlet | null = null;
   return {
-    words: `exec="${command}"`,
+    words: (own) => `exec="${command}" ${own}`,
     attach: (machine) => {
-      machine.console.onOutput((bytes) => void process.stdout.write(bytes.filter((byte) => byte !== 13)));
+      const output = new Outlet(process.stdout, () => machine.console.hold());
+      outlet = output;
+      machine.console.onOutput((bytes) => output.write(bytes.filter((byte) => byte !== 13)));
     },
-    detach: () => undefined,
+    detach: () => outlet?.flushed(),
     status: (exit) => (exit.reason === "power-off" ? exit.status : null),
   };
 }
