@@ -62,6 +62,8 @@ fi
 stty -F /dev/ttyS0 crtscts
 [ -z "$cols" ] || stty -F /dev/ttyS0 cols "$cols"
 [ -z "$rows" ] || stty -F /dev/ttyS0 rows "$rows"
+# Follows the size of the window, also in the root that is gone to.
+if [ -n "$rows" ] && [ -x /vm-agent ]; then /vm-agent & fi
 
 kinds() { [ -n "$types" ] && echo "$types" | tr , ' ' || { echo ext4 && sed -n 's/^\t//p' /proc/filesystems; }; }
 # Links of a root are absolute in that root, so whether they lead anywhere here says nothing.

@@ -1,3 +1,5 @@
+import { withAgent } from "../exec/agent-archive.js";
+import { WindowSize } from "../exec/window-size.js";
 import type { Machine, MachineExit } from "../index.js";
 import { UsageError } from "./errors.js";
 import { ESCAPE_HELP, EscapeKey } from "./escape.js";
@@ -11,7 +13,7 @@ export interface Session {
   /** The words for the kernel command line, made of the user's. */
   words(own: string): string;
   /** The initial ram disk to boot with, made of the user's. */
-  initrd?(own: Uint8Array | undefined): Uint8Array;
+  initrd?(own: Uint8Array | undefined): Uint8Array | undefined;
   attach(machine: Machine): void;
   /** Takes a Ctrl-C from outside for itself. False: the program is to end. */
   interrupt?(): boolean;
@@ -39,20 +41,35 @@ const INTERRUPT = 3;
  * @param onInterrupt called for Ctrl-C on a terminal; without it that key is the guest's
  */
 export function interactiveSession(onInterrupt?: () => void): Session {
+  const { stdout } = process;
   // A terminal that does not know its size says 0.
-  const { columns, rows } = process.stdout.isTTY ? process.stdout : { columns: 0, rows: 0 };
+  const { columns, rows } = stdout.isTTY ? stdout : { columns: 0, rows: 0 };
+  const sized = columns > 0 && rows > 0;
   let restore = (): void => undefined;
   let outlet: Outlet | null = null;
   return {
-    words: (own) => (columns > 0 && rows > 0 ? `vm.cols=${columns} vm.rows=${rows} ${own}` : own),
+    words: (own) => (sized ? `vm.cols=${columns} vm.rows=${rows} ${own}` : own),
+    // Our ram disk starts the agent that follows the window; in another one the file lies there, and nothing happens.
+    initrd: (own) => (sized && own !== undefined ? withAgent(own) : own),
     attach: (machine) => {
       const keys = new EscapeKey();
       const terminal = process.stdin.isTTY === true;
       const output = new Outlet(process.stdout, () => machine.console.hold());
       outlet = output;
       machine.console.onOutput((bytes) => output.write(bytes));
-      restore = takeKeyboard({
+      const window = new WindowSize(
+        (bytes) => machine.auxiliary.send(bytes),
+        () => stdout,
+        () => performance.now(),
+      );
+      const resized = (): void => window.tell();
+      if (sized) {
+        machine.auxiliary.listen((byte) => window.push(byte));
+        stdout.on("resize", resized);
+      }
+      const restoreKeyboard = takeKeyboard({
         type: (bytes) => {
+          window.typed();
           if (!terminal) {
             machine.console.write(bytes);
             return;
@@ -67,6 +84,10 @@ export function interactiveSession(onInterrupt?: () => void): Session {
         },
         hungry: () => machine.console.hungry(),
       });
+      restore = () => {
+        stdout.off("resize", resized);
+        restoreKeyboard();
+      };
       if (terminal) process.stderr.write(`${onInterrupt ? "Ctrl-C or " : ""}Ctrl-A x quits, Ctrl-A h helps\r\n`);
     },
     restore: () => restore(),
