@@ -9,7 +9,7 @@ $bb mkdir -p /dev/pts
 $bb mount -t devpts devpts /dev/pts
 $bb --install -s
 
-exec_word= nonce= modules= cols= rows=
+exec_word= nonce= modules= cols= rows= init= root= types= flags= mode=rw rooted=
 for word in $(cat /proc/cmdline); do
   case $word in
     vm.exec=*) exec_word=${word#vm.exec=} ;;
@@ -17,6 +17,12 @@ for word in $(cat /proc/cmdline); do
     vm.modules=*) modules=${word#vm.modules=} ;;
     vm.cols=*) cols=${word#vm.cols=} ;;
     vm.rows=*) rows=${word#vm.rows=} ;;
+    init=*) init=${word#init=} ;;
+    root=*) root=${word#root=} ;;
+    rootfstype=*) types=${word#rootfstype=} ;;
+    rootflags=*) flags=,${word#rootflags=} ;;
+    ro | rw) mode=$word ;;
+    --) break ;;
   esac
 done
 
@@ -52,6 +58,54 @@ if [ -n "$exec_word" ]; then
   poweroff -f
 fi
 
+# A person pastes faster than programs read: the line must be able to make him wait.
+stty -F /dev/ttyS0 crtscts
 [ -z "$cols" ] || stty -F /dev/ttyS0 cols "$cols"
 [ -z "$rows" ] || stty -F /dev/ttyS0 rows "$rows"
+# Follows the size of the window, also in the root that is gone to.
+if [ -n "$rows" ] && [ -x /vm-agent ]; then /vm-agent & fi
+
+kinds() { [ -n "$types" ] && echo "$types" | tr , ' ' || { echo ext4 && sed -n 's/^\t//p' /proc/filesystems; }; }
+# Links of a root are absolute in that root, so whether they lead anywhere here says nothing.
+has() { for path; do { [ -e "/mnt/$path" ] || [ -L "/mnt/$path" ]; } && found=/$path && return; done; return 1; }
+is_root() { has bin/sh usr/bin/sh && { [ -n "$init" ] || has sbin/init etc/init bin/init init; }; }
+
+# Mounts what device $1 holds on /mnt if that is a Linux root. It is looked at without writing anything, its journal included.
+try_root() {
+  for kind in $(kinds); do
+    case $kind in ext3 | ext4) look=ro,noload ;; *) look=ro ;; esac
+    mount -t "$kind" -o "$look$flags" "$1" /mnt 2>/dev/null || continue
+    is_root || { umount /mnt && return 1; }
+    umount /mnt && mount -t "$kind" -o "$mode$flags" "$1" /mnt
+    return
+  done
+  return 1
+}
+
+# The root of root=, or that of the first disk or of one of its partitions.
+find_root() {
+  case $root in
+    none) return 1 ;;
+    ?*) try_root "$root" ;;
+    *) for device in /dev/vda /dev/vda[0-9]*; do [ -b "$device" ] && try_root "$device" && return; done; return 1 ;;
+  esac
+}
+
+# A disk that holds none of the file systems tried is nothing to be told of.
+read -r level rest </proc/sys/kernel/printk
+dmesg -n 1
+find_root && rooted=1
+dmesg -n "$level"
+if [ -n "$rooted" ]; then
+  for path in dev proc sys; do mount --move "/$path" "/mnt/$path"; done
+  exec switch_root /mnt "${init:-$found}"
+fi
+case $root in
+  "" | none) ;;
+  *)
+    echo "ALERT! root=$root is no device with a Linux root on it." >/dev/console
+    [ -z "$init" ] || exit 1 # the kernel takes this for the end
+    ;;
+esac
+[ ! -x "$init" ] || exec "$init"
 exec setsid cttyhack sh -i

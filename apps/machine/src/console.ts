@@ -1,20 +1,26 @@
 import type { Disposer } from "./emitter.js";
+import type { SerialLine } from "./serial-line.js";
 
 /** Bytes the guest may write before they are passed on within a slice. */
 const CHUNK = 4096;
+/** Bytes that a stream of output keeps for a reader that is slow; beyond, the guest's transmitter waits. */
+const READABLE_LIMIT = 65536;
+/** Bytes of input that wait for the guest before whoever types is asked to wait. */
+const INPUT_LIMIT = 65536;
 
 /** The far end of the guest's serial line (COM1). */
 export class MachineConsole {
-  readonly #send: (bytes: Uint8Array) => void;
+  readonly #line: SerialLine;
   readonly #listeners = new Set<(bytes: Uint8Array) => void>();
   readonly #endings = new Set<() => void>();
+  readonly #typists: (() => void)[] = [];
   readonly #chunk = new Uint8Array(CHUNK);
   #used = 0;
   #ended = false;
 
-  /** @param send puts bytes on the line towards the guest */
-  constructor(send: (bytes: Uint8Array) => void) {
-    this.#send = send;
+  /** @internal */
+  constructor(line: SerialLine) {
+    this.#line = line;
   }
 
   /** Calls `listener` with what the guest sends, in pieces that are the listener's to keep. Returns the function that ends it. */
@@ -24,21 +30,48 @@ export class MachineConsole {
     return () => void this.#listeners.delete(own);
   }
 
-  /** Types `data` (a string as UTF-8). All of it is taken at once and waits until the guest reads. */
+  /**
+   * Types `data` (a string as UTF-8). All of it is taken at once and waits until the guest reads. Who has much to type waits for
+   * {@link hungry} in between.
+   */
   write(data: Uint8Array | string): void {
-    this.#send(typeof data === "string" ? new TextEncoder().encode(data) : data);
+    this.#line.send(typeof data === "string" ? new TextEncoder().encode(data) : data);
   }
 
-  /** What the guest sends from now on, until the machine ends. */
+  /** Bytes that were typed and not yet read by the guest. */
+  get backlog(): number {
+    return this.#line.backlog;
+  }
+
+  /** Resolves when fewer than 64 KiB wait for the guest, or the machine has ended. */
+  hungry(): Promise<void> {
+    if (this.#ended || this.backlog < INPUT_LIMIT) return Promise.resolve();
+    return new Promise((resolve) => void this.#typists.push(resolve));
+  }
+
+  /** Takes nothing more from the guest, whose transmitter stays full, until the function that is returned is called. */
+  hold(): Disposer {
+    return this.#line.hold();
+  }
+
+  /** What the guest sends from now on, until the machine ends. Its transmitter waits while 64 KiB have not been read. */
   get readable(): ReadableStream<Uint8Array> {
     let leave: Disposer = () => undefined;
-    return new ReadableStream<Uint8Array>({
+    let release: Disposer | null = null;
+    const free = (): void => {
+      release?.();
+      release = null;
+    };
+    const source: UnderlyingDefaultSource<Uint8Array> = {
       start: (controller) => {
         if (this.#ended) {
           controller.close();
           return;
         }
-        const dispose = this.onOutput((bytes) => controller.enqueue(bytes));
+        const dispose = this.onOutput((bytes) => {
+          controller.enqueue(bytes);
+          if ((controller.desiredSize ?? 0) <= 0) release ??= this.hold();
+        });
         const close = (): void => {
           dispose();
           controller.close();
@@ -49,13 +82,23 @@ export class MachineConsole {
           this.#endings.delete(close);
         };
       },
-      cancel: () => leave(),
-    });
+      pull: free,
+      cancel: () => {
+        leave();
+        free();
+      },
+    };
+    return new ReadableStream(source, { highWaterMark: READABLE_LIMIT, size: (bytes) => bytes?.length ?? 0 });
   }
 
-  /** A stream that types what is written to it. Closing it does nothing to the guest. */
+  /** A stream that types what is written to it, as fast as the guest reads. Closing it does nothing to the guest. */
   get writable(): WritableStream<Uint8Array | string> {
-    return new WritableStream<Uint8Array | string>({ write: (data) => this.write(data) });
+    return new WritableStream<Uint8Array | string>({
+      write: (data) => {
+        this.write(data);
+        return this.hungry();
+      },
+    });
   }
 
   /** @internal The guest sent a byte. */
@@ -64,8 +107,10 @@ export class MachineConsole {
     if (this.#used === CHUNK) this.flush();
   }
 
-  /** @internal Passes on what the guest sent. */
+  /** @internal Passes on what the guest sent, and lets those type who wait for it. */
   flush(): void {
+    if (this.#typists.length > 0 && (this.#ended || this.backlog < INPUT_LIMIT))
+      for (const resolve of this.#typists.splice(0)) resolve();
     if (this.#used === 0) return;
     const bytes = this.#chunk.slice(0, this.#used);
     this.#used = 0;
@@ -74,8 +119,8 @@ export class MachineConsole {
 
   /** @internal The machine has ended. */
   end(): void {
-    this.flush();
     this.#ended = true;
+    this.flush();
     for (const ending of this.#endings) ending();
     this.#endings.clear();
   }

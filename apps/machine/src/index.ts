@@ -26,4 +26,5 @@ export type {
 } from "./plugin.js";
 export { type KvmiOptions, kvmi } from "./plugins/kvmi.js";
 export type { MemoryBackend } from "./ram.js";
+export type { SerialLine } from "./serial-line.js";
 export type { ExitName, MachineStats } from "./stats.js";

@@ -16,6 +16,8 @@ export const VIRTIO_STRIDE = 0x200;
 
 export const COM1 = 0x3f8;
 export const COM1_GSI = 4;
+export const COM2 = 0x2f8;
+export const COM2_GSI = 3;
 export const RTC = 0x70;
 export const POWER = 0x600;
 /** First interrupt of the virtio slots: above the 16 of the ISA bus, up to the I/O APIC's last. */

@@ -25,6 +25,7 @@ import {
 } from "./plugin.js";
 import { allocateRam, type GuestRam } from "./ram.js";
 import { RunLoop } from "./run-loop.js";
+import { SerialLine } from "./serial-line.js";
 import { collectStats, type MachineStats } from "./stats.js";
 import { buildSystem, type System } from "./system.js";
 
@@ -57,6 +58,8 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
 export class Machine implements MachineHandle {
   readonly vcpus: readonly VcpuHandle[];
   readonly console: MachineConsole;
+  /** The second serial line, COM2. */
+  readonly auxiliary: SerialLine;
   readonly exits: Exits;
   readonly events: Pick<Emitter<MachineEvents>, "on">;
   /** @internal */
@@ -76,7 +79,8 @@ export class Machine implements MachineHandle {
   constructor(config: MachineConfig, { cpuid, hostUsage = processUsage }: MachineOptions, guest: GuestRam) {
     this.#usage = hostUsage;
     this.#clock = new VirtualClock(config.clock);
-    this.console = new MachineConsole((bytes) => this.system.uart.receive(bytes));
+    this.console = new MachineConsole(new SerialLine(() => this.system.uart));
+    this.auxiliary = new SerialLine(() => this.system.auxiliary);
     const backlog = new Backlog();
     this.system = buildSystem({
       cpus: config.cpus,
@@ -92,6 +96,7 @@ export class Machine implements MachineHandle {
       unixTime: () => config.unixTime + this.#clock.now() / 1e9,
       random: config.random,
       onConsole: (byte) => this.console.transmit(byte),
+      onAuxiliary: (byte) => this.auxiliary.transmit(byte),
       onPowerOff: () => this.#loop.end({ reason: "power-off", status: this.#exitStatus }),
       onReset: () => this.#loop.end({ reason: "reset" }),
       onExitStatus: (status) => {
@@ -109,7 +114,10 @@ export class Machine implements MachineHandle {
       clock: this.#clock,
       vcpus: this.system.vcpus,
       backlog,
-      settle: () => this.console.flush(),
+      settle: () => {
+        this.console.flush();
+        if (!this.system.vcpus.some((vcpu) => vcpu.runnable)) this.system.uart.hurry();
+      },
       onExit: (exit, { id, paging }) => {
         if (exit.reason === "memory-fault" && (exit.access & ExitFlag.Retry) !== 0)
           return guest.mmu.faultIn(guest.task, exit.gfn, exit.access, paging.view).then(() => true);

@@ -41,7 +41,7 @@ export interface MachineEvents {
 }
 
 /** What is on the board, and the two buses a plugin can put devices of its own on. */
-export type Devices = Pick<System, "ports" | "mmio" | "uart" | "ioApic" | "apics">;
+export type Devices = Pick<System, "ports" | "mmio" | "uart" | "auxiliary" | "ioApic" | "apics">;
 
 /** A machine as a plugin sees it. */
 export interface MachineHandle {

@@ -58,6 +58,8 @@ export interface SystemOptions {
   readonly unixTime: () => number;
   readonly random: () => number;
   readonly onConsole: (byte: number) => void;
+  /** The guest sent a byte over COM2. */
+  readonly onAuxiliary: (byte: number) => void;
   readonly onPowerOff: () => void;
   readonly onReset: () => void;
   /** The guest wrote a byte to the exit-status port. */
@@ -78,7 +80,10 @@ export interface System {
   readonly code: CodeCache;
   readonly vcpus: readonly Vcpu[];
   readonly apics: readonly LocalApic[];
+  /** COM1, the console. */
   readonly uart: Uart16550A;
+  /** COM2. */
+  readonly auxiliary: Uart16550A;
   readonly ioApic: IoApic;
   readonly ports: PortBus;
   readonly mmio: MmioBus;
@@ -116,8 +121,11 @@ export function buildSystem(options: SystemOptions): System {
   const legacy = options.legacyDevices ? attachLegacy({ ports, ioApic, clock, onRequest, onPowerOff }) : null;
   const pics = legacy?.pics ?? null;
 
-  const uart = new Uart16550A({ irq: irqLine(L.COM1_GSI, ioApic, pics), onTransmit: options.onConsole });
+  // A person's line is paced, since its guest may have no flow control; on the other one both sides know what the other can take.
+  const uart = new Uart16550A({ irq: irqLine(L.COM1_GSI, ioApic, pics), onTransmit: options.onConsole, clock });
   ports.attach(L.COM1, 8, uart);
+  const auxiliary = new Uart16550A({ irq: irqLine(L.COM2_GSI, ioApic, pics), onTransmit: options.onAuxiliary });
+  ports.attach(L.COM2, 8, auxiliary);
   ports.attach(L.RTC, 2, new CmosRtc({ clock: { unixTime: options.unixTime } }));
   ports.attach(
     L.POWER,
@@ -277,14 +285,17 @@ export function buildSystem(options: SystemOptions): System {
       resetValue: POWER_RESET_VALUE,
     },
     ...(legacy === null ? {} : { fixedHardware: { basePort: L.ACPI_PM, sci: L.SCI } }),
-    uarts: [{ port: L.COM1, gsi: L.COM1_GSI }],
+    uarts: [
+      { port: L.COM1, gsi: L.COM1_GSI },
+      { port: L.COM2, gsi: L.COM2_GSI },
+    ],
     rtcPort: L.RTC,
     virtio,
     s5Type: POWER_S5_TYPE,
   });
   mmu.write(L.ACPI_TABLES, acpi.bytes);
   writeBiosData(mmu);
-  return { memory, mmu, code, vcpus, apics, uart, ioApic, ports, mmio, rsdp: acpi.rsdp };
+  return { memory, mmu, code, vcpus, apics, uart, auxiliary, ioApic, ports, mmio, rsdp: acpi.rsdp };
 }
 
 /** CPUID.1:ECX. */

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { onTerminal, run, vm } from "./cli.js";
-import { elfKernel } from "./guest.js";
+import { elfKernel, flood } from "./guest.js";
 
 const dir = mkdtempSync(join(tmpdir(), "vm-cli-"));
 afterAll(() => rmSync(dir, { recursive: true }));
@@ -131,6 +131,23 @@ describe("the built-in guest", () => {
     const { status, stderr } = await run("boot", "--memory", "16M", "--timeout", "0.5");
     expect(status).toBe(124);
     expect(stderr).toContain("vm: timed out after 0.5 s\n");
+  });
+
+  it("a reader that does not read stops neither the time-out nor signals, and takes no memory", async () => {
+    const kernel = file("flood.elf", elfKernel(flood));
+    const timed = vm("boot", "--kernel", kernel, "--memory", "16M", "--timeout", "3", "--stats");
+    timed.process.stdout.pause();
+    const killed = vm("boot", "--kernel", kernel, "--memory", "16M");
+    killed.process.stdout.pause();
+    await new Promise((resolve) => timed.process.stderr.once("data", resolve));
+    killed.process.kill("SIGTERM");
+    for (const { process } of [timed, killed]) process.once("exit", () => process.stdout.resume());
+    expect(await killed.ended).toMatchObject({ signal: "SIGTERM" });
+    const { status, stdout, stderr } = await timed.ended;
+    expect(status).toBe(124);
+    expect(stdout.length).toBeLessThan(2 ** 20);
+    const stats = JSON.parse(stderr.slice(stderr.indexOf("{"))) as { peakRssBytes: number };
+    expect(stats.peakRssBytes).toBeLessThan(400 * 2 ** 20);
   });
 
   it("a reader that goes away ends it", async () => {

@@ -37,6 +37,13 @@ export function machineOf(write: (a: Assembler) => void, options: MachineOptions
   return createMachine({ memory: 16 << 20, kernel: elfKernel(write), ...options });
 }
 
+/** Writes to COM1 for ever, as fast as the transmitter says it can. */
+export function flood(a: Assembler): void {
+  const wait = a.here("wait");
+  a.mov(dx, 0x3fd).in(al, dx).test(al, 0x20).jz(wait);
+  a.mov(dx, 0x3f8).mov(al, 0x79).out(dx, al).jmp(wait);
+}
+
 /** All that the guest prints, as it comes. */
 export function transcript(machine: Machine): { text: string } {
   const seen = { text: "" };

@@ -1,7 +1,7 @@
 import { al, cr3, dx, eax, ecx, edi, edx, mem, rax, rcx, rdi, rsi, short, sp, ss } from "@vm/asm";
 import { describe, expect, it } from "vitest";
 import { createMachine, MachineError, type MachineOptions } from "../src/index.js";
-import { LOAD, machineOf, powerOff, transcript } from "./guest.js";
+import { flood, LOAD, machineOf, powerOff, transcript } from "./guest.js";
 
 const SMALL: MachineOptions = { memory: 16 << 20 };
 /** A machine that runs has a slice in every turn of the event loop. */
@@ -97,6 +97,37 @@ describe("the console", () => {
     });
     expect(await machine.run()).toEqual({ reason: "power-off", status: 0 });
     expect(seen.text).toContain("vm> echo typed\r\ntyped\r\nvm> exit 0\r\n");
+  });
+
+  it("keeps 64 KiB for a stream that nobody reads; the guest's transmitter waits, and goes on with the reader", async () => {
+    const machine = await machineOf(flood);
+    const reader = machine.console.readable.getReader();
+    const exit = machine.run();
+    const take = async (): Promise<number> => (await reader.read()).value?.length ?? 0;
+    // Some chunk is the last that fits; the rest of the time the guest finds its transmitter full.
+    for (let k = 0; k < 5; k++) await turns();
+    let kept = 0;
+    while (kept < 65536) kept += await take();
+    expect(kept).toBeLessThan(65536 + 2 * 4096);
+    expect(await take()).toBeGreaterThan(0);
+    machine.stop();
+    expect(await exit).toEqual({ reason: "stopped" });
+  });
+
+  it("tells who types much when to go on", async () => {
+    const machine = await machineOf((a) => a.jmp(a.here("busy")));
+    machine.console.write(new Uint8Array(65535));
+    await machine.console.hungry();
+    machine.console.write("x");
+    let hungry = false;
+    const waiting = machine.console.hungry().then(() => {
+      hungry = true;
+    });
+    const exit = machine.run();
+    await turns();
+    expect([hungry, machine.console.backlog]).toEqual([false, 65536]);
+    machine.stop();
+    await Promise.all([exit, waiting]);
   });
 
   it("is a pair of web streams as well; the readable one ends with the machine", async () => {

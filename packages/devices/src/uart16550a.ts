@@ -1,10 +1,12 @@
-import type { IrqLine, PortDevice, PortSize } from "./ports.js";
+import type { Clock, IrqLine, PortDevice, PortSize, Timer } from "./ports.js";
 
 export interface Uart16550ADesc {
   /** INTRPT as the PC wires it: driven only while MCR.OUT2 is set. */
   readonly irq: IrqLine;
   /** Gets every byte the guest sends, 0-255, at the moment it is written. Called very often: keep it cheap. */
   readonly onTransmit: (byte: number) => void;
+  /** With it the receiver is paced: see {@link Uart16550A}. Without, the FIFO is full again as soon as a byte is read. */
+  readonly clock?: Clock;
 }
 
 export interface Uart16550AState {
@@ -19,6 +21,7 @@ export interface Uart16550AState {
   readonly thrEmptied: boolean;
   readonly flowControl: boolean;
   readonly fifo: readonly number[];
+  readonly sending: readonly number[];
   readonly waiting: Uint8Array;
 }
 
@@ -49,6 +52,9 @@ const LSR_IDLE = 0x40;
 const MODEM_PRESENT = 0xb0;
 const FIFO_SIZE = 16;
 const TRIGGER_LEVELS = [1, 4, 8, 14] as const;
+/** Shortest and longest pause between two loads of a paced receiver, ns. */
+const MIN_GAP = 20_000;
+const MAX_GAP = 1_000_000;
 
 /**
  * A 16550A UART (National Semiconductor PC16550D datasheet), 8 ports.
@@ -63,6 +69,10 @@ const TRIGGER_LEVELS = [1, 4, 8, 14] as const;
  * Host input is never dropped: it waits in a queue and moves to the FIFO while there is room, RTS is asserted (or the
  * guest has never written the MCR) and loopback is off. A receiver reset (FCR) puts what was not yet read back in front of
  * the queue, as if it were still on the line. So no typed-ahead byte is lost while a driver opens the port.
+ * Pace: a driver empties the FIFO until it finds it empty, in one interrupt. With a clock in the description the FIFO is loaded again only
+ * after a pause as long as the guest took to empty it, so that what the driver collected is also taken from the driver; `hurry` ends it.
+ * Backpressure: while the far end does not take anything (`hold`), a transmit FIFO of 16 bytes fills, THRE stays clear and what
+ * is written beyond is lost, as on the chip.
  * Not emulated: baud rate and word format (stored), parity and framing errors, break, DMA pins.
  */
 export class Uart16550A implements PortDevice {
@@ -85,6 +95,12 @@ export class Uart16550A implements PortDevice {
   private waiting: Uint8Array[] = [];
   private head = 0;
   private lineUp = false;
+  /** The far end takes nothing; what the guest sends waits in `sending`. */
+  private held = false;
+  private readonly sending: number[] = [];
+  /** Virtual time of the last load of the FIFO, and the end of the pause after it. */
+  private loadedAt = 0;
+  private gap: Timer | null = null;
 
   constructor(private readonly desc: Uart16550ADesc) {}
 
@@ -92,6 +108,21 @@ export class Uart16550A implements PortDevice {
   receive(bytes: Uint8Array): void {
     if (bytes.length > 0) this.waiting.push(bytes.slice());
     this.refill();
+  }
+
+  /** The guest has nothing to do but wait: the pause before the next load ends now. */
+  hurry(): void {
+    if (this.gap === null) return;
+    this.gap.cancel();
+    this.gap = null;
+    this.refill();
+  }
+
+  /** Whether the far end takes nothing for now. When it does again, it first gets what has waited. */
+  hold(held: boolean): void {
+    if (held === this.held) return;
+    this.held = held;
+    this.send();
   }
 
   /** Bytes of host input the guest has not read yet. */
@@ -158,7 +189,7 @@ export class Uart16550A implements PortDevice {
       at += rest.length;
     });
     const registers = { ier, fcr, lcr, mcr, scr, divisor, modemDelta, overrun, thrEmptied, flowControl };
-    return { ...registers, fifo: [...this.fifo], waiting };
+    return { ...registers, fifo: [...this.fifo], sending: [...this.sending], waiting };
   }
 
   restore(state: Uart16550AState): void {
@@ -173,9 +204,13 @@ export class Uart16550A implements PortDevice {
     this.thrEmptied = state.thrEmptied;
     this.flowControl = state.flowControl;
     this.fifo.splice(0, this.fifo.length, ...state.fifo);
+    this.sending.splice(0, this.sending.length, ...state.sending);
     this.waiting = state.waiting.length > 0 ? [state.waiting.slice()] : [];
     this.head = 0;
-    this.update();
+    this.gap?.cancel();
+    this.gap = null;
+    this.send();
+    this.refill();
   }
 
   private get fifoEnabled(): boolean {
@@ -188,11 +223,39 @@ export class Uart16550A implements PortDevice {
 
   private readData(): number {
     const byte = this.fifo.shift() ?? 0;
-    this.refill();
+    if (this.desc.clock === undefined) this.refill();
+    else this.rest(this.desc.clock);
     return byte;
   }
 
+  /** The guest took a byte; after the last of a load the line pauses. */
+  private rest(clock: Clock): void {
+    if (this.fifo.length === 0 && this.waiting.length > 0 && this.gap === null) {
+      const now = clock.now();
+      const ns = Math.min(MAX_GAP, Math.max(MIN_GAP, now - this.loadedAt));
+      this.gap = clock.schedule(now + ns, () => {
+        this.gap = null;
+        this.refill();
+      });
+    }
+    this.update();
+  }
+
+  /** What waits for the far end leaves, if that takes it. */
+  private send(): void {
+    if (this.held || this.sending.length === 0) return;
+    for (const byte of this.sending.splice(0)) this.desc.onTransmit(byte);
+    this.thrEmptied = true;
+    this.update();
+  }
+
   private transmit(byte: number): void {
+    if (this.held && !this.loopback) {
+      if (this.sending.length < (this.fifoEnabled ? FIFO_SIZE : 1)) this.sending.push(byte);
+      this.thrEmptied = false;
+      this.update();
+      return;
+    }
     if (this.loopback) {
       // Without FIFOs the newcomer overwrites RBR, with them it is lost in the shift register.
       const full = this.fifo.length >= (this.fifoEnabled ? FIFO_SIZE : 1);
@@ -205,7 +268,7 @@ export class Uart16550A implements PortDevice {
   }
 
   private writeIer(byte: number): void {
-    if ((byte & ~this.ier & IER_TX) !== 0) this.thrEmptied = true;
+    if ((byte & ~this.ier & IER_TX) !== 0) this.thrEmptied = this.sending.length === 0;
     this.ier = byte & 0x0f;
     this.update();
   }
@@ -252,7 +315,8 @@ export class Uart16550A implements PortDevice {
       this.overrun = false;
       this.update();
     }
-    return LSR_THR_EMPTY | LSR_IDLE | data | overrun;
+    const empty = this.sending.length === 0 ? LSR_THR_EMPTY | LSR_IDLE : 0;
+    return empty | data | overrun;
   }
 
   private readMsr(): number {
@@ -285,8 +349,9 @@ export class Uart16550A implements PortDevice {
 
   /** Moves host input into the FIFO as far as it may flow, then updates the interrupt. */
   private refill(): void {
-    const open = !this.loopback && (!this.flowControl || (this.mcr & MCR_RTS) !== 0);
+    const open = this.gap === null && !this.loopback && (!this.flowControl || (this.mcr & MCR_RTS) !== 0);
     const room = this.fifoEnabled ? FIFO_SIZE : 1;
+    if (open && this.fifo.length < room) this.loadedAt = this.desc.clock?.now() ?? 0;
     while (open && this.fifo.length < room) {
       const chunk = this.waiting[0];
       const byte = chunk?.[this.head];

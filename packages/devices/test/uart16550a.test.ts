@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Uart16550A } from "../src/index.js";
-import { FakeLine } from "./fakes.js";
+import { FakeClock, FakeLine } from "./fakes.js";
 
 const [DATA, IER, IIR, LCR, MCR, LSR, MSR, SCR] = [0, 1, 2, 3, 4, 5, 6, 7] as const;
 const FCR = IIR;
@@ -263,4 +263,69 @@ test("save and restore carry registers, FIFO and waiting input, and drive the li
   expect(copy.uart.save()).toEqual(uart.save());
   expect(copy.irq.level).toBe(true);
   expect(copy.drain()).toBe("he quick brown fox");
+});
+
+describe("backpressure", () => {
+  test("a far end that takes nothing leaves 16 bytes in the transmitter, THRE clear and no interrupt; what is written beyond is lost", () => {
+    const { uart, irq, sent, read, write } = setup();
+    write(FCR, 1);
+    write(MCR, READY);
+    uart.hold(true);
+    write(IER, 2);
+    expect([read(LSR) & 0x60, read(IIR) & 15]).toEqual([0x60, 2]);
+    for (let byte = 0; byte < 20; byte++) write(DATA, byte);
+    expect([sent, read(LSR) & 0x60, read(IIR) & 15, irq.level]).toEqual([[], 0, 1, false]);
+    uart.hold(false);
+    expect(sent).toEqual(Array.from({ length: 16 }, (_, k) => k));
+    expect([read(LSR) & 0x60, irq.level, read(IIR) & 15]).toEqual([0x60, true, 2]);
+  });
+
+  test("state is restored with what waits to leave", () => {
+    const { uart, write } = setup();
+    uart.hold(true);
+    write(DATA, 7);
+    const other = setup();
+    other.uart.restore(uart.save());
+    expect(other.sent).toEqual([7]);
+  });
+});
+
+describe("a paced receiver", () => {
+  function paced() {
+    const clock = new FakeClock();
+    const uart = new Uart16550A({ irq: new FakeLine(), onTransmit: () => undefined, clock });
+    uart.ioWrite(0x3f8 + FCR, 1, 1);
+    /** Empties the FIFO as a driver does, at `ns` a byte. */
+    const drain = (ns: number) => {
+      let count = 0;
+      while ((uart.ioRead(0x3f8 + LSR, 1) & 1) !== 0) {
+        clock.passTo(clock.now() + ns);
+        uart.ioRead(0x3f8 + DATA, 1);
+        count++;
+      }
+      return count;
+    };
+    return { clock, uart, drain };
+  }
+
+  test("hands over one load of the FIFO, then pauses as long as the guest took for it", () => {
+    const { clock, uart, drain } = paced();
+    uart.receive(new Uint8Array(40));
+    expect(drain(10_000)).toBe(16);
+    clock.advanceTo(clock.now() + 159_000);
+    expect(drain(10_000)).toBe(0);
+    clock.advanceTo(clock.now() + 1000);
+    expect(drain(10_000)).toBe(16);
+  });
+
+  test("goes on at once when the guest has nothing else to do", () => {
+    const { uart, drain } = paced();
+    uart.receive(new Uint8Array(40));
+    drain(0);
+    uart.hurry();
+    expect(drain(0)).toBe(16);
+    uart.hurry();
+    expect(drain(0)).toBe(8);
+    expect(uart.backlog).toBe(0);
+  });
 });

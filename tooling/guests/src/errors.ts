@@ -2,6 +2,8 @@
 export type GuestErrorCode =
   /** This machine has no apt-get or dpkg-deb. */
   | "no-apt"
+  /** What was asked needs root rights. */
+  | "not-root"
   /** apt sees no package that would do. */
   | "no-package"
   /** apt could not be run, or could not fetch. */

@@ -5,7 +5,7 @@ import { Apt, type AptPackage } from "./apt.js";
 import { guestCacheDir, withLock, writeWhole } from "./cache.js";
 import { unpackDeb } from "./deb.js";
 import { GuestError } from "./errors.js";
-import { MODULES, packInitramfs, readInit } from "./initramfs.js";
+import { MODULES, packInitramfs, RELEASE, readInit } from "./initramfs.js";
 import { resolveKernel, SERIES, type Series } from "./resolve.js";
 import { unxz } from "./xz.js";
 
@@ -137,7 +137,7 @@ async function packAll(
     const pkg = manifest.packages[series];
     if (pkg === undefined) continue;
     const recipe = createHash("sha256")
-      .update(JSON.stringify([manifest.packages[BUSYBOX], pkg, init]))
+      .update(JSON.stringify([manifest.packages[BUSYBOX], pkg, init, RELEASE]))
       .digest("hex")
       .slice(0, 16);
     const path = join(dir, `initramfs-${series}-${recipe}.cpio`);

@@ -32,6 +32,9 @@ const DIRECTORIES = [
 /** The virtio drivers the guest's /init can load, in the order the kernel needs them. */
 export const MODULES = ["virtio_ring", "virtio", "virtio_mmio", "virtio_blk", "virtio-rng", "virtio_console"] as const;
 
+/** /etc/initrd-release, the file by which a ram disk says that it looks for a root (systemd, "The initrd Interface"). */
+export const RELEASE = 'ID=vm-guests\nPRETTY_NAME="ram disk of the vm guests"\n';
+
 /** The text of the /init this package ships. */
 export function readInit(): Promise<string> {
   return readFile(new URL("../init.sh", import.meta.url), "utf8");
@@ -45,6 +48,7 @@ export function packInitramfs(parts: InitramfsParts): Uint8Array {
     mode: path === "tmp" ? 0o1777 : 0o755,
   }));
   entries.push({ path: "init", type: "file", mode: 0o755, data: new TextEncoder().encode(parts.init) });
+  entries.push({ path: "etc/initrd-release", type: "file", data: new TextEncoder().encode(RELEASE) });
   entries.push({ path: "bin/busybox", type: "file", mode: 0o755, data: parts.busybox });
   entries.push({ path: "bin/sh", type: "symlink", target: "busybox" });
   for (const [name, data] of parts.modules) entries.push({ path: `lib/modules/${name}.ko`, type: "file", data });

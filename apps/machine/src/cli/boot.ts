@@ -32,7 +32,12 @@ export async function boot(flags: BootFlags): Promise<number> {
     const { timeout } = numbers;
     const statistics = flags.stats === true;
     return await runMachine({ machine, session, began, timeout, statistics }, (exit) =>
-      report(machine, exit, session.status(exit), flags.exec !== undefined, flags.verbose === true),
+      report(machine, exit, {
+        status: session.status(exit),
+        why: session.why?.() ?? null,
+        wasCommand: flags.exec !== undefined,
+        verbose: flags.verbose === true,
+      }),
     );
   } finally {
     await closeAll(disks);
@@ -62,13 +67,14 @@ async function makeMachine(
   parts: Parts,
 ): Promise<Machine> {
   const progress = new Progress("loading the kernel", { busy: parts.kernel !== undefined });
-  const commandLine = [session.words, flags.append ?? ""].join(" ").trim();
+  const commandLine = session.words(flags.append ?? "").trim();
   const { memory, cpus, cpuid } = numbers;
   const lockdep = flags.lockdep ? new Lockdep({ onReport: ({ text }) => say(text) }) : undefined;
   const plugins = await kvmiPlugins(flags);
   try {
     return await createMachine({
       ...parts,
+      initrd: session.initrd === undefined ? parts.initrd : session.initrd(parts.initrd),
       unpack: flags.unpack,
       legacyDevices: flags.legacyDevices,
       commandLine,

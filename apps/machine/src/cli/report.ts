@@ -3,15 +3,26 @@ import { dumpRegisters, type Machine, type MachineExit } from "../index.js";
 import { ExitCode } from "./exit-code.js";
 import { printableLines } from "./printable.js";
 
+/** What is known of a command in the guest, besides how the machine ended. */
+export interface CommandReport {
+  /** Its status, null if there is none. */
+  readonly status: number | null;
+  /** Why there is none: half a sentence, null if nobody knows. */
+  readonly why: string | null;
+  readonly wasCommand: boolean;
+  readonly verbose: boolean;
+}
+
+const NO_COMMAND: CommandReport = { status: null, why: null, wasCommand: false, verbose: false };
+
 /** Says on stderr how the machine ended, as far as the guest has not, and returns the status of the program. */
-export function report(
-  machine: Machine,
-  exit: MachineExit,
-  commandStatus: number | null,
-  wasCommand: boolean,
-  verbose: boolean,
-): number {
-  if (commandStatus !== null) return commandStatus;
+export function report(machine: Machine, exit: MachineExit, command: CommandReport = NO_COMMAND): number {
+  const { wasCommand, verbose, why } = command;
+  if (command.status !== null) return command.status;
+  if (wasCommand && why !== null && exit.reason !== "internal-error") {
+    say(`--exec: the guest cannot run the command: ${why}${verbose ? "" : " (-v shows what the kernel said)"}`);
+    return ExitCode.NoStatus;
+  }
   switch (exit.reason) {
     case "shutdown":
       say(`triple fault on CPU ${exit.vcpu}\n${dump(machine, exit.vcpu)}`);
@@ -40,7 +51,7 @@ export function report(
     case "debug-exit":
       return debugExitStatus(exit.code);
     case "stopped":
-      return ExitCode.Ok;
+      return wasCommand ? ExitCode.NoStatus : ExitCode.Ok;
   }
 }
 
@@ -48,7 +59,7 @@ export function report(
  * As {@link report}, for a program without an operating system: one that halts for good has not told its verdict, which is a failure.
  */
 export function reportBare(machine: Machine, exit: MachineExit): number {
-  if (exit.reason !== "halted") return report(machine, exit, null, false, false);
+  if (exit.reason !== "halted") return report(machine, exit);
   const dumps = machine.vcpus.map(({ id }) => `CPU ${id}\n${dump(machine, id)}`);
   say(`the image has halted for good without a debug exit\n${dumps.join("\n")}`);
   return ExitCode.Crash;

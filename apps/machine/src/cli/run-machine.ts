@@ -1,5 +1,6 @@
 import type { Machine, MachineExit } from "../index.js";
 import { DiskErrors } from "./disk-errors.js";
+import { onEndingSignals } from "./ending.js";
 import { ExitCode } from "./exit-code.js";
 import { say } from "./report.js";
 import type { Session } from "./session.js";
@@ -22,20 +23,34 @@ export interface Run extends TimeLimit {
 export async function runMachine(run: Run, report: (exit: MachineExit) => number): Promise<number> {
   const { machine, session, began, timeout } = run;
   let interrupted: number | null = null;
+  let giveUp = (): void => undefined;
+  const givenUp = new Promise<void>((resolve) => {
+    giveUp = resolve;
+  });
   const stop = (status: number): void => {
     interrupted ??= status;
     machine.stop();
+    giveUp();
   };
   const timer = timeout === null ? undefined : setTimeout(() => stop(ExitCode.Timeout), timeLeft(began, timeout));
   process.stdout.on("error", () => stop(ExitCode.BrokenPipe));
+  process.stderr.on("error", () => stop(ExitCode.BrokenPipe));
   const diskErrors = new DiskErrors(say);
   machine.events.on("disk-error", (error) => diskErrors.add(error));
   run.onStart?.(stop);
+  const restore = (): void => session.restore?.();
+  const release = onEndingSignals((signal) => {
+    if (signal === "SIGINT" && session.interrupt?.() === true) return true;
+    restore();
+    stop(ExitCode.Interrupted);
+    return false;
+  }, restore);
   session.attach(machine);
-  const exit = await machine.run().finally(() => {
-    clearTimeout(timer);
-    session.detach();
-  });
+  const exit = await machine.run();
+  // A reader that does not read holds up the end, but not that of the time-out or a signal.
+  await Promise.race([session.detach(), givenUp]);
+  clearTimeout(timer);
+  release();
   diskErrors.end();
   if (timeout !== null && interrupted === ExitCode.Timeout) say(timedOut(timeout));
   const status = interrupted ?? report(exit);

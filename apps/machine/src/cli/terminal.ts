@@ -1,13 +1,27 @@
 /** Undoes what was done to the terminal; safe to call at any time, also twice. */
 export type Restore = () => void;
 
+/** Where what is typed goes. */
+export interface Keyboard {
+  type(bytes: Uint8Array): void;
+  /** Resolves when more can be typed; what comes in the meantime stays with whoever sends it. */
+  hungry(): Promise<void>;
+}
+
 /**
- * Gives the keyboard to `onInput`, raw if it is a terminal. The terminal is put back when the process exits, if not before.
+ * Gives standard input to `keyboard`, raw if it is a terminal. The terminal is put back when the process exits, if not before.
  */
-export function takeKeyboard(onInput: (bytes: Uint8Array) => void): Restore {
+export function takeKeyboard(keyboard: Keyboard): Restore {
   const { stdin } = process;
   const raw = stdin.isTTY === true;
   let taken = true;
+  const onInput = (bytes: Uint8Array): void => {
+    keyboard.type(bytes);
+    stdin.pause();
+    void keyboard.hungry().then(() => {
+      if (taken) stdin.resume();
+    });
+  };
   const restore = (): void => {
     if (!taken) return;
     taken = false;
@@ -21,20 +35,4 @@ export function takeKeyboard(onInput: (bytes: Uint8Array) => void): Restore {
   stdin.on("data", onInput);
   stdin.resume();
   return restore;
-}
-
-const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const;
-
-/** Calls `restore` before a signal from outside ends the process, which then ends by that signal. Returns the function that ends this. */
-export function restoreOnSignals(restore: Restore): () => void {
-  const handler = (signal: NodeJS.Signals): void => {
-    restore();
-    release();
-    process.kill(process.pid, signal);
-  };
-  const release = (): void => {
-    for (const signal of SIGNALS) process.off(signal, handler);
-  };
-  for (const signal of SIGNALS) process.on(signal, handler);
-  return release;
 }

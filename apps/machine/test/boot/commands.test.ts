@@ -32,7 +32,7 @@ describe.skipIf(guests === null)("busybox on Debian's 6.1 kernel, counting instr
   const boot = () =>
     run(
       ...[...bootFlags("6.1"), "--clock", "icount", "--disk", `${disk}:ro`, "--stats"],
-      ...["--exec", "mkdir /work && cd /work && . /dev/vda"],
+      ...["--exec", "exec 2>&1; mkdir /work && cd /work && . /dev/vda"],
     );
 
   it("prints what it prints natively, and the same bytes after the same instructions in every run", async () => {

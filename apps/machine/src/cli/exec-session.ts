@@ -1,0 +1,142 @@
+import { createHash, randomBytes } from "node:crypto";
+import { withAgent } from "../exec/agent-archive.js";
+import { agentImage } from "../exec/agent-image.js";
+import { AGENT_IN_DEV, AGENT_IN_INITRD } from "../exec/enter-root.js";
+import { ExecAgent } from "../exec/exec-agent.js";
+import { COMMAND_MAX, rootWords } from "../exec/exec-plan.js";
+import type { Machine } from "../index.js";
+import { BootWatch } from "./boot-watch.js";
+import { type CommandInput, liveInput, wholeInput } from "./command-input.js";
+import { UsageError } from "./errors.js";
+import type { BootFlags } from "./flags.js";
+import { Outlet } from "./outlet.js";
+import { PrintableLog } from "./printable.js";
+import { Progress } from "./progress.js";
+import type { Session } from "./session.js";
+
+const SIGINT = 2;
+/** A guest that does nothing for so long, and has not started the command, waits for someone. */
+const IDLE_SECONDS = 10;
+/** Instructions in a second of a guest that only keeps its clock. */
+const IDLE_INSTRUCTIONS = 2_000_000;
+
+/**
+ * One command in a Linux guest. An agent goes with the initial ram disk, becomes the first program of whatever root the guest ends up in,
+ * and talks to us over the second serial line; the console stays the kernel's.
+ *
+ * @throws {UsageError} for a command that cannot be handed over
+ */
+export function execSession(command: string, flags: BootFlags): Session {
+  if (Buffer.byteLength(command) > COMMAND_MAX)
+    throw new UsageError(`--exec: the command has ${Buffer.byteLength(command)} bytes; Linux takes ${COMMAND_MAX}`);
+  if (command.includes("\0")) throw new UsageError("--exec: the command holds a NUL, which no argument can");
+  const repeats = flags.clock === "icount";
+  // A run that repeats exactly must have the same tag each time.
+  const tag = repeats ? createHash("sha256").update(command).digest().subarray(0, 8) : randomBytes(8);
+  let agent: ExecAgent | null = null;
+  let input: CommandInput | null = null;
+  let outlets: Outlet[] = [];
+  let progress: Progress | null = null;
+  let watch: BootWatch | null = null;
+  let idle: NodeJS.Timeout | undefined;
+  let status: number | null = null;
+  let why: string | null = null;
+  return {
+    words: withAgentAsInit,
+    initrd: withAgent,
+    attach: (machine) => {
+      input = repeats ? wholeInput() : liveInput();
+      const source = input;
+      const hold = holder(machine, repeats);
+      const [output, errors] = [new Outlet(process.stdout, hold.line), new Outlet(process.stderr, hold.line)];
+      const log = new Outlet(process.stderr, hold.console);
+      // A log for a person to read, unlike an interactive console, which is the guest's terminal.
+      const shown = new PrintableLog((text) => log.write(text));
+      outlets = [output, errors, log];
+      if (flags.verbose !== true) progress = new Progress("booting");
+      const over = (): void => {
+        if (agent?.running !== true && status === null) machine.stop();
+      };
+      watch = new BootWatch(over);
+      const seen = watch;
+      const began = (): void => {
+        progress?.end();
+        clearInterval(idle);
+      };
+      agent = new ExecAgent({ command, tag, input: true, root: rootWords(flags.append ?? "") }, agentImage().length, {
+        send: (bytes) => machine.auxiliary.send(bytes),
+        begin: began,
+        output: (bytes) => output.write(bytes),
+        errors: (bytes) => errors.write(bytes),
+        ready: () => source.next((bytes) => agent?.input(bytes)),
+        closed: () => source.close(),
+        exit: (code) => {
+          status = code;
+          source.close();
+        },
+        fail: (reason) => {
+          why = reason;
+        },
+        done: () => machine.stop(),
+      });
+      const own = agent;
+      machine.auxiliary.listen((byte) => own.push(byte));
+      machine.console.onOutput((bytes) => {
+        if (status === null && !own.running) seen.push(bytes);
+        if (flags.verbose === true) shown.push(bytes);
+      });
+      if (!repeats && flags.kvmi === undefined) {
+        idle = watchIdle(machine, () => {
+          if (own.running || status !== null) return;
+          why ??= seen.why ?? `it has done nothing for ${IDLE_SECONDS} s; its last words: ${seen.lastWords || "none"}`;
+          machine.stop();
+        });
+      }
+    },
+    interrupt: () => agent?.kill(SIGINT) ?? false,
+    detach: async () => {
+      clearInterval(idle);
+      progress?.end();
+      input?.close();
+      await Promise.all(outlets.map((outlet) => outlet.flushed()));
+    },
+    status: () => status,
+    why: () => why ?? watch?.why ?? null,
+  };
+}
+
+/** The command line with the agent as first program, in place of the user's if he names one. What follows `--` is for init and left alone. */
+function withAgentAsInit(own: string): string {
+  const words = own.split(/\s+/).filter((word) => word !== "");
+  const end = words.includes("--") ? words.indexOf("--") : words.length;
+  const kept = words.slice(0, end).filter((word) => !/^(?:rd)?init=/.test(word));
+  return [...kept, `rdinit=${AGENT_IN_INITRD}`, `init=${AGENT_IN_DEV}`, ...words.slice(end)].join(" ");
+}
+
+/**
+ * What makes the guest wait for a reader that is slow. In a run that repeats exactly it is the whole machine, whose time then stands
+ * still: a transmitter that is busy or not would be a difference.
+ */
+function holder(machine: Machine, whole: boolean): { line: () => () => void; console: () => () => void } {
+  if (!whole) return { line: () => machine.auxiliary.hold(), console: () => machine.console.hold() };
+  let holds = 0;
+  const hold = (): (() => void) => {
+    if (holds++ === 0) void machine.pause();
+    return () => {
+      if (--holds === 0) machine.resume();
+    };
+  };
+  return { line: hold, console: hold };
+}
+
+/** Calls `onIdle` once the processors have had nothing to do for {@link IDLE_SECONDS}. */
+function watchIdle(machine: Machine, onIdle: () => void): NodeJS.Timeout {
+  let before = 0;
+  let seconds = 0;
+  return setInterval(() => {
+    const retired = machine.vcpus.reduce((sum, { cpu }) => sum + cpu.retired, 0);
+    seconds = retired - before < IDLE_INSTRUCTIONS ? seconds + 1 : 0;
+    before = retired;
+    if (seconds === IDLE_SECONDS) onIdle();
+  }, 1000);
+}

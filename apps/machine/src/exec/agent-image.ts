@@ -1,0 +1,408 @@
+import {
+  Assembler,
+  eax,
+  ebp,
+  ebx,
+  ecx,
+  edi,
+  edx,
+  esi,
+  type Label,
+  mem,
+  r8,
+  r9,
+  r10,
+  r12d,
+  r13,
+  r13d,
+  r14d,
+  r15d,
+  rax,
+  rbx,
+  rcx,
+  rdi,
+  rdx,
+  rsi,
+  rsp,
+} from "@vm/asm";
+import {
+  AGENT_BASE,
+  AGENT_END,
+  Ask,
+  FIRST_TAG,
+  FRAME,
+  HEAD_SIZE,
+  INPUT,
+  PAYLOAD_MAX,
+  POLL,
+  REQUEST,
+  REQUEST_SIZE,
+  Say,
+  SIGNAL,
+  TAG,
+} from "./agent-abi.js";
+
+/** System calls that the agent makes by itself (Linux arch/x86/entry/syscalls/syscall_64.tbl). */
+const SYS = {
+  read: 0,
+  write: 1,
+  open: 2,
+  close: 3,
+  poll: 7,
+  ioctl: 16,
+  clone: 56,
+  wait4: 61,
+  kill: 62,
+  fcntl: 72,
+  mkdir: 83,
+  mknod: 133,
+  mount: 165,
+  exitGroup: 231,
+} as const;
+
+const ELF_HEADER = 64;
+const PROGRAM_HEADER = 56;
+const O_RDWR_NOCTTY_CLOEXEC = 2 | 0o400 | 0o2000000;
+const TCSETS = 0x5402;
+const F_DUPFD_CLOEXEC = 1030;
+const POLLIN = 1;
+const POLLOUT = 4;
+const POLLERR_NVAL = 0x28;
+const EAGAIN = 11;
+/** CLONE_VM | CLONE_VFORK | SIGCHLD: the child runs in our memory while we wait until it has become another program. */
+const VFORK = 0x4111;
+
+/** Entries of the poll table. */
+const [TTY, OUT, ERR, IN, CHILD] = [0, 1, 2, 3, 4].map((k) => POLL + 8 * k) as [number, number, number, number, number];
+/** Bits of R14 while a command runs. */
+const REQUESTED = 1;
+const EXITED = 2;
+
+const byte = (address: number) => mem(address, { size: 1 });
+const word = (address: number) => mem(address, { size: 2 });
+const dword = (address: number) => mem(address, { size: 4 });
+const qword = (address: number) => mem(address, { size: 8 });
+/** Argument `n` of the request, the number being 0. */
+const argument = (n: number) => qword(REQUEST + 8 * n);
+
+/**
+ * The program that does the host's work inside the guest: a static x86-64 ELF file that needs nothing of the root it runs in. It opens
+ * the second serial line (ttyS1), says hello, and carries out what it is asked (agent-abi.ts): system calls, and one command whose
+ * input and outputs it carries over the line. What is to be done is decided by the host alone.
+ *
+ * R12 is the line's descriptor throughout.
+ */
+export function agentImage(): Uint8Array {
+  const code = AGENT_BASE + ELF_HEADER + PROGRAM_HEADER;
+  const a = new Assembler({ org: code });
+  const sub = {
+    /** Writes a frame of type EAX with the EDX bytes behind the head. */
+    send: a.label("send"),
+    /** Reads RDX bytes to RSI. */
+    receive: a.label("receive"),
+    /** Passes on what can be read from poll entry R8 as a frame of type R9D. */
+    relay: a.label("relay"),
+    serve: a.label("serve"),
+    pump: a.label("pump"),
+    fail: a.label("fail"),
+  };
+  emitStart(a, sub);
+  emitServe(a, sub);
+  emitPump(a, sub);
+  emitTransfers(a, sub);
+  return elf(a.assemble(), code);
+}
+
+type Subroutines = Readonly<Record<"send" | "receive" | "relay" | "serve" | "pump" | "fail", Label>>;
+
+/** A system call whose arguments are in place. It keeps all registers but RAX, RCX and R11. */
+function call(a: Assembler, number: number): void {
+  a.mov(eax, number).syscall();
+}
+
+function emitStart(a: Assembler, sub: Subroutines): void {
+  const [dev, type, tty, termios, message, opened] = ["dev", "type", "tty", "termios", "message", "opened"].map(
+    (name) => a.label(name),
+  ) as [Label, Label, Label, Label, Label, Label];
+  const open = (): void => {
+    a.lea(rdi, mem(tty)).mov(esi, O_RDWR_NOCTTY_CLOEXEC).xor(edx, edx);
+    call(a, SYS.open);
+    a.test(eax, eax);
+  };
+  a.mov(rbx, rsp);
+  a.lea(rdi, mem(dev)).mov(esi, 0o755);
+  call(a, SYS.mkdir);
+  a.lea(rdi, mem(type)).lea(rsi, mem(dev)).lea(rdx, mem(type)).mov(r10, 2).xor(eax, eax).mov(r8, rax);
+  call(a, SYS.mount);
+  open();
+  a.jns(opened);
+  a.lea(rdi, mem(tty))
+    .mov(esi, 0o20600)
+    .mov(edx, (4 << 8) | 65);
+  call(a, SYS.mknod);
+  open();
+  a.js(sub.fail);
+  a.bind(opened);
+  // Descriptors 0 to 2 are the command's, even where the kernel found no console to open.
+  a.mov(edi, eax).mov(esi, F_DUPFD_CLOEXEC).mov(edx, 3);
+  call(a, SYS.fcntl);
+  a.mov(r12d, eax);
+  a.mov(edi, eax).mov(esi, TCSETS).lea(rdx, mem(termios));
+  call(a, SYS.ioctl);
+  a.mov(rax, littleEndian(FIRST_TAG)).mov(qword(TAG), rax);
+  a.mov(qword(FRAME + HEAD_SIZE), rbx);
+  a.mov(eax, Say.Hello).mov(edx, 8).call(sub.send);
+  a.jmp(sub.serve);
+
+  a.bind(sub.fail);
+  const text = "vm-agent: this kernel has no second serial line\n";
+  a.mov(edi, 2).lea(rsi, mem(message)).mov(edx, text.length);
+  call(a, SYS.write);
+  a.mov(edi, 1);
+  call(a, SYS.exitGroup);
+
+  a.bind(message).db(text);
+  a.bind(dev).db("/dev", 0);
+  a.bind(type).db("devtmpfs", 0);
+  a.bind(tty).db("/dev/ttyS1", 0);
+  // struct termios: no input, output or local processing; 8 bits, receiver on, no carrier needed, RTS/CTS; VMIN = 1.
+  a.bind(termios).dd(0, 0, 0x80000000 + 0x800 + 0x80 + 0x30 + 0x1002, 0);
+  a.db(0, 0, 0, 0, 0, 0, 0, 1).space(12);
+}
+
+function emitServe(a: Assembler, sub: Subroutines): void {
+  const [poke, peek, spawn, notSyscall, reply8] = ["poke", "peek", "spawn", "notSyscall", "reply8"].map((name) =>
+    a.label(name),
+  ) as [Label, Label, Label, Label, Label];
+  a.bind(sub.serve);
+  a.mov(esi, REQUEST).mov(edx, REQUEST_SIZE).call(sub.receive);
+  a.mov(rax, argument(0)).test(rax, rax).jnz(notSyscall);
+  loadCall(a, REQUEST + 8);
+  a.syscall();
+  a.bind(reply8);
+  a.mov(qword(FRAME + HEAD_SIZE), rax);
+  a.mov(eax, Say.Reply).mov(edx, 8).call(sub.send);
+  a.jmp(sub.serve);
+
+  a.bind(notSyscall);
+  for (const [ask, label] of [
+    [Ask.Poke, poke],
+    [Ask.Peek, peek],
+    [Ask.Spawn, spawn],
+    [Ask.Pump, sub.pump],
+  ] as const)
+    a.cmp(rax, ask).je(label);
+  // The command has ended while input for it was on its way.
+  a.cmp(rax, Ask.Data).jne(sub.serve);
+  a.mov(esi, INPUT).mov(rdx, argument(1)).call(sub.receive);
+  a.jmp(sub.serve);
+
+  a.bind(poke);
+  a.mov(rsi, argument(1)).mov(rdx, argument(2)).call(sub.receive);
+  a.mov(eax, Say.Reply).xor(edx, edx).call(sub.send);
+  a.jmp(sub.serve);
+
+  a.bind(peek);
+  a.mov(rsi, argument(1))
+    .mov(edi, FRAME + HEAD_SIZE)
+    .mov(rcx, argument(2))
+    .mov(edx, ecx)
+    .rep()
+    .movsb();
+  a.mov(eax, Say.Reply).call(sub.send);
+  a.jmp(sub.serve);
+
+  a.bind(spawn);
+  a.mov(r13, argument(1));
+  a.mov(edi, VFORK).xor(esi, esi).xor(edx, edx).mov(r10, rsi).mov(r8, rsi);
+  call(a, SYS.clone);
+  a.test(rax, rax).jnz(reply8);
+  // The child: our stack must stay as it is.
+  const [end, next] = [a.label("end"), a.here("next")];
+  a.mov(rax, mem(r13)).test(rax, rax).js(end);
+  a.mov(rdi, mem(r13, { disp: 8 }))
+    .mov(rsi, mem(r13, { disp: 16 }))
+    .mov(rdx, mem(r13, { disp: 24 }));
+  a.mov(r10, mem(r13, { disp: 32 }))
+    .mov(r8, mem(r13, { disp: 40 }))
+    .mov(r9, mem(r13, { disp: 48 }));
+  a.syscall();
+  a.mov(mem(r13, { disp: 56 }), rax)
+    .add(r13, 64)
+    .jmp(next);
+  a.bind(end).mov(edi, 127);
+  call(a, SYS.exitGroup);
+}
+
+/** Number and arguments of a system call from eight quadwords at `address`. */
+function loadCall(a: Assembler, address: number): void {
+  [rax, rdi, rsi, rdx, r10, r8, r9].forEach((register, k) => void a.mov(register, qword(address + 8 * k)));
+}
+
+/** Carries a command's input and outputs. EBX is where in the piece of input, EBP what is left of it; R13 the child, R15 its status. */
+function emitPump(a: Assembler, sub: Subroutines): void {
+  const [loop, noInput, wait, noLine, noChild, reap, discard, data, dropped] = [
+    "loop",
+    "noInput",
+    "wait",
+    "noLine",
+    "noChild",
+    "reap",
+    "discard",
+    "data",
+    "dropped",
+  ].map((name) => a.label(name)) as [Label, Label, Label, Label, Label, Label, Label, Label, Label];
+  const [closeInput, inputClosed, next] = [a.label("closeInput"), a.label("inputClosed"), a.label("next")];
+  const watch = (entry: number, events: number): void => void a.mov(word(entry + 4), events);
+
+  a.bind(sub.pump);
+  a.mov(dword(TTY), r12d);
+  for (const [entry, n] of [
+    [IN, 1],
+    [OUT, 2],
+    [ERR, 3],
+    [CHILD, 4],
+  ] as const)
+    a.mov(rax, argument(n)).mov(dword(entry), eax);
+  for (const entry of [TTY, OUT, ERR, CHILD]) watch(entry, POLLIN);
+  a.mov(r13, argument(5)).xor(r14d, r14d).xor(ebp, ebp);
+
+  a.bind(loop);
+  watch(IN, 0);
+  a.cmp(dword(IN), 0).jl(noInput);
+  const empty = a.label("empty");
+  a.test(ebp, ebp).jz(empty);
+  watch(IN, POLLOUT);
+  a.jmp(noInput);
+  a.bind(empty).test(r14d, REQUESTED).jnz(noInput);
+  a.or(r14d, REQUESTED).mov(eax, Say.Ready).xor(edx, edx).call(sub.send);
+  a.bind(noInput);
+  a.test(r14d, EXITED).jz(wait);
+  a.cmp(dword(OUT), 0).jge(wait);
+  a.cmp(dword(ERR), 0).jge(wait);
+  a.mov(dword(FRAME + HEAD_SIZE), r15d)
+    .mov(eax, Say.Exit)
+    .mov(edx, 4)
+    .call(sub.send);
+  a.jmp(sub.serve);
+
+  a.bind(wait);
+  a.mov(edi, POLL).mov(esi, 5).mov(rdx, -1);
+  call(a, SYS.poll);
+  a.test(eax, eax).jle(loop);
+  a.mov(r8, OUT).mov(r9, Say.Output).call(sub.relay);
+  a.mov(r8, ERR).mov(r9, Say.Errors).call(sub.relay);
+
+  a.cmp(word(CHILD + 6), 0).je(noChild);
+  a.mov(edi, dword(CHILD)).mov(esi, SIGNAL).mov(edx, 128);
+  call(a, SYS.read);
+  a.bind(reap);
+  a.mov(rdi, -1).mov(esi, SIGNAL).mov(edx, 1).xor(eax, eax).mov(r10, rax);
+  call(a, SYS.wait4);
+  a.test(eax, eax).jle(noChild);
+  a.cmp(eax, r13d).jne(reap);
+  a.mov(r15d, dword(SIGNAL)).or(r14d, EXITED).jmp(reap);
+  a.bind(noChild);
+
+  a.test(byte(TTY + 6), POLLIN).jz(noLine);
+  a.mov(esi, REQUEST).mov(edx, REQUEST_SIZE).call(sub.receive);
+  a.mov(rax, argument(0)).cmp(rax, Ask.Data).je(data);
+  a.cmp(rax, Ask.Kill).jne(noLine);
+  a.mov(rdi, r13).neg(rdi).mov(rsi, argument(1));
+  call(a, SYS.kill);
+  a.jmp(noLine);
+  a.bind(data);
+  a.mov(esi, INPUT).mov(rdx, argument(1)).mov(ebp, edx).xor(ebx, ebx).and(r14d, ~REQUESTED).call(sub.receive);
+  a.cmp(dword(IN), 0).jl(discard);
+  a.test(ebp, ebp).jnz(noLine);
+  // The end of the input.
+  a.mov(edi, dword(IN)).mov(dword(IN), -1);
+  call(a, SYS.close);
+  a.jmp(loop);
+  a.bind(discard).xor(ebp, ebp);
+  a.bind(noLine);
+
+  a.cmp(dword(IN), 0).jl(next);
+  a.test(byte(IN + 6), POLLERR_NVAL).jnz(closeInput);
+  a.test(byte(IN + 6), POLLOUT).jz(next);
+  a.mov(edi, dword(IN))
+    .lea(rsi, mem(rbx, { disp: INPUT }))
+    .mov(edx, ebp);
+  call(a, SYS.write);
+  a.cmp(rax, -EAGAIN).je(next);
+  a.test(rax, rax).js(closeInput);
+  a.add(ebx, eax).sub(ebp, eax);
+  a.bind(next).jmp(loop);
+
+  a.bind(closeInput);
+  a.mov(edi, dword(IN)).mov(dword(IN), -1).xor(ebp, ebp);
+  call(a, SYS.close);
+  a.bind(inputClosed).mov(eax, Say.Closed).xor(edx, edx).call(sub.send);
+  a.bind(dropped).jmp(loop);
+}
+
+function emitTransfers(a: Assembler, sub: Subroutines): void {
+  a.bind(sub.relay);
+  const [some, none] = [a.label("some"), a.label("none")];
+  a.cmp(mem(r8, { disp: 6, size: 2 }), 0).je(none);
+  a.mov(edi, mem(r8))
+    .mov(esi, FRAME + HEAD_SIZE)
+    .mov(edx, PAYLOAD_MAX);
+  call(a, SYS.read);
+  a.mov(edx, eax).test(rax, rax).jg(some);
+  a.mov(edi, mem(r8)).mov(mem(r8, { size: 4 }), -1);
+  call(a, SYS.close);
+  a.bind(none).ret();
+  a.bind(some).mov(rax, r9);
+
+  // A frame is one write: whatever else is written to the line comes before or after it.
+  a.bind(sub.send);
+  a.mov(rcx, qword(TAG))
+    .mov(qword(FRAME), rcx)
+    .mov(dword(FRAME + 8), eax)
+    .mov(dword(FRAME + 12), edx);
+  a.mov(edi, r12d).mov(esi, FRAME).add(edx, HEAD_SIZE);
+  const write = a.here("write");
+  call(a, SYS.write);
+  a.test(rax, rax).js(sub.fail);
+  a.add(rsi, rax).sub(edx, eax).jnz(write);
+  a.ret();
+
+  a.bind(sub.receive);
+  const [read, done] = [a.here("read"), a.label("done")];
+  a.test(rdx, rdx).jz(done);
+  a.mov(edi, r12d);
+  call(a, SYS.read);
+  a.test(rax, rax).jle(sub.fail);
+  a.add(rsi, rax).sub(rdx, rax).jmp(read);
+  a.bind(done).ret();
+}
+
+/** An executable of one segment, which is loaded whole and continues as zeros to the end of the agent's memory (ELF-64, x86-64 psABI). */
+function elf(code: Uint8Array, entry: number): Uint8Array {
+  const file = new Uint8Array(ELF_HEADER + PROGRAM_HEADER + code.length);
+  const view = new DataView(file.buffer);
+  file.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]);
+  view.setUint16(16, 2, true);
+  view.setUint16(18, 62, true);
+  view.setUint32(20, 1, true);
+  view.setUint32(24, entry, true);
+  view.setUint32(32, ELF_HEADER, true);
+  view.setUint16(52, ELF_HEADER, true);
+  view.setUint16(54, PROGRAM_HEADER, true);
+  view.setUint16(56, 1, true);
+  const segment = ELF_HEADER;
+  view.setUint32(segment, 1, true);
+  view.setUint32(segment + 4, 7, true);
+  view.setUint32(segment + 16, AGENT_BASE, true);
+  view.setUint32(segment + 24, AGENT_BASE, true);
+  view.setUint32(segment + 32, file.length, true);
+  view.setUint32(segment + 40, AGENT_END - AGENT_BASE, true);
+  view.setUint32(segment + 48, 4096, true);
+  file.set(code, ELF_HEADER + PROGRAM_HEADER);
+  return file;
+}
+
+function littleEndian(text: string): bigint {
+  return [...text].reduceRight((value, letter) => (value << 8n) | BigInt(letter.charCodeAt(0)), 0n);
+}
