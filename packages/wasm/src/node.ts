@@ -2,7 +2,7 @@ import type { Bytes } from "./bytes.js";
 import type { TYPE, ValType } from "./types.js";
 
 /** How a node is written after its operands. */
-export const enum NodeKind {
+export enum NodeKind {
   /** One opcode byte. */
   Op,
   /** 0xFD-prefixed vector opcode. */
