@@ -1,6 +1,7 @@
 import { header, MAX_PAYLOAD } from "../src/codec/wire.js";
-import { commandsOf, DIALECTS, type DialectName, type EventName, KvmiServer, transportPair } from "../src/index.js";
+import { commandsOf, DIALECTS, type DialectName, KvmiServer, transportPair } from "../src/index.js";
 import { FakeVm } from "./fakes.js";
+import { happen } from "./happen.js";
 import { bytes, IDENTITY, le, settled } from "./raw-tool.js";
 
 /** Numbers that repeat: mulberry32. */
@@ -36,41 +37,6 @@ function message(dialect: DialectName, next: (below: number) => number, seq: num
   }
   if (next(8) !== 0 && spec?.vcpuHeader && size >= 8) payload.set(le(8, next(3)), 0);
   return bytes(header.encode({ id, size, seq: next(10) === 0 ? next(100) : seq }), payload);
-}
-
-const KINDS: readonly EventName[] = ["cr", "msr", "breakpoint", "hypercall", "pf", "descriptor", "cpuid", "singlestep"];
-
-/** The guest does something that may be reported. */
-function happen(vm: FakeVm, next: (below: number) => number): void {
-  const vcpu = vm.vcpus[next(vm.vcpus.length)];
-  if (vcpu === undefined || vcpu.held || vcpu.busy) return;
-  const { events } = vcpu;
-  const done = (): void => undefined;
-  switch (KINDS[next(KINDS.length)]) {
-    case "cr":
-      events?.cr(([0, 3, 4] as const)[next(3)] ?? 0, 1n, 2n, done);
-      break;
-    case "msr":
-      events?.msr(next(0x2000), 1n, 2n, done);
-      break;
-    case "breakpoint":
-      events?.breakpoint(next(0x4000), 1, done);
-      break;
-    case "pf":
-      events?.pageFault(null, next(0x4000), 1 << next(3), done);
-      break;
-    case "descriptor":
-      events?.descriptor(1 + next(4), next(2) === 1, done);
-      break;
-    case "cpuid":
-      events?.cpuid(next(8), 0, 2, done);
-      break;
-    case "singlestep":
-      events?.stepped(false);
-      break;
-    default:
-      events?.hypercall(done);
-  }
 }
 
 /** What went wrong, or "". */

@@ -16,8 +16,11 @@ export class StepTurns {
     this.#vcpus = vcpus;
   }
 
-  /** Calls `start` when it is the turn of `handle`: perhaps at once. Until then it stands still. */
-  take(handle: VcpuHandle, start: () => void): void {
+  /**
+   * Calls `start` when it is the turn of `handle`: perhaps at once. Until then it stands still.
+   * @returns the function that gives up a turn that has not come
+   */
+  take(handle: VcpuHandle, start: () => void): Disposer {
     const release = handle.hold();
     const begin = (): void => {
       this.#holds = this.#vcpus.filter((each) => each !== handle).map((each) => each.hold());
@@ -26,6 +29,12 @@ export class StepTurns {
     };
     if (this.#holds === null) begin();
     else this.#waiting.push(begin);
+    return () => {
+      const at = this.#waiting.indexOf(begin);
+      if (at < 0) return;
+      this.#waiting.splice(at, 1);
+      release();
+    };
   }
 
   /** The vCPU whose turn it is has stepped. */
@@ -64,7 +73,10 @@ export class Stepper {
   readonly #translate: (gva: bigint) => number | null;
   readonly #overlay: MemoryOverlay;
   #step: Step | null = null;
-  #state: "idle" | "waiting" | "active" = "idle";
+  /** `postponed`: something else has the vCPU stand still, and the others need not wait for that. */
+  #state: "idle" | "waiting" | "active" | "postponed" = "idle";
+  /** Gives up the turn that is waited for. */
+  #giveUp: Disposer | null = null;
   #inject: Disposer | null = null;
   #opened: RestrictedPages | null = null;
 
@@ -87,9 +99,33 @@ export class Stepper {
     this.#step.pages.add(gfn);
     this.#step.repComplete ||= repComplete;
     if (context !== null) this.#step.contexts.push(context);
-    if (this.#state !== "idle") return;
+    if (this.#state === "idle" || this.#state === "postponed") this.#await();
+  }
+
+  /** The vCPU is to stand still, for as long as a tool likes: pages close, and the others go on. */
+  postpone(): void {
+    if (this.#state === "active") this.finish();
+    else if (this.#state === "waiting") this.#giveUp?.();
+    else return;
+    this.#state = "postponed";
+  }
+
+  /** The vCPU goes on: what was postponed is done, unless its instruction is not what comes next any more. */
+  resume(): void {
+    if (this.#state !== "postponed") return;
+    this.#state = "idle";
+    if (this.#isAtStep()) this.#await();
+    else this.#step = null;
+  }
+
+  #isAtStep(): boolean {
+    const { ripLo, ripHi } = this.#desc.handle.cpu;
+    return this.#step?.ripLo === ripLo && this.#step.ripHi === ripHi;
+  }
+
+  #await(): void {
     this.#state = "waiting";
-    this.#desc.steps.take(this.#desc.handle, () => this.#start());
+    this.#giveUp = this.#desc.steps.take(this.#desc.handle, () => this.#start());
   }
 
   #start(): void {
@@ -135,9 +171,7 @@ export class Stepper {
   /** An instruction has retired. */
   retired(): void {
     if (!this.active) return;
-    const { ripLo, ripHi } = this.#desc.handle.cpu;
-    const again = this.#step?.ripLo === ripLo && this.#step.ripHi === ripHi;
-    if (again && this.#step?.repComplete) return;
+    if (this.#isAtStep() && this.#step?.repComplete) return;
     this.#step = null;
     this.finish();
   }

@@ -121,9 +121,11 @@ export class KvmiVcpu implements VcpuPort {
 
   hold(): void {
     this.#held ??= this.#desc.handle.hold();
+    this.#stepper.postpone();
   }
 
   release(): void {
+    this.#stepper.resume();
     this.#held?.();
     this.#held = null;
   }

@@ -1,16 +1,14 @@
-import { type Assembler, al, ax, cs, eax, type Label, mem, r14, r15, rax, short } from "@vm/asm";
+import { type Assembler, al, mem, r14, r15, short } from "@vm/asm";
 import { DIALECTS, type DialectName, type EventAnswer, KvmiClient, type KvmiEvent, transportPair } from "@vm/kvmi";
 import type { Machine, MachineExit, MachineOptions } from "../../src/index.js";
 import { kvmi } from "../../src/plugins/kvmi.js";
 import { machineOf, powerOff } from "../guest.js";
+import { RESULT } from "./handlers.js";
+
+export { handlers, PAGE, RESULT } from "./handlers.js";
 
 /** The guest waits until this byte is not zero. */
 export const GO = 0x200000;
-/** Where guests leave results. */
-export const RESULT = 0x201000;
-/** A page for experiments; the one behind it follows it everywhere. */
-export const PAGE = 0x300000;
-
 export interface Introspected {
   readonly machine: Machine;
   readonly client: KvmiClient;
@@ -72,27 +70,4 @@ export async function introspected(
 /** Stores a register as result number `index`; uses R14. */
 export function store(a: Assembler, register: Parameters<Assembler["mov"]>[1], index = 0): void {
   a.mov(r14, RESULT + 8 * index).mov(mem(r14), register);
-}
-
-const IDT = 0x202000;
-
-/** An interrupt table with a handler for each of `vectors`; uses RAX and R14. */
-export function handlers(a: Assembler, vectors: Readonly<Record<number, Label>>): void {
-  const pointer = a.label("idtr");
-  const over = a.label("over");
-  for (const [vector, label] of Object.entries(vectors)) {
-    a.mov(r14, IDT + 16 * Number(vector)).lea(rax, mem(label));
-    a.mov(mem(r14), ax)
-      .shr(rax, 16)
-      .mov(mem(r14, { disp: 6 }), ax)
-      .shr(rax, 16)
-      .mov(mem(r14, { disp: 8 }), eax);
-    a.mov(ax, cs)
-      .mov(mem(r14, { disp: 2 }), ax)
-      .mov(ax, 0x8e00)
-      .mov(mem(r14, { disp: 4 }), ax);
-  }
-  a.lidt(mem(pointer)).jmp(over);
-  a.align(8).bind(pointer).dw(0xfff).dd(IDT, 0);
-  a.bind(over);
 }
