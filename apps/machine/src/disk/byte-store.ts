@@ -10,6 +10,8 @@ export interface ByteStore {
   read(offset: number, dst: Uint8Array): Promise<number>;
   /** Stores all of `src` at `offset`, beyond the end as well. `src` is the store's until it is done. */
   write(offset: number, src: Uint8Array): Promise<void>;
+  /** Cuts it off at `size`, or makes it that long with zeros. Nothing else may be under way. */
+  truncate(size: number): Promise<void>;
   /** Makes every write that had finished when it was called durable. */
   flush(): Promise<void>;
   /** Waits for what is under way and lets go. */

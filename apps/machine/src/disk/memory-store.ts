@@ -35,7 +35,18 @@ export class MemoryStore implements ByteStore {
   }
 
   async write(offset: number, src: Uint8Array): Promise<void> {
-    const end = offset + src.length;
+    this.#reach(offset + src.length);
+    this.#bytes.set(src, offset);
+  }
+
+  async truncate(size: number): Promise<void> {
+    if (size > this.#size) this.#reach(size);
+    else this.#bytes.fill(0, size, this.#size);
+    this.#size = size;
+  }
+
+  /** @throws {DiskError} if it may not become `end` bytes long */
+  #reach(end: number): void {
     if (this.readonly) throw new DiskError("refused", "the image is read-only");
     if (end > this.#limit) throw new DiskError("refused", `an image in memory ends at ${this.#limit} bytes`);
     if (end > this.#bytes.length) {
@@ -43,7 +54,6 @@ export class MemoryStore implements ByteStore {
       grown.set(this.bytes);
       this.#bytes = grown;
     }
-    this.#bytes.set(src, offset);
     this.#size = Math.max(this.#size, end);
   }
 

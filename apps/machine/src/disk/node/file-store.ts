@@ -1,4 +1,4 @@
-import { close, constants, fdatasync, fstatSync, openSync, read, readSync, write } from "node:fs";
+import { close, constants, fdatasync, fstatSync, ftruncate, openSync, read, readSync, write } from "node:fs";
 import type { ByteStore } from "../byte-store.js";
 import { DiskError } from "../error.js";
 
@@ -58,6 +58,11 @@ export class FileStore implements ByteStore {
     while (done < src.length)
       done += await this.#run<number>((end) => write(this.fd, src, done, src.length - done, offset + done, end));
     this.#size = Math.max(this.#size, offset + src.length);
+  }
+
+  async truncate(size: number): Promise<void> {
+    await this.#run<void>((end) => ftruncate(this.fd, size, (error) => end(error)));
+    this.#size = size;
   }
 
   flush(): Promise<void> {

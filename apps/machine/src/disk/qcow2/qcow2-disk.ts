@@ -69,6 +69,7 @@ export class Qcow2Disk implements Disk {
             cache: parts.cache,
             refcounts,
             readCluster: (cluster) => this.#cluster(cluster),
+            hasBelow: (cluster) => cluster * header.clusterSize < (parts.backing?.sectors ?? 0) * SECTOR_SIZE,
           });
   }
 

@@ -16,11 +16,13 @@ export interface Qcow2WriterDesc {
   readonly refcounts: Refcounts;
   /** The whole of a cluster of the disk as it is now, zeros behind the disk's end. */
   readonly readCluster: (cluster: number) => Promise<Uint8Array>;
+  /** Whether the backing file has something where a cluster of the disk is. */
+  readonly hasBelow: (cluster: number) => boolean;
 }
 
 /**
- * Writes into a qcow2 image. What is written has its place in the store before the L2 table says so, and the table says so before the write is done. Where
- * part of a cluster is copied with it that may have been flushed, the copy is durable before it counts.
+ * Writes into a qcow2 image. What is written is in the store before the L2 table says so, and the table says so before the write is done. Where the disk had
+ * something before it is durable as well before the table says so, so that the end of the host leaves what was there or what was written.
  */
 export class Qcow2Writer {
   constructor(private readonly desc: Qcow2WriterDesc) {}
@@ -115,30 +117,29 @@ export class Qcow2Writer {
   }
 
   /**
-   * What is written into the place of `extents`, and where in it. A new cluster is zeros, so that only what differs from those is written; `old` says
-   * whether some of it was there before.
+   * What is written into the place of `extents`, and where in it. A new cluster is zeros, so that where the disk had zeros only what the guest wrote
+   * is; `old` says whether it had something else, or the place has: then the host's end must not show what the place had before.
    */
   async #content(
     extents: readonly Extent[],
     used: boolean,
   ): Promise<{ readonly at: number; readonly bytes: Uint8Array; readonly old: boolean }> {
-    const { clusterSize } = this.desc.header;
+    const { header, hasBelow, readCluster } = this.desc;
+    const { clusterSize } = header;
     const [first, last] = [extents[0], extents.at(-1)];
     if (first === undefined || last === undefined) return { at: 0, bytes: new Uint8Array(0), old: false };
+    const old =
+      used ||
+      extents.some(({ mapping, cluster }) => isContent(mapping) || (mapping.kind === "none" && hasBelow(cluster)));
     const end = (extents.length - 1) * clusterSize + last.within + last.bytes.length;
     const partial = first.within > 0 || end < extents.length * clusterSize;
-    if (!partial) return { at: 0, bytes: joined(extents), old: false };
+    if (!old || !partial) return { at: first.within, bytes: joined(extents), old };
     const whole = new Uint8Array(extents.length * clusterSize);
-    let old = used;
-    for (const extent of new Set([first, last])) {
-      if (extent.bytes.length === clusterSize) continue;
-      const before = await this.desc.readCluster(extent.cluster);
-      old ||= before.some((byte) => byte !== 0);
-      whole.set(before, (extent.cluster - first.cluster) * clusterSize);
-    }
+    for (const { cluster, bytes } of new Set([first, last]))
+      if (bytes.length < clusterSize) whole.set(await readCluster(cluster), (cluster - first.cluster) * clusterSize);
     for (const { cluster, within, bytes } of extents)
       whole.set(bytes, (cluster - first.cluster) * clusterSize + within);
-    return old ? { at: 0, bytes: whole, old } : { at: first.within, bytes: whole.subarray(first.within, end), old };
+    return { at: 0, bytes: whole, old };
   }
 
   async #free(mapping: Mapping): Promise<void> {
@@ -166,6 +167,9 @@ export class Qcow2Writer {
 }
 
 const clusterAt = (extents: readonly Extent[], k: number): number => extents[k]?.cluster ?? 0;
+
+/** Whether the cluster has, or may have, other bytes than zeros of its own. */
+const isContent = ({ kind }: Mapping): boolean => kind === "data" || kind === "compressed";
 
 const isInPlace = (extent: Extent | undefined): boolean => extent?.mapping.kind === "data" && extent.mapping.copied;
 

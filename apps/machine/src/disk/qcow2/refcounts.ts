@@ -98,17 +98,23 @@ export class Refcounts {
     }
   }
 
-  /** Gives back what was reserved and not used. Nothing must be allocated afterwards. */
+  /** Gives back what was reserved and not used, and cuts it off. Nothing must be allocated afterwards. */
   async close(): Promise<void> {
     const { first, count } = this.#reserved;
     this.#reserved = { first: 0, count: 0 };
     const block = count > 0 ? await this.#block(first) : null;
-    if (block !== null) await this.#set(block, first, count, 0);
+    if (block === null) return;
+    await this.#set(block, first, count, 0);
+    await this.#store.flush();
+    if (this.#store.size === (first + count) * this.#clusterSize) await this.#store.truncate(first * this.#clusterSize);
   }
 
   async #reserveMore(): Promise<Run> {
     const { run, block } = await this.#findFree();
     await this.#set(block, run.first, run.count, 1);
+    // Nothing may point behind the end of the image, not even after the end of the host.
+    const end = (run.first + run.count) * this.#clusterSize;
+    if (this.#store.size < end) await this.#store.truncate(end);
     await this.#store.flush();
     this.#hint = run.first + run.count;
     this.#reserve = Math.min(2 * this.#reserve, Math.max(8, MOST_RESERVE / this.#clusterSize));

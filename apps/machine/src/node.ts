@@ -1,0 +1,2 @@
+export { FileStore } from "./disk/node/file-store.js";
+export { type ImageMode, type ImageOptions, openImage } from "./disk/node/open-image.js";
