@@ -8,6 +8,8 @@ export const COMMAND_LINE = 0x20000;
 /** Conventional memory ends here; the last KiB belongs to the BIOS data area of old. */
 export const LOW_RAM_END = 0x9fc00;
 export const ACPI_TABLES = 0xe0000;
+/** Code that interrupt vectors lead to which nobody has taken over. */
+export const BIOS_STUBS = 0xff000;
 export const HIGH_RAM = 0x100000;
 export const IO_APIC = 0xfec00000;
 export const LOCAL_APIC = 0xfee00000;

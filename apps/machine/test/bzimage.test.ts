@@ -130,6 +130,12 @@ describe("a bzImage that the guest unpacks", () => {
     await expect(boot(bzImage({ initrdMax: 0x1fffff }), { initrd })).rejects.toThrow("above 0x1fffff");
   });
 
+  it("is refused if its header ends before what every protocol has", async () => {
+    const short = bzImage();
+    short[0x201] = 0x10;
+    await expect(boot(short)).rejects.toThrow("its setup header ends at 0x212");
+  });
+
   it("is refused as a zImage, or if it wants to be where there is no memory", async () => {
     const zImage = bzImage();
     zImage[0x211] = 0;

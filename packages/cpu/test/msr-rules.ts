@@ -41,6 +41,17 @@ const banks = Array.from({ length: BANKS }, (_, k): readonly MsrRule[] => [
 
 export const MSR_RULES: readonly MsrRule[] = [
   { number: 0x10, name: "IA32_TIME_STAMP_COUNTER", source: "vol. 3, 18.17", accepts: all, keeps: false },
+  { number: 0x17, name: "IA32_PLATFORM_ID", source: "vol. 4, table 2-2: read-only", accepts: none, keeps: false },
+  { number: 0xfe, name: "IA32_MTRRCAP", source: "vol. 3, 12.11.1: read-only", accepts: none, keeps: false },
+  // Of the types that differ from WB by a bit only WT is one; then come FE and E.
+  {
+    number: 0x2ff,
+    name: "IA32_MTRR_DEF_TYPE",
+    source: "vol. 3, 12.11.2.1",
+    base: 0x806n,
+    accepts: only(1, 10, 11),
+    keeps: true,
+  },
   { number: 0x3b, name: "IA32_TSC_ADJUST", source: "vol. 3, 18.17.3", accepts: all, keeps: true },
   { number: 0x3a, name: "IA32_FEATURE_CONTROL", source: "vol. 4, table 2-2: locked", accepts: none, keeps: false },
   { number: 0x48, name: "IA32_SPEC_CTRL", source: "vol. 4, table 2-2: IBRS", accepts: only(0), keeps: true },
@@ -97,7 +108,6 @@ export const MISSING: readonly (readonly [number: number, name: string])[] = [
     0x400 + 4 * BANKS + k,
     `machine-check bank ${BANKS + Math.floor(k / 4)}`,
   ]),
-  [0x2ff, "IA32_MTRR_DEF_TYPE"],
   [0x200, "IA32_MTRR_PHYSBASE0"],
   [0xc1, "IA32_PMC0"],
   [0x186, "IA32_PERFEVTSEL0"],

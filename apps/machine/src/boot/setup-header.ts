@@ -9,6 +9,9 @@ export const BOOT_FLAG = 0xaa55;
 export const CODE32_START = 0x214;
 
 const SECTOR = 512;
+/** Where the header of the first protocol that has one ends, and where the zero page goes on with other things. */
+const HEADER_LEAST = 0x224;
+const HEADER_MOST = 0x290;
 const LOADED_HIGH = 1 << 0;
 /** The header grows with the protocol; what a version lacks is as the protocol before had it. */
 const VERSION = {
@@ -61,6 +64,8 @@ export function readSetupHeader(file: Uint8Array): SetupHeader {
   const codeAt = ((view.getUint8(SETUP_HEADER) || 4) + 1) * SECTOR;
   if (codeAt >= file.length) throw new KernelError(`it is cut short: ${file.length} bytes of more than ${codeAt}`);
   const code = file.subarray(codeAt);
+  const end = 0x202 + view.getUint8(0x201);
+  if (end < HEADER_LEAST) throw new KernelError(`its setup header ends at 0x${end.toString(16)}, before it has begun`);
   const xloadflags = since(VERSION.flags, view.getUint16(0x236, true), 0);
   const relocatable = since(VERSION.relocatable, view.getUint8(0x234) !== 0, false);
   const load = since(
@@ -69,7 +74,7 @@ export function readSetupHeader(file: Uint8Array): SetupHeader {
     relocatable ? DEFAULT_LOAD : view.getUint32(CODE32_START, true),
   );
   return {
-    bytes: file.slice(SETUP_HEADER, 0x202 + view.getUint8(0x201)),
+    bytes: file.slice(SETUP_HEADER, Math.min(end, HEADER_MOST)),
     code,
     payload: since(VERSION.payload, payloadOf(view, code), null),
     load,

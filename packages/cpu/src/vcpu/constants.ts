@@ -85,6 +85,7 @@ export const ATTR_G = 0x8000;
 
 export const MSR = {
   TSC: 0x10,
+  PLATFORM_ID: 0x17,
   APIC_BASE: 0x1b,
   FEATURE_CONTROL: 0x3a,
   TSC_ADJUST: 0x3b,

@@ -3,6 +3,9 @@ import { add64, type Halves } from "./operands.js";
 import type { SegmentCache } from "./segments.js";
 import type { Vcpu } from "./vcpu.js";
 
+/** A memory type of the MTRRs: 2, 3 and 7 are reserved (SDM vol. 3, table 12-8). */
+export const memoryType = (type: number): boolean => type < 7 && type !== 2 && type !== 3;
+
 /** Every byte of IA32_PAT is a memory type: 2 and 3 are reserved, and all from 8 (SDM vol. 3, table 12-10). */
 export function patTypes(lo: number, hi: number): boolean {
   for (const half of [lo, hi]) {

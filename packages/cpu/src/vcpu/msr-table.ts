@@ -2,6 +2,7 @@ import { EFER_LMA, EFER_LME, EFER_NXE, EFER_SCE, MSR, Seg } from "./constants.js
 import { type CpuidBit, type MsrRow, offers, type Pair } from "./msr-row.js";
 import {
   machineCheckControl,
+  memoryType,
   patTypes,
   readSegmentBase,
   readTsc,
@@ -69,6 +70,7 @@ export const MSR_TABLE: readonly MsrRow[] = [
     read: readTsc,
     write: writeTsc,
   },
+  { number: MSR.PLATFORM_ID, name: "IA32_PLATFORM_ID", source: "vol. 4, table 2-2", access: "read-only" },
   // Locked, nothing enabled.
   {
     number: MSR.FEATURE_CONTROL,
@@ -108,7 +110,16 @@ export const MSR_TABLE: readonly MsrRow[] = [
     source: "vol. 3, 10.11.7",
     write: () => true,
   },
+  // No ranges, fixed or variable: all memory is of the default type, write-back.
   { number: MSR.MTRR_CAP, name: "IA32_MTRRCAP", source: "vol. 3, 12.11.1", access: "read-only" },
+  {
+    number: MSR.MTRR_DEF_TYPE,
+    name: "IA32_MTRR_DEF_TYPE",
+    source: "vol. 3, 12.11.2.1",
+    reset: [0x806, 0],
+    writable: [0xc07, 0],
+    valid: (lo) => memoryType(lo & 7),
+  },
   // RDCL IBRS_ALL SKIP_L1DFL SSB MDS PSCHANGE TAA SBDR FBSDP PSDP BHI PBRSB GDS RFDS ITS: an interpreter does not speculate, so the guest
   // need not defend itself.
   {
