@@ -131,6 +131,16 @@ describe.each(all)("a machine that does not keep to the protocol (%s)", (dialect
   });
 });
 
+it("an event of the machine itself has a state of zeros, and one of a vCPU is none of the machine", async () => {
+  const { machine, client } = await Machine.met("v12");
+  const { vmEventId } = machine.index.dialect.rules;
+  machine.send(vmEventId ?? 0, 1, bytes(le(2, 0), zeros(6)));
+  const { value } = await client.events.next();
+  expect([value?.name, value?.state.regs.rip, value?.state.sregs.cr3]).toEqual(["unhook", 0n, 0n]);
+  machine.send(vmEventId ?? 0, 2, bytes(le(2, 7), zeros(100)));
+  await expect(client.events.next()).rejects.toThrow("event cr as a message of the machine");
+});
+
 it.each([0, 3, 31, 48 << 20, 0xffffffff])("a handshake of %i bytes is refused as soon as it says so", async (size) => {
   const [near, far] = transportPair();
   far.start({ data: () => undefined, drained: () => undefined, closed: () => undefined });

@@ -42,7 +42,7 @@ interface Event<K extends EventName> {
   readonly vcpu: number;
   readonly seq: number;
   readonly data: EventData[K];
-  /** Registers as they were before the instruction. Decoded when asked for. */
+  /** Registers as they were before the instruction; zeros for what happens to no vCPU. Decoded when asked for. */
   readonly state: VcpuState;
   /** Lets the vCPU go on. Only the first answer counts; events without a reply take none. */
   reply(answer?: EventAnswer): void;
@@ -53,6 +53,7 @@ const ACTIONS = { continue: 0, retry: 1, crash: 2 } as const;
 
 /** Bytes in front of the state in the common part of an event. */
 const COMMON_HEAD = 8;
+const NO_STATE = new DataView(new ArrayBuffer(eventArch.size));
 
 /** Takes an event message apart. @returns what is wrong with it, if it is none of this dialect */
 export function readEvent(
@@ -69,6 +70,8 @@ export function readEvent(
   const id = vmEventId === null ? view.getUint8(4) : view.getUint16(0, true);
   const spec = index.event(id);
   if (spec === undefined) return `event ${id}, which ${index.dialect.name} has not`;
+  if (vmEventId !== null && alone !== (spec.scope === "vm"))
+    return `event ${spec.name} as a message of ${alone ? "the machine" : "a vCPU"}`;
   const vcpu = alone ? 0 : view.getUint16(common + 2, true);
   const at = alone ? common : common + view.getUint16(common, true);
   if (at < least || at + spec.specific.size > size)
@@ -82,7 +85,7 @@ export function readEvent(
     seq,
     data,
     get state() {
-      state ??= eventArch.read(view, common + COMMON_HEAD);
+      state ??= alone ? eventArch.read(NO_STATE, 0) : eventArch.read(view, common + COMMON_HEAD);
       return state;
     },
     reply: (answer = {}) => {

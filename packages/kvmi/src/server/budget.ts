@@ -3,7 +3,7 @@ import { afterTurn } from "../turn.js";
 /** A message counts for 1, and for one more with each so many bytes. */
 const BYTES = 256;
 /** Between two looks at the clock. Messages that take long, 511 pages or a view's end, take some ms in such numbers. */
-const UNITS = 256;
+const UNITS = 128;
 /** Time after which the others have their turn, ms. */
 const TURN_MS = 4;
 

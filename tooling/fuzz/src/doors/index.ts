@@ -1,9 +1,23 @@
 import type { Door } from "../door.js";
+import { btf } from "./btf.js";
 import { execFrames } from "./exec-frames.js";
 import { guest } from "./guest.js";
 import { instructions } from "./instructions.js";
+import { kallsyms } from "./kallsyms.js";
+import { kvmiClient } from "./kvmi-client.js";
 import { kvmiServer } from "./kvmi-server.js";
 import { loaders } from "./loaders.js";
+import { processList } from "./processes.js";
 
 /** Every door; the names are those of `npm run fuzz -- --door NAME`. */
-export const doors: readonly Door[] = [instructions, guest, execFrames, kvmiServer, loaders];
+export const doors: readonly Door[] = [
+  instructions,
+  guest,
+  execFrames,
+  kvmiServer,
+  loaders,
+  kvmiClient,
+  btf,
+  kallsyms,
+  processList,
+];

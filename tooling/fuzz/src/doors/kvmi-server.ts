@@ -9,7 +9,9 @@ import { Demands } from "../kvmi/demands.js";
 import { Random } from "../random.js";
 import { turn, until } from "../turn.js";
 
-const BATCH = 64 * 1024;
+/** Bytes of messages that are made in one turn, and how many such batches are sent in one. */
+const BATCH = 8 * 1024;
+const BURST = 12;
 /** How a log begins when the fault is the server's. */
 const FAILED = "introspection has failed";
 
@@ -67,10 +69,14 @@ function shakeHands(near: Transport): void {
 async function demand(tool: Tool, batches: number): Promise<void> {
   const demands = new Demands(DIALECTS[tool.dialect], tool.random, tool.vcpus);
   for (let k = 0; k < batches; k++) {
-    const { bytes, messages } = demands.batch(BATCH);
-    tool.sent += messages;
-    tool.near.write(bytes);
-    if (tool.random.chance(50)) await turn();
+    const burst: Uint8Array[] = [];
+    for (let parts = 1 + tool.random.below(BURST); parts > 0; parts--) {
+      const { bytes, messages } = demands.batch(BATCH);
+      tool.sent += messages;
+      burst.push(bytes);
+      await turn();
+    }
+    for (const bytes of burst) tool.near.write(bytes);
   }
 }
 
