@@ -235,7 +235,9 @@ export class VirtioBlk implements VirtioDevice<VirtioBlkState> {
   private ask(request: Request, work: () => void | Promise<void>): void {
     let pending: Promise<void> | null = null;
     try {
-      pending = work() ?? null;
+      // What finishes at once may have a value of no interest.
+      const outcome: unknown = work();
+      pending = outcome instanceof Promise ? outcome : null;
     } catch (reason) {
       request.error = { reason };
     }
