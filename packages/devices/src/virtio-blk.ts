@@ -197,6 +197,9 @@ export class VirtioBlk implements VirtioDevice<VirtioBlkState> {
   /** Takes what the backend has done, if it has, and asks it for the next piece, if there is one. */
   private advance(request: Request, budget: WorkBudget): void {
     const { chain, type, piece, error } = request;
+    // Each piece is copied once: what is read when it has come, what is written before it goes.
+    const moved = type === T_IN && request.landed ? (piece?.length ?? 0) : 0;
+    budget.spend(chain, moved);
     if (error !== null) {
       this.desc.onError?.(error.reason);
       this.finish(request, S_IOERR, 0);
@@ -209,7 +212,6 @@ export class VirtioBlk implements VirtioDevice<VirtioBlkState> {
         return;
       }
       request.done += piece?.length ?? 0;
-      budget.spend(chain, piece?.length ?? 0);
       if (request.done === request.length) {
         this.finish(request, S_OK, type === T_IN ? request.length : 0);
         return;
@@ -222,6 +224,7 @@ export class VirtioBlk implements VirtioDevice<VirtioBlkState> {
     const next = new Uint8Array(this.buffer(piece), 0, Math.min(PIECE, request.length - request.done));
     request.piece = next;
     const sector = request.sector + request.done / SECTOR_SIZE;
+    if (type === T_OUT) budget.spend(chain, next.length);
     if (type === T_IN) this.ask(request, () => this.backend.read(sector, next));
     else if (chain.read(HEADER + request.done, next)) this.ask(request, () => this.backend.write(sector, next));
     else this.abandon(request);
@@ -235,7 +238,9 @@ export class VirtioBlk implements VirtioDevice<VirtioBlkState> {
   private ask(request: Request, work: () => void | Promise<void>): void {
     let pending: Promise<void> | null = null;
     try {
-      pending = work() ?? null;
+      // What finishes at once may have a value of no interest.
+      const outcome: unknown = work();
+      pending = outcome instanceof Promise ? outcome : null;
     } catch (reason) {
       request.error = { reason };
     }

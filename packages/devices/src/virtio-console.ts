@@ -135,8 +135,8 @@ export class VirtioConsole implements VirtioDevice<VirtioConsoleState> {
   }
 
   private pass(bytes: Uint8Array): void {
-    const pending = this.desc.onTransmit(bytes);
-    if (!pending) return;
+    const pending: unknown = this.desc.onTransmit(bytes);
+    if (!(pending instanceof Promise)) return;
     this.blocked = true;
     const done = this.host?.begin();
     const go = (): void => {

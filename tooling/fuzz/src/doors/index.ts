@@ -8,6 +8,10 @@ import { kvmiClient } from "./kvmi-client.js";
 import { kvmiServer } from "./kvmi-server.js";
 import { loaders } from "./loaders.js";
 import { processList } from "./processes.js";
+import { qcow2 } from "./qcow2.js";
+import { virtioBlk } from "./virtio-blk.js";
+import { virtioConsole } from "./virtio-console.js";
+import { virtioRng } from "./virtio-rng.js";
 
 /** Every door; the names are those of `npm run fuzz -- --door NAME`. */
 export const doors: readonly Door[] = [
@@ -20,4 +24,8 @@ export const doors: readonly Door[] = [
   btf,
   kallsyms,
   processList,
+  qcow2,
+  virtioBlk,
+  virtioConsole,
+  virtioRng,
 ];

@@ -11,8 +11,9 @@ const FIRST_RESERVE = 2 ** 20;
 const MOST_RESERVE = 64 * 2 ** 20;
 /** Clusters that may wait to be freed. */
 const MOST_FREED = 4096;
-/** Refcounts that are looked at between two turns of the event loop. */
+/** Refcounts that are looked at between two turns of the event loop, and in all: what lies behind the end of a sound image is free. */
 const SCAN = 2 ** 17;
+const MOST_SCANNED = 2 ** 25;
 
 /** A row of clusters nobody uses: index of the first, and how many. */
 export interface Run {
@@ -134,6 +135,7 @@ export class Refcounts {
           return { block, run: this.#freeFrom(block, Math.min(left, this.#reserve)) };
         this.#hint++;
         if (++scanned % SCAN === 0) await turn();
+        if (scanned === MOST_SCANNED) throw damaged("it has no free cluster behind its end");
       }
     }
   }
