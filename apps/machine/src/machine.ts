@@ -116,7 +116,10 @@ export class Machine implements MachineHandle {
       backlog,
       settle: () => {
         this.console.flush();
-        if (!this.system.vcpus.some((vcpu) => vcpu.runnable)) this.system.uart.hurry();
+        if (!this.system.vcpus.some((vcpu) => vcpu.runnable)) {
+          this.system.uart.hurry();
+          this.system.auxiliary.hurry();
+        }
       },
       onExit: (exit, { id, paging }) => {
         if (exit.reason === "memory-fault" && (exit.access & ExitFlag.Retry) !== 0)

@@ -122,9 +122,14 @@ export function buildSystem(options: SystemOptions): System {
   const pics = legacy?.pics ?? null;
 
   // A person's line is paced, since its guest may have no flow control; on the other one both sides know what the other can take.
-  const uart = new Uart16550A({ irq: irqLine(L.COM1_GSI, ioApic, pics), onTransmit: options.onConsole, clock });
+  const uart = new Uart16550A({
+    irq: irqLine(L.COM1_GSI, ioApic, pics),
+    onTransmit: options.onConsole,
+    clock,
+    paced: true,
+  });
   ports.attach(L.COM1, 8, uart);
-  const auxiliary = new Uart16550A({ irq: irqLine(L.COM2_GSI, ioApic, pics), onTransmit: options.onAuxiliary });
+  const auxiliary = new Uart16550A({ irq: irqLine(L.COM2_GSI, ioApic, pics), onTransmit: options.onAuxiliary, clock });
   ports.attach(L.COM2, 8, auxiliary);
   ports.attach(L.RTC, 2, new CmosRtc({ clock: { unixTime: options.unixTime } }));
   ports.attach(

@@ -5,8 +5,10 @@ export interface Uart16550ADesc {
   readonly irq: IrqLine;
   /** Gets every byte the guest sends, 0-255, at the moment it is written. Called very often: keep it cheap. */
   readonly onTransmit: (byte: number) => void;
-  /** With it the receiver is paced: see {@link Uart16550A}. Without, the FIFO is full again as soon as a byte is read. */
+  /** With it THRE interrupts keep a distance: see {@link Uart16550A}. Without, each comes at once. */
   readonly clock?: Clock;
+  /** The receiver is paced by the clock: see {@link Uart16550A}. Otherwise the FIFO is full again as soon as a byte is read. */
+  readonly paced?: boolean;
 }
 
 export interface Uart16550AState {
@@ -19,6 +21,7 @@ export interface Uart16550AState {
   readonly modemDelta: number;
   readonly overrun: boolean;
   readonly thrEmptied: boolean;
+  readonly nextThre: number;
   readonly flowControl: boolean;
   readonly fifo: readonly number[];
   readonly sending: readonly number[];
@@ -52,6 +55,8 @@ const LSR_IDLE = 0x40;
 const MODEM_PRESENT = 0xb0;
 const FIFO_SIZE = 16;
 const TRIGGER_LEVELS = [1, 4, 8, 14] as const;
+/** Shortest distance of two THRE interrupts, ns: 64 KB/s for a driver that sends 16 bytes an interrupt, more than any such line carries. */
+const THRE_GAP = 250_000;
 /** Shortest and longest pause between two loads of a paced receiver, ns. */
 const MIN_GAP = 20_000;
 const MAX_GAP = 1_000_000;
@@ -69,9 +74,12 @@ const MAX_GAP = 1_000_000;
  * Host input is never dropped: it waits in a queue and moves to the FIFO while there is room, RTS is asserted (or the
  * guest has never written the MCR) and loopback is off. A receiver reset (FCR) puts what was not yet read back in front of
  * the queue, as if it were still on the line. So no typed-ahead byte is lost while a driver opens the port.
- * Pace: a driver empties the FIFO until it finds it empty, in one interrupt. With a clock in the description the FIFO is loaded again only
+ * Interrupts: with a clock in the description, THRE interrupts are 250 us apart. LSR and IIR tell at once that the transmitter is empty, so
+ * that a driver which looks again before it returns goes on sending; what it has to send by the next interrupt goes in one piece. A guest
+ * that waits with nothing else to do does not wait for it (`hurry`).
+ * Pace: a driver empties the FIFO until it finds it empty, in one interrupt. If the description says so, the FIFO is loaded again only
  * after a pause as long as the guest took to empty it, so that what the driver collected is also taken from the driver; `hurry` ends it.
- * Backpressure: while the far end does not take anything (`hold`), a transmit FIFO of 16 bytes fills, THRE stays clear and what
+ * Backpressure: while the far end does not take anything (`hold`), the transmit FIFO fills, THRE stays clear and what
  * is written beyond is lost, as on the chip.
  * Not emulated: baud rate and word format (stored), parity and framing errors, break, DMA pins.
  */
@@ -101,6 +109,9 @@ export class Uart16550A implements PortDevice {
   /** Virtual time of the last load of the FIFO, and the end of the pause after it. */
   private loadedAt = 0;
   private gap: Timer | null = null;
+  /** Virtual time before which there is no other THRE interrupt, and what waits for it. */
+  private nextThre = 0;
+  private quiet: Timer | null = null;
 
   constructor(private readonly desc: Uart16550ADesc) {}
 
@@ -110,12 +121,19 @@ export class Uart16550A implements PortDevice {
     this.refill();
   }
 
-  /** The guest has nothing to do but wait: the pause before the next load ends now. */
+  /** The guest has nothing to do but wait: pauses before the next load and the next THRE interrupt end now. */
   hurry(): void {
-    if (this.gap === null) return;
-    this.gap.cancel();
-    this.gap = null;
+    if (this.gap === null && this.quiet === null) return;
+    this.stopTimers();
+    this.nextThre = 0;
     this.refill();
+  }
+
+  private stopTimers(): void {
+    this.gap?.cancel();
+    this.quiet?.cancel();
+    this.gap = null;
+    this.quiet = null;
   }
 
   /** Whether the far end takes nothing for now. When it does again, it first gets what has waited. */
@@ -180,7 +198,7 @@ export class Uart16550A implements PortDevice {
   }
 
   save(): Uart16550AState {
-    const { ier, fcr, lcr, mcr, scr, divisor, modemDelta, overrun, thrEmptied, flowControl } = this;
+    const { ier, fcr, lcr, mcr, scr, divisor, modemDelta, overrun, thrEmptied, nextThre, flowControl } = this;
     const waiting = new Uint8Array(this.backlog - this.fifo.length);
     let at = 0;
     this.waiting.forEach((chunk, i) => {
@@ -188,7 +206,7 @@ export class Uart16550A implements PortDevice {
       waiting.set(rest, at);
       at += rest.length;
     });
-    const registers = { ier, fcr, lcr, mcr, scr, divisor, modemDelta, overrun, thrEmptied, flowControl };
+    const registers = { ier, fcr, lcr, mcr, scr, divisor, modemDelta, overrun, thrEmptied, nextThre, flowControl };
     return { ...registers, fifo: [...this.fifo], sending: [...this.sending], waiting };
   }
 
@@ -202,13 +220,13 @@ export class Uart16550A implements PortDevice {
     this.modemDelta = state.modemDelta;
     this.overrun = state.overrun;
     this.thrEmptied = state.thrEmptied;
+    this.nextThre = state.nextThre;
     this.flowControl = state.flowControl;
     this.fifo.splice(0, this.fifo.length, ...state.fifo);
     this.sending.splice(0, this.sending.length, ...state.sending);
     this.waiting = state.waiting.length > 0 ? [state.waiting.slice()] : [];
     this.head = 0;
-    this.gap?.cancel();
-    this.gap = null;
+    this.stopTimers();
     this.send();
     this.refill();
   }
@@ -217,13 +235,17 @@ export class Uart16550A implements PortDevice {
     return (this.fcr & FCR_ENABLE) !== 0;
   }
 
+  private get fifoSize(): number {
+    return this.fifoEnabled ? FIFO_SIZE : 1;
+  }
+
   private get loopback(): boolean {
     return (this.mcr & MCR_LOOP) !== 0;
   }
 
   private readData(): number {
     const byte = this.fifo.shift() ?? 0;
-    if (this.desc.clock === undefined) this.refill();
+    if (this.desc.clock === undefined || this.desc.paced !== true) this.refill();
     else this.rest(this.desc.clock);
     return byte;
   }
@@ -251,14 +273,14 @@ export class Uart16550A implements PortDevice {
 
   private transmit(byte: number): void {
     if (this.held && !this.loopback) {
-      if (this.sending.length < (this.fifoEnabled ? FIFO_SIZE : 1)) this.sending.push(byte);
+      if (this.sending.length < this.fifoSize) this.sending.push(byte);
       this.thrEmptied = false;
       this.update();
       return;
     }
     if (this.loopback) {
       // Without FIFOs the newcomer overwrites RBR, with them it is lost in the shift register.
-      const full = this.fifo.length >= (this.fifoEnabled ? FIFO_SIZE : 1);
+      const full = this.fifo.length >= this.fifoSize;
       if (full) this.overrun = true;
       if (full && !this.fifoEnabled) this.fifo[0] = byte;
       else if (!full) this.fifo.push(byte);
@@ -350,7 +372,7 @@ export class Uart16550A implements PortDevice {
   /** Moves host input into the FIFO as far as it may flow, then updates the interrupt. */
   private refill(): void {
     const open = this.gap === null && !this.loopback && (!this.flowControl || (this.mcr & MCR_RTS) !== 0);
-    const room = this.fifoEnabled ? FIFO_SIZE : 1;
+    const room = this.fifoSize;
     if (open && this.fifo.length < room) this.loadedAt = this.desc.clock?.now() ?? 0;
     while (open && this.fifo.length < room) {
       const chunk = this.waiting[0];
@@ -366,9 +388,30 @@ export class Uart16550A implements PortDevice {
 
   /** Drives INTRPT. Loopback forces the OUT2 pin inactive, and with it the gate. */
   private update(): void {
-    const up = this.source() !== 0x01 && (this.mcr & (MCR_OUT2 | MCR_LOOP)) === MCR_OUT2;
+    const source = this.source();
+    const open = source !== 0x01 && (this.mcr & (MCR_OUT2 | MCR_LOOP)) === MCR_OUT2;
+    const up = open && (source !== 0x02 || this.lineUp || this.threIsDue());
     if (up === this.lineUp) return;
     this.lineUp = up;
     this.desc.irq.set(up);
   }
+
+  /** Whether there may be a THRE interrupt now; if not, there will be one in time. */
+  private threIsDue(): boolean {
+    const { clock } = this.desc;
+    if (clock === undefined) return true;
+    if (this.quiet !== null) return false;
+    const now = clock.now();
+    if (now >= this.nextThre) {
+      this.nextThre = now + THRE_GAP;
+      return true;
+    }
+    this.quiet = clock.schedule(this.nextThre, this.endQuiet);
+    return false;
+  }
+
+  private readonly endQuiet = (): void => {
+    this.quiet = null;
+    this.update();
+  };
 }

@@ -293,7 +293,7 @@ describe("backpressure", () => {
 describe("a paced receiver", () => {
   function paced() {
     const clock = new FakeClock();
-    const uart = new Uart16550A({ irq: new FakeLine(), onTransmit: () => undefined, clock });
+    const uart = new Uart16550A({ irq: new FakeLine(), onTransmit: () => undefined, clock, paced: true });
     uart.ioWrite(0x3f8 + FCR, 1, 1);
     /** Empties the FIFO as a driver does, at `ns` a byte. */
     const drain = (ns: number) => {
@@ -327,5 +327,83 @@ describe("a paced receiver", () => {
     uart.hurry();
     expect(drain(0)).toBe(8);
     expect(uart.backlog).toBe(0);
+  });
+});
+
+describe("THRE interrupts, with a clock", () => {
+  function timed() {
+    const clock = new FakeClock();
+    const irq = new FakeLine();
+    const sent: number[] = [];
+    const uart = new Uart16550A({ irq, onTransmit: (byte) => sent.push(byte), clock });
+    const read = (register: number) => uart.ioRead(0x3f8 + register, 1);
+    const write = (register: number, value: number) => uart.ioWrite(0x3f8 + register, 1, value);
+    write(MCR, READY);
+    write(FCR, 1);
+    return { clock, irq, uart, read, write, sent };
+  }
+  /** What a driver does in its interrupt: sends `bytes`, then has nothing more. */
+  const serve = ({ read, write }: ReturnType<typeof timed>, bytes: number): void => {
+    expect(read(IIR) & 0x0f).toBe(2);
+    for (let k = 0; k < bytes; k++) write(DATA, k);
+  };
+
+  test("the first comes at once, the next 250 us later", () => {
+    const t = timed();
+    t.write(IER, 2);
+    expect(t.irq.level).toBe(true);
+    serve(t, 16);
+    expect(t.irq.level).toBe(false);
+    t.clock.advanceTo(249_999);
+    expect(t.irq.level).toBe(false);
+    t.clock.advanceTo(250_000);
+    expect(t.irq.level).toBe(true);
+  });
+
+  test("IIR and LSR tell in between that the transmitter is empty: who looks again goes on sending", () => {
+    const t = timed();
+    t.write(IER, 2);
+    serve(t, 16);
+    expect(t.read(LSR) & 0x20).toBe(0x20);
+    serve(t, 16);
+    expect(t.sent).toHaveLength(32);
+    expect(t.irq.edges).toBe(1);
+  });
+
+  test("a driver that has turned them off meanwhile is left alone", () => {
+    const t = timed();
+    t.write(IER, 2);
+    serve(t, 16);
+    t.write(IER, 0);
+    t.clock.advanceTo(1_000_000);
+    expect(t.irq.edges).toBe(1);
+  });
+
+  test("a guest that has nothing else to do gets it at once", () => {
+    const t = timed();
+    t.write(IER, 2);
+    serve(t, 16);
+    t.uart.hurry();
+    expect(t.irq.level).toBe(true);
+  });
+
+  test("what is received interrupts at once", () => {
+    const t = timed();
+    t.write(IER, 3);
+    serve(t, 16);
+    t.uart.receive(ascii("x"));
+    expect(t.irq.level).toBe(true);
+  });
+
+  test("a restored device keeps the distance", () => {
+    const t = timed();
+    t.write(IER, 2);
+    serve(t, 16);
+    const irq = new FakeLine();
+    const copy = new Uart16550A({ irq, onTransmit: () => undefined, clock: t.clock });
+    copy.restore(t.uart.save());
+    expect(irq.level).toBe(false);
+    t.clock.advanceTo(250_000);
+    expect(irq.level).toBe(true);
   });
 });
