@@ -15,6 +15,8 @@ import { Progress } from "./progress.js";
 import type { Session } from "./session.js";
 
 const SIGINT = 2;
+/** A Ctrl-C goes to the command; another one so soon ends the program. */
+const AGAIN_MS = 1000;
 /** A guest that does nothing for so long, and has not started the command, waits for someone. */
 const IDLE_SECONDS = 10;
 /** Instructions in a second of a guest that only keeps its clock. */
@@ -40,6 +42,7 @@ export function execSession(command: string, flags: BootFlags): Session {
   let watch: BootWatch | null = null;
   let idle: NodeJS.Timeout | undefined;
   let status: number | null = null;
+  let interruptedAt = Number.NEGATIVE_INFINITY;
   let why: string | null = null;
   return {
     words: withAgentAsInit,
@@ -93,7 +96,11 @@ export function execSession(command: string, flags: BootFlags): Session {
         });
       }
     },
-    interrupt: () => agent?.kill(SIGINT) ?? false,
+    interrupt: () => {
+      const hasty = performance.now() - interruptedAt < AGAIN_MS;
+      interruptedAt = performance.now();
+      return !hasty && agent?.kill(SIGINT) === true;
+    },
     detach: async () => {
       clearInterval(idle);
       progress?.end();
