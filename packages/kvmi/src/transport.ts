@@ -80,6 +80,15 @@ class LocalTransport implements Transport {
     this.#waiting = 0;
     this.#paused = false;
     this.#end();
+    // Nobody reads any more what the other side may be waiting for.
+    queueMicrotask(() => this.#tellDrained());
+  }
+
+  #tellDrained(): void {
+    const { peer } = this;
+    if (!this.#crowded || this.#arrived.size > 0 || peer === null) return;
+    this.#crowded = false;
+    peer.#sink?.drained();
   }
 
   #end(): void {
@@ -106,11 +115,7 @@ class LocalTransport implements Transport {
       this.#waiting -= bytes.length;
       sink.data(bytes);
     }
-    if (this.#crowded && this.#arrived.size === 0) {
-      this.#crowded = false;
-      const { peer } = this;
-      if (peer !== null) peer.#sink?.drained();
-    }
+    this.#tellDrained();
     if (!this.#ended || this.#paused) return;
     this.#sink = null;
     sink.closed();

@@ -97,6 +97,17 @@ describe("a tool that floods", () => {
   });
 });
 
+it("a tool that has never read an answer, and goes, is gone", async () => {
+  const tool = await RawTool.hooked();
+  tool.transport.pause();
+  const read = tool.message(tool.id("readPhysical"), bytes(le(8, 0), le(8, 4096)));
+  for (let k = 0; k < 1000; k++) tool.write(read);
+  for (let k = 0; k < 10; k++) await settled();
+  tool.transport.close();
+  await tool.served;
+  expect(tool.server.hooked).toBe(false);
+});
+
 it("what fails inside ends the tool's connection, everything undone, and not the program", async () => {
   const vm = new FakeVm();
   vm.readPhysical = () => {

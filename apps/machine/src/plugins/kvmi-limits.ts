@@ -8,6 +8,6 @@ export const LIMITS = {
   changedFrames: 1 << 12,
   /** Frames of ALLOC_GFN. */
   allocatedFrames: 1 << 10,
-  /** Views beside the default one. */
-  views: (1 << 12) - 1,
+  /** Views beside the default one: as many as VMX can switch between (SDM vol. 3, 26.5.6.3). Each in use has page tables of its own. */
+  views: 511,
 } as const;

@@ -1,8 +1,8 @@
-import { eax, ecx } from "@vm/asm";
+import { eax, ecx, mem, rdi } from "@vm/asm";
 import { Errno, type KvmiClient, KvmiError } from "@vm/kvmi";
 import { describe, expect, it } from "vitest";
 import { LIMITS } from "../../src/plugins/kvmi-limits.js";
-import { introspected } from "./introspected.js";
+import { introspected, RESULT } from "./introspected.js";
 
 /** Entries that fit one SET_PAGE_ACCESS. */
 const ENTRIES = 510;
@@ -89,6 +89,24 @@ describe("a tool that asks for ever more gets ENOMEM, and room again for what it
     await take(made);
     machine.stop();
   });
+});
+
+it("a guest runs on in each of as many views as there can be", async () => {
+  const { client, machine, go } = await introspected((a) => {
+    const again = a.label("again");
+    a.mov(rdi, RESULT)
+      .bind(again)
+      .inc(mem(rdi, { size: 8 }))
+      .jmp(again);
+  });
+  await go();
+  const count = (): number => machine.memory.readU32(RESULT);
+  for (let k = 0; k < LIMITS.views; k++) {
+    await client.command("setEptView", await client.ask("createEptView", {}));
+    for (const before = count(); count() === before; ) await new Promise(setImmediate);
+  }
+  expect(machine.ended).toBeNull();
+  machine.stop();
 });
 
 it("a tool that never answers an event does not keep the machine from being stopped", async () => {

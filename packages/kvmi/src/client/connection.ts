@@ -4,7 +4,8 @@ import type { CommandName, Requests } from "../dialect/commands.js";
 import type { CommandSpec, Dialect } from "../dialect/dialect.js";
 import { DIALECTS, DialectIndex } from "../dialect/index.js";
 import { Errno, errnoName, KvmiError } from "../errno.js";
-import { type Message, MessageReader } from "../framing.js";
+import type { Message } from "../framing.js";
+import { Intake } from "../intake.js";
 import type { Identity } from "../server/handshake.js";
 import type { Transport } from "../transport.js";
 import { DisconnectedError, ProtocolError } from "./errors.js";
@@ -40,7 +41,7 @@ export class ToolConnection {
   /** Resolves when the connection has ended. */
   readonly closed: Promise<void>;
   readonly #transport: Transport;
-  readonly #reader: MessageReader;
+  readonly #intake: Intake;
   readonly #outstanding = new Map<number, Outstanding>();
   #seq = 0;
   #open = true;
@@ -63,7 +64,7 @@ export class ToolConnection {
       transport.start({
         data: (more) => {
           if (connection !== null) {
-            connection.#reader.push(more);
+            connection.#intake.push(more);
             return;
           }
           const rest = greeting.push(more);
@@ -77,7 +78,7 @@ export class ToolConnection {
           connection = new ToolConnection(transport, new DialectIndex(dialect), identityOf(known));
           const hash = cookieHash ?? new Uint8Array(20);
           transport.write(handshakeFromTool.encode({ struct_size: handshakeFromTool.size, cookie_hash: hash }));
-          connection.#reader.push(rest);
+          connection.#intake.push(rest);
           resolve(connection);
         },
         drained: () => undefined,
@@ -100,12 +101,10 @@ export class ToolConnection {
     this.closed = new Promise((resolve) => {
       this.#tellClosed = resolve;
     });
-    this.#reader = new MessageReader({
+    this.#intake = new Intake({
+      transport,
       room: () => 0,
-      message: (message) => {
-        this.#take(message);
-        return true;
-      },
+      take: (message) => this.#take(message),
       oversized: (size) => this.fail(`a message of ${size} bytes, where ${MAX_PAYLOAD} are the most`),
     });
   }
@@ -177,7 +176,7 @@ export class ToolConnection {
   #end(error: DisconnectedError = new DisconnectedError()): void {
     if (!this.#open) return;
     this.#open = false;
-    this.#reader.end();
+    this.#intake.end();
     this.events.end(error instanceof ProtocolError ? error : null);
     for (const { reject } of this.#outstanding.values()) reject(error);
     this.#outstanding.clear();

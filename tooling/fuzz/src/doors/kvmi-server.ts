@@ -51,7 +51,6 @@ const TOOLS: Readonly<Record<string, (tool: Tool) => Promise<void>>> = {
     shakeHands(tool.near);
     tool.near.pause();
     await demand(tool, 4 + tool.random.below(12));
-    tool.near.resume();
   },
   /** Bytes one by one, noise, and a message that never ends. */
   noise: async ({ random, near }) => {

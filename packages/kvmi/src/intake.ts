@@ -1,8 +1,8 @@
-import { type Message, MessageReader } from "../framing.js";
-import type { Transport } from "../transport.js";
 import { Budget } from "./budget.js";
+import { type Message, MessageReader } from "./framing.js";
+import type { Transport } from "./transport.js";
 
-/** Why nothing is read from a tool. */
+/** Why nothing is read from the other side. */
 export enum Stop {
   /** It does not read what it is sent. */
   Full = 1,
@@ -20,7 +20,7 @@ export interface IntakeDesc {
   readonly oversized: (size: number) => void;
 }
 
-/** What a tool sends, message by message, no faster than it can be dealt with: while there is a reason to wait, its stream is not read. */
+/** What the other side sends, message by message, no faster than it can be dealt with: while there is a reason to wait, its stream is not read. */
 export class Intake {
   readonly #transport: Transport;
   readonly #reader: MessageReader;

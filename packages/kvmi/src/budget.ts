@@ -1,4 +1,4 @@
-import { afterTurn } from "../turn.js";
+import { afterTurn } from "./turn.js";
 
 /** A message counts for 1, and for one more with each so many bytes. */
 const BYTES = 256;
@@ -8,7 +8,7 @@ const UNITS = 128;
 const TURN_MS = 4;
 
 /**
- * How much a tool that floods may have done in one turn of the event loop. A tool that sends one command after another does not notice: the
+ * How much of what floods in may be dealt with in one turn of the event loop. Who sends one message after another does not notice: the
  * clock is looked at once in {@link UNITS}.
  */
 export class Budget {
