@@ -117,6 +117,13 @@ describe.each(all)("a machine that does not keep to the protocol (%s)", (dialect
     await expect(asked).rejects.toBeInstanceOf(ProtocolError);
   });
 
+  it("more vCPUs than there are numbers for are one", async () => {
+    const { machine, client } = await Machine.met(dialect);
+    const asked = client.vcpuCount();
+    await machine.answer(bytes(errorCode.encode({ err: 0 }), le(4, 0x10001), zeros(12)));
+    await expect(asked).rejects.toBeInstanceOf(ProtocolError);
+  });
+
   it("registers with more MSRs than there are bytes are one", async () => {
     const { machine, client } = await Machine.met(dialect);
     const asked = client.registers(0, [1]);

@@ -19,6 +19,9 @@ export interface RegisterSet {
   /** By number. */
   readonly msrs: ReadonlyMap<number, bigint>;
 }
+/** As many as there are numbers for. */
+const MOST_VCPUS = 0x10000;
+
 export type Registers = ValueOf<typeof kvmRegs>;
 
 /**
@@ -66,7 +69,9 @@ export class KvmiClient {
 
   /** Number of vCPUs. */
   async vcpuCount(): Promise<number> {
-    return (await this.ask("getInfo", {})).vcpu_count;
+    const { vcpu_count: count } = await this.ask("getInfo", {});
+    if (count > MOST_VCPUS) throw this.#connection.fail(`${count} vCPUs, where numbers have 16 bits`);
+    return count;
   }
 
   /** `size` bytes of guest-physical memory, within one page. ENOENT: no memory there. */
