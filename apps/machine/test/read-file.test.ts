@@ -72,6 +72,13 @@ describe("vm boot and run-bare", () => {
     expect([status, stderr]).toEqual([2, `vm: ${flag} /dev/zero: it is a device, not a file\n`]);
   });
 
+  it("--kvmi-key /dev/zero is one sentence, for the machine and for a tool", async () => {
+    const flags = ["--kvmi", path("socket"), "--kvmi-key", "/dev/zero"];
+    const message = "vm: --kvmi-key /dev/zero: it is a device, not a file\n";
+    for (const command of ["boot", "ps"])
+      expect(await run(command, ...flags)).toMatchObject({ status: 2, stderr: message });
+  });
+
   it("run-bare /dev/zero is one sentence", async () => {
     expect(await run("run-bare", "/dev/zero")).toMatchObject({
       status: 2,

@@ -5,6 +5,8 @@ import type { Payload } from "./payload.js";
 const BLOCK = 8 * 2 ** 20;
 /** Bytes of a packed block at most: each 255 literals cost a byte more. */
 const PACKED_BLOCK = BLOCK + Math.ceil(BLOCK / 255) + 16;
+/** Bytes unpacked between turns of the event loop. */
+const PIECE = 2 ** 20;
 const MAGIC_SIZE = 4;
 const LEAST_MATCH = 4;
 
@@ -22,19 +24,19 @@ export async function unpackLz4(data: Uint8Array, out: Payload, pace: Pace): Pro
     if (length === 0 || length > PACKED_BLOCK || length > data.length - at) {
       throw new RangeError(`LZ4 block of ${length} bytes at ${at}`);
     }
-    out.length += unpackBlock(data.subarray(at, at + length), out);
+    for (const _ of unpackBlock(data.subarray(at, at + length), out)) await pace.breathe();
     at += length;
-    await pace.breathe();
   }
 }
 
-/** Unpacks a block behind what `out` holds and returns how many bytes that are (LZ4 block format). */
-function unpackBlock(block: Uint8Array, out: Payload): number {
+/** Unpacks a block behind what `out` holds (LZ4 block format); yields from time to time, and at its end. */
+function* unpackBlock(block: Uint8Array, out: Payload): Generator<void> {
   const { bytes, length: start } = out;
   const limit = Math.min(BLOCK, bytes.length - start);
   const end = start + limit;
   let from = 0;
   let to = start;
+  let rest = start + PIECE;
   /** The rest of a length whose four bits are all ones. */
   const longer = (length: number): number => {
     for (;;) {
@@ -58,7 +60,11 @@ function unpackBlock(block: Uint8Array, out: Payload): number {
     room(literals);
     for (const stop = from + literals; from < stop; ) bytes[to++] = block[from++] as number;
     // A block ends with literals.
-    if (from === block.length) return to - start;
+    if (from === block.length) {
+      out.length = to;
+      yield;
+      return;
+    }
     if (from + 2 > block.length) throw new RangeError("LZ4 match is cut short");
     const distance = (block[from] as number) | ((block[from + 1] as number) << 8);
     from += 2;
@@ -67,5 +73,8 @@ function unpackBlock(block: Uint8Array, out: Payload): number {
     room(match);
     // Byte by byte: a match may reach into what it makes.
     for (const stop = to + match; to < stop; to++) bytes[to] = bytes[to - distance] as number;
+    if (to < rest) continue;
+    yield;
+    rest = to + PIECE;
   }
 }

@@ -70,7 +70,7 @@ async function makeMachine(
   const commandLine = session.words(flags.append ?? "").trim();
   const { memory, cpus, cpuid } = numbers;
   const lockdep = flags.lockdep ? new Lockdep({ onReport: ({ text }) => say(text) }) : undefined;
-  const plugins = await kvmiPlugins(flags);
+  const plugins = await kvmiPlugins(flags, parts.signal);
   try {
     return await createMachine({
       ...parts,

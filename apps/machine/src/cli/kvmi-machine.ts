@@ -1,9 +1,9 @@
-import { readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { connectTransport, cookieHash, type DialectName, type EventFilter, parseFilter } from "@vm/kvmi";
 import type { Plugin } from "../index.js";
 import { kvmi } from "../plugins/kvmi.js";
 import { reason, UsageError } from "./errors.js";
+import { readFile } from "./read-file.js";
 import { say } from "./report.js";
 
 /** The flags that let a tool look into the machine. */
@@ -14,8 +14,12 @@ export interface KvmiFlags {
   readonly kvmiFilter?: string;
 }
 
+/** Bytes of a key. */
+const KEY_MAX = 2 ** 16;
+
 /** Introspection as the flags ask for it. @throws {UsageError} for what cannot be read or has no effect */
-export async function kvmiPlugins({ kvmi: path, kvmiDialect, kvmiKey, kvmiFilter }: KvmiFlags): Promise<Plugin[]> {
+export async function kvmiPlugins(flags: KvmiFlags, signal: AbortSignal): Promise<Plugin[]> {
+  const { kvmi: path, kvmiDialect, kvmiKey, kvmiFilter } = flags;
   if (path === undefined) {
     const alone = kvmiKey !== undefined ? "--kvmi-key" : kvmiFilter !== undefined ? "--kvmi-filter" : null;
     if (alone !== null) throw new UsageError(`${alone} needs --kvmi`);
@@ -25,7 +29,7 @@ export async function kvmiPlugins({ kvmi: path, kvmiDialect, kvmiKey, kvmiFilter
     kvmi({
       open: () => connectTransport((onread) => connect({ path, onread })),
       dialect: kvmiDialect,
-      cookieHash: kvmiKey === undefined ? undefined : await cookieHash(readKey(kvmiKey)),
+      cookieHash: kvmiKey === undefined ? undefined : await cookieHash(await readKey(kvmiKey, signal)),
       filter: kvmiFilter === undefined ? undefined : readFilter(kvmiFilter),
       log: (message) => say(`introspection: ${message}`),
     }),
@@ -42,11 +46,7 @@ function readFilter(text: string): EventFilter {
 }
 
 /** The bytes of a key file, without the line end that editors leave. @throws {UsageError} */
-export function readKey(path: string): Uint8Array {
-  try {
-    const bytes = readFileSync(path);
-    return bytes.at(-1) === 10 ? bytes.subarray(0, -1) : bytes;
-  } catch (error) {
-    throw new UsageError(`--kvmi-key ${path}: ${reason(error)}`);
-  }
+export async function readKey(path: string, signal: AbortSignal): Promise<Uint8Array> {
+  const bytes = await readFile("--kvmi-key", path, { most: KEY_MAX, signal });
+  return bytes.at(-1) === 10 ? bytes.subarray(0, -1) : bytes;
 }

@@ -19,6 +19,7 @@ import { readKey } from "./kvmi-machine.js";
 import { listen } from "./kvmi-socket.js";
 import { Progress } from "./progress.js";
 import { say } from "./report.js";
+import { withinTime } from "./within-time.js";
 
 /** The flags of every command that looks into a machine which runs elsewhere. */
 export interface ToolFlags {
@@ -40,7 +41,11 @@ export type Work = (client: KvmiClient, stop: AbortSignal) => Promise<number>;
 export async function withMachine(flags: ToolFlags, work: Work): Promise<number> {
   const timeout = flags.timeout === undefined ? null : Number(flags.timeout);
   if (timeout !== null && !(timeout > 0)) throw new UsageError(`--timeout "${flags.timeout}" is no number of seconds`);
-  const hash = flags.kvmiKey === undefined ? undefined : await cookieHash(readKey(flags.kvmiKey));
+  const { kvmiKey } = flags;
+  const hash =
+    kvmiKey === undefined
+      ? undefined
+      : await cookieHash(await withinTime({ began: performance.now(), timeout }, (signal) => readKey(kvmiKey, signal)));
   const stop = new AbortController();
   const stopped = new Promise<number>((resolve) => {
     stop.signal.addEventListener("abort", () => resolve(stop.signal.reason));

@@ -47,7 +47,8 @@ export async function readFile(what: string, path: string, limits: ReadLimits): 
 /** The message is a clause about a file. */
 class UnfitError extends Error {}
 
-const tooLong = (most: number): UnfitError => new UnfitError(`it is longer than ${Math.floor(most / 2 ** 20)} MiB`);
+const tooLong = (most: number): UnfitError =>
+  new UnfitError(`it is longer than ${most < 2 ** 20 ? `${most} bytes` : `${Math.floor(most / 2 ** 20)} MiB`}`);
 
 async function readRegular(fd: number, stats: Stats, { most, signal }: ReadLimits): Promise<Uint8Array> {
   if (stats.isDirectory()) throw new UnfitError("it is a directory");
