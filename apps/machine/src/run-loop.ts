@@ -4,6 +4,7 @@ import type { VirtualClock } from "./clock.js";
 import type { Disposer } from "./emitter.js";
 import type { MachineExit, VcpuExit } from "./exit.js";
 import { RunQueue } from "./run-queue.js";
+import { MAX_SLEEP_MS, Sleeper } from "./sleep.js";
 import { turn } from "./turn.js";
 
 export interface RunLoopDesc {
@@ -28,8 +29,6 @@ const MIN_SLICE = 1000;
 const TURN_MS = 10;
 /** The same while devices are at work, so that what the host has done for them reaches a busy guest soon. */
 const DEVICE_TURN_MS = 1;
-/** Longest sleep of a timer of the host, ms; it also keeps a process alive that waits for nothing else. */
-const MAX_SLEEP_MS = 2 ** 30;
 const RFLAGS_IF = 0x200;
 
 interface Slice {
@@ -62,6 +61,7 @@ export class RunLoop {
   #paused = false;
   #started = false;
   #wake: (() => void) | null = null;
+  readonly #sleeper = new Sleeper();
   readonly #atRest: (() => void)[] = [];
   readonly #attentive = new Set<{ readonly ms: number }>();
   /** Host time spent executing guest instructions, ms. */
@@ -256,7 +256,7 @@ export class RunLoop {
       return;
     }
     this.#sliceTimer = next;
-    return this.#sleep(Math.ceil((next - clock.now()) / 1e6));
+    return this.#sleep((next - clock.now()) / 1e6);
   }
 
   /** Nothing happens in the guest, virtual time included, until the host has done what was asked of it. */
@@ -276,12 +276,12 @@ export class RunLoop {
   #sleep(ms: number): Promise<void> {
     return new Promise((resolve) => {
       const done = (): void => {
-        clearTimeout(timer);
+        cancel();
         this.#wake = null;
         this.#sliceTimer = Number.POSITIVE_INFINITY;
         resolve();
       };
-      const timer = setTimeout(done, Math.min(Math.max(ms, 0), MAX_SLEEP_MS));
+      const cancel = this.#sleeper.start(ms, done);
       this.#wake = done;
     });
   }

@@ -22,6 +22,10 @@ export interface Uart16550AState {
   readonly overrun: boolean;
   readonly thrEmptied: boolean;
   readonly nextThre: number;
+  readonly lineUp: boolean;
+  readonly loadedAt: number;
+  /** Virtual time at which the pause before the next load ends, null if there is none. */
+  readonly gapEnd: number | null;
   readonly flowControl: boolean;
   readonly fifo: readonly number[];
   readonly sending: readonly number[];
@@ -109,6 +113,7 @@ export class Uart16550A implements PortDevice {
   /** Virtual time of the last load of the FIFO, and the end of the pause after it. */
   private loadedAt = 0;
   private gap: Timer | null = null;
+  private gapEnd = 0;
   /** Virtual time before which there is no other THRE interrupt, and what waits for it. */
   private nextThre = 0;
   private quiet: Timer | null = null;
@@ -206,10 +211,14 @@ export class Uart16550A implements PortDevice {
       waiting.set(rest, at);
       at += rest.length;
     });
+    const { lineUp, loadedAt } = this;
+    const gapEnd = this.gap === null ? null : this.gapEnd;
     const registers = { ier, fcr, lcr, mcr, scr, divisor, modemDelta, overrun, thrEmptied, nextThre, flowControl };
-    return { ...registers, fifo: [...this.fifo], sending: [...this.sending], waiting };
+    const pace = { lineUp, loadedAt, gapEnd };
+    return { ...registers, ...pace, fifo: [...this.fifo], sending: [...this.sending], waiting };
   }
 
+  /** Takes a saved state; the clock must already show the time of the save. */
   restore(state: Uart16550AState): void {
     this.ier = state.ier;
     this.fcr = state.fcr;
@@ -227,8 +236,12 @@ export class Uart16550A implements PortDevice {
     this.waiting = state.waiting.length > 0 ? [state.waiting.slice()] : [];
     this.head = 0;
     this.stopTimers();
+    this.loadedAt = state.loadedAt;
+    if (state.gapEnd !== null && this.desc.clock !== undefined) this.pauseUntil(this.desc.clock, state.gapEnd);
+    this.lineUp = state.lineUp;
+    this.desc.irq.set(state.lineUp);
     this.send();
-    this.refill();
+    this.update();
   }
 
   private get fifoEnabled(): boolean {
@@ -255,12 +268,17 @@ export class Uart16550A implements PortDevice {
     if (this.fifo.length === 0 && this.waiting.length > 0 && this.gap === null) {
       const now = clock.now();
       const ns = Math.min(MAX_GAP, Math.max(MIN_GAP, now - this.loadedAt));
-      this.gap = clock.schedule(now + ns, () => {
-        this.gap = null;
-        this.refill();
-      });
+      this.pauseUntil(clock, now + ns);
     }
     this.update();
+  }
+
+  private pauseUntil(clock: Clock, ns: number): void {
+    this.gapEnd = ns;
+    this.gap = clock.schedule(ns, () => {
+      this.gap = null;
+      this.refill();
+    });
   }
 
   /** What waits for the far end leaves, if that takes it. */

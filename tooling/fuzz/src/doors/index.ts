@@ -1,5 +1,6 @@
 import type { Door } from "../door.js";
 import { btf } from "./btf.js";
+import { devices } from "./devices.js";
 import { execFrames } from "./exec-frames.js";
 import { guest } from "./guest.js";
 import { instructions } from "./instructions.js";
@@ -17,6 +18,7 @@ import { virtioRng } from "./virtio-rng.js";
 export const doors: readonly Door[] = [
   instructions,
   guest,
+  devices,
   execFrames,
   kvmiServer,
   loaders,
