@@ -63,8 +63,8 @@ const PROGRAMS: readonly (readonly [string, RegExp])[] = [
 async function type(running: Running, line: string): Promise<string> {
   const from = running.stdout.length;
   running.type(`${line}; echo "<$?>"\r`);
-  const seen = (await running.until(/\n<\d+>/, from)).replaceAll("\r", "");
-  expect(/\n<(\d+)>/.exec(seen)?.[1], seen).toBe("0");
+  const seen = (await running.until(/<\d+>\r?\n/, from)).replaceAll("\r", "");
+  expect(/<(\d+)>\n/.exec(seen)?.[1], seen).toBe("0");
   return seen;
 }
 
