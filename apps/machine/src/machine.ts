@@ -180,6 +180,11 @@ export class Machine implements MachineHandle {
     return this.#loop.attentive(ms);
   }
 
+  /** @internal Host time spent in the guest so far, ms. */
+  get executingMs(): number {
+    return this.#loop.executingMs;
+  }
+
   stats(): MachineStats {
     const { vcpus, mmu } = this.system;
     return collectStats(vcpus, this.#loop.executingMs, this.#memoryFaults, mmu.touchedFrames * 4096, this.#usage());

@@ -1,4 +1,3 @@
-import { readSync } from "node:fs";
 import { UsageError } from "./errors.js";
 
 /** Bytes of one piece. */
@@ -72,33 +71,15 @@ export function readyInput(bytes: Uint8Array): CommandInput {
  *
  * @throws {UsageError} for more than 64 MiB
  */
-export function wholeInput(): CommandInput {
-  if (process.stdin.isTTY) return readyInput(new Uint8Array(0));
+export async function wholeInput(): Promise<CommandInput> {
   const pieces: Uint8Array[] = [];
   let total = 0;
-  for (;;) {
-    const piece = new Uint8Array(65536);
-    const got = readSome(piece);
-    if (got === 0) break;
-    pieces.push(piece.subarray(0, got));
-    total += got;
-    if (total > WHOLE_MAX) throw new UsageError("--clock icount: more than 64 MiB of standard input");
-  }
-  return readyInput(Buffer.concat(pieces));
-}
-
-const ENDS: ReadonlySet<string | undefined> = new Set(["EOF", "EBADF", "EISDIR", "EIO"]);
-
-/** Bytes read into `piece`, 0 at the end; waits while there are none. */
-function readSome(piece: Uint8Array): number {
-  for (;;) {
-    try {
-      return readSync(0, piece);
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if (ENDS.has(code)) return 0;
-      if (code !== "EAGAIN") throw error;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
+  if (!process.stdin.isTTY) {
+    for await (const piece of process.stdin) {
+      pieces.push(piece as Uint8Array);
+      total += (piece as Uint8Array).length;
+      if (total > WHOLE_MAX) throw new UsageError("--clock icount: more than 64 MiB of standard input");
     }
   }
+  return readyInput(Buffer.concat(pieces));
 }

@@ -19,8 +19,8 @@ const SIGINT = 2;
 const AGAIN_MS = 1000;
 /** A guest that does nothing for so long, and has not started the command, waits for someone. */
 const IDLE_SECONDS = 10;
-/** Instructions in a second of a guest that only keeps its clock. */
-const IDLE_INSTRUCTIONS = 2_000_000;
+/** Share of the time that a guest runs which only keeps its clock. It is the host's time, so that one on a busy host is not taken for idle. */
+const IDLE_SHARE = 0.1;
 
 /**
  * One command in a Linux guest. An agent goes with the initial ram disk, becomes the first program of whatever root the guest ends up in,
@@ -47,8 +47,8 @@ export function execSession(command: string, flags: BootFlags): Session {
   return {
     words: withAgentAsInit,
     initrd: withAgent,
-    attach: (machine) => {
-      input = repeats ? wholeInput() : liveInput();
+    attach: async (machine) => {
+      input = repeats ? await wholeInput() : liveInput();
       const source = input;
       const hold = holder(machine, repeats);
       const [output, errors] = [new Outlet(process.stdout, hold.line), new Outlet(process.stderr, hold.line)];
@@ -114,10 +114,9 @@ export function execSession(command: string, flags: BootFlags): Session {
 
 /** The command line with the agent as first program, in place of the user's if he names one. What follows `--` is for init and left alone. */
 function withAgentAsInit(own: string): string {
-  const words = own.split(/\s+/).filter((word) => word !== "");
-  const end = words.includes("--") ? words.indexOf("--") : words.length;
-  const kept = words.slice(0, end).filter((word) => !/^(?:rd)?init=/.test(word));
-  return [...kept, `rdinit=${AGENT_IN_INITRD}`, `init=${AGENT_IN_DEV}`, ...words.slice(end)].join(" ");
+  const end = own.search(/(?:^|\s)--(?:\s|$)/);
+  const kernels = (end < 0 ? own : own.slice(0, end)).replace(/(?<!\S)(?:rd)?init=\S*/g, "");
+  return `${kernels} rdinit=${AGENT_IN_INITRD} init=${AGENT_IN_DEV}${end < 0 ? "" : ` ${own.slice(end).trim()}`}`;
 }
 
 /**
@@ -136,14 +135,17 @@ function holder(machine: Machine, whole: boolean): { line: () => () => void; con
   return { line: hold, console: hold };
 }
 
-/** Calls `onIdle` once the processors have had nothing to do for {@link IDLE_SECONDS}. */
+/** Calls `onIdle` once the guest has had nothing to do for {@link IDLE_SECONDS}. */
 function watchIdle(machine: Machine, onIdle: () => void): NodeJS.Timeout {
-  let before = 0;
+  let ran = machine.executingMs;
+  let looked = performance.now();
   let seconds = 0;
   return setInterval(() => {
-    const retired = machine.vcpus.reduce((sum, { cpu }) => sum + cpu.retired, 0);
-    seconds = retired - before < IDLE_INSTRUCTIONS ? seconds + 1 : 0;
-    before = retired;
+    const now = performance.now();
+    const idle = machine.executingMs - ran < IDLE_SHARE * (now - looked);
+    seconds = idle ? seconds + 1 : 0;
+    ran = machine.executingMs;
+    looked = now;
     if (seconds === IDLE_SECONDS) onIdle();
   }, 1000);
 }

@@ -1,5 +1,5 @@
-import type { WriteStream } from "node:tty";
 import type { Disposer } from "../emitter.js";
+import { unblock } from "./unblock.js";
 
 /** Bytes that are kept for a reader that is slow or has stopped reading; beyond, the guest's transmitter waits. */
 const PENDING_MAX = 2 ** 20;
@@ -17,7 +17,7 @@ export class Outlet {
   constructor(stream: NodeJS.WriteStream, hold: () => Disposer) {
     this.#stream = stream;
     this.#hold = hold;
-    if (stream.isTTY) unblock(stream);
+    unblock(stream);
   }
 
   write(bytes: Uint8Array | string): void {
@@ -36,13 +36,4 @@ export class Outlet {
     if (this.#stream.writableLength === 0 || !this.#stream.writable) return Promise.resolve();
     return new Promise((resolve) => void this.#stream.write("", () => resolve()));
   }
-}
-
-/**
- * Node writes to a terminal synchronously, so that one which is stopped (Ctrl-S) would stop the program. Its handle can be told
- * otherwise, by a method that is not part of the documented interface; where that is missing, writing stays as it was.
- */
-function unblock(stream: NodeJS.WriteStream): void {
-  const { _handle: handle } = stream as WriteStream & { _handle?: { setBlocking?: (blocking: boolean) => unknown } };
-  handle?.setBlocking?.(false);
 }

@@ -17,11 +17,14 @@ const BOOT_HELP = `
 Examples:
   vm boot --kernel vmlinuz --initrd initramfs.cpio
   vm boot --kernel vmlinuz --initrd initramfs.cpio --exec 'uname -a'
+  vm boot --kernel vmlinuz --initrd initrd.img --disk root.img --append root=/dev/vda --exec 'sha256sum' <file
   vm boot --kernel vmlinuz --initrd initramfs.cpio --disk data.img --disk base.img:ro
 
 Ctrl-A x quits an interactive session, Ctrl-A h lists the keys.
 Status: that of the guest's command with --exec; 2 for what cannot be used, 3 after a triple fault, 124 after --timeout,
-125 when the guest ended before its command.`;
+125 when the guest could not run its command.
+
+--exec runs in the root that root= in --append names, or else in the initial ram disk. Ctrl-C goes to the command; twice ends the machine.`;
 
 const BARE_HELP = `
 The image is a multiboot (version 1), PVH or x86-64 ELF file. Its console is COM1, on stdin and stdout.
@@ -113,7 +116,7 @@ function makeProgram(actions: Actions): Command {
         "repeatable, up to 7; options behind it: ,format=raw ,lock=off",
       collect,
     )
-    .option("--exec <command>", "run one shell command in the guest, print its output, end with its status")
+    .option("--exec <command>", "run one shell command in the guest's root, with our input, output and status")
     .addOption(
       new Option("--memory-backend <what>", "RAM of the machine's own, or a guest_memfd that the host has mapped")
         .choices(["anonymous", "guest-memfd"])

@@ -45,7 +45,7 @@ export async function runMachine(run: Run, report: (exit: MachineExit) => number
     stop(ExitCode.Interrupted);
     return false;
   }, restore);
-  session.attach(machine);
+  await Promise.race([session.attach(machine), givenUp]);
   const exit = await machine.run();
   // A reader that does not read holds up the end, but not that of the time-out or a signal.
   await Promise.race([session.detach(), givenUp]);

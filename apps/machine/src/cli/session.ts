@@ -14,7 +14,8 @@ export interface Session {
   words(own: string): string;
   /** The initial ram disk to boot with, made of the user's. */
   initrd?(own: Uint8Array | undefined): Uint8Array | undefined;
-  attach(machine: Machine): void;
+  /** Takes the machine's console, and what else it needs; resolves when the machine can run. */
+  attach(machine: Machine): void | Promise<void>;
   /** Takes a Ctrl-C from outside for itself. False: the program is to end. */
   interrupt?(): boolean;
   /** Puts the terminal back. Safe at any time, also twice. */

@@ -1,7 +1,8 @@
+import { createHash, randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { createMachine } from "../../src/index.js";
-import { onTerminal, run } from "../cli.js";
+import { onTerminal, run, vm } from "../cli.js";
 import { transcript } from "../guest.js";
 import { SyscallCounter } from "../syscall-counter.example.js";
 import { bootFlags, guests } from "./debian.js";
@@ -24,6 +25,26 @@ describe.skipIf(guests === null)("Debian's unmodified kernels", () => {
     const { status, stdout } = await running.ended;
     expect(status).toBe(0);
     expect(stdout.slice(stdout.lastIndexOf("speed"))).toMatch(/ icanon[\s\S]* echo /);
+  });
+
+  it("6.1: a paste of 1 MB arrives whole, line by line and raw", async () => {
+    const running = vm(...bootFlags("6.1"));
+    await running.until("/ # ");
+    const lines = Array.from({ length: 2 ** 14 }, () => `${randomBytes(47).toString("base64")}\n`);
+    const data = lines
+      .join("")
+      .slice(0, 2 ** 20 - 1)
+      .concat("\n");
+    const piece = data.slice(0, 2 ** 17);
+    const sum = (text: string): string => createHash("md5").update(text).digest("hex");
+    const command = `cat >/tmp/lines; stty raw -echo; head -c ${piece.length} >/tmp/raw; stty sane; md5sum /tmp/lines /tmp/raw`;
+    running.type(`stty -echo; ${command}\r`);
+    await running.until("/tmp/raw\r");
+    running.type(`${data}\x04${piece}`);
+    const answer = new RegExp(`${sum(data)} {2}/tmp/lines\\r*\\n${sum(piece)} {2}/tmp/raw`);
+    expect(await running.until(/\n[0-9a-f]{32} {2}\/tmp\/raw/)).toMatch(answer);
+    running.process.kill("SIGTERM");
+    await running.ended;
   });
 
   it("6.12: a command, its output alone on stdout, its errors and the kernel's log on stderr, its status", async () => {

@@ -66,6 +66,19 @@ describe.skipIf(guests === null)("--exec", () => {
     expect([stderr, status]).toEqual(["wrong\n", 255]);
   });
 
+  it("with --clock icount the same input gives the same bytes after the same instructions", async () => {
+    const once = async (): Promise<readonly unknown[]> => {
+      const running = vm(...bootFlags("6.1"), "--clock", "icount", "--stats", "--exec", "cat; echo wrong >&2");
+      running.process.stdin.end("in\0put\n".repeat(2000));
+      const { status, stdout, stderr } = await running.ended;
+      const { instructions } = JSON.parse(stderr.slice(stderr.indexOf("{"))) as { instructions: number };
+      return [status, stdout, stderr.slice(0, stderr.indexOf("{")), instructions];
+    };
+    const first = await once();
+    expect(first.slice(0, 3)).toEqual([0, "in\0put\n".repeat(2000), "wrong\n"]);
+    expect(await once()).toEqual(first);
+  });
+
   it("what a command prints on any line, frames and marks among it, neither ends it nor tells its status", async () => {
     const forged = [
       "n=$(tr ' ' '\\n' </proc/cmdline | sed -n 's/^vm.nonce=//p')",

@@ -43,7 +43,7 @@ describe.skipIf(distro === undefined || guests === null)(`a Debian root on a dis
 const PROGRAMS: readonly (readonly [string, RegExp])[] = [
   [`printf '#include <stdio.h>\\nint main(){printf("%%d\\\\n",6*7);return 0;}' >a.c; gcc -O2 a.c -o a && ./a`, /^42$/m],
   [
-    "git init -q r && cd r && git -c user.name=a -c user.email=b commit -q --allow-empty -m first; git log --format=%s; cd ..",
+    "git init -q r && cd r && git -c user.name=a -c user.email=b commit -q --allow-empty -m first; git --no-pager log --format=%s; cd ..",
     /^first$/m,
   ],
   [`python3 -c 'import json, ssl, sqlite3; print(json.dumps(sum(range(1000))))'`, /^499500$/m],
@@ -63,8 +63,8 @@ const PROGRAMS: readonly (readonly [string, RegExp])[] = [
 async function type(running: Running, line: string): Promise<string> {
   const from = running.stdout.length;
   running.type(`${line}; echo "<$?>"\r`);
-  const seen = (await running.until(/\n<\d+>/, from)).replaceAll("\r", "");
-  expect(/\n<(\d+)>/.exec(seen)?.[1], seen).toBe("0");
+  const seen = (await running.until(/<\d+>\r?\n/, from)).replaceAll("\r", "");
+  expect(/<(\d+)>\n/.exec(seen)?.[1], seen).toBe("0");
   return seen;
 }
 

@@ -2,6 +2,7 @@ import { BootWatch } from "../../../../apps/machine/src/cli/boot-watch.js";
 import { FIRST_TAG, HEAD_SIZE, PAYLOAD_MAX, Say } from "../../../../apps/machine/src/exec/agent-abi.js";
 import { ExecAgent } from "../../../../apps/machine/src/exec/exec-agent.js";
 import { rootWords } from "../../../../apps/machine/src/exec/exec-plan.js";
+import { WindowSize } from "../../../../apps/machine/src/exec/window-size.js";
 import type { Door } from "../door.js";
 import { Random } from "../random.js";
 
@@ -40,10 +41,19 @@ export const execFrames: Door = {
       fail: () => undefined,
       done: () => undefined,
     });
+    const window = new WindowSize(
+      (bytes) => {
+        sent += bytes.length;
+      },
+      () => ({ rows: 24, columns: 80 }),
+      () => sent,
+    );
     const watch = new BootWatch(() => undefined);
     for (let total = 0; total < BYTES; ) {
       const piece = random.chance(10) ? Uint8Array.from(random.bytes(random.below(100))) : frameLike(random, opening);
       for (const byte of random.chance(5) ? piece.subarray(random.below(piece.length + 1)) : piece) agent.push(byte);
+      for (const byte of piece) window.push(byte);
+      if (random.chance(10)) window.typed();
       watch.push(random.chance(50) ? piece : words(random));
       total += piece.length;
     }
