@@ -4,7 +4,7 @@ import { Backlog } from "./backlog.js";
 import { loadBuiltinGuest } from "./boot/builtin.js";
 import { readKernel } from "./boot/kernel.js";
 import { loadLinux } from "./boot/linux.js";
-import { wantsOldPc } from "./boot/old-pc.js";
+import { checkDisks, wantsOldPc } from "./boot/old-pc.js";
 import { VirtualClock } from "./clock.js";
 import { MachineConsole } from "./console.js";
 import { type Disposer, Emitter } from "./emitter.js";
@@ -41,6 +41,7 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
   const { commandLine, ram, unpack } = resolved;
   const pace = new Pace(options.signal);
   const kernel = options.kernel === undefined ? null : await readKernel(options.kernel, { unpack, ram, pace });
+  if (kernel !== null) checkDisks(resolved.disks.length, commandLine);
   const legacyDevices = options.legacyDevices ?? (kernel !== null && wantsOldPc(kernel, commandLine));
   const config = { ...resolved, legacyDevices };
   const machine = new Machine(config, options, await allocateRam(config));

@@ -163,12 +163,13 @@ export function buildSystem(options: SystemOptions): System {
     ),
     ...(options.disks.length > 0 ? [new VirtioRng({ entropy })] : []),
   ];
+  const gsis = legacy === null ? L.VIRTIO_GSIS : L.VIRTIO_IRQS;
   const virtio = virtioDevices.map((device, k) => {
-    const slot = { base: L.VIRTIO + k * L.VIRTIO_STRIDE, size: VIRTIO_MMIO_SIZE, gsi: L.VIRTIO_GSI + k };
+    const slot = { base: L.VIRTIO + k * L.VIRTIO_STRIDE, size: VIRTIO_MMIO_SIZE, gsi: gsis[k] as number };
     mmio.attach(
       slot.base,
       slot.size,
-      new VirtioMmio({ device: device as never, memory: reachable, irq: ioApic.line(slot.gsi), turns }),
+      new VirtioMmio({ device: device as never, memory: reachable, irq: irqLine(slot.gsi, ioApic, pics), turns }),
     );
     return slot;
   });

@@ -107,6 +107,10 @@ describe("a bzImage that the guest unpacks", () => {
     const code = entries(checked(0x100000), crash, 0x100000);
     expect(await runOf(boot(bzImage({ version: 0x204, code })))).toBe("power-off");
     expect(await runOf(boot(bzImage({ version: 0x207, code })))).toBe("power-off");
+    // What later protocols keep in the header is anything in an older one.
+    const old = bzImage({ version: 0x207, code });
+    old.fill(0xff, 0x248, 0x264);
+    expect(await runOf(boot(old))).toBe("power-off");
   });
 
   it("may be a small program without anything to unpack, which gets the devices of old PCs", async () => {
@@ -226,6 +230,14 @@ describe("the command line", () => {
       const machine = await boot(elfKernel(powerOff), { commandLine: `quiet ${word}` });
       expect(machine.devices.ports.read(0x21, 1), word).toBe(0);
     }
+    const disk = {
+      sectors: 1,
+      readonly: true,
+      read: async () => undefined,
+      write: async () => undefined,
+      flush: async () => undefined,
+    };
+    await expect(boot(elfKernel(powerOff), { commandLine: "acpi=off", disks: [disk] })).rejects.toThrow(BootError);
     const without = await boot(elfKernel(powerOff), { commandLine: "nosmp", legacyDevices: false });
     expect(without.devices.ports.read(0x21, 1)).toBe(0xff);
   });

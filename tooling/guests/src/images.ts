@@ -13,8 +13,8 @@ export interface Images {
   readonly kernels: Readonly<Record<"6.1" | "6.1-rt" | "6.12" | "6.12-rt", string>>;
   /** The installer for a serial line: its kernel and its initial ram disk. */
   readonly installer: { readonly kernel: string; readonly initrd: string };
-  /** memtest86+ for x86-64, a bzImage. */
-  readonly memtest: string;
+  /** memtest86+ for x86-64 and for i386, bzImages that nobody need unpack. */
+  readonly memtest: { readonly x64: string; readonly ia32: string };
   /** The Xen hypervisor, a multiboot ELF file. */
   readonly xen: string;
 }
@@ -46,7 +46,11 @@ const SOURCES = {
       "initrd.gz": /\/text\/debian-installer\/amd64\/initrd\.gz$/,
     },
   },
-  memtest: { prefix: "memtest86+", name: /^memtest86\+$/, files: { "memtest.bin": /^boot\/memtest86\+x64\.bin$/ } },
+  memtest: {
+    prefix: "memtest86+",
+    name: /^memtest86\+$/,
+    files: { "x64.bin": /^boot\/memtest86\+x64\.bin$/, "ia32.bin": /^boot\/memtest86\+ia32\.bin$/ },
+  },
   xen: {
     prefix: "xen-hypervisor-4.",
     name: /^xen-hypervisor-4\.[0-9]+-amd64$/,
@@ -155,6 +159,6 @@ const describe = (dir: string): Images => ({
     "6.12-rt": join(dir, "6.12-rt", "vmlinuz"),
   },
   installer: { kernel: join(dir, "installer", "linux"), initrd: join(dir, "installer", "initrd.gz") },
-  memtest: join(dir, "memtest", "memtest.bin"),
+  memtest: { x64: join(dir, "memtest", "x64.bin"), ia32: join(dir, "memtest", "ia32.bin") },
   xen: join(dir, "xen", "xen"),
 });

@@ -76,7 +76,7 @@ export function readSetupHeader(file: Uint8Array): SetupHeader {
   return {
     bytes: file.slice(SETUP_HEADER, Math.min(end, HEADER_MOST)),
     code,
-    payload: since(VERSION.payload, payloadOf(view, code), null),
+    payload: version >= VERSION.payload ? payloadOf(view, code) : null,
     load,
     initSize: Math.max(code.length, since(VERSION.preferred, view.getUint32(0x260, true), 0)),
     entry64: (xloadflags & XLF.kernel64) !== 0,

@@ -47,12 +47,15 @@ describe("other images", () => {
     expect(plain(seen)).toContain("English");
   });
 
-  it("memtest86+ comes to its test screen and tests", async () => {
-    const args = ["--memory", "64M", "--append", "console=ttyS0,115200", ...LIMIT];
-    const seen = await untilSeen(/Moving inversions/, "boot", "--kernel", images.memtest, ...args);
-    expect(plain(seen)).toMatch(/Memtest86\+ v6/);
-    expect(plain(seen)).toMatch(/Errors: 0/);
-  });
+  it.each(Object.entries(images.memtest))(
+    "memtest86+ for %s comes to its test screen and tests",
+    async (_, memtest) => {
+      const args = ["--memory", "64M", "--append", "console=ttyS0,115200", ...LIMIT];
+      const seen = await untilSeen(/Moving inversions/, "boot", "--kernel", memtest, ...args);
+      expect(plain(seen)).toMatch(/Memtest86\+ v6/);
+      expect(plain(seen)).toMatch(/Errors: 0/);
+    },
+  );
 
   it("Xen starts a Debian kernel as its first domain, which comes to a shell", async () => {
     const modules = ["--module", `${images.kernels["6.1"]} console=hvc0`, "--module", guests.initrd("6.1")];

@@ -10,7 +10,7 @@ if (images === null)
 
 it.skipIf(images === null)("memtest86+ starts by its own entry and tests memory", async () => {
   const args = ["--memory", "16M", "--append", "console=ttyS0,115200", "--timeout", "240"];
-  const seen = await untilSeen(/Address test/, "boot", "--kernel", images?.memtest ?? "", ...args);
+  const seen = await untilSeen(/Address test/, "boot", "--kernel", images?.memtest.x64 ?? "", ...args);
   expect(plain(seen)).toMatch(/Memtest86\+ v6/);
 });
 
