@@ -220,6 +220,10 @@ describe("the command line", () => {
     await expect(withLine(0xffffffff, 523_264)).rejects.toThrow(BootError);
   });
 
+  it("holds no zero", async () => {
+    await expect(boot(bzImage(), { commandLine: "quiet\0splash" })).rejects.toThrow("holds a zero");
+  });
+
   it("is counted in bytes, not characters", async () => {
     const commandLine = "ä".repeat(1000);
     await expect(boot(bzImage(), { commandLine })).rejects.toThrow("has 2098 bytes; at most 2047");

@@ -37,6 +37,7 @@ export function checkSegments(segments: readonly Segment[], ram: number): void {
 
 /** A text with a zero behind it. @throws {BootError} if it holds one, or is longer than `most` bytes */
 export function zeroTerminated(what: string, text: string, most: number): Uint8Array {
+  if (text.includes("\0")) throw new BootError(`${what} holds a zero, which would end it`);
   // A character takes a byte at least: what is far too long need not be encoded to be refused.
   const bytes = text.length > most ? null : new TextEncoder().encode(text);
   if (bytes === null || bytes.length > most) {
