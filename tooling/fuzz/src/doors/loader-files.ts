@@ -201,7 +201,7 @@ function compressedBlock(random: Random): Uint8Array {
 
 /** One or more blocks of LZMA2 chunks, mostly with headers and sums that are right. */
 function xz(random: Random, plain: Uint8Array): Uint8Array {
-  const parts: number[][] = [[0xfd, 0x37, 0x7a, 0x58, 0x5a, 0, 0, 1, ...sum([0, 1])]];
+  const parts = [Uint8Array.of(0xfd, 0x37, 0x7a, 0x58, 0x5a, 0, 0, 1, ...sum(Uint8Array.of(0, 1)))];
   const records: [number, number][] = [];
   const blocks = random.chance(90) ? 1 : random.below(4);
   for (let k = 0; k < blocks; k++) {
@@ -211,33 +211,33 @@ function xz(random: Random, plain: Uint8Array): Uint8Array {
     while ((head.length + 4) % 4 !== 0) head.push(0);
     head[0] = head.length / 4;
     const [chunks, size] = random.chance(40) ? copied(plain) : anyChunks(random);
-    const checkSum = x86 || random.chance(10) ? random.bytes(4) : sum([...plain]);
-    const pad = new Array<number>((4 - (chunks.length % 4)) % 4).fill(0);
-    parts.push([...head, ...sum(head)], chunks, pad, checkSum);
+    const checkSum = x86 || random.chance(10) ? random.bytes(4) : sum(plain);
+    parts.push(summed(head), chunks, new Uint8Array(-chunks.length & 3), Uint8Array.from(checkSum));
     records.push([head.length + 4 + chunks.length + 4, size]);
   }
   const index = [
     0,
     ...variable(records.length),
-    ...records.flatMap(([unpadded, size]) => [...variable(unpadded), ...variable(size)]),
+    ...records.flatMap(([packed, size]) => [...variable(packed), ...variable(size)]),
   ];
   while (index.length % 4 !== 0) index.push(0);
-  const backward = [...u32((index.length + 4) / 4 - 1), 0, 1];
-  parts.push([...index, ...sum(index)], [...sum(backward), ...backward, 0x59, 0x5a]);
-  return Uint8Array.from(parts.flat());
+  const backward = Uint8Array.of(...u32((index.length + 4) / 4 - 1), 0, 1);
+  parts.push(summed(index), Uint8Array.from(sum(backward)), backward, Uint8Array.of(0x59, 0x5a));
+  return Buffer.concat(parts);
 }
 
-function copied(plain: Uint8Array): [number[], number] {
-  const chunks: number[] = [];
+/** Chunks that are not packed, and how many bytes they hold. */
+function copied(plain: Uint8Array): [Uint8Array, number] {
+  const chunks: Uint8Array[] = [];
   for (let at = 0; at < plain.length; at += 0x10000) {
     const bytes = plain.subarray(at, at + 0x10000);
-    chunks.push(at === 0 ? 1 : 2, (bytes.length - 1) >>> 8, (bytes.length - 1) & 0xff, ...bytes);
+    chunks.push(Uint8Array.of(at === 0 ? 1 : 2, (bytes.length - 1) >>> 8, (bytes.length - 1) & 0xff), bytes);
   }
-  return [[...chunks, 0], plain.length];
+  return [Buffer.concat([...chunks, new Uint8Array(1)]), plain.length];
 }
 
 /** LZMA chunks of random bits, which unpack to something for a while. */
-function anyChunks(random: Random): [number[], number] {
+function anyChunks(random: Random): [Uint8Array, number] {
   const chunks: number[] = [];
   let size = 0;
   for (let left = 1 + random.below(20); left > 0; left--) {
@@ -249,10 +249,11 @@ function anyChunks(random: Random): [number[], number] {
     chunks.push((packed.length - 1) >>> 8, (packed.length - 1) & 0xff, 0x5d, ...packed);
     size += unpacked;
   }
-  return [[...chunks, 0], size];
+  return [Uint8Array.of(...chunks, 0), size];
 }
 
 const u32 = (value: number): number[] => [value & 0xff, (value >>> 8) & 0xff, (value >>> 16) & 0xff, value >>> 24];
-const sum = (bytes: readonly number[]): number[] => u32(crc32(Uint8Array.from(bytes)));
+const sum = (bytes: Uint8Array): number[] => u32(crc32(bytes));
+const summed = (bytes: readonly number[]): Uint8Array => Uint8Array.of(...bytes, ...sum(Uint8Array.from(bytes)));
 const variable = (value: number): number[] =>
   value < 0x80 ? [value] : [(value % 0x80) | 0x80, ...variable(Math.floor(value / 0x80))];

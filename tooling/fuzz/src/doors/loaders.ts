@@ -4,6 +4,7 @@ import { loadImage, readImage } from "../../../../apps/machine/src/boot/image.js
 import { readKernel, type Unpack } from "../../../../apps/machine/src/boot/kernel.js";
 import { loadLinux } from "../../../../apps/machine/src/boot/linux.js";
 import { Pace } from "../../../../apps/machine/src/pace.js";
+import { turn } from "../../../../apps/machine/src/turn.js";
 import type { Door } from "../door.js";
 import { Random } from "../random.js";
 import { bzImage, elfFile, multibootFile, spoil } from "./loader-files.js";
@@ -30,6 +31,8 @@ export const loaders: Door = {
     const make = random.pick([bzImage, bzImage, bzImage, (r: Random) => elfFile(r, HEADERS_MAX), multibootFile]);
     const made = make(random);
     const file = random.chance(70) ? spoil(random, made) : made;
+    // What making it took is no turn of the loaders'.
+    await turn();
     try {
       await (random.chance(70) ? loadAsKernel(random, file) : loadAsImage(random, file));
     } catch (error) {
