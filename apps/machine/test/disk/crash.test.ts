@@ -71,16 +71,27 @@ interface Done {
 async function history(store: LoggedStore, writes: readonly Write[]): Promise<Done[]> {
   const disk = await Qcow2Disk.open(store, { openBacking: async () => new MemoryDisk(below, { readonly: true }) });
   const done: Done[] = [];
+  let under: { readonly from: number; readonly to: number; readonly end: Promise<void> }[] = [];
   for (const [k, { sector, count, flush }] of writes.entries()) {
-    const to = Math.min(sector + count, SECTORS);
+    const [from, to] = [sector, Math.min(sector + count, SECTORS)];
     const fill = 255 - (k % 100);
+    const settle = async (): Promise<void> => {
+      await Promise.all(under.map(({ end }) => end));
+      under = [];
+    };
+    // Several at a time, as long as they do not touch each other.
+    if (under.some((other) => from < other.to && other.from < to)) await settle();
     const begun = store.log.length;
-    await disk.write(sector, new Uint8Array((to - sector) * 512).fill(fill));
-    done.push({ from: sector, to, fill, begun, done: store.log.length, flushed: Number.POSITIVE_INFINITY });
+    const end = disk.write(sector, new Uint8Array((to - from) * 512).fill(fill)).then(() => {
+      done[k] = { from, to, fill, begun, done: store.log.length, flushed: Number.POSITIVE_INFINITY };
+    });
+    under.push({ from, to, end });
     if (!flush) continue;
+    await settle();
     await disk.flush();
     for (const earlier of done) earlier.flushed = Math.min(earlier.flushed, store.log.length);
   }
+  await Promise.all(under.map(({ end }) => end));
   await disk.close();
   return done;
 }

@@ -7,7 +7,7 @@ import { decompressCluster } from "./decompress.js";
 import { HEADER_AUTOCLEAR, type Qcow2Header, readQcow2Header } from "./header.js";
 import { L1Table } from "./l1-table.js";
 import { type Mapping, readMapping } from "./mapping.js";
-import { Qcow2Writer } from "./qcow2-writer.js";
+import { type Prepared, Qcow2Writer } from "./qcow2-writer.js";
 import { Refcounts } from "./refcounts.js";
 import { TableCache } from "./table-cache.js";
 
@@ -49,6 +49,9 @@ export class Qcow2Disk implements Disk {
   /** The compressed cluster that was unpacked last: a guest reads it piece by piece. */
   #unpacked: { readonly offset: number; readonly bytes: Promise<Uint8Array> } | null = null;
   #touched = false;
+  /** Writes that need new places, in the order they came. */
+  #queued: QueuedWrite[] = [];
+  #draining: Promise<void> | null = null;
   #closed = false;
 
   private constructor(store: ByteStore, header: Qcow2Header, parts: Parts) {
@@ -100,7 +103,64 @@ export class Qcow2Disk implements Disk {
     if (!this.#touched) await this.#lock.exclusive(() => this.#touch());
     const at = sector * SECTOR_SIZE;
     const written = await this.#lock.shared(async () => writer.writeInPlace(await this.#extents(at, src)));
-    if (!written) await this.#lock.exclusive(async () => writer.write(await this.#extents(at, src)));
+    if (written) return;
+    await new Promise<void>((resolve, reject) => {
+      this.#queued.push({ at, src, resolve, reject });
+      this.#draining ??= this.#drain(writer);
+    });
+  }
+
+  /** Does the writes that need new places, as many at a time as wait and do not touch each other's clusters: what makes them durable does so for all. */
+  async #drain(writer: Qcow2Writer): Promise<void> {
+    while (this.#queued.length > 0) await this.#lock.exclusive(() => this.#writeTogether(writer, this.#nextWrites()));
+    this.#draining = null;
+  }
+
+  #nextWrites(): QueuedWrite[] {
+    const { clusterSize } = this.#header;
+    const taken = new Set<number>();
+    const writes: QueuedWrite[] = [];
+    for (const write of this.#queued) {
+      const first = Math.floor(write.at / clusterSize);
+      const clusters = Array.from(
+        { length: Math.floor((write.at + write.src.length - 1) / clusterSize) - first + 1 },
+        (_, k) => first + k,
+      );
+      if (writes.length > 0 && clusters.some((cluster) => taken.has(cluster))) break;
+      for (const cluster of clusters) taken.add(cluster);
+      writes.push(write);
+    }
+    this.#queued = this.#queued.slice(writes.length);
+    return writes;
+  }
+
+  async #writeTogether(writer: Qcow2Writer, writes: readonly QueuedWrite[]): Promise<void> {
+    const prepared: { readonly write: QueuedWrite; readonly what: Prepared }[] = [];
+    for (const write of writes) {
+      try {
+        prepared.push({ write, what: await writer.prepare(await this.#extents(write.at, write.src)) });
+      } catch (error) {
+        write.reject(error);
+      }
+    }
+    const flushed = prepared.some(({ what }) => isOld(what))
+      ? await this.#store.flush().then(
+          () => null,
+          (error: unknown) => ({ error }),
+        )
+      : null;
+    for (const { write, what } of prepared) {
+      try {
+        if (flushed === null || !isOld(what)) await writer.commit(what);
+        else {
+          await writer.abandon(what);
+          throw flushed.error;
+        }
+        write.resolve();
+      } catch (error) {
+        write.reject(error);
+      }
+    }
   }
 
   async flush(): Promise<void> {
@@ -113,6 +173,7 @@ export class Qcow2Disk implements Disk {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    await this.#draining;
     try {
       if (this.#touched) await this.#lock.exclusive(async () => this.#writer?.close());
     } finally {
@@ -201,6 +262,16 @@ export class Qcow2Disk implements Disk {
     return bytes;
   }
 }
+
+interface QueuedWrite {
+  /** Byte of the disk. */
+  readonly at: number;
+  readonly src: Uint8Array;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+const isOld = ({ placements }: Prepared): boolean => placements.some(({ old }) => old);
 
 interface Parts {
   readonly cache: TableCache;

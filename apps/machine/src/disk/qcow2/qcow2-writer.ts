@@ -6,7 +6,24 @@ import type { L1Table } from "./l1-table.js";
 import { COPIED, type Mapping } from "./mapping.js";
 import type { Extent } from "./qcow2-disk.js";
 import type { Refcounts } from "./refcounts.js";
-import type { TableCache } from "./table-cache.js";
+import type { Table, TableCache } from "./table-cache.js";
+
+/** Clusters of the disk that are written in a new place, which no table names yet. */
+export interface Placement {
+  readonly table: Table;
+  /** Index of the first cluster in the image. */
+  readonly first: number;
+  /** The place was kept for it, and is not given up. */
+  readonly kept: boolean;
+  readonly extents: readonly Extent[];
+  /** The disk had something else there, or the place had: it must be durable before it counts. */
+  readonly old: boolean;
+}
+
+/** A write that is in the store and does not count yet. */
+export interface Prepared {
+  readonly placements: readonly Placement[];
+}
 
 export interface Qcow2WriterDesc {
   readonly store: ByteStore;
@@ -39,16 +56,48 @@ export class Qcow2Writer {
     return true;
   }
 
-  /** Writes, alone. */
-  async write(extents: readonly Extent[]): Promise<void> {
+  /**
+   * Writes, in the place they have or in new ones; those count from `commit` on. Alone but for other writes that are prepared and not yet committed,
+   * none of which touches the same clusters.
+   */
+  async prepare(extents: readonly Extent[]): Promise<Prepared> {
     const perTable = this.desc.header.clusterSize / 8;
-    for (let from = 0; from < extents.length; ) {
-      const table = Math.floor(clusterAt(extents, from) / perTable);
-      let to = from + 1;
-      while (to < extents.length && Math.floor(clusterAt(extents, to) / perTable) === table) to++;
-      await this.#writeTable(table, extents.slice(from, to));
-      from = to;
+    const placements: Placement[] = [];
+    try {
+      for (let from = 0; from < extents.length; ) {
+        const kind = (k: number): number =>
+          Math.floor(clusterAt(extents, k) / perTable) * 2 + (isInPlace(extents[k]) ? 1 : 0);
+        let to = from + 1;
+        while (to < extents.length && kind(to) === kind(from)) to++;
+        const part = extents.slice(from, to);
+        const index = Math.floor(clusterAt(extents, from) / perTable);
+        if (isInPlace(part[0])) await Promise.all(this.#inPlace(part));
+        else
+          for (let left = part; left.length > 0; left = part.slice(placedOf(part, placements)))
+            placements.push(await this.#place(index, left));
+        from = to;
+      }
+    } catch (error) {
+      await this.abandon({ placements });
+      throw error;
     }
+    return { placements };
+  }
+
+  /** Lets the tables say where the disk is now. If some of it was something before, the store has to be flushed first: see {@link Placement.old}. */
+  async commit({ placements }: Prepared): Promise<void> {
+    const { cache, header } = this.desc;
+    for (const { table, first, kept, extents } of placements) {
+      const entries = new Uint8Array(8 * extents.length);
+      for (let k = 0; k < extents.length; k++) entries.set(u64Bytes((first + k) * header.clusterSize, COPIED), 8 * k);
+      await cache.write(table, 8 * (clusterAt(extents, 0) % (header.clusterSize / 8)), entries);
+      if (!kept) for (const { mapping } of extents) await this.#free(mapping);
+    }
+  }
+
+  /** Gives the places up again: nothing says that the disk is there. */
+  async abandon({ placements }: Prepared): Promise<void> {
+    for (const { first, kept, extents } of placements) if (!kept) await this.desc.refcounts.free(first, extents.length);
   }
 
   async flush(): Promise<void> {
@@ -61,19 +110,6 @@ export class Qcow2Writer {
     await this.flush();
     await this.desc.refcounts.close();
     await this.desc.store.flush();
-  }
-
-  /** Extents of one L2 table. */
-  async #writeTable(index: number, extents: readonly Extent[]): Promise<void> {
-    for (let from = 0; from < extents.length; ) {
-      const inPlace = isInPlace(extents[from]);
-      let to = from + 1;
-      while (to < extents.length && isInPlace(extents[to]) === inPlace) to++;
-      const part = extents.slice(from, to);
-      if (inPlace) await Promise.all(this.#inPlace(part));
-      else for (let left = part; left.length > 0; ) left = left.slice(await this.#place(index, left));
-      from = to;
-    }
   }
 
   #inPlace(extents: readonly Extent[]): Promise<void>[] {
@@ -91,29 +127,24 @@ export class Qcow2Writer {
     return writes;
   }
 
-  /** Gives as many of the first `extents` as possible a place in a row, and fills it; returns how many. */
-  async #place(index: number, extents: readonly Extent[]): Promise<number> {
-    const { store, header, l1, cache, refcounts } = this.desc;
+  /** Gives as many of the first `extents` as possible a place in a row, and fills it. */
+  async #place(index: number, extents: readonly Extent[]): Promise<Placement> {
+    const { store, header, l1, refcounts } = this.desc;
     const { clusterSize } = header;
     const table = await l1.own(index, refcounts);
     const kept = keptFor(extents[0]?.mapping);
+    if (kept !== null) this.#refuseMetadata(kept);
     const { first, count } =
       kept === null ? await refcounts.allocate(countUnkept(extents)) : { first: kept / clusterSize, count: 1 };
     const placed = extents.slice(0, count);
-    if (kept !== null) this.#refuseMetadata(kept);
     try {
       const { at, bytes, old } = await this.#content(placed, kept !== null);
       await store.write(first * clusterSize + at, bytes);
-      if (old) await store.flush();
+      return { table, first, kept: kept !== null, extents: placed, old };
     } catch (error) {
       if (kept === null) await refcounts.free(first, count);
       throw error;
     }
-    const entries = new Uint8Array(8 * count);
-    for (let k = 0; k < count; k++) entries.set(u64Bytes((first + k) * clusterSize, COPIED), 8 * k);
-    await cache.write(table, 8 * (clusterAt(placed, 0) % (clusterSize / 8)), entries);
-    if (kept === null) for (const { mapping } of placed) await this.#free(mapping);
-    return count;
   }
 
   /**
@@ -170,6 +201,12 @@ const clusterAt = (extents: readonly Extent[], k: number): number => extents[k]?
 
 /** Whether the cluster has, or may have, other bytes than zeros of its own. */
 const isContent = ({ kind }: Mapping): boolean => kind === "data" || kind === "compressed";
+
+/** How many of the first extents of `part` have their place. */
+function placedOf(part: readonly Extent[], placements: readonly Placement[]): number {
+  const last = placements.at(-1)?.extents.at(-1);
+  return last === undefined ? 0 : part.indexOf(last) + 1;
+}
 
 const isInPlace = (extent: Extent | undefined): boolean => extent?.mapping.kind === "data" && extent.mapping.copied;
 

@@ -49,6 +49,8 @@ export class TableCache {
     try {
       await this.#store.write(table.offset + at, bytes);
       table.bytes.set(bytes, at);
+      // It may have been dropped and read again since the caller got it.
+      (await this.#tables.get(table.offset))?.bytes.set(bytes, at);
     } catch (error) {
       this.#tables.delete(table.offset);
       throw error;
