@@ -196,6 +196,18 @@ describe("hooks", () => {
     expect(m.vcpu.guards(CODE, 0)).toBe(false);
   });
 
+  test("all watched instructions are let go at once", () => {
+    const seen: number[] = [];
+    const m = machine((a) => a.nop().inc(rax));
+    m.vcpu.watchCode(CODE, 0, true);
+    m.vcpu.watchCode(CODE + 1, 0, true);
+    m.vcpu.hooks = { execute: (lo) => void seen.push(lo - CODE) };
+    m.vcpu.unwatchCode();
+    expect(m.vcpu.guards(CODE, 0)).toBe(false);
+    m.go();
+    expect([seen, reg(m.vcpu, RAX)]).toEqual([[], 1n]);
+  });
+
   test("extendedControl is not reached: XSETBV is #UD while CR4.OSXSAVE cannot be set", () => {
     const { calls, m } = observed("extendedControl", true, (a) => a.xsetbv());
     expect(calls).toEqual([]);

@@ -91,3 +91,29 @@ it("a discarded view is as view 0 without changes, and everything it changed is 
   mmu.translate(controls(1), 0x4000, 0, 0);
   expect(mmu.translation.gfn).toBe(4);
 });
+
+it.each([0, 1])("many pages are given back with one announcement, and what others withhold stays (view %i)", (view) => {
+  const { mmu, changes } = memory();
+  const mine = new Map<number, number>();
+  for (let gfn = 0; gfn < 1000; gfn++) {
+    mmu.withhold(gfn, Licence.Write, view);
+    mine.set(gfn, Licence.Write);
+  }
+  expect(mmu.translate(controls(view), 0x3000, 0, Access.Write)).toBe(Status.Exit);
+  mmu.withhold(2000, Licence.Read, view);
+  changes.length = 0;
+  mmu.releaseAll(mine, view);
+  expect([mmu.withheld(3, view), mmu.withheld(2000, view), changes.length]).toEqual([0, Licence.Read, 1]);
+  expect(mmu.translate(controls(view), 0x3000, 0, Access.Write)).toBe(Status.Ok);
+  mmu.releaseAll(new Map([[2000, Licence.Read]]), view);
+  expect(mmu.withheld(2000, view)).toBe(0);
+});
+
+it("a view with many changes is announced at once when it goes", () => {
+  const { mmu, changes } = memory();
+  for (let gfn = 0; gfn < 1000; gfn++) mmu.withhold(gfn, Licence.Write, 1);
+  changes.length = 0;
+  mmu.discardView(1);
+  expect(changes).toEqual([0]);
+  expect(mmu.translate(controls(1), 0x3000, 0, Access.Write)).toBe(Status.Ok);
+});
