@@ -1,7 +1,7 @@
 import type { MmioSize, PortSize } from "@vm/devices";
-import { Board, CPUS, PORT_RANGES, WINDOWS } from "../devices/board.js";
 import { type Door, Violation } from "../door.js";
 import { Random } from "../random.js";
+import { Board, CPUS, PORT_RANGES, WINDOWS } from "./device-board.js";
 
 const ACTS = 300;
 /** So that a turn which is too long tells of an act that is. */
