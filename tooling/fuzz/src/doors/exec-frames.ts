@@ -11,6 +11,9 @@ const BYTES = 20_000;
 /** What the host may send in answer: each frame brings about one request at most, and the largest carries a piece of 4096 bytes. */
 const SENT_MAX = 8 * 2 ** 20;
 
+/** Characters of a sentence about the guest: a line of 400, each of which may be escaped to four, and what it says before. */
+const SHOWN_MAX = 2000;
+
 /**
  * A guest that writes what it likes to the console and to the agent's line: noise, frames with wrong heads, hellos and replies with
  * random data, pieces of any of them. One that knows the tag may say any status from 0 to 255, one that does not must bring about none.
@@ -63,9 +66,10 @@ export const execFrames: Door = {
     for (const code of status) if (!Number.isInteger(code)) throw new Error(`a status of ${code}`);
     limit("status", status[0] ?? 0, 255);
     limit("requests", sent, SENT_MAX);
-    limit("last words", watch.lastWords.length, 400);
-    limit("reason", watch.why?.length ?? 0, 500);
-    if (/[^\x20-\x7e]/.test(`${watch.lastWords}${watch.why ?? ""}`)) throw new Error("a control character is shown");
+    limit("last words", watch.lastWords.length, SHOWN_MAX);
+    limit("reason", watch.why?.length ?? 0, SHOWN_MAX);
+    if (/[\p{C}\p{Zl}\p{Zp}]/u.test(`${watch.lastWords}${watch.why ?? ""}`))
+      throw new Error("a control character is shown");
     return { kinds: { status: status.length > 0 ? "told" : "none" }, sums: { requested: sent } };
   },
 };
