@@ -201,7 +201,7 @@ function compressedBlock(random: Random): Uint8Array {
 
 /** One or more blocks of LZMA2 chunks, mostly with headers and sums that are right. */
 function xz(random: Random, plain: Uint8Array): Uint8Array {
-  const parts = [Uint8Array.of(0xfd, 0x37, 0x7a, 0x58, 0x5a, 0, 0, 1, ...sum(Uint8Array.of(0, 1)))];
+  const parts: Uint8Array[] = [Uint8Array.of(0xfd, 0x37, 0x7a, 0x58, 0x5a, 0, 0, 1, ...sum(Uint8Array.of(0, 1)))];
   const records: [number, number][] = [];
   const blocks = random.chance(90) ? 1 : random.below(4);
   for (let k = 0; k < blocks; k++) {
