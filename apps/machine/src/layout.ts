@@ -23,9 +23,9 @@ export const COM2_GSI = 3;
 export const RTC = 0x70;
 export const POWER = 0x600;
 /** Interrupts of the virtio slots: above the 16 of the ISA bus, up to the I/O APIC's last. */
-export const VIRTIO_GSIS = [16, 17, 18, 19, 20, 21, 22, 23];
+export const VIRTIO_GSIS = [16, 17, 18, 19, 20, 21, 22, 23] as const;
 /** The same on a machine that has two 8259A, whose guest may use nothing else: what the ISA bus has left. */
-export const VIRTIO_IRQS = [5, 6, 7, 10, 11, 12, 14, 15];
+export const VIRTIO_IRQS = [5, 6, 7, 10, 11, 12, 14, 15] as const;
 /** Disks a machine can have; one slot is the entropy device's. */
 export const MAX_DISKS = 7;
 /** A byte written here is the exit status that a power-off reports; on machines with test devices it ends the machine. */

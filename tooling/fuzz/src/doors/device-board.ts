@@ -138,7 +138,12 @@ export class Board {
     ports.attach(L.FW_CFG, FW_CFG_PORTS, fwCfg);
     const entropy = { fill: (to: Uint8Array): void => void to.fill(0x5a) };
     const rng = new VirtioRng({ entropy });
-    const virtio = new VirtioMmio({ device: rng, memory: this.host, irq: ioApic.line(L.VIRTIO_GSI), turns: this.host });
+    const virtio = new VirtioMmio({
+      device: rng,
+      memory: this.host,
+      irq: ioApic.line(L.VIRTIO_GSIS[0]),
+      turns: this.host,
+    });
     mmio.attach(L.VIRTIO, VIRTIO_MMIO_SIZE, virtio);
     // Those that drive interrupt lines come before those that the lines lead to.
     this.#parts = { com1, com2, pit, control, test, virtio, rtc, power, pm, shutdown, fwCfg, pics, ioApic };
