@@ -1,5 +1,5 @@
 import type { Classified } from "./classify.js";
-import type { CodeBits, CpuState } from "./initial-state.js";
+import { type CodeBits, type CpuState, DATA_PAGE } from "./initial-state.js";
 import type { Raised } from "./recorder-machine.js";
 import type { Segments } from "./segments.js";
 import { effectiveAddress, is16BitDoubleShift } from "./tolerance.js";
@@ -35,7 +35,7 @@ export interface VendorDifference {
   readonly when?: (situation: Situation) => boolean;
   /** What differs, as `differences` words it. Anything else remains a difference. */
   readonly shows: RegExp;
-  /** The instruction completes on Intel's: in a block it comes last, so that no other carries the difference on. */
+  /** The instruction completes on one of them: in a block it comes last, so that no other carries the difference on. */
   readonly completes?: true;
 }
 
@@ -48,6 +48,20 @@ const PREFIXES = new Set([0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 
 function prefixesOf(bytes: Uint8Array): readonly number[] {
   const end = bytes.findIndex((byte) => !PREFIXES.has(byte));
   return [...bytes.subarray(0, end < 0 ? bytes.length : end)];
+}
+
+const MXCSR_LOADS = /^(?:ldmxcsr|fxrstor|xrstor)/;
+const MXCSR_RESERVED = 0xffff0000;
+const MXCSR_MM = 0x20000;
+
+/** The MXCSR in memory, by itself or 24 bytes into an area, has MM as its only reserved bit. */
+function loadsMmAlone({ insn, before, segments }: Pick<Situation, "insn" | "before" | "segments">): boolean {
+  const { mnemonic, memory } = insn;
+  if (memory === null) return false;
+  const at = Number(effectiveAddress(memory, before, segments)) - DATA_PAGE + (mnemonic === "ldmxcsr" ? 0 : 24);
+  const view = new DataView(before.memory.buffer, before.memory.byteOffset, before.memory.length);
+  if (at < 0 || at + 4 > view.byteLength) return false;
+  return (view.getUint32(at, true) & MXCSR_RESERVED) === MXCSR_MM;
 }
 
 const raises =
@@ -163,6 +177,15 @@ export const VENDOR_DIFFERENCES: readonly VendorDifference[] = [
     source: "APM vol. 2, 11.5.9",
     concerns: ({ mnemonic }) => /^f?xsave/.test(mnemonic),
     shows: /^memory \S+ recorded ([0-9a-f]{24})ffff0200, got \1ffff0000$/,
+    completes: true,
+  },
+  {
+    vendor: "amd",
+    name: "MXCSR.MM (bit 17) can be loaded; Intel: reserved, #GP",
+    source: "APM vol. 2, 11.5.9; SDM vol. 1, 10.2.3",
+    concerns: ({ mnemonic }) => MXCSR_LOADS.test(mnemonic),
+    when: ({ raised, got, ...situation }) => raised === null && got?.vector === 13 && loadsMmAlone(situation),
+    shows: /^(?:exception|rip|xmm|mxcsr|fcw|fsw|ftw|x87)/,
     completes: true,
   },
   {
