@@ -32,6 +32,8 @@ function foreignInitrd(
   return path;
 }
 
+const WAITS = "#!/bin/sh\necho what now?\nexec /bin/busybox sleep 100000\n";
+
 function shell(): CpioEntry[] {
   return [
     { path: "bin/busybox", type: "file", mode: 0o755, data: readFileSync(guests?.busybox ?? "") },
@@ -117,6 +119,16 @@ describe.skipIf(guests === null)("--exec", () => {
     expect(fixed).toMatchObject({ stdout: "kept\n", status: 1 });
   });
 
+  it("a Ctrl-C is the command's, which ends as it likes; a SIGTERM ends the machine", async () => {
+    const command = "trap 'echo caught' INT; echo ready; while :; do sleep 1; done";
+    const running = vm(...bootFlags("6.1"), "--exec", command);
+    await running.until("ready\n");
+    running.process.kill("SIGINT");
+    await running.until("caught\n");
+    running.process.kill("SIGTERM");
+    expect(await running.ended).toMatchObject({ signal: "SIGTERM", stdout: "ready\ncaught\n", stderr: "" });
+  });
+
   it.each<[string, () => string[], RegExp]>([
     ["no shell", () => ["--initrd", foreignInitrd("bare.cpio")], /the guest's root has no shell \(\/bin\/sh\)/],
     [
@@ -134,6 +146,11 @@ describe.skipIf(guests === null)("--exec", () => {
       "an init that fails",
       () => ["--append", "root=/dev/vda", "--initrd", foreignInitrd("fails.cpio", shell(), "#!/bin/sh\nexit 1\n")],
       /the kernel panicked: Attempted to kill init/,
+    ],
+    [
+      "a ram disk that waits for someone",
+      () => ["--append", "root=/dev/vda", "--initrd", foreignInitrd("waits.cpio", shell(), WAITS)],
+      /it has done nothing for 10 s; its last words: what now\?/,
     ],
   ])("where it cannot run there is one sentence, with status 125: %s", async (_, flags, sentence) => {
     const { status, stdout, stderr }: Ended = await run(...kernel(), ...flags(), "--exec", "true");
