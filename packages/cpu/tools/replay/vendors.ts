@@ -134,7 +134,7 @@ export const VENDOR_DIFFERENCES: readonly VendorDifference[] = [
       const prefixes = prefixesOf(bytes);
       return /^loopn?e$/.test(mnemonic) && prefixes.includes(0x67) && prefixes.some((p) => REP.has(p));
     },
-    shows: /^rip/,
+    shows: /^(?:exception|rip|register 1:)/,
   },
   {
     vendor: "amd",
@@ -258,6 +258,14 @@ export const VENDOR_DIFFERENCES: readonly VendorDifference[] = [
     source: "recorded",
     concerns: ({ mnemonic }) => /^x(?:save|rstor)/.test(mnemonic),
     when: both(13, 12),
+    shows: /^exception/,
+  },
+  {
+    vendor: "amd",
+    name: "an operand across 4 GiB by an address of 32 bits goes on at 0 in 64-bit code; Intel: above",
+    source: "recorded; SDM vol. 1, 3.3.7: the address is 32 bits zero-extended",
+    concerns: (_insn, bytes, bits) => bits === 64 && prefixesOf(bytes).includes(0x67),
+    when: ({ raised, got }) => raised?.vector === 14 && got?.vector === 14 && got.cr2[1] === 1,
     shows: /^exception/,
   },
   {
