@@ -42,8 +42,9 @@ export class HostRecorder implements Recorder {
     this.#mark = vendor === "intel" ? {} : { p: vendor };
     this.#directory = mkdtempSync(join(tmpdir(), "vm-oracle-"));
     this.#program = join(this.#directory, "recorder");
-    // A static program has fewer surprises; not every system has a static C library.
-    const built = [["-static"], []].map(
+    // A static program has fewer surprises, and one that can lie anywhere does not lie where 32-bit code may look; not every system has a
+    // static C library.
+    const built = [["-static-pie", "-fPIE"], ["-static"], []].map(
       (more) => () => spawnSync("gcc", [...FLAGS, ...more, "-o", this.#program, source], { encoding: "utf8" }),
     );
     let complaint = "";
