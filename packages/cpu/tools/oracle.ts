@@ -167,7 +167,10 @@ function writeRecord(file: string, vectors: readonly Vector[]): void {
   writeFileSync(file, file.endsWith(".gz") ? gzipSync(text, { level: 9 }) : text);
 }
 
-function summary({ cases: count, differences, mnemonics, vendors }: Report, lacking: ReadonlySet<string>): string {
+function summary(
+  { cases: count, differences, mnemonics, lost, vendors }: Report,
+  lacking: ReadonlySet<string>,
+): string {
   const names = [...mnemonics].sort(([a], [b]) => (a < b ? -1 : 1));
   const equal = names.filter(([, tally]) => tally.differences === 0);
   const different = names.filter(([, tally]) => tally.differences > 0);
@@ -176,6 +179,7 @@ function summary({ cases: count, differences, mnemonics, vendors }: Report, lack
     text += `equal (cases each): ${equal.map(([name, { cases: n }]) => `${name} ${n}`).join(", ")}\n`;
   for (const [name, tally] of different) text += `${name}: ${tally.differences} of ${tally.cases} differ\n`;
   for (const [name, times] of vendors) text += `this vendor's, ${times} times: ${name}\n`;
+  if (lost.length > 0) text += `not compared, because this host did not come back from them: ${lost.join(", ")}\n`;
   if (lacking.size > 0) text += `not run, because this processor lacks them: ${[...lacking].sort().join(", ")}\n`;
   return `${text}${count} cases, ${names.length} mnemonics, ${differences} differences\n`;
 }

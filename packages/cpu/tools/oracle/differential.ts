@@ -25,6 +25,8 @@ export interface Report {
   /** By mnemonic; a block counts for each of its instructions, a difference for the one it shows at. */
   readonly mnemonics: ReadonlyMap<string, Tally>;
   readonly found: readonly Found[];
+  /** Code of the cases from which the recorder's processor, or the kernel under it, did not come back. */
+  readonly lost: readonly string[];
   /** How often what a vendor's processors do otherwise was seen, by its name. */
   readonly vendors: ReadonlyMap<string, number>;
 }
@@ -52,13 +54,18 @@ export async function differential(options: DifferentialOptions): Promise<Report
   const found: Found[] = [];
   const shrunk = new Map<string, number>();
   const vendors = new Map<string, number>();
+  const lost: string[] = [];
   let count = 0;
   let differences = 0;
   for (const batch of batches(cases)) {
     const vectors = await recorder.record(batch);
     for (const [k, vector] of vectors.entries()) {
-      options.onVector?.(vector);
       count++;
+      if (isLost(vector)) {
+        lost.push(vector.c);
+        continue;
+      }
+      options.onVector?.(vector);
       for (const name of mnemonicsOf(batch[k] as Case)) tally(mnemonics, name).cases++;
       const judged = replayer.run(vector);
       if (judged.vendor !== undefined) vendors.set(judged.vendor, (vendors.get(judged.vendor) ?? 0) + 1);
@@ -76,10 +83,16 @@ export async function differential(options: DifferentialOptions): Promise<Report
     options.onProgress?.(count, differences);
     if (signal?.aborted) break;
   }
-  return { cases: count, differences, mnemonics, found, vendors };
+  return { cases: count, differences, mnemonics, found, lost, vendors };
 }
 
+/** What recorder.c notes in place of an exception. */
+const NO_ANSWER = 256;
+
+const isLost = ({ x }: Vector): boolean => x?.[0] === NO_ANSWER;
+
 function isDifference(replayer: Replayer, vector: Vector): boolean {
+  if (isLost(vector)) return false;
   const { verdict } = replayer.run(vector);
   return verdict === "fail" || verdict === "crash";
 }
