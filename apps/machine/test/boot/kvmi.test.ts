@@ -68,7 +68,7 @@ describe.skipIf(guests === null)("Debian from outside", () => {
     const listing = vm("ps", "--kvmi", socket);
     const machine = vm(...bootFlags("6.1"), "--kvmi", socket, "--exec", "exec sleep 600");
     const { status, stdout } = await listing.ended;
-    expect([status, stdout]).toEqual([0, expect.stringMatching(/^PID .*\n +1 0 +\/(?:vm-agent|init)/)]);
+    expect([status, stdout]).toEqual([0, expect.stringMatching(/^PID .*\n +1 0 +.*(?:vm-agent|init)/)]);
     machine.process.kill();
     await machine.ended;
   });
