@@ -162,7 +162,7 @@ describe("a guest whose every instruction is dear", () => {
   }
 
   it.each(["host", "icount"] as const)("leaves the event loop its turns within a slice (%s)", async (clock) => {
-    // 20,000 CPUIDs; a look every 64 of them, each of which finds that the event loop wants a turn.
+    // 20,000 CPUIDs; a look every 16 of them, each of which finds that the event loop wants a turn.
     expect((await run(clock, 0)).turns).toBeGreaterThan(200);
   });
 

@@ -90,6 +90,26 @@ describe("device memory: every access reaches the bus once, with its size and va
     expect(reg(m.vcpu, RAX)).toBe(0x28282828n);
   });
 
+  // How long one instruction takes must not be the guest's choice: every read of a device may take microseconds.
+  test.each([
+    ["MOVS", [0xf3, 0xa5]],
+    ["STOS", [0xf3, 0xab]],
+    ["LODS", [0xf3, 0xad]],
+    ["CMPS", [0xf3, 0xa7]],
+    ["SCAS", [0xf2, 0xaf]],
+  ] as const)("REP %s retires after every element of device memory", (name, code) => {
+    const retired = (at: number): number =>
+      run(
+        (a) => a.mov(ecx, 3).emit(code),
+        (machine) => {
+          // Elements that are equal for CMPS, and not what EAX is for SCAS.
+          setReg(machine.vcpu, 6, name === "CMPS" ? at : at + 0x40);
+          setReg(machine.vcpu, 7, at);
+        },
+      ).vcpu.retired;
+    expect(retired(DEVICE) - retired(DATA)).toBe(2);
+  });
+
   test("code that follows in the same run reads again: nothing of the access stays", () => {
     const m = run((a) => a.mov(eax, mem(rbx)).mov(eax, mem(rbx)).mov(mem(rbx), eax).mov(mem(rbx), eax));
     expect(m.bus.log).toEqual(["read f0000000 4", "read f0000000 4", "write f0000000 4 0", "write f0000000 4 0"]);

@@ -188,14 +188,18 @@ const stos: Chunk = (vcpu, insn, n, down) => {
   return vcpu.linear.write(target.lo, target.hi, size, lo, hi) ? 1 : -1;
 };
 
-const lods: Chunk = (vcpu, insn, n, down) => {
-  // Of plain memory only the last element matters; a device sees every read.
+/** `n` if the page of `at` is plain memory, 1 if a device sees every read; -1 with an exception pending. */
+function readable(vcpu: Vcpu, at: Halves, n: number): number {
+  if (n === 1) return 1;
+  const host = vcpu.linear.hostForPlainRead(at.lo, at.hi, 1);
+  return host < 0 ? -1 : host === 0 ? 1 : n;
+}
+
+const lods: Chunk = (vcpu, insn, most, down) => {
   const size = insn.opSize;
-  if (n > 1) {
-    const page = vcpu.linear.hostForPlainRead(source.lo, source.hi, 1);
-    if (page < 0) return -1;
-    if (page === 0) n = 1;
-  }
+  const n = readable(vcpu, source, most);
+  if (n < 0) return -1;
+  // Of plain memory only the last element matters.
   const skip = (n - 1) * (down ? -size : size);
   if (!vcpu.linear.read((source.lo + skip) | 0, source.hi, size)) return -1;
   const { lo, hi } = vcpu.linear;
@@ -268,8 +272,10 @@ function until(vcpu: Vcpu, insn: Insn, n: number, next: (k: number) => boolean):
   return n;
 }
 
-const scas: Chunk = (vcpu, insn, n, down) => {
+const scas: Chunk = (vcpu, insn, most, down) => {
   const size = insn.opSize;
+  const n = readable(vcpu, target, most);
+  if (n < 0) return -1;
   const mask = size === 1 ? 0xff : size === 2 ? 0xffff : -1;
   pair.aLo = vcpu.regLo(RAX) & mask;
   pair.aHi = size === 8 ? vcpu.regHi(RAX) : 0;
@@ -283,9 +289,12 @@ const scas: Chunk = (vcpu, insn, n, down) => {
 };
 
 /** The element at ES:rDI is read first (recorded from hardware). */
-const cmps: Chunk = (vcpu, insn, n, down) => {
+const cmps: Chunk = (vcpu, insn, most, down) => {
   const size = insn.opSize;
   const { linear } = vcpu;
+  let n = readable(vcpu, target, most);
+  if (n > 0) n = readable(vcpu, source, n);
+  if (n < 0) return -1;
   return until(vcpu, insn, n, (k) => {
     const delta = (down ? -k : k) * size;
     if (!linear.read((target.lo + delta) | 0, target.hi, size)) return false;
