@@ -40,6 +40,9 @@ describe.skipIf(distro === undefined || guests === null)("a Debian root on a dis
   });
 });
 
+/** For what hangs: compilers alone take four minutes on a quiet machine. */
+const WHOLE_MS = 3_600_000;
+
 /** Programs, each in a line, and what they must print. */
 const PROGRAMS: readonly (readonly [string, RegExp])[] = [
   [`printf '#include <stdio.h>\\nint main(){printf("%%d\\\\n",6*7);return 0;}' >a.c; gcc -O2 a.c -o a && ./a`, /^42$/m],
@@ -89,7 +92,9 @@ describe.skipIf(!full || distro === undefined || guests === null)("the whole of 
     expect(await running.ended).toMatchObject({ status: 9, stdout: "read-only\ntyped\n", stderr: "" });
   });
 
-  it("boots to its login through systemd, where real programs run, and powers off, leaving nothing to repair", async () => {
+  it("boots to its login through systemd, where real programs run, and powers off, leaving nothing to repair", {
+    timeout: WHOLE_MS,
+  }, async () => {
     const image = copy("debian.img");
     const running = vm(...bootFlags("6.1").slice(0, -2), "--memory", "1G", "--disk", image);
     await running.until(/login: $/);
