@@ -23,7 +23,7 @@ export { canonical } from "./vcpu/canonical.js";
 export { Seg } from "./vcpu/constants.js";
 export type { Exit } from "./vcpu/exit.js";
 export { writeControlRegister } from "./vcpu/helpers/control-registers.js";
-export type { VcpuHooks } from "./vcpu/hooks.js";
+export type { VcpuHooks, Verdict } from "./vcpu/hooks.js";
 export { readMsr, writeMsr } from "./vcpu/msr.js";
 export type { SegmentCache } from "./vcpu/segments.js";
 export { Vcpu, type VcpuOptions } from "./vcpu/vcpu.js";
