@@ -7,11 +7,11 @@ import {
   type KvmiEvent,
   type LinuxKernel,
 } from "@vm/kvmi";
-import { UsageError } from "./errors.js";
-import { ExitCode } from "./exit-code.js";
-import { SyscallTrace } from "./kvmi-syscalls.js";
-import { linux, type ToolFlags, whilePaused, withMachine } from "./kvmi-tool.js";
-import { say } from "./report.js";
+import { UsageError } from "../errors.js";
+import { ExitCode } from "../exit-code.js";
+import { say } from "../report.js";
+import { SyscallTrace } from "./syscalls.js";
+import { linux, type ToolFlags, whilePaused, withMachine } from "./tool.js";
 
 export interface TraceFlags extends ToolFlags {
   readonly cr3?: true;
