@@ -148,6 +148,6 @@ const isSymbol = (page: string): boolean => !/^(0x[0-9a-f]+|\d+)$/i.test(page);
 /** Guest-physical address of a symbol of the kernel. */
 async function addressOf(client: KvmiClient, symbol: string, kernel: LinuxKernel): Promise<number> {
   const gpa = await new GuestReader(client).translate(kernel.symbol(symbol));
-  if (gpa === null) throw new GuestOsError(`${symbol} is not mapped`);
+  if (gpa === null) throw new GuestOsError("unmapped", `${symbol} is not mapped`);
   return Number(gpa);
 }
