@@ -24,7 +24,7 @@ export { Seg } from "./vcpu/constants.js";
 export type { Exit } from "./vcpu/exit.js";
 export { writeControlRegister } from "./vcpu/helpers/control-registers.js";
 export type { VcpuHooks, Verdict } from "./vcpu/hooks.js";
-export { readMsr, writeMsr } from "./vcpu/msr.js";
+export { isModelMsr, readMsr, writeMsr } from "./vcpu/msr.js";
 export type { SegmentCache } from "./vcpu/segments.js";
 export { halvesOf, u64 } from "./vcpu/u64.js";
 export { Vcpu, type VcpuOptions } from "./vcpu/vcpu.js";
