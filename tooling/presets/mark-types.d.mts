@@ -1,0 +1,1 @@
+export function markTypes(text: string, values: ReadonlySet<string>): string;
