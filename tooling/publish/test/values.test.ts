@@ -1,4 +1,4 @@
-import { markTypes } from "@vm/presets/mark-types";
+import { markTypes } from "@vm/presets/declarations";
 import { expect, it } from "vitest";
 import { checkApi, writeReports } from "../src/index.js";
 import { samplePackage } from "./packages.js";
