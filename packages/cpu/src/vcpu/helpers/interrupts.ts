@@ -6,7 +6,7 @@ import { add64, adjustStack, type Halves, peekStack } from "../operands.js";
 import { returnToTask } from "../task-switch.js";
 import type { Helper, Vcpu } from "../vcpu.js";
 import { segment8086 } from "../virtual-8086.js";
-import { FAULT, iopl8086, JUMP, NEXT, suppressed } from "./common.js";
+import { FAULT, iopl8086, JUMP, NEXT, suppressed, vetoed } from "./common.js";
 import { returnFar } from "./return-far.js";
 import { writableFlags } from "./stack.js";
 
@@ -88,7 +88,7 @@ function software(vcpu: Vcpu, vector: number, length: number, kind: Pending["kin
 
 const int: Helper = (vcpu, { insn }) => (iopl8086(vcpu) ? software(vcpu, insn.immLo & 0xff, insn.len) : FAULT);
 const int3: Helper = (vcpu, { insn }) => {
-  if (vcpu.hooks.breakpoint && !vcpu.hooks.breakpoint()) return suppressed(vcpu);
+  if (vetoed(vcpu, vcpu.hooks.breakpoint?.())) return suppressed(vcpu);
   return software(vcpu, Vector.BP, insn.len);
 };
 /** INT1 asks no gate for its DPL, and takes debug exceptions with it that waited for the end of a MOV SS. */

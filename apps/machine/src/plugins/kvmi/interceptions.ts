@@ -1,12 +1,12 @@
+import { halvesOf } from "@vm/cpu";
 import { Errno, type Interception, type Status } from "@vm/kvmi";
-import type { Disposer } from "../emitter.js";
-import { onBreakpoint, onExecute } from "./kvmi-breakpoints.js";
-import { split } from "./kvmi-halves.js";
-import { onCpuid, onDescriptor, onHypercall, onXsetbv } from "./kvmi-instructions.js";
-import type { Intercepted } from "./kvmi-intercepted.js";
-import type { Quota } from "./kvmi-quota.js";
-import type { Reason } from "./kvmi-undone.js";
-import { onControlRegister, onMsr } from "./kvmi-writes.js";
+import type { Disposer } from "../../emitter.js";
+import { onBreakpoint, onExecute } from "./breakpoints.js";
+import { onCpuid, onDescriptor, onHypercall, onXsetbv } from "./instructions.js";
+import type { Intercepted } from "./intercepted.js";
+import type { Quota } from "./quota.js";
+import type { Reason } from "./undone.js";
+import { onControlRegister, onMsr } from "./writes.js";
 
 /** How to look out for each kind. Restricted pages are watched in any case. */
 const INTERCEPTORS: Readonly<Record<Exclude<Interception, "pf">, (vcpu: Intercepted) => Disposer>> = {
@@ -59,7 +59,7 @@ export class Interceptions {
     if (on && !this.#breakpoints.take()) return Errno.ENOMEM;
     if (!on) this.#breakpoints.give();
     toggle(this.#code, gva, on);
-    this.#vcpu.handle.cpu.watchCode(...split(gva), on);
+    this.#vcpu.handle.cpu.watchCode(...halvesOf(gva), on);
     if (this.#code.size > 0) this.#hook("execute", onExecute);
     else this.#unhook("execute");
     return 0;
