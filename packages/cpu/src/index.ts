@@ -19,12 +19,12 @@ export {
   type Translation,
   type VcpuPorts,
 } from "./ports.js";
-export { canonical } from "./vcpu/canonical.js";
-export { Seg } from "./vcpu/constants.js";
-export type { Exit } from "./vcpu/exit.js";
-export { writeControlRegister } from "./vcpu/helpers/control-registers.js";
-export type { VcpuHooks } from "./vcpu/hooks.js";
-export { readMsr, writeMsr } from "./vcpu/msr.js";
-export type { SegmentCache } from "./vcpu/segments.js";
+export type { Exit } from "./vcpu/context/exit.js";
+export type { VcpuHooks } from "./vcpu/context/hooks.js";
+export { loadXsave, saveXsave } from "./vcpu/helpers/extended/xsave-image.js";
+export { writeControlRegister } from "./vcpu/helpers/system/control-registers.js";
+export { readMsr, writeMsr } from "./vcpu/msr/msr.js";
+export { canonical } from "./vcpu/registers/canonical.js";
+export { Seg } from "./vcpu/registers/constants.js";
+export type { SegmentCache } from "./vcpu/segments/segments.js";
 export { Vcpu, type VcpuOptions } from "./vcpu/vcpu.js";
-export { loadXsave, saveXsave } from "./vcpu/xsave-image.js";

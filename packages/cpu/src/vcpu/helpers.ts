@@ -1,17 +1,17 @@
-import { CONTROL_REGISTER_HELPERS } from "./helpers/control-registers.js";
-import { DATA_HELPERS } from "./helpers/data.js";
-import { DESCRIPTOR_HELPERS } from "./helpers/descriptor-tables.js";
-import { FXSAVE_HELPERS } from "./helpers/fxsave.js";
-import { INTERRUPT_HELPERS } from "./helpers/interrupts.js";
-import { IO_HELPERS } from "./helpers/io.js";
-import { SSE_HELPERS } from "./helpers/sse.js";
-import { STACK_HELPERS } from "./helpers/stack.js";
-import { STRING_HELPERS } from "./helpers/string.js";
-import { SYSTEM_HELPERS } from "./helpers/system.js";
-import { SYSTEM_CALL_HELPERS } from "./helpers/system-call.js";
-import { TRANSFER_HELPERS } from "./helpers/transfer.js";
-import { X87_HELPERS } from "./helpers/x87.js";
-import { XSAVE_HELPERS } from "./helpers/xsave.js";
+import { INTERRUPT_HELPERS } from "./helpers/control/interrupts.js";
+import { SYSTEM_CALL_HELPERS } from "./helpers/control/system-call.js";
+import { TRANSFER_HELPERS } from "./helpers/control/transfer.js";
+import { DATA_HELPERS } from "./helpers/data/data.js";
+import { IO_HELPERS } from "./helpers/data/io.js";
+import { STACK_HELPERS } from "./helpers/data/stack.js";
+import { STRING_HELPERS } from "./helpers/data/string.js";
+import { FXSAVE_HELPERS } from "./helpers/extended/fxsave.js";
+import { SSE_HELPERS } from "./helpers/extended/sse.js";
+import { XSAVE_HELPERS } from "./helpers/extended/xsave.js";
+import { CONTROL_REGISTER_HELPERS } from "./helpers/system/control-registers.js";
+import { DESCRIPTOR_HELPERS } from "./helpers/system/descriptor-tables.js";
+import { SYSTEM_HELPERS } from "./helpers/system/system.js";
+import { X87_HELPERS } from "./helpers/x87/x87.js";
 import type { Helper } from "./vcpu.js";
 
 /** Instructions executed in TypeScript, by mnemonic. What is in neither this table nor `ROWS` raises #UD. */

@@ -1,6 +1,6 @@
 import { HelperResult } from "../../interp/steps.js";
 import * as S from "../../state.js";
-import { CR4_UMIP, Vector } from "../constants.js";
+import { CR4_UMIP, Vector } from "../registers/constants.js";
 import type { Vcpu } from "../vcpu.js";
 
 export const NEXT = HelperResult.Next;

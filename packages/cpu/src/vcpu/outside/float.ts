@@ -1,6 +1,6 @@
 import { Relation, SoftFloat } from "../../softfloat/index.js";
 import * as S from "../../state.js";
-import { CR4_OSXMMEXCPT, Vector } from "../constants.js";
+import { CR4_OSXMMEXCPT, Vector } from "../registers/constants.js";
 import type { Vcpu } from "../vcpu.js";
 import type { Operands, OutsideOperation } from "./operands.js";
 

@@ -1,0 +1,81 @@
+import * as S from "../../state.js";
+import { CR0_PE, EFER_LMA, Seg, Vector } from "../registers/constants.js";
+import type { SegmentCache } from "../segments/segments.js";
+import { StackFrame } from "../segments/stack-frame.js";
+import type { Vcpu } from "../vcpu.js";
+import { clearFlags, duringDelivery, type Pending } from "./event.js";
+import { enterLong } from "./interrupt-long.js";
+import { enterProtected } from "./interrupt-protected.js";
+
+/** Contributory exceptions (SDM vol. 3, table 6-4). */
+const isContributory = (v: number): boolean => v === Vector.DE || (v >= Vector.TS && v <= Vector.GP);
+const isSerious = (v: number): boolean => v === Vector.PF || isContributory(v);
+
+/**
+ * Delivers `event`; exceptions on the way, also in a task that was switched to, become a double fault as SDM vol. 3, table 6-5 says.
+ * Benign ones are left pending: the trap of a task switch, an alignment check of the handler's stack.
+ * @param at where a fault during a software interrupt returns to: the instruction itself
+ * @returns false for a triple fault
+ */
+export function deliver(vcpu: Vcpu, event: Pending, at?: readonly [number, number]): boolean {
+  let current = event;
+  for (;;) {
+    const { tr } = vcpu;
+    vcpu.hooks.inject?.(current.vector, current.errorCode, current.kind);
+    if (current.vector === Vector.PF && current.kind === "exception") {
+      vcpu.cr2Lo = current.cr2Lo ?? vcpu.cr2Lo;
+      vcpu.cr2Hi = current.cr2Hi ?? vcpu.cr2Hi;
+    }
+    if (enter(vcpu, current)) {
+      // A debug handler may use the debug registers (SDM vol. 3, 17.2.4, GD).
+      if (current.vector === Vector.DB) vcpu.dr[14] = (vcpu.dr[14] as number) & ~0x2000;
+      return true;
+    }
+    const switched = vcpu.tr !== tr;
+    if (switched) vcpu.loadRip();
+    else if (at !== undefined) [vcpu.ripLo, vcpu.ripHi] = at;
+    if (vcpu.leaving) {
+      // A watched page was touched on the way. Nothing but memory has changed.
+      vcpu.forget();
+      if (at === undefined && !switched) vcpu.redeliver(current);
+      return true;
+    }
+    const next = duringDelivery(current, vcpu.pending as Pending);
+    vcpu.forget();
+    if (!isSerious(next.vector)) {
+      vcpu.redeliver(next);
+      return true;
+    }
+    if (current.vector === Vector.DF && current.kind === "exception") return false;
+    const first = current.kind === "exception" ? current.vector : -1;
+    const double =
+      (isContributory(first) && isContributory(next.vector)) || (first === Vector.PF && isSerious(next.vector));
+    current = double ? { vector: Vector.DF, errorCode: 0, kind: "exception" } : next;
+  }
+}
+
+function enter(vcpu: Vcpu, event: Pending): boolean {
+  if (!(vcpu.cr0 & CR0_PE)) return enterReal(vcpu, event);
+  return vcpu.efer & EFER_LMA ? enterLong(vcpu, event) : enterProtected(vcpu, event);
+}
+
+/** Real mode: the vector table at IDTR.base (SDM vol. 3, 20.1.4). */
+function enterReal(vcpu: Vcpu, event: Pending): boolean {
+  const { linear, idtr } = vcpu;
+  const offset = event.vector * 4;
+  if (offset + 3 > idtr.limit) return vcpu.raiseError(Vector.GP, 0);
+  if (!linear.readSystem((idtr.baseLo + offset) | 0, 0, 4)) return false;
+  const target = linear.lo;
+  const cs = vcpu.segments[Seg.CS] as SegmentCache;
+  const stack = StackFrame.current(vcpu);
+  const frame = [vcpu.rflags, cs.selector, vcpu.ripLo];
+  if (!stack.checkRoom(frame.length, 2, 0) || !stack.push(2, frame)) return false;
+  vcpu.setReg(4, stack.sp, 0);
+  const selector = target >>> 16;
+  vcpu.setSegment(Seg.CS, { ...cs, selector, baseLo: selector << 4 });
+  vcpu.setI32(S.FLAGS, vcpu.flags & ~S.AC);
+  clearFlags(vcpu, true);
+  vcpu.updateMode();
+  vcpu.setRip(target & 0xffff, 0);
+  return true;
+}

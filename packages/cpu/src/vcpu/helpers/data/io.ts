@@ -1,0 +1,54 @@
+import * as S from "../../../state.js";
+import { writeRegister } from "../../memory/operands.js";
+import { Vector } from "../../registers/constants.js";
+import { TSS_WIDE } from "../../segments/inner-stack.js";
+import type { Helper, Vcpu } from "../../vcpu.js";
+import { FAULT, NEXT } from "../common.js";
+
+/** Whether `size` ports from `port` may be used: CPL <= IOPL, or the TSS bitmap says so (SDM vol. 1, 19.5.2). */
+export function portAllowed(vcpu: Vcpu, port: number, size: number): boolean {
+  if (!(vcpu.cr0 & 1) || (vcpu.cpl <= ((vcpu.flags >> 12) & 3) && !(vcpu.flags & S.VM))) return true;
+  const { tr, linear } = vcpu;
+  // A 16-bit TSS has no bitmap.
+  if (!(tr.attributes & TSS_WIDE) || tr.limit < 0x67) return vcpu.raiseError(Vector.GP, 0);
+  if (!linear.readSystem((tr.baseLo + 0x66) | 0, tr.baseHi, 2)) return false;
+  const at = linear.lo + (port >> 3);
+  if (at + 1 > tr.limit) return vcpu.raiseError(Vector.GP, 0);
+  if (!linear.readSystem((tr.baseLo + at) | 0, tr.baseHi, 2)) return false;
+  const bits = (linear.lo >> (port & 7)) & ((1 << size) - 1);
+  return bits === 0 || vcpu.raiseError(Vector.GP, 0);
+}
+
+export function portRead(vcpu: Vcpu, port: number, size: number): number {
+  vcpu.counts.io++;
+  const value = vcpu.ports.bus.ioRead(port, size);
+  vcpu.hooks.io?.(port, size, false, value);
+  vcpu.debugTrap(vcpu.breakpoints.io(port, size));
+  return value;
+}
+
+export function portWrite(vcpu: Vcpu, port: number, size: number, value: number): void {
+  vcpu.counts.io++;
+  vcpu.hooks.io?.(port, size, true, value);
+  vcpu.debugTrap(vcpu.breakpoints.io(port, size));
+  vcpu.ports.bus.ioWrite(port, size, value);
+}
+
+const input: Helper = (vcpu, { insn }) => {
+  const size = insn.operands[0].size;
+  const port = insn.operands[1].reg === 2 && insn.operands[1].kind === 1 ? vcpu.regLo(2) & 0xffff : insn.immLo & 0xff;
+  if (!portAllowed(vcpu, port, size)) return FAULT;
+  writeRegister(vcpu, 0, size, portRead(vcpu, port, size), 0);
+  return NEXT;
+};
+
+const output: Helper = (vcpu, { insn }) => {
+  const size = insn.operands[1].size;
+  const port = insn.operands[0].kind === 1 ? vcpu.regLo(2) & 0xffff : insn.immLo & 0xff;
+  if (!portAllowed(vcpu, port, size)) return FAULT;
+  const value = vcpu.regLo(0);
+  portWrite(vcpu, port, size, size === 4 ? value >>> 0 : value & (size === 2 ? 0xffff : 0xff));
+  return NEXT;
+};
+
+export const IO_HELPERS: Readonly<Record<string, Helper>> = { in: input, out: output };
