@@ -22,9 +22,9 @@ export {
 export type { Exit } from "./vcpu/context/exit.js";
 export type { VcpuHooks } from "./vcpu/context/hooks.js";
 export { loadXsave, saveXsave } from "./vcpu/helpers/extended/xsave-image.js";
-export { writeControlRegister } from "./vcpu/helpers/system/control-registers.js";
-export { readMsr, writeMsr } from "./vcpu/msr/msr.js";
 export { canonical } from "./vcpu/registers/canonical.js";
 export { Seg } from "./vcpu/registers/constants.js";
-export type { SegmentCache } from "./vcpu/segments/segments.js";
+export type { SegmentCache } from "./vcpu/registers/segment-cache.js";
+export { writeControlRegister } from "./vcpu/system-registers/control-registers.js";
+export { readMsr, writeMsr } from "./vcpu/system-registers/msr.js";
 export { Vcpu, type VcpuOptions } from "./vcpu/vcpu.js";

@@ -1,3 +1,4 @@
+import type { Helper } from "./context/helper.js";
 import { INTERRUPT_HELPERS } from "./helpers/control/interrupts.js";
 import { SYSTEM_CALL_HELPERS } from "./helpers/control/system-call.js";
 import { TRANSFER_HELPERS } from "./helpers/control/transfer.js";
@@ -12,7 +13,6 @@ import { CONTROL_REGISTER_HELPERS } from "./helpers/system/control-registers.js"
 import { DESCRIPTOR_HELPERS } from "./helpers/system/descriptor-tables.js";
 import { SYSTEM_HELPERS } from "./helpers/system/system.js";
 import { X87_HELPERS } from "./helpers/x87/x87.js";
-import type { Helper } from "./vcpu.js";
 
 /** Instructions executed in TypeScript, by mnemonic. What is in neither this table nor `ROWS` raises #UD. */
 export const HELPERS: ReadonlyMap<string, Helper> = new Map(

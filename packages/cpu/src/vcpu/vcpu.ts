@@ -1,27 +1,26 @@
-import type { CodeCache, CrossSite, HelperSite } from "../code/cache.js";
-import { handlerNumber, RunExit } from "../interp/generate.js";
-import { HelperResult } from "../interp/steps.js";
+import { RunExit } from "../calls.js";
+import type { CodeCache, CrossSite } from "../code/cache.js";
+import { handlerNumber } from "../interp/generate.js";
 import { CALLS_PER_LOOK, type VcpuPorts } from "../ports.js";
 import * as R from "../record.js";
 import * as S from "../state.js";
 import { Tlb } from "../tlb.js";
+import type { VcpuContext } from "./context/context.js";
+import type { Pending } from "./context/event.js";
 import type { Exit } from "./context/exit.js";
+import type { HelperSite } from "./context/helper.js";
 import type { VcpuHooks } from "./context/hooks.js";
-import type { Pending } from "./events/event.js";
 import { Exceptions } from "./events/exceptions.js";
 import { deliver } from "./events/interrupt.js";
 import { undefinedOpcode } from "./helpers/common.js";
 import { HELPERS } from "./helpers.js";
-import { Fetcher } from "./memory/fetch.js";
+import { Fetcher, type FetchGuard } from "./memory/fetch.js";
 import { LinearMemory } from "./memory/linear.js";
-import { add64, type Halves } from "./memory/operands.js";
 import { Operands } from "./outside/operands.js";
 import { executeOutside } from "./outside/outside.js";
 import { Seg, Vector } from "./registers/constants.js";
-import type { SegmentCache } from "./segments/segments.js";
-
-/** Executes an instruction that has no generated code; registered by name in `helpers.ts`. */
-export type Helper = (vcpu: Vcpu, site: HelperSite) => number;
+import { add64, type Halves } from "./registers/halves.js";
+import type { SegmentCache } from "./registers/segment-cache.js";
 
 export interface VcpuOptions {
   /** Index of this CPU, from 0; also its initial APIC id. */
@@ -51,7 +50,7 @@ const EXIT_KICKED: Exit = { reason: "kicked" };
 const EXIT_INTERCEPTED: Exit = { reason: "intercepted" };
 
 /** One virtual processor. */
-export class Vcpu extends Exceptions {
+export class Vcpu extends Exceptions implements VcpuContext, FetchGuard {
   readonly id: number;
   readonly ports: VcpuPorts;
   readonly code: CodeCache;
@@ -171,13 +170,13 @@ export class Vcpu extends Exceptions {
   /** An interrupt may have become deliverable: have the run loop look. */
   interrupt(): void {
     this.setI32(S.INTR_PENDING, 1);
-    if (this.flags & S.IF || this.#nmi) this.stop();
+    if (this.flags & S.IF || this.#nmi) this.endSlice();
   }
 
   /** Leaves `run` at the next instruction boundary. */
   kick(): void {
     this.#kicked = true;
-    this.stop();
+    this.endSlice();
   }
 
   /** Instructions retired since reset. */
@@ -347,7 +346,7 @@ export class Vcpu extends Exceptions {
 
   /** Code of a guarded page was reached: the run loop takes over, unless it leads already. */
   enterGuarded(): void {
-    if (!this.#guarded) this.stop();
+    if (!this.#guarded) this.endSlice();
   }
 
   #deliverPending(): void {
@@ -370,7 +369,7 @@ export class Vcpu extends Exceptions {
       return !this.leaving;
     }
     this.#shutdown = true;
-    this.stop();
+    this.endSlice();
     return true;
   }
 
@@ -400,13 +399,13 @@ export class Vcpu extends Exceptions {
   holdInterrupts(): void {
     this.shadow = true;
     this.stackShadow = true;
-    this.stop();
+    this.endSlice();
   }
 
   /** IF may have been set: an interrupt that waits for it gets its chance. */
   flagsChanged(): void {
     this.updateAccess();
-    if (this.flags & (S.TF | S.RF) || (this.flags & S.IF && this.i32(S.INTR_PENDING) !== 0)) this.stop();
+    if (this.flags & (S.TF | S.RF) || (this.flags & S.IF && this.i32(S.INTR_PENDING) !== 0)) this.endSlice();
   }
 
   /**
@@ -422,12 +421,7 @@ export class Vcpu extends Exceptions {
     this.#traced = false;
     this.keepRf = (this.flags & S.RF) !== 0;
     this.flagsChanged();
-    this.stop();
-  }
-
-  /** Has the next instruction looked up anew. */
-  endSlice(): void {
-    this.stop();
+    this.endSlice();
   }
 
   /** Time-stamp counter as the guest sees it, in ticks, into `out`. */
@@ -438,7 +432,7 @@ export class Vcpu extends Exceptions {
 
   halt(): void {
     this.halted = true;
-    this.stop();
+    this.endSlice();
   }
 
   // Helpers

@@ -1,23 +1,10 @@
 import * as S from "../../state.js";
+import type { VcpuContext } from "../context/context.js";
+import type { Pending } from "../context/event.js";
 import { Vector } from "../registers/constants.js";
-import type { Vcpu } from "../vcpu.js";
-
-/** An event to be delivered through the IDT. */
-export interface Pending {
-  readonly vector: number;
-  readonly errorCode: number | null;
-  /** `software`: INT n, INT3, INTO, whose gate's DPL is checked. */
-  readonly kind: "exception" | "interrupt" | "software";
-  /** A #GP that becomes #SS if the instruction accessed the stack. */
-  readonly nonCanonical?: boolean;
-  /** A #DB that is a fault for DR7.GD. */
-  readonly generalDetect?: boolean;
-  readonly cr2Lo?: number;
-  readonly cr2Hi?: number;
-}
 
 /** RFLAGS as they are pushed: RF is set for faults, #DB of instruction breakpoints excepted (SDM vol. 3, 17.3.1.1). */
-export function pushedFlags(vcpu: Vcpu, event: Pending): number {
+export function pushedFlags(vcpu: VcpuContext, event: Pending): number {
   const { kind, vector, generalDetect } = event;
   const fault = kind === "exception" && vector !== Vector.DF && (vector !== Vector.DB || generalDetect === true);
   return fault ? vcpu.rflags | S.RF : vcpu.rflags;
@@ -36,7 +23,7 @@ export function duringDelivery(event: Pending, error: Pending): Pending {
 }
 
 /** Flags at the first instruction of a handler: TF NT RF VM are clear, and IF behind an interrupt gate. Where VM was set, `updateMode` is due. */
-export function clearFlags(vcpu: Vcpu, interruptGate: boolean): void {
+export function clearFlags(vcpu: VcpuContext, interruptGate: boolean): void {
   const keep = ~(S.TF | S.NT | S.RF | S.VM | (interruptGate ? S.IF : 0));
   vcpu.setI32(S.FLAGS, vcpu.flags & keep);
   vcpu.traceByFlags();

@@ -1,8 +1,6 @@
-import * as S from "../../state.js";
-import { Breakpoints } from "../registers/breakpoints.js";
-import { CR4_DE, Vector } from "../registers/constants.js";
+import type { Pending } from "../context/event.js";
+import { Vector } from "../registers/constants.js";
 import { Registers } from "../registers/registers.js";
-import type { Pending } from "./event.js";
 
 /** DR6: general detect. */
 const DR6_BD = 0x2000;
@@ -12,7 +10,6 @@ const DR6_BD = 0x2000;
  * for use as a helper's failure.
  */
 export abstract class Exceptions extends Registers {
-  readonly breakpoints = new Breakpoints();
   #pending: Pending | null = null;
   /** Bits of DR6 for a #DB after the current instruction. */
   #debug = 0;
@@ -23,13 +20,6 @@ export abstract class Exceptions extends Registers {
     this.#pending = null;
     this.#debug = 0;
     this.stackShadow = false;
-    this.debugRegistersChanged();
-  }
-
-  /** Ends the running slice without losing its count. */
-  protected stop(): void {
-    this.setI32(S.SLICE, this.i32(S.SLICE) - this.i32(S.BUDGET));
-    this.setI32(S.BUDGET, 0);
   }
 
   get pending(): Pending | null {
@@ -95,7 +85,7 @@ export abstract class Exceptions extends Registers {
   debugTrap(mask: number): void {
     if (mask === 0) return;
     this.#debug |= mask;
-    this.stop();
+    this.endSlice();
   }
 
   /** The instruction just retired is followed by #DB for `bits` of DR6. */
@@ -137,11 +127,5 @@ export abstract class Exceptions extends Registers {
   #noteInDr6(): void {
     this.dr[12] = ((this.dr[12] as number) & ~0xf) | this.#debug;
     this.#debug = 0;
-  }
-
-  /** DR0-DR3, DR7 or CR4.DE may have changed. */
-  debugRegistersChanged(): void {
-    this.breakpoints.update(this.dr, (this.cr4 & CR4_DE) !== 0);
-    this.tlb.flush();
   }
 }

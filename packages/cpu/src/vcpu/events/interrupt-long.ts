@@ -1,18 +1,13 @@
-import { add64, type Halves } from "../memory/operands.js";
+import type { VcpuContext } from "../context/context.js";
+import type { Pending } from "../context/event.js";
 import { ATTR_CONFORMING, ATTR_DB, ATTR_L, Seg, Vector } from "../registers/constants.js";
+import { add64, type Halves } from "../registers/halves.js";
+import type { SegmentCache } from "../registers/segment-cache.js";
 import { checkTarget } from "../segments/far.js";
 import { innerStackLong, istField, rspField } from "../segments/inner-stack.js";
-import {
-  attributesOfDescriptor,
-  checkCode,
-  dpl,
-  installCode,
-  readDescriptor,
-  type SegmentCache,
-} from "../segments/segments.js";
+import { attributesOfDescriptor, checkCode, dpl, installCode, readDescriptor } from "../segments/segments.js";
 import { LongFrame } from "../segments/stack-frame.js";
-import type { Vcpu } from "../vcpu.js";
-import { clearFlags, idtError, type Pending, pushedFlags } from "./event.js";
+import { clearFlags, idtError, pushedFlags } from "./event.js";
 
 const at: Halves = { lo: 0, hi: 0 };
 const target: Halves = { lo: 0, hi: 0 };
@@ -20,7 +15,7 @@ const sp: Halves = { lo: 0, hi: 0 };
 const frame = new LongFrame();
 
 /** Enters the handler of `event` in IA-32e mode: SDM vol. 3, 6.14. False with an exception or exit pending and only memory changed. */
-export function enterLong(vcpu: Vcpu, event: Pending): boolean {
+export function enterLong(vcpu: VcpuContext, event: Pending): boolean {
   const { idtr, linear, cpl } = vcpu;
   const offset = event.vector * 16;
   if (offset + 15 > idtr.limit) return vcpu.raiseError(Vector.GP, idtError(event));

@@ -1,5 +1,8 @@
 import * as S from "../../state.js";
+import type { VcpuContext } from "../context/context.js";
+import type { Pending } from "../context/event.js";
 import { ATTR_CONFORMING, Seg, Vector } from "../registers/constants.js";
+import type { SegmentCache } from "../registers/segment-cache.js";
 import { checkTarget } from "../segments/far.js";
 import { innerStack } from "../segments/inner-stack.js";
 import {
@@ -8,14 +11,12 @@ import {
   dpl,
   installCode,
   readDescriptor,
-  type SegmentCache,
   segmentOf,
   unusable,
 } from "../segments/segments.js";
 import { StackFrame } from "../segments/stack-frame.js";
 import { enterTask, TASK_GATE } from "../tasks/task-switch.js";
-import type { Vcpu } from "../vcpu.js";
-import { clearFlags, idtError, type Pending, pushedFlags } from "./event.js";
+import { clearFlags, idtError, pushedFlags } from "./event.js";
 
 /** Interrupt and trap gates: types 6, 7 of 16 bits, 0xe, 0xf of 32 (SDM vol. 3, table 3-2). */
 const GATE_TYPES: readonly number[] = [6, 7, 0xe, 0xf];
@@ -26,7 +27,7 @@ const PUSHED_8086: readonly Seg[] = [Seg.GS, Seg.FS, Seg.DS, Seg.ES];
  * Enters the handler of `event` in protected and virtual-8086 mode: SDM vol. 3, 6.12 and 20.3.1; vol. 2, INT n.
  * False with an exception or exit pending and only memory changed, unless a task was switched to.
  */
-export function enterProtected(vcpu: Vcpu, event: Pending): boolean {
+export function enterProtected(vcpu: VcpuContext, event: Pending): boolean {
   const { idtr, linear, cpl } = vcpu;
   const offset = event.vector * 8;
   if (offset + 7 > idtr.limit) return vcpu.raiseError(Vector.GP, idtError(event));
@@ -37,7 +38,7 @@ export function enterProtected(vcpu: Vcpu, event: Pending): boolean {
   if (event.kind === "software" && ((hi >>> 13) & 3) < cpl) return vcpu.raiseError(Vector.GP, idtError(event));
   if (!(hi & 0x8000)) return vcpu.raiseError(Vector.NP, idtError(event));
   const selector = lo >>> 16;
-  if (type === TASK_GATE) return enterTask(vcpu, selector, event);
+  if (type === TASK_GATE) return enterTask(vcpu, selector, pushedFlags(vcpu, event), event.errorCode);
   const error = selector & 0xfffc;
   if (error === 0) return vcpu.raiseError(Vector.GP, 0);
   const d = readDescriptor(vcpu, selector);

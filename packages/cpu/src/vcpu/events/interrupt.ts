@@ -1,9 +1,10 @@
 import * as S from "../../state.js";
+import type { VcpuContext } from "../context/context.js";
+import type { Pending } from "../context/event.js";
 import { CR0_PE, EFER_LMA, Seg, Vector } from "../registers/constants.js";
-import type { SegmentCache } from "../segments/segments.js";
+import type { SegmentCache } from "../registers/segment-cache.js";
 import { StackFrame } from "../segments/stack-frame.js";
-import type { Vcpu } from "../vcpu.js";
-import { clearFlags, duringDelivery, type Pending } from "./event.js";
+import { clearFlags, duringDelivery } from "./event.js";
 import { enterLong } from "./interrupt-long.js";
 import { enterProtected } from "./interrupt-protected.js";
 
@@ -17,7 +18,7 @@ const isSerious = (v: number): boolean => v === Vector.PF || isContributory(v);
  * @param at where a fault during a software interrupt returns to: the instruction itself
  * @returns false for a triple fault
  */
-export function deliver(vcpu: Vcpu, event: Pending, at?: readonly [number, number]): boolean {
+export function deliver(vcpu: VcpuContext, event: Pending, at?: readonly [number, number]): boolean {
   let current = event;
   for (;;) {
     const { tr } = vcpu;
@@ -54,13 +55,13 @@ export function deliver(vcpu: Vcpu, event: Pending, at?: readonly [number, numbe
   }
 }
 
-function enter(vcpu: Vcpu, event: Pending): boolean {
+function enter(vcpu: VcpuContext, event: Pending): boolean {
   if (!(vcpu.cr0 & CR0_PE)) return enterReal(vcpu, event);
   return vcpu.efer & EFER_LMA ? enterLong(vcpu, event) : enterProtected(vcpu, event);
 }
 
 /** Real mode: the vector table at IDTR.base (SDM vol. 3, 20.1.4). */
-function enterReal(vcpu: Vcpu, event: Pending): boolean {
+function enterReal(vcpu: VcpuContext, event: Pending): boolean {
   const { linear, idtr } = vcpu;
   const offset = event.vector * 4;
   if (offset + 3 > idtr.limit) return vcpu.raiseError(Vector.GP, 0);

@@ -1,13 +1,13 @@
+import { HelperResult } from "../../calls.js";
 import type { CodeCache, CodePage, CrossSite } from "../../code/cache.js";
 import { cloneInsn, Flow, Lowering, MAX_RECORDS } from "../../code/lower.js";
 import { DecodeStatus, decode, Insn } from "../../decode/index.js";
-import { HelperResult } from "../../interp/steps.js";
 import { Access } from "../../ports.js";
 import * as R from "../../record.js";
 import * as S from "../../state.js";
 import type { Tlb } from "../../tlb.js";
+import type { VcpuContext } from "../context/context.js";
 import { Vector } from "../registers/constants.js";
-import type { Vcpu } from "../vcpu.js";
 import type { LinearMemory } from "./linear.js";
 
 const MAX_INSN = 15;
@@ -19,9 +19,17 @@ interface Branch {
   readonly hi: number;
 }
 
+/** Who looks at instructions of some pages before they run. */
+export interface FetchGuard {
+  /** Whether instructions in the page of linear address `hi:lo` must be looked at one by one. */
+  guards(lo: number, hi: number): boolean;
+  /** Code of such a page was reached. */
+  enterGuarded(): void;
+}
+
 /** Finds or makes the records for an address. */
 export class Fetcher {
-  readonly #vcpu: Vcpu;
+  readonly #vcpu: VcpuContext & FetchGuard;
   readonly #cache: CodeCache;
   readonly #lowering: Lowering;
   readonly #linear: LinearMemory;
@@ -35,7 +43,7 @@ export class Fetcher {
   readonly #refetch: number;
 
   constructor(
-    vcpu: Vcpu,
+    vcpu: VcpuContext & FetchGuard,
     memory: WebAssembly.Memory,
     cache: CodeCache,
     linear: LinearMemory,

@@ -1,13 +1,13 @@
+import { SlowAccess } from "../../calls.js";
 import type { CodeCache } from "../../code/cache.js";
-import { SlowAccess } from "../../interp/ictx.js";
 import { Access, type BusPort, Licence, type MmuPort, Status } from "../../ports.js";
 import * as S from "../../state.js";
 import type { Tlb } from "../../tlb.js";
+import type { VcpuContext } from "../context/context.js";
+import type { FrameWords, LinearAccess } from "../context/linear-access.js";
 import { canonical } from "../registers/canonical.js";
 import { Vector } from "../registers/constants.js";
-import type { LongFrame } from "../segments/stack-frame.js";
-import type { Vcpu } from "../vcpu.js";
-import type { Halves } from "./operands.js";
+import type { Halves } from "../registers/halves.js";
 
 /** An access that a TLB entry leads to `stage` for one instruction. */
 interface Staged {
@@ -29,8 +29,8 @@ const nothing = (): Staged => ({ lo: 0, hi: 0, size: 0, store: false, stage: 0, 
  * Linear memory of one vCPU: what happens when generated code misses its TLB, and the accesses made by TypeScript.
  * Every method that can fail returns 0 or false with an exception or exit pending in the vCPU.
  */
-export class LinearMemory {
-  readonly #vcpu: Vcpu;
+export class LinearMemory implements LinearAccess {
+  readonly #vcpu: VcpuContext;
   readonly #mmu: MmuPort;
   readonly #bus: BusPort;
   readonly #code: CodeCache;
@@ -48,7 +48,7 @@ export class LinearMemory {
   #gfn = 0;
   #licence = 0;
 
-  constructor(vcpu: Vcpu, memory: WebAssembly.Memory, mmu: MmuPort, bus: BusPort, code: CodeCache, tlb: Tlb) {
+  constructor(vcpu: VcpuContext, memory: WebAssembly.Memory, mmu: MmuPort, bus: BusPort, code: CodeCache, tlb: Tlb) {
     this.#vcpu = vcpu;
     this.#mmu = mmu;
     this.#bus = bus;
@@ -377,7 +377,7 @@ export class LinearMemory {
   }
 
   /** Writes a frame upwards from `hi:lo`, where the write TLB of the level has its page; else false, with nothing written or pending. */
-  pushKnown(lo: number, hi: number, { words, length }: LongFrame, user: boolean): boolean {
+  pushKnown(lo: number, hi: number, { words, length }: FrameWords, user: boolean): boolean {
     const { tlb } = user ? this.#vcpu.userTlb : this.#vcpu.kernelTlb;
     let host = this.#tlb.probe(tlb[1], lo, hi, 8 * length);
     if (host === 0) return false;
@@ -386,6 +386,11 @@ export class LinearMemory {
       this.#view.setInt32(host + 4, words[k + 1] as number, true);
     }
     return true;
+  }
+
+  /** Whether the byte at `hi:lo` can be accessed with the `Access` bits given: false with something pending. */
+  probe(lo: number, hi: number, access: number): boolean {
+    return this.resolve(lo, hi, access) >= 0;
   }
 
   /** Probes for writing without writing: false with something pending. */

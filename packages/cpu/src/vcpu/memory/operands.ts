@@ -1,26 +1,14 @@
 import { type Insn, Kind, type Operand } from "../../decode/index.js";
 import * as S from "../../state.js";
+import type { VcpuContext } from "../context/context.js";
 import { Seg, Vector } from "../registers/constants.js";
-import type { SegmentCache } from "../segments/segments.js";
-import type { Vcpu } from "../vcpu.js";
-
-/** A linear address or a 64-bit value as signed halves. */
-export interface Halves {
-  lo: number;
-  hi: number;
-}
-
-/** `a + b` modulo 2^64 into `out`. */
-export function add64(out: Halves, aLo: number, aHi: number, bLo: number, bHi: number): void {
-  const sum = (aLo >>> 0) + (bLo >>> 0);
-  out.lo = sum | 0;
-  out.hi = (aHi + bHi + (sum > 0xffffffff ? 1 : 0)) | 0;
-}
+import { add64, type Halves } from "../registers/halves.js";
+import type { SegmentCache } from "../registers/segment-cache.js";
 
 const scratch: Halves = { lo: 0, hi: 0 };
 
 /** Offset of the memory operand in its segment. */
-export function effectiveOffset(vcpu: Vcpu, insn: Insn, out: Halves): void {
+export function effectiveOffset(vcpu: VcpuContext, insn: Insn, out: Halves): void {
   out.lo = insn.dispLo;
   out.hi = insn.dispHi;
   if (insn.base === 16) {
@@ -46,7 +34,7 @@ export function truncateAddress(out: Halves, addrSize: number): void {
 }
 
 /** Adds the base of segment `seg`, which 64-bit code ignores except for FS and GS. */
-function toLinear(vcpu: Vcpu, seg: number, out: Halves): void {
+function toLinear(vcpu: VcpuContext, seg: number, out: Halves): void {
   if (vcpu.mode === 64 && seg < Seg.FS) return;
   const { baseLo, baseHi } = vcpu.segments[seg] as SegmentCache;
   add64(out, out.lo, out.hi, baseLo, baseHi);
@@ -57,7 +45,7 @@ function toLinear(vcpu: Vcpu, seg: number, out: Halves): void {
  * Turns the offset in `out` into a linear address. Outside 64-bit code the `size` bytes there must be within what segment `seg` allows
  * (SDM vol. 3, 5.3 and 5.4.1). False with #GP(0), or #SS(0) for the stack segment, pending.
  */
-export function checkedLinear(vcpu: Vcpu, seg: number, out: Halves, size: number, write: boolean): boolean {
+export function checkedLinear(vcpu: VcpuContext, seg: number, out: Halves, size: number, write: boolean): boolean {
   if (vcpu.mode !== 64) {
     const range = S.SEG_RANGE + 16 * seg + (write ? 8 : 0);
     const first = out.lo >>> 0;
@@ -73,13 +61,13 @@ export function checkedLinear(vcpu: Vcpu, seg: number, out: Halves, size: number
 }
 
 /** Linear address of the memory operand, whose `size` bytes will be read or written; see `checkedLinear`. */
-export function effectiveAddress(vcpu: Vcpu, insn: Insn, out: Halves, size: number, write: boolean): boolean {
+export function effectiveAddress(vcpu: VcpuContext, insn: Insn, out: Halves, size: number, write: boolean): boolean {
   effectiveOffset(vcpu, insn, out);
   return checkedLinear(vcpu, insn.seg, out, size, write);
 }
 
 /** Linear address of a memory operand that is named, not accessed. */
-export function namedAddress(vcpu: Vcpu, insn: Insn, out: Halves): void {
+export function namedAddress(vcpu: VcpuContext, insn: Insn, out: Halves): void {
   effectiveOffset(vcpu, insn, out);
   toLinear(vcpu, insn.seg, out);
 }
@@ -87,7 +75,7 @@ export function namedAddress(vcpu: Vcpu, insn: Insn, out: Halves): void {
 const address: Halves = { lo: 0, hi: 0 };
 
 /** Reads operand `k` (register, memory or immediate) into `out`, zero-extended. False with an exception pending. */
-export function readOperand(vcpu: Vcpu, insn: Insn, k: number, out: Halves): boolean {
+export function readOperand(vcpu: VcpuContext, insn: Insn, k: number, out: Halves): boolean {
   const operand = insn.operands[k] as Operand;
   switch (operand.kind) {
     case Kind.Mem:
@@ -114,7 +102,7 @@ export function readOperand(vcpu: Vcpu, insn: Insn, k: number, out: Halves): boo
 }
 
 /** Writes operand `k`: 4-byte registers are zero-extended, shorter ones merged. */
-export function writeOperand(vcpu: Vcpu, insn: Insn, k: number, lo: number, hi: number): boolean {
+export function writeOperand(vcpu: VcpuContext, insn: Insn, k: number, lo: number, hi: number): boolean {
   const operand = insn.operands[k] as Operand;
   if (operand.kind === Kind.Mem) {
     if (!effectiveAddress(vcpu, insn, address, operand.size, true)) return false;
@@ -125,7 +113,7 @@ export function writeOperand(vcpu: Vcpu, insn: Insn, k: number, lo: number, hi: 
   return true;
 }
 
-export function writeRegister(vcpu: Vcpu, reg: number, size: number, lo: number, hi: number): void {
+export function writeRegister(vcpu: VcpuContext, reg: number, size: number, lo: number, hi: number): void {
   if (size === 8) vcpu.setReg(reg, lo, hi);
   else if (size === 4) vcpu.setReg(reg, lo, 0);
   else if (size === 2) vcpu.setU16(S.GPR + 8 * reg, lo);
@@ -133,7 +121,7 @@ export function writeRegister(vcpu: Vcpu, reg: number, size: number, lo: number,
 }
 
 /** Pushes `size` bytes on the stack of the current mode. */
-export function push(vcpu: Vcpu, size: number, lo: number, hi: number): boolean {
+export function push(vcpu: VcpuContext, size: number, lo: number, hi: number): boolean {
   const sp: Halves = { lo: 0, hi: 0 };
   stackPointer(vcpu, -size, sp);
   const at = { ...sp };
@@ -144,7 +132,7 @@ export function push(vcpu: Vcpu, size: number, lo: number, hi: number): boolean 
 }
 
 /** Reads `size` bytes at `offset` bytes above the stack pointer into `out`. */
-export function peekStack(vcpu: Vcpu, offset: number, size: number, out: Halves): boolean {
+export function peekStack(vcpu: VcpuContext, offset: number, size: number, out: Halves): boolean {
   if (size === 8 && offset >= 0 && vcpu.mode === 64 && vcpu.linear.peekKnown(offset, out)) return true;
   stackPointer(vcpu, offset, address);
   if (!checkedLinear(vcpu, Seg.SS, address, size, false)) return false;
@@ -155,12 +143,12 @@ export function peekStack(vcpu: Vcpu, offset: number, size: number, out: Halves)
 }
 
 /** Moves the stack pointer by `delta` bytes. */
-export function adjustStack(vcpu: Vcpu, delta: number): void {
+export function adjustStack(vcpu: VcpuContext, delta: number): void {
   stackPointer(vcpu, delta, address);
   setStackPointer(vcpu, address);
 }
 
-function stackPointer(vcpu: Vcpu, delta: number, out: Halves): void {
+function stackPointer(vcpu: VcpuContext, delta: number, out: Halves): void {
   add64(out, vcpu.regLo(4), vcpu.regHi(4), delta, delta >> 31);
   if (vcpu.mode !== 64) {
     out.hi = 0;
@@ -168,7 +156,7 @@ function stackPointer(vcpu: Vcpu, delta: number, out: Halves): void {
   }
 }
 
-export function setStackPointer(vcpu: Vcpu, sp: Halves): void {
+export function setStackPointer(vcpu: VcpuContext, sp: Halves): void {
   if (vcpu.mode === 64) vcpu.setReg(4, sp.lo, sp.hi);
   else {
     const mask = vcpu.i32(S.STACK_MASK);

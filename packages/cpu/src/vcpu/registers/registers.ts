@@ -2,8 +2,7 @@ import type { Mode } from "../../decode/index.js";
 import { Access, type PagingControls } from "../../ports.js";
 import * as S from "../../state.js";
 import { Tlb } from "../../tlb.js";
-import type { Halves } from "../memory/operands.js";
-import { boundsOf, emptySegment, type SegmentCache } from "../segments/segments.js";
+import { Breakpoints } from "./breakpoints.js";
 import {
   ATTR_DB,
   ATTR_L,
@@ -12,6 +11,7 @@ import {
   CR0_PE,
   CR0_PG,
   CR0_TS,
+  CR4_DE,
   CR4_LA57,
   CR4_OSFXSR,
   CR4_SMAP,
@@ -19,6 +19,8 @@ import {
   Seg,
   Vector,
 } from "./constants.js";
+import type { Halves } from "./halves.js";
+import { boundsOf, emptySegment, type SegmentCache } from "./segment-cache.js";
 import { StateBlock } from "./state-block.js";
 
 /** Table registers: base as halves, limit in bytes, inclusive. */
@@ -61,6 +63,8 @@ export class Registers extends StateBlock {
   readonly segments: SegmentCache[] = Array.from({ length: 6 }, emptySegment);
   /** DR0-DR3, DR6, DR7 as halves. */
   readonly dr = new Int32Array(16);
+  /** What DR0-DR3 and DR7 describe; see `debugRegistersChanged`. */
+  readonly breakpoints = new Breakpoints();
   /** MSRs without a behaviour of their own, by number: [lo, hi]. */
   readonly msrs = new Map<number, [number, number]>();
   /** Added to the clock's TSC, in ticks, modulo 2^64. */
@@ -220,6 +224,18 @@ export class Registers extends StateBlock {
     this.tlb.flush(global);
   }
 
+  /** DR0-DR3, DR7 or CR4.DE may have changed. */
+  debugRegistersChanged(): void {
+    this.breakpoints.update(this.dr, (this.cr4 & CR4_DE) !== 0);
+    this.tlb.flush();
+  }
+
+  /** Ends the running slice without losing its count: the next instruction is looked up anew. */
+  endSlice(): void {
+    this.setI32(S.SLICE, this.i32(S.SLICE) - this.i32(S.BUDGET));
+    this.setI32(S.BUDGET, 0);
+  }
+
   get userTlb(): TlbBases {
     return this.#tlbs[S.MmuIndex.User] as TlbBases;
   }
@@ -260,6 +276,7 @@ export class Registers extends StateBlock {
     this.setReg(2, 0x000a0671, 0);
     this.updateMode();
     this.updatePaging();
+    this.debugRegistersChanged();
     this.setRip(0xfff0, 0);
   }
 }

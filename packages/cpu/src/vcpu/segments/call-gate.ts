@@ -1,6 +1,8 @@
-import { add64, type Halves, peekStack } from "../memory/operands.js";
+import type { VcpuContext } from "../context/context.js";
+import { peekStack } from "../memory/operands.js";
 import { ATTR_CONFORMING, ATTR_DB, ATTR_L, ATTR_P, EFER_LMA, Seg, Vector } from "../registers/constants.js";
-import type { Vcpu } from "../vcpu.js";
+import { add64, type Halves } from "../registers/halves.js";
+import type { SegmentCache } from "../registers/segment-cache.js";
 import { checkTarget } from "./far.js";
 import { innerStack, innerStackLong, rspField } from "./inner-stack.js";
 import {
@@ -10,7 +12,6 @@ import {
   dpl,
   installCode,
   readDescriptor,
-  type SegmentCache,
   segmentOf,
 } from "./segments.js";
 import { LongFrame, StackFrame } from "./stack-frame.js";
@@ -29,7 +30,7 @@ interface Entry {
   readonly parameters: number;
 }
 
-function readEntry(vcpu: Vcpu, gateSelector: number, { lo, hi, atLo, atHi }: Descriptor): Entry | null {
+function readEntry(vcpu: VcpuContext, gateSelector: number, { lo, hi, atLo, atHi }: Descriptor): Entry | null {
   const selector = lo >>> 16;
   const wide = (lo & 0xffff) | (hi & 0xffff0000);
   if (!(vcpu.efer & EFER_LMA)) {
@@ -52,7 +53,12 @@ function readEntry(vcpu: Vcpu, gateSelector: number, { lo, hi, atLo, atHi }: Des
  * @param back return address, for CALL; null for JMP
  * @returns false with an exception or exit pending and only memory changed
  */
-export function throughCallGate(vcpu: Vcpu, gateSelector: number, gate: Descriptor, back: Halves | null): boolean {
+export function throughCallGate(
+  vcpu: VcpuContext,
+  gateSelector: number,
+  gate: Descriptor,
+  back: Halves | null,
+): boolean {
   const { cpl } = vcpu;
   const gateAttributes = attributesOfDescriptor(gate);
   const level = dpl(gateAttributes);
@@ -81,7 +87,7 @@ export function throughCallGate(vcpu: Vcpu, gateSelector: number, gate: Descript
 }
 
 /** Gates of 16 and 32 bits: more privilege brings the TSS's stack and the caller's parameters. */
-function callProtected(vcpu: Vcpu, entry: Entry, code: Descriptor, newCpl: number, back: Halves): boolean {
+function callProtected(vcpu: VcpuContext, entry: Entry, code: Descriptor, newCpl: number, back: Halves): boolean {
   const { size } = entry;
   const cs = (vcpu.segments[Seg.CS] as SegmentCache).selector;
   const inner = newCpl < vcpu.cpl ? innerStack(vcpu, newCpl) : undefined;
@@ -105,7 +111,7 @@ function callProtected(vcpu: Vcpu, entry: Entry, code: Descriptor, newCpl: numbe
 }
 
 /** Gates of IA-32e mode: more privilege brings RSP0-RSP2 and a null SS. */
-function callLong(vcpu: Vcpu, entry: Entry, code: Descriptor, newCpl: number, back: Halves): boolean {
+function callLong(vcpu: VcpuContext, entry: Entry, code: Descriptor, newCpl: number, back: Halves): boolean {
   const inner = newCpl < vcpu.cpl;
   const old: readonly [number, number] = [vcpu.regLo(4), vcpu.regHi(4)];
   const sp: Halves = { lo: old[0], hi: old[1] };

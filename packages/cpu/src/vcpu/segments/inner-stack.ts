@@ -1,6 +1,6 @@
-import type { Halves } from "../memory/operands.js";
+import type { VcpuContext } from "../context/context.js";
 import { ATTR_CODE, ATTR_P, ATTR_S, ATTR_WRITABLE, Vector } from "../registers/constants.js";
-import type { Vcpu } from "../vcpu.js";
+import type { Halves } from "../registers/halves.js";
 import { attributesOfDescriptor, dpl, readDescriptor, type StackSegment } from "./segments.js";
 
 /** The stack that a TSS of 16 or 32 bits holds for a privilege level. */
@@ -15,7 +15,7 @@ export const TSS_WIDE = 8;
  * The stack of level `cpl` from the current TSS, outside IA-32e mode: SDM vol. 3, 5.8.5 and 6.12.1; vol. 2, CALL and INT n.
  * @returns null with #TS, #SS or a page fault pending
  */
-export function innerStack(vcpu: Vcpu, cpl: number): InnerStack | null {
+export function innerStack(vcpu: VcpuContext, cpl: number): InnerStack | null {
   const { tr, linear } = vcpu;
   const size = tr.attributes & TSS_WIDE ? 4 : 2;
   const field = size + 2 * size * cpl;
@@ -41,7 +41,7 @@ export function innerStack(vcpu: Vcpu, cpl: number): InnerStack | null {
  * Reads the stack pointer at byte `field` of the 64-bit TSS into `out`: RSP0-RSP2 and IST1-IST7 (SDM vol. 3, 7.7).
  * @returns false with #TS or a page fault pending
  */
-export function innerStackLong(vcpu: Vcpu, field: number, out: Halves): boolean {
+export function innerStackLong(vcpu: VcpuContext, field: number, out: Halves): boolean {
   const { tr, linear } = vcpu;
   if (field + 7 > tr.limit) return vcpu.raiseError(Vector.TS, tr.selector & 0xfffc);
   const at = (tr.baseLo + field) | 0;

@@ -1,16 +1,10 @@
-import { adjustStack, type Halves, peekStack, setStackPointer } from "../memory/operands.js";
+import type { VcpuContext } from "../context/context.js";
+import { adjustStack, peekStack, setStackPointer } from "../memory/operands.js";
 import { ATTR_L, ATTR_P, Seg, Vector } from "../registers/constants.js";
-import type { Vcpu } from "../vcpu.js";
+import type { Halves } from "../registers/halves.js";
+import type { SegmentCache } from "../registers/segment-cache.js";
 import { checkTarget } from "./far.js";
-import {
-  attributesOfDescriptor,
-  checkCode,
-  dpl,
-  installCode,
-  readDescriptor,
-  type SegmentCache,
-  type StackSegment,
-} from "./segments.js";
+import { attributesOfDescriptor, checkCode, dpl, installCode, readDescriptor, type StackSegment } from "./segments.js";
 
 /** What a far return has popped, and what it takes with it. */
 export interface FarReturn {
@@ -30,7 +24,10 @@ const sp: Halves = { lo: 0, hi: 0 };
 const ss: Halves = { lo: 0, hi: 0 };
 
 /** RET and IRET in protected mode, to the same or an outer level: SDM vol. 2. False with an exception pending and nothing changed. */
-export function returnFar(vcpu: Vcpu, { selector, rip, size, popped, release, alwaysStack }: FarReturn): boolean {
+export function returnFar(
+  vcpu: VcpuContext,
+  { selector, rip, size, popped, release, alwaysStack }: FarReturn,
+): boolean {
   const { cpl } = vcpu;
   const rpl = selector & 3;
   if ((selector & 0xfffc) === 0) return vcpu.raiseError(Vector.GP, 0);
@@ -58,7 +55,7 @@ export function returnFar(vcpu: Vcpu, { selector, rip, size, popped, release, al
 }
 
 /** The stack segment that a return to level `rpl` popped; undefined with #GP, #SS or a page fault pending. */
-function outerStack(vcpu: Vcpu, selector: number, rpl: number): StackSegment | undefined {
+function outerStack(vcpu: VcpuContext, selector: number, rpl: number): StackSegment | undefined {
   const error = selector & 0xfffc;
   if (error === 0) return vcpu.raiseError(Vector.GP, 0) || undefined;
   const descriptor = readDescriptor(vcpu, selector);
@@ -75,7 +72,7 @@ function outerStack(vcpu: Vcpu, selector: number, rpl: number): StackSegment | u
 const DATA_SEGMENTS: readonly Seg[] = [Seg.ES, Seg.DS, Seg.FS, Seg.GS];
 
 /** Data segments of a more privileged level become null on a return to an outer one (SDM vol. 2, RET). */
-function dropInnerSegments(vcpu: Vcpu, cpl: number): void {
+function dropInnerSegments(vcpu: VcpuContext, cpl: number): void {
   for (const seg of DATA_SEGMENTS) {
     const held = vcpu.segments[seg] as SegmentCache;
     const conforming = (held.attributes & 0x0c) === 0x0c;

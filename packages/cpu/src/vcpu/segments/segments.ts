@@ -1,14 +1,13 @@
 import * as S from "../../state.js";
+import type { VcpuContext } from "../context/context.js";
 import {
   ATTR_ACCESSED,
   ATTR_CODE,
   ATTR_CONFORMING,
   ATTR_DB,
-  ATTR_EXPAND_DOWN,
   ATTR_G,
   ATTR_L,
   ATTR_P,
-  ATTR_READABLE,
   ATTR_S,
   ATTR_WRITABLE,
   CR0_PE,
@@ -16,47 +15,7 @@ import {
   Seg,
   Vector,
 } from "../registers/constants.js";
-import type { Vcpu } from "../vcpu.js";
-
-/** The hidden part of a segment register (SDM vol. 3, 3.4.3). Bases as signed halves; limit in bytes, inclusive. */
-export interface SegmentCache {
-  readonly selector: number;
-  readonly baseLo: number;
-  readonly baseHi: number;
-  readonly limit: number;
-  /** Descriptor bits 40-55, shifted down by 40. */
-  readonly attributes: number;
-}
-
-export const emptySegment = (): SegmentCache => ({
-  selector: 0,
-  baseLo: 0,
-  baseHi: 0,
-  limit: 0xffff,
-  attributes: 0x93,
-});
-
-/** Offsets that may be accessed, inclusive, and how. */
-export interface Bounds {
-  readonly low: number;
-  readonly high: number;
-  readonly readable: boolean;
-  readonly writable: boolean;
-}
-
-/** What a segment register lets through outside 64-bit code: limit, expansion and type (SDM vol. 3, 5.3, 5.4.1 and 3.4.5.1). */
-export function boundsOf({ limit, attributes }: SegmentCache, protectedMode: boolean): Bounds {
-  if (!protectedMode) return { low: 0, high: limit, readable: true, writable: true };
-  const usable = (attributes & ATTR_P) !== 0;
-  if (attributes & ATTR_CODE) {
-    return { low: 0, high: limit, readable: usable && (attributes & ATTR_READABLE) !== 0, writable: false };
-  }
-  const writable = usable && (attributes & ATTR_WRITABLE) !== 0;
-  if (!(attributes & ATTR_EXPAND_DOWN)) return { low: 0, high: limit, readable: usable, writable };
-  const any = usable && limit !== 0xffffffff;
-  const high = attributes & ATTR_DB ? 0xffffffff : 0xffff;
-  return { low: limit + 1, high, readable: any, writable: any && writable };
-}
+import type { SegmentCache } from "../registers/segment-cache.js";
 
 /** A descriptor as read from its table. */
 export interface Descriptor {
@@ -77,7 +36,7 @@ export const limitOf = (d: Descriptor): number => {
 export const attributesOfDescriptor = (d: Descriptor): number => attributesOf(d.hi);
 
 /** Reads the descriptor `selector` names; null with #GP(selector) (or `vector`) or a page fault pending. */
-export function readDescriptor(vcpu: Vcpu, selector: number, vector: Vector = Vector.GP): Descriptor | null {
+export function readDescriptor(vcpu: VcpuContext, selector: number, vector: Vector = Vector.GP): Descriptor | null {
   const { gdtr, ldtr } = vcpu;
   const local = (selector & 4) !== 0;
   const limit = local ? ldtr.limit : gdtr.limit;
@@ -95,7 +54,7 @@ export function readDescriptor(vcpu: Vcpu, selector: number, vector: Vector = Ve
 }
 
 /** Sets the accessed bit of a descriptor in memory. False with a page fault pending. */
-export function markAccessed(vcpu: Vcpu, d: Descriptor): boolean {
+export function markAccessed(vcpu: VcpuContext, d: Descriptor): boolean {
   if (d.hi & (ATTR_ACCESSED << 8)) return true;
   d.hi |= ATTR_ACCESSED << 8;
   return vcpu.linear.writeSystem((d.atLo + 5) | 0, d.atHi, 1, (d.hi >>> 8) & 0xff);
@@ -127,7 +86,7 @@ export function unusable(selector: number): SegmentCache {
  * MOV/POP/Lxx to DS ES FS GS SS. SDM vol. 2, MOV; vol. 3, 5.5 and 5.7.
  * @returns false with an exception pending
  */
-export function loadSegment(vcpu: Vcpu, seg: Seg, selector: number): boolean {
+export function loadSegment(vcpu: VcpuContext, seg: Seg, selector: number): boolean {
   if (!(vcpu.cr0 & CR0_PE) || vcpu.flags & S.VM) {
     const { limit, attributes } = vcpu.segments[seg] as SegmentCache;
     vcpu.setSegment(seg, {
@@ -176,7 +135,7 @@ export function loadSegment(vcpu: Vcpu, seg: Seg, selector: number): boolean {
 }
 
 /** Checks that a code descriptor may be entered; `newCpl` is the level it will run at. */
-export function checkCode(vcpu: Vcpu, selector: number, d: Descriptor, newCpl: number): boolean {
+export function checkCode(vcpu: VcpuContext, selector: number, d: Descriptor, newCpl: number): boolean {
   const attributes = attributesOf(d.hi);
   const error = selector & 0xfffc;
   if (!(attributes & ATTR_S) || !(attributes & ATTR_CODE)) return vcpu.raiseError(Vector.GP, error);
@@ -207,7 +166,7 @@ const NULL_STACKS: readonly SegmentCache[] = [0, 1, 2, 3].map((cpl) => ({
  * @returns false with a page fault pending and neither installed
  */
 export function installCode(
-  vcpu: Vcpu,
+  vcpu: VcpuContext,
   selector: number,
   d: Descriptor,
   cpl: number,
@@ -224,4 +183,3 @@ export function installCode(
 export function flatSegment(selector: number, attributes: number): SegmentCache {
   return { selector, baseLo: 0, baseHi: 0, limit: 0xffffffff, attributes: attributes | ATTR_P | ATTR_G };
 }
-export { ATTR_DB, ATTR_L };

@@ -1,12 +1,12 @@
-import { add64, type Halves } from "../memory/operands.js";
+import type { VcpuContext } from "../context/context.js";
 import { canonical } from "../registers/canonical.js";
 import { ATTR_DB, Seg, Vector } from "../registers/constants.js";
-import type { Vcpu } from "../vcpu.js";
-import { type Bounds, boundsOf, type SegmentCache } from "./segments.js";
+import { add64, type Halves } from "../registers/halves.js";
+import { type Bounds, boundsOf, type SegmentCache } from "../registers/segment-cache.js";
 
 /** A stack of 16 or 32 bits that is filled before it becomes the current one: nothing but memory changes. */
 export class StackFrame {
-  readonly #vcpu: Vcpu;
+  readonly #vcpu: VcpuContext;
   readonly #base: number;
   readonly #bounds: Bounds;
   readonly #mask: number;
@@ -18,7 +18,7 @@ export class StackFrame {
    * @param cpl level at which the stack is written
    * @param protectedMode whether the type of `segment` counts
    */
-  constructor(vcpu: Vcpu, segment: SegmentCache, sp: number, cpl: number, protectedMode = true) {
+  constructor(vcpu: VcpuContext, segment: SegmentCache, sp: number, cpl: number, protectedMode = true) {
     this.#vcpu = vcpu;
     this.#base = segment.baseLo;
     this.#bounds = boundsOf(segment, protectedMode);
@@ -28,7 +28,7 @@ export class StackFrame {
   }
 
   /** The stack that is in force. */
-  static current(vcpu: Vcpu): StackFrame {
+  static current(vcpu: VcpuContext): StackFrame {
     const ss = vcpu.segments[Seg.SS] as SegmentCache;
     return new StackFrame(vcpu, ss, vcpu.regLo(4), vcpu.cpl, vcpu.protectedMode);
   }
@@ -86,7 +86,7 @@ export class LongFrame {
    * Pushes them below `sp`, which it moves, as 64-bit code at `cpl` has its stack: flat.
    * @returns false with #SS(0) for addresses that are not canonical, or a page fault, pending
    */
-  push(vcpu: Vcpu, sp: Halves, cpl: number): boolean {
+  push(vcpu: VcpuContext, sp: Halves, cpl: number): boolean {
     add64(this.#end, sp.lo, sp.hi, -8 * this.length, -1);
     add64(this.#top, sp.lo, sp.hi, -1, -1);
     if (!canonical(vcpu, this.#end.hi) || !canonical(vcpu, this.#top.hi)) return vcpu.raiseError(Vector.SS, 0);

@@ -1,4 +1,5 @@
 import * as S from "../../state.js";
+import type { VcpuContext } from "../context/context.js";
 import {
   ATTR_CODE,
   ATTR_CONFORMING,
@@ -19,7 +20,6 @@ import {
   unusable,
 } from "../segments/segments.js";
 import { segment8086 } from "../segments/virtual-8086.js";
-import type { Vcpu } from "../vcpu.js";
 import type { TaskState } from "./task-state.js";
 
 const LDT = 2;
@@ -31,7 +31,7 @@ const DATA: readonly Seg[] = [Seg.DS, Seg.ES, Seg.FS, Seg.GS];
  * happens; registers behind the first one that fails let nothing through.
  * @returns false with #TS, #NP, #SS or a page fault pending, in the context of the new task
  */
-export function loadTaskSegments(vcpu: Vcpu, { selectors, ldt }: TaskState): boolean {
+export function loadTaskSegments(vcpu: VcpuContext, { selectors, ldt }: TaskState): boolean {
   const selector = (seg: Seg): number => selectors[seg] as number;
   vcpu.ldtr = unusable(ldt);
   const from8086 = (vcpu.flags & S.VM) !== 0;
@@ -45,7 +45,7 @@ export function loadTaskSegments(vcpu: Vcpu, { selectors, ldt }: TaskState): boo
   );
 }
 
-function loadLdt(vcpu: Vcpu, selector: number): boolean {
+function loadLdt(vcpu: VcpuContext, selector: number): boolean {
   const error = selector & 0xfffc;
   if (error === 0) return true;
   if (selector & 4) return vcpu.raiseError(Vector.TS, error);
@@ -60,7 +60,7 @@ function loadLdt(vcpu: Vcpu, selector: number): boolean {
 /** What is wrong with a segment: the exception that says so, or null. `attributes` are those of its descriptor. */
 type Fault = (attributes: number, rpl: number, cpl: number) => Vector | null;
 
-function load(vcpu: Vcpu, seg: Seg, selector: number, faultOf: Fault): boolean {
+function load(vcpu: VcpuContext, seg: Seg, selector: number, faultOf: Fault): boolean {
   const error = selector & 0xfffc;
   if (error === 0) return vcpu.raiseError(Vector.TS, 0);
   const d: Descriptor | null = readDescriptor(vcpu, selector, Vector.TS);

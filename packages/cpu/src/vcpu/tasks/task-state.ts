@@ -1,8 +1,8 @@
 import { Access } from "../../ports.js";
 import * as S from "../../state.js";
+import type { VcpuContext } from "../context/context.js";
 import { Seg } from "../registers/constants.js";
 import { TSS_WIDE } from "../segments/inner-stack.js";
-import type { Vcpu } from "../vcpu.js";
 
 /** The layout of a TSS: SDM vol. 3, 7.2.1 and 7.6. */
 export interface TaskLayout {
@@ -47,17 +47,17 @@ export interface TaskState {
 }
 
 /** Whether the `size` bytes at `at` can be read, or written, by the processor itself. False with a page fault or exit pending. */
-export function probe(vcpu: Vcpu, at: number, size: number, write: boolean): boolean {
+export function probe(vcpu: VcpuContext, at: number, size: number, write: boolean): boolean {
   const access = Access.Implicit | (write ? Access.Write : 0);
-  return vcpu.linear.resolve(at | 0, 0, access) >= 0 && vcpu.linear.resolve((at + size - 1) | 0, 0, access) >= 0;
+  return vcpu.linear.probe(at | 0, 0, access) && vcpu.linear.probe((at + size - 1) | 0, 0, access);
 }
 
 /** Whether `saveTask` will work. */
-export const probeSave = (vcpu: Vcpu, base: number, { state, limit }: TaskLayout): boolean =>
+export const probeSave = (vcpu: VcpuContext, base: number, { state, limit }: TaskLayout): boolean =>
   probe(vcpu, base + state, limit + 1 - state, true);
 
 /** Saves the registers of the current task, with `ip` and `flags`, in the TSS at `base`. */
-export function saveTask(vcpu: Vcpu, base: number, layout: TaskLayout, ip: number, flags: number): boolean {
+export function saveTask(vcpu: VcpuContext, base: number, layout: TaskLayout, ip: number, flags: number): boolean {
   const { word, segments } = layout;
   let at = (base + layout.state) | 0;
   const write = (size: number, value: number): boolean => {
@@ -72,7 +72,7 @@ export function saveTask(vcpu: Vcpu, base: number, layout: TaskLayout, ip: numbe
 }
 
 /** Reads the TSS at `base`; null with a page fault or exit pending. */
-export function readTask(vcpu: Vcpu, base: number, { word, state, segments }: TaskLayout): TaskState | null {
+export function readTask(vcpu: VcpuContext, base: number, { word, state, segments }: TaskLayout): TaskState | null {
   const { linear } = vcpu;
   const at = (field: number, size: number): number => {
     complete &&= linear.readSystem((base + field) | 0, 0, size);
@@ -97,7 +97,7 @@ export function readTask(vcpu: Vcpu, base: number, { word, state, segments }: Ta
 }
 
 /** Remembers the registers that a task switch loads. @returns what puts them back */
-export function rememberTask(vcpu: Vcpu): () => void {
+export function rememberTask(vcpu: VcpuContext): () => void {
   const { rflags, cr0, tr, ldtr, paging, dr } = vcpu;
   const { cr3Lo, cr3Hi } = paging;
   const state = vcpu.bytes(S.GPR, 8 * 16).slice();

@@ -1,6 +1,5 @@
 import * as S from "../../state.js";
-import { type Pending, pushedFlags } from "../events/event.js";
-import { writeControlRegister } from "../helpers/system/control-registers.js";
+import type { VcpuContext } from "../context/context.js";
 import { push } from "../memory/operands.js";
 import { ATTR_P, CR0_TS, Vector } from "../registers/constants.js";
 import { checkTargetReal } from "../segments/far.js";
@@ -14,7 +13,7 @@ import {
   readDescriptor,
   segmentOf,
 } from "../segments/segments.js";
-import type { Vcpu } from "../vcpu.js";
+import { writeControlRegister } from "../system-registers/control-registers.js";
 import { loadTaskSegments } from "./task-segments.js";
 import { layoutOf, probe, probeSave, readTask, rememberTask, saveTask, type TaskState } from "./task-state.js";
 
@@ -45,7 +44,7 @@ const DR7_LOCAL = 0x155;
 const DR6_BT = 0x8000;
 
 /** The TSS descriptor that a task gate, or with `busy` a back link, names; null with `vector`, #NP or a page fault pending. */
-function taskDescriptor(vcpu: Vcpu, selector: number, vector: Vector, busy: boolean): Descriptor | null {
+function taskDescriptor(vcpu: VcpuContext, selector: number, vector: Vector, busy: boolean): Descriptor | null {
   const error = selector & 0xfffc;
   if (selector & 4) return vcpu.raiseError(vector, error) || null;
   const d = readDescriptor(vcpu, selector, vector);
@@ -63,7 +62,7 @@ function taskDescriptor(vcpu: Vcpu, selector: number, vector: Vector, busy: bool
  * @returns false with an exception or exit pending and nothing switched
  */
 export function branchToTask(
-  vcpu: Vcpu,
+  vcpu: VcpuContext,
   selector: number,
   d: Descriptor,
   means: "jump" | "call",
@@ -84,7 +83,7 @@ export function branchToTask(
 }
 
 /** IRET with NT: back to the task that the current TSS names. SDM vol. 2, IRET. */
-export function returnToTask(vcpu: Vcpu, next: number): boolean {
+export function returnToTask(vcpu: VcpuContext, next: number): boolean {
   if (!vcpu.linear.readSystem(vcpu.tr.baseLo, 0, 2)) return false;
   const selector = vcpu.linear.lo;
   const to = taskDescriptor(vcpu, selector, Vector.TS, true);
@@ -96,12 +95,11 @@ export function returnToTask(vcpu: Vcpu, next: number): boolean {
 
 /**
  * An event whose gate is a task gate to `selector`: SDM vol. 3, 6.12.2.
+ * @param flags EFLAGS to save for the task that is interrupted
  * @returns false with an exception or exit pending, in the new task if it was switched to
  */
-export function enterTask(vcpu: Vcpu, selector: number, event: Pending): boolean {
+export function enterTask(vcpu: VcpuContext, selector: number, flags: number, errorCode: number | null): boolean {
   const to = taskDescriptor(vcpu, selector, Vector.GP, false);
-  const flags = pushedFlags(vcpu, event);
-  const { errorCode } = event;
   if (to === null) return false;
   const switched = switchTask(vcpu, { selector, descriptor: to, means: "call", ip: vcpu.ripLo, flags, errorCode });
   return switched && vcpu.pending === null;
@@ -111,7 +109,7 @@ export function enterTask(vcpu: Vcpu, selector: number, event: Pending): boolean
  * Switches tasks: SDM vol. 3, 7.3. What is wrong with the new one's segments is found, and stays pending, in its own context.
  * @returns false with an exception or exit pending and no register changed
  */
-function switchTask(vcpu: Vcpu, { selector, descriptor, means, ip, flags, errorCode }: TaskSwitch): boolean {
+function switchTask(vcpu: VcpuContext, { selector, descriptor, means, ip, flags, errorCode }: TaskSwitch): boolean {
   const { linear, tr, gdtr } = vcpu;
   const attributes = attributesOfDescriptor(descriptor);
   const [from, to] = [layoutOf(tr.attributes), layoutOf(attributes)];
@@ -145,7 +143,7 @@ function switchTask(vcpu: Vcpu, { selector, descriptor, means, ip, flags, errorC
   return false;
 }
 
-function startTask(vcpu: Vcpu, task: TaskState, word: 2 | 4, nested: boolean, errorCode: number | null): void {
+function startTask(vcpu: VcpuContext, task: TaskState, word: 2 | 4, nested: boolean, errorCode: number | null): void {
   vcpu.cr0 |= CR0_TS;
   vcpu.paging.cr0 = vcpu.cr0;
   vcpu.updateUnits();

@@ -1,12 +1,14 @@
 import * as S from "../../../state.js";
-import type { Pending } from "../../events/event.js";
-import { add64, adjustStack, type Halves, peekStack } from "../../memory/operands.js";
+import type { VcpuContext } from "../../context/context.js";
+import type { Pending } from "../../context/event.js";
+import type { Helper } from "../../context/helper.js";
+import { adjustStack, peekStack } from "../../memory/operands.js";
 import { EFER_LMA, Vector } from "../../registers/constants.js";
+import { add64, type Halves } from "../../registers/halves.js";
 import { checkTargetReal, setCodeReal } from "../../segments/far.js";
 import { returnFar } from "../../segments/return-far.js";
 import { segment8086 } from "../../segments/virtual-8086.js";
 import { returnToTask } from "../../tasks/task-switch.js";
-import type { Helper, Vcpu } from "../../vcpu.js";
 import { FAULT, iopl8086, JUMP, NEXT, suppressed } from "../common.js";
 import { writableFlags } from "../data/stack.js";
 
@@ -52,7 +54,7 @@ const leaveHandler: Helper = (vcpu, { insn }) => {
 };
 
 /** IRETD of level 0 that pops VM: into virtual-8086 mode (SDM vol. 2, IRET). */
-function enter8086(vcpu: Vcpu, rip: Halves, cs: number, popped: number): boolean {
+function enter8086(vcpu: VcpuContext, rip: Halves, cs: number, popped: number): boolean {
   const outer: number[] = [];
   for (let k = 3; k < 9; k++) {
     if (!peekStack(vcpu, 4 * k, 4, value)) return false;
@@ -71,14 +73,14 @@ function enter8086(vcpu: Vcpu, rip: Halves, cs: number, popped: number): boolean
 }
 
 /** What every IRET ends with: RF as loaded holds for one instruction, IF and AC may have changed. */
-function resumed(vcpu: Vcpu): number {
+function resumed(vcpu: VcpuContext): number {
   vcpu.keepRf = (vcpu.flags & S.RF) !== 0;
   vcpu.flagsChanged();
   return JUMP;
 }
 
 /** A software interrupt: the return address is the next instruction. */
-function software(vcpu: Vcpu, vector: number, length: number, kind: Pending["kind"] = "software"): number {
+function software(vcpu: VcpuContext, vector: number, length: number, kind: Pending["kind"] = "software"): number {
   const at: readonly [number, number] = [vcpu.ripLo, vcpu.ripHi];
   add64(value, vcpu.ripLo, vcpu.ripHi, length, 0);
   vcpu.ripLo = value.lo;

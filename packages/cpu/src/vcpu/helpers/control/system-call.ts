@@ -1,9 +1,9 @@
 import * as S from "../../../state.js";
+import type { Helper } from "../../context/helper.js";
 import { writeRegister } from "../../memory/operands.js";
 import { canonical } from "../../registers/canonical.js";
 import { ATTR_DB, ATTR_L, CR0_PE, EFER_LMA, EFER_SCE, MSR, Vector } from "../../registers/constants.js";
 import { flatSegment } from "../../segments/segments.js";
-import type { Helper } from "../../vcpu.js";
 import { done, FAULT, JUMP, undefinedOpcode } from "../common.js";
 
 const syscall: Helper = (vcpu, { insn }) => {

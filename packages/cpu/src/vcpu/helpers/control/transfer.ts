@@ -1,15 +1,11 @@
 import { Kind } from "../../../decode/index.js";
-import {
-  add64,
-  adjustStack,
-  effectiveAddress,
-  type Halves,
-  peekStack,
-  push,
-  writeRegister,
-} from "../../memory/operands.js";
+import type { VcpuContext } from "../../context/context.js";
+import type { Helper } from "../../context/helper.js";
+import { adjustStack, effectiveAddress, peekStack, push, writeRegister } from "../../memory/operands.js";
 import { canonical } from "../../registers/canonical.js";
 import { ATTR_CONFORMING, ATTR_L, ATTR_S, EFER_LMA, Seg, Vector } from "../../registers/constants.js";
+import { add64, type Halves } from "../../registers/halves.js";
+import type { SegmentCache } from "../../registers/segment-cache.js";
 import { CALL_GATE, CALL_GATE_16, throughCallGate } from "../../segments/call-gate.js";
 import { checkTarget, checkTargetReal, setCodeReal } from "../../segments/far.js";
 import { returnFar } from "../../segments/return-far.js";
@@ -20,16 +16,14 @@ import {
   installCode,
   loadSegment,
   readDescriptor,
-  type SegmentCache,
 } from "../../segments/segments.js";
 import { branchToTask, isTaskState, TASK_GATE } from "../../tasks/task-switch.js";
-import type { Helper, Vcpu } from "../../vcpu.js";
 import { FAULT, JUMP, NEXT } from "../common.js";
 
 const value: Halves = { lo: 0, hi: 0 };
 
 /** Far target of CALL and JMP, immediate or memory: the selector, and the offset in `out`; -1 with an exception pending. */
-function farTarget(vcpu: Vcpu, { insn }: Parameters<Helper>[1], out: Halves): number {
+function farTarget(vcpu: VcpuContext, { insn }: Parameters<Helper>[1], out: Halves): number {
   const size = insn.opSize;
   if (insn.operands[0].kind === Kind.Far) {
     out.lo = size === 2 ? insn.immLo & 0xffff : insn.immLo;
@@ -83,7 +77,7 @@ const branchFar =
   };
 
 /** Pushes CS and the return address and enters the target. The frame stays in memory even if that fails (recorded from hardware). */
-function pushReturn(vcpu: Vcpu, size: number, next: Halves, enter: () => boolean): boolean {
+function pushReturn(vcpu: VcpuContext, size: number, next: Halves, enter: () => boolean): boolean {
   const sp: readonly [number, number] = [vcpu.regLo(4), vcpu.regHi(4)];
   const { selector } = vcpu.segments[Seg.CS] as SegmentCache;
   if (push(vcpu, size, selector, 0) && push(vcpu, size, next.lo, next.hi) && enter()) return true;
@@ -92,7 +86,7 @@ function pushReturn(vcpu: Vcpu, size: number, next: Halves, enter: () => boolean
 }
 
 /** The same where other code calls 64-bit code: with the stack as that code has it, flat (recorded from hardware). */
-function pushReturnLong(vcpu: Vcpu, size: number, next: Halves, enter: () => boolean): boolean {
+function pushReturnLong(vcpu: VcpuContext, size: number, next: Halves, enter: () => boolean): boolean {
   const sp: Halves = { lo: 0, hi: 0 };
   add64(sp, vcpu.regLo(4), vcpu.regHi(4), -2 * size, -1);
   const above: Halves = { lo: 0, hi: 0 };
@@ -106,14 +100,20 @@ function pushReturnLong(vcpu: Vcpu, size: number, next: Halves, enter: () => boo
 }
 
 /** Whether a far JMP or CALL may enter code segment `d` without a gate. */
-function checkDirect(vcpu: Vcpu, selector: number, d: Descriptor): boolean {
+function checkDirect(vcpu: VcpuContext, selector: number, d: Descriptor): boolean {
   const conforming = (attributesOfDescriptor(d) & ATTR_CONFORMING) !== 0;
   if (!conforming && (selector & 3) > vcpu.cpl) return vcpu.raiseError(Vector.GP, selector & 0xfffc);
   return checkCode(vcpu, selector, d, vcpu.cpl);
 }
 
 /** A far JMP or CALL whose selector names a gate or a TSS; IA-32e mode has only 64-bit call gates. */
-function throughSystemSegment(vcpu: Vcpu, selector: number, d: Descriptor, call: boolean, next: Halves): boolean {
+function throughSystemSegment(
+  vcpu: VcpuContext,
+  selector: number,
+  d: Descriptor,
+  call: boolean,
+  next: Halves,
+): boolean {
   const type = attributesOfDescriptor(d) & 0x1f;
   const long = (vcpu.efer & EFER_LMA) !== 0;
   if (type === CALL_GATE || (type === CALL_GATE_16 && !long)) {

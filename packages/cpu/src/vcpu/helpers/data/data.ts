@@ -1,23 +1,24 @@
 import type { Insn } from "../../../decode/index.js";
 import * as S from "../../../state.js";
+import type { VcpuContext } from "../../context/context.js";
+import type { Helper } from "../../context/helper.js";
 import {
   checkedLinear,
   effectiveAddress,
-  type Halves,
   namedAddress,
   readOperand,
   truncateAddress,
   writeOperand,
 } from "../../memory/operands.js";
 import { ATTR_CODE, ATTR_S, Vector } from "../../registers/constants.js";
-import type { SegmentCache } from "../../segments/segments.js";
-import type { Helper, Vcpu } from "../../vcpu.js";
+import type { Halves } from "../../registers/halves.js";
+import type { SegmentCache } from "../../registers/segment-cache.js";
 import { done, FAULT, NEXT } from "../common.js";
 
 const value: Halves = { lo: 0, hi: 0 };
 const address: Halves = { lo: 0, hi: 0 };
 
-function setZf(vcpu: Vcpu, on: boolean): void {
+function setZf(vcpu: VcpuContext, on: boolean): void {
   vcpu.rflags = on ? vcpu.rflags | S.ZF : vcpu.rflags & ~S.ZF;
 }
 
@@ -97,7 +98,7 @@ const parity = (byte: number): boolean => {
 };
 
 /** SF ZF PF of a byte, with the given CF and AF. */
-function byteFlags(vcpu: Vcpu, al: number, cf: boolean, af: boolean): void {
+function byteFlags(vcpu: VcpuContext, al: number, cf: boolean, af: boolean): void {
   vcpu.rflags =
     (vcpu.rflags & ~S.ARITH) |
     (al & 0x80 ? S.SF : 0) |
@@ -194,10 +195,10 @@ const bound: Helper = (vcpu, { insn }) => {
  */
 const flushLine: Helper = (vcpu, { insn }) => {
   if (!lineAddress(vcpu, insn, address)) return FAULT;
-  return done(vcpu.linear.resolve(address.lo, address.hi, vcpu.accessMode) >= 0);
+  return done(vcpu.linear.probe(address.lo, address.hi, vcpu.accessMode));
 };
 
-function lineAddress(vcpu: Vcpu, insn: Insn, out: Halves): boolean {
+function lineAddress(vcpu: VcpuContext, insn: Insn, out: Halves): boolean {
   const { attributes, baseLo, limit } = vcpu.segments[insn.seg] as SegmentCache;
   const code = (attributes & (ATTR_S | ATTR_CODE)) === (ATTR_S | ATTR_CODE);
   if (vcpu.mode === 64 || !code) return effectiveAddress(vcpu, insn, out, 1, false);

@@ -1,12 +1,13 @@
 import * as S from "../../../state.js";
+import type { VcpuContext } from "../../context/context.js";
+import type { Helper } from "../../context/helper.js";
 import { writeRegister } from "../../memory/operands.js";
 import { Vector } from "../../registers/constants.js";
 import { TSS_WIDE } from "../../segments/inner-stack.js";
-import type { Helper, Vcpu } from "../../vcpu.js";
 import { FAULT, NEXT } from "../common.js";
 
 /** Whether `size` ports from `port` may be used: CPL <= IOPL, or the TSS bitmap says so (SDM vol. 1, 19.5.2). */
-export function portAllowed(vcpu: Vcpu, port: number, size: number): boolean {
+export function portAllowed(vcpu: VcpuContext, port: number, size: number): boolean {
   if (!(vcpu.cr0 & 1) || (vcpu.cpl <= ((vcpu.flags >> 12) & 3) && !(vcpu.flags & S.VM))) return true;
   const { tr, linear } = vcpu;
   // A 16-bit TSS has no bitmap.
@@ -19,7 +20,7 @@ export function portAllowed(vcpu: Vcpu, port: number, size: number): boolean {
   return bits === 0 || vcpu.raiseError(Vector.GP, 0);
 }
 
-export function portRead(vcpu: Vcpu, port: number, size: number): number {
+export function portRead(vcpu: VcpuContext, port: number, size: number): number {
   vcpu.counts.io++;
   const value = vcpu.ports.bus.ioRead(port, size);
   vcpu.hooks.io?.(port, size, false, value);
@@ -27,7 +28,7 @@ export function portRead(vcpu: Vcpu, port: number, size: number): number {
   return value;
 }
 
-export function portWrite(vcpu: Vcpu, port: number, size: number, value: number): void {
+export function portWrite(vcpu: VcpuContext, port: number, size: number, value: number): void {
   vcpu.counts.io++;
   vcpu.hooks.io?.(port, size, true, value);
   vcpu.debugTrap(vcpu.breakpoints.io(port, size));

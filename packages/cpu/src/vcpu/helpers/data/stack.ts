@@ -1,17 +1,12 @@
 import { Kind } from "../../../decode/index.js";
 import * as S from "../../../state.js";
-import {
-  adjustStack,
-  checkedLinear,
-  type Halves,
-  peekStack,
-  push,
-  writeOperand,
-  writeRegister,
-} from "../../memory/operands.js";
+import type { VcpuContext } from "../../context/context.js";
+import type { Helper } from "../../context/helper.js";
+import { adjustStack, checkedLinear, peekStack, push, writeOperand, writeRegister } from "../../memory/operands.js";
 import { Seg } from "../../registers/constants.js";
-import { loadSegment, type SegmentCache } from "../../segments/segments.js";
-import type { Helper, Vcpu } from "../../vcpu.js";
+import type { Halves } from "../../registers/halves.js";
+import type { SegmentCache } from "../../registers/segment-cache.js";
+import { loadSegment } from "../../segments/segments.js";
 import { done, FAULT, iopl8086, NEXT } from "../common.js";
 
 const value: Halves = { lo: 0, hi: 0 };
@@ -47,7 +42,7 @@ const pushSegment: Helper = (vcpu, { insn }) => {
 };
 
 /** Flags POPF and IRET may change at `cpl`: SDM vol. 2, POPF. */
-export function writableFlags(vcpu: Vcpu, size: number): number {
+export function writableFlags(vcpu: VcpuContext, size: number): number {
   const { cpl } = vcpu;
   const iopl = (vcpu.flags >> 12) & 3;
   let mask = S.ARITH | S.TF | S.DF | S.NT | S.AC | S.ID | S.RF;

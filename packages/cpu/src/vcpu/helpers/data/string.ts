@@ -1,8 +1,10 @@
 import type { Insn } from "../../../decode/index.js";
 import * as S from "../../../state.js";
-import { checkedLinear, type Halves, truncateAddress } from "../../memory/operands.js";
+import type { VcpuContext } from "../../context/context.js";
+import type { Helper } from "../../context/helper.js";
+import { checkedLinear, truncateAddress } from "../../memory/operands.js";
 import { Seg } from "../../registers/constants.js";
-import type { Helper, Vcpu } from "../../vcpu.js";
+import type { Halves } from "../../registers/halves.js";
 import { FAULT, JUMP, NEXT } from "../common.js";
 import { portAllowed, portRead, portWrite } from "./io.js";
 
@@ -20,7 +22,15 @@ const target: Halves = { lo: 0, hi: 0 };
  * @returns how many elements of `n` lie before the index register wraps, the segment ends, or the page does, 1 in a page with breakpoints;
  * 0 with an exception pending
  */
-function pointer(vcpu: Vcpu, insn: Insn, reg: number, seg: number, write: boolean, n: number, out: Halves): number {
+function pointer(
+  vcpu: VcpuContext,
+  insn: Insn,
+  reg: number,
+  seg: number,
+  write: boolean,
+  n: number,
+  out: Halves,
+): number {
   const { addrSize, opSize: size } = insn;
   const down = (vcpu.flags & S.DF) !== 0;
   out.lo = vcpu.regLo(reg);
@@ -44,7 +54,7 @@ function pointer(vcpu: Vcpu, insn: Insn, reg: number, seg: number, write: boolea
 }
 
 /** Adds `delta` bytes to an index register of the address size. */
-function advance(vcpu: Vcpu, reg: number, addrSize: number, delta: number): void {
+function advance(vcpu: VcpuContext, reg: number, addrSize: number, delta: number): void {
   const lo = vcpu.regLo(reg);
   const sum = (lo >>> 0) + delta;
   if (addrSize === 2) vcpu.setU16(S.GPR + 8 * reg, lo + delta);
@@ -53,13 +63,13 @@ function advance(vcpu: Vcpu, reg: number, addrSize: number, delta: number): void
 }
 
 /** The count register, saturated to 2^32 - 1. */
-function count(vcpu: Vcpu, addrSize: number): number {
+function count(vcpu: VcpuContext, addrSize: number): number {
   if (addrSize === 2) return vcpu.regLo(RCX) & 0xffff;
   if (addrSize === 8 && vcpu.regHi(RCX) !== 0) return 0xffffffff;
   return vcpu.regLo(RCX) >>> 0;
 }
 
-function reduceCount(vcpu: Vcpu, addrSize: number, by: number): void {
+function reduceCount(vcpu: VcpuContext, addrSize: number, by: number): void {
   const lo = vcpu.regLo(RCX);
   if (addrSize === 2) vcpu.setU16(S.GPR + 8 * RCX, lo - by);
   else if (addrSize === 4) vcpu.setReg(RCX, (lo - by) | 0, 0);
@@ -70,7 +80,7 @@ function reduceCount(vcpu: Vcpu, addrSize: number, by: number): void {
  * RF is set between iterations: no breakpoint of the instruction is met again, and an event that comes meanwhile pushes it so
  * (SDM vol. 3, 17.3.1.1).
  */
-function setResume(vcpu: Vcpu, between: boolean): void {
+function setResume(vcpu: VcpuContext, between: boolean): void {
   vcpu.setI32(S.FLAGS, between ? vcpu.flags | S.RF : vcpu.flags & ~S.RF);
   vcpu.keepRf = between;
 }
@@ -86,7 +96,7 @@ function inPage(at: number, size: number, down: boolean): number {
  * One chunk of a string instruction: at most `n` elements, none of which crosses a page.
  * Returns the elements done; fewer than `n` for a condition that ends it; -1 with an exception pending and nothing changed.
  */
-type Chunk = (vcpu: Vcpu, insn: Insn, n: number, down: boolean) => number;
+type Chunk = (vcpu: VcpuContext, insn: Insn, n: number, down: boolean) => number;
 
 interface StringOp {
   readonly usesSource: boolean;
@@ -131,7 +141,7 @@ const repeated =
   };
 
 /** Host address for writing, after making sure that it can be written; 0 = not plain memory; -1 = fault pending. */
-function writable(vcpu: Vcpu, at: Halves, bytes: number, size: number, down: boolean): number {
+function writable(vcpu: VcpuContext, at: Halves, bytes: number, size: number, down: boolean): number {
   const lo = down ? (at.lo - bytes + size) | 0 : at.lo;
   const host = vcpu.linear.hostForWrite(lo, at.hi, bytes);
   if (host !== 0) return host;
@@ -189,7 +199,7 @@ const stos: Chunk = (vcpu, insn, n, down) => {
 };
 
 /** `n` if the page of `at` is plain memory, 1 if a device sees every read; -1 with an exception pending. */
-function readable(vcpu: Vcpu, at: Halves, n: number): number {
+function readable(vcpu: VcpuContext, at: Halves, n: number): number {
   if (n === 1) return 1;
   const host = vcpu.linear.hostForPlainRead(at.lo, at.hi, 1);
   return host < 0 ? -1 : host === 0 ? 1 : n;
@@ -210,7 +220,7 @@ const lods: Chunk = (vcpu, insn, most, down) => {
 };
 
 /** Flags of `a - b`, set from TypeScript. */
-function compare(vcpu: Vcpu, size: number, aLo: number, aHi: number, bLo: number, bHi: number): void {
+function compare(vcpu: VcpuContext, size: number, aLo: number, aHi: number, bLo: number, bHi: number): void {
   const bits = 8 * size;
   let rLo = (aLo - bLo) | 0;
   let rHi = 0;
@@ -250,7 +260,7 @@ function compare(vcpu: Vcpu, size: number, aLo: number, aHi: number, bLo: number
 /** Scans or compares until the condition of the prefix fails; `next` yields the pair of element `k` into `pair`. */
 const pair = { aLo: 0, aHi: 0, bLo: 0, bHi: 0 };
 
-function until(vcpu: Vcpu, insn: Insn, n: number, next: (k: number) => boolean): number {
+function until(vcpu: VcpuContext, insn: Insn, n: number, next: (k: number) => boolean): number {
   const stopOnEqual = insn.rep === 0xf2;
   for (let k = 0; k < n; k++) {
     if (!next(k)) {

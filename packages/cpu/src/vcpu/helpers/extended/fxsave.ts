@@ -1,10 +1,11 @@
-import type { HelperSite } from "../../../code/cache.js";
-import { Access } from "../../../ports.js";
 import * as S from "../../../state.js";
-import { add64, effectiveAddress, type Halves, readOperand, writeOperand } from "../../memory/operands.js";
+import type { VcpuContext } from "../../context/context.js";
+import type { Helper, HelperSite } from "../../context/helper.js";
+import { effectiveAddress, readOperand, writeOperand } from "../../memory/operands.js";
+import { touch } from "../../memory/touch.js";
 import { canonical } from "../../registers/canonical.js";
 import { CR0_EM, CR0_TS, CR4_OSFXSR, Vector } from "../../registers/constants.js";
-import type { Helper, Vcpu } from "../../vcpu.js";
+import type { Halves } from "../../registers/halves.js";
 import { done, FAULT, NEXT } from "../common.js";
 import { summarize } from "../x87/x87-unit.js";
 
@@ -22,22 +23,22 @@ const AREA = 512;
 const X87_REGISTERS = 32;
 export const XMM_REGISTERS = 160;
 
-const xmms = (vcpu: Vcpu): number => (vcpu.mode === 64 ? 16 : 8);
+const xmms = (vcpu: VcpuContext): number => (vcpu.mode === 64 ? 16 : 8);
 
 /** Anything of the x87 state differs from what FNINIT leaves, registers included. */
-export function x87InUse(vcpu: Vcpu): boolean {
+export function x87InUse(vcpu: VcpuContext): boolean {
   if (vcpu.u16(S.FCW) !== FCW_INITIAL || vcpu.u16(S.FSW) !== 0 || vcpu.u8(S.FTW) !== 0) return true;
   return vcpu.bytes(S.FPR, 128).some((byte) => byte !== 0);
 }
 
 /** An XMM register that the current mode can see is not zero. */
-export function xmmsInUse(vcpu: Vcpu): boolean {
+export function xmmsInUse(vcpu: VcpuContext): boolean {
   for (let at = 0; at < 16 * xmms(vcpu); at += 4) if (vcpu.i32(S.XMM + at) !== 0) return true;
   return false;
 }
 
 /** Writes control, status, tags and registers to bytes 0-23 and 32-159. Registers are stored from the top of the stack. */
-export function storeX87(vcpu: Vcpu, area: Uint8Array): void {
+export function storeX87(vcpu: VcpuContext, area: Uint8Array): void {
   const view = new DataView(area.buffer);
   area.fill(0, 0, 24);
   view.setUint16(0, vcpu.u16(S.FCW), true);
@@ -52,7 +53,7 @@ export function storeX87(vcpu: Vcpu, area: Uint8Array): void {
 }
 
 /** Writes the XMM registers of the current mode; MXCSR is not among them. */
-export function storeSse(vcpu: Vcpu, area: Uint8Array): void {
+export function storeSse(vcpu: VcpuContext, area: Uint8Array): void {
   area.set(vcpu.bytes(S.XMM, 16 * xmms(vcpu)), XMM_REGISTERS);
 }
 
@@ -61,7 +62,7 @@ export type Source = "keep" | "initialize" | "load";
 
 /** Loads or initializes the components of the legacy region; MXCSR is the caller's. */
 export function loadLegacy(
-  vcpu: Vcpu,
+  vcpu: VcpuContext,
   area: Uint8Array,
   { x87, sse }: { readonly x87: Source; readonly sse: Source },
 ): void {
@@ -88,25 +89,15 @@ export function loadLegacy(
 }
 
 /** #NM while the FPU belongs to another task or is emulated (SDM vol. 3, table 2-2). */
-function available(vcpu: Vcpu): boolean {
+function available(vcpu: VcpuContext): boolean {
   return vcpu.cr0 & (CR0_TS | CR0_EM) ? vcpu.raise(Vector.NM) : true;
-}
-
-/**
- * Checks the page of the byte `offset` bytes into a state area at `from` without reading or writing it: the processor looks at one byte
- * far into an area before it starts at the beginning, and that is the address a fault names (recorded from hardware).
- */
-export function touch(vcpu: Vcpu, { lo, hi }: Readonly<Halves>, offset: number, write: boolean): boolean {
-  add64(value, lo, hi, offset, 0);
-  if (vcpu.mode !== 64) value.hi = 0;
-  return vcpu.linear.resolve(value.lo, value.hi, vcpu.accessMode | (write ? Access.Write : 0)) >= 0;
 }
 
 /**
  * #GP(0) for an area that is not a multiple of `alignment`; an address that is not canonical, and where alignment is checked one that is
  * not a multiple of 4, is found first (recorded from hardware).
  */
-function checkArea(vcpu: Vcpu, { lo, hi }: Readonly<Halves>, alignment: 16 | 64): boolean {
+function checkArea(vcpu: VcpuContext, { lo, hi }: Readonly<Halves>, alignment: 16 | 64): boolean {
   if (vcpu.mode === 64 && !canonical(vcpu, hi)) {
     vcpu.raiseNonCanonical();
     return false;
@@ -120,7 +111,7 @@ function checkArea(vcpu: Vcpu, { lo, hi }: Readonly<Halves>, alignment: 16 | 64)
  * afterwards (recorded from hardware).
  */
 export function areaAddress(
-  vcpu: Vcpu,
+  vcpu: VcpuContext,
   { insn }: HelperSite,
   out: Halves,
   size: number,
@@ -131,7 +122,7 @@ export function areaAddress(
   return vcpu.mode === 64 || effectiveAddress(vcpu, insn, out, size, write);
 }
 
-function areaAt(vcpu: Vcpu, site: HelperSite, write: boolean): boolean {
+function areaAt(vcpu: VcpuContext, site: HelperSite, write: boolean): boolean {
   return available(vcpu) && areaAddress(vcpu, site, address, AREA, 16, write);
 }
 
@@ -159,7 +150,7 @@ const fxrstor: Helper = (vcpu, site) => {
 };
 
 /** #UD or #NM where SSE cannot be used (SDM vol. 3, table 13-1). */
-function sseAvailable(vcpu: Vcpu): boolean {
+function sseAvailable(vcpu: VcpuContext): boolean {
   if (vcpu.cr0 & CR0_EM || !(vcpu.cr4 & CR4_OSFXSR)) return vcpu.raise(Vector.UD);
   return vcpu.cr0 & CR0_TS ? vcpu.raise(Vector.NM) : true;
 }

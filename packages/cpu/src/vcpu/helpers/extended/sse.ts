@@ -1,8 +1,10 @@
 import { Kind } from "../../../decode/index.js";
 import * as S from "../../../state.js";
-import { checkedLinear, type Halves, readOperand, truncateAddress, writeRegister } from "../../memory/operands.js";
+import type { VcpuContext } from "../../context/context.js";
+import type { Helper } from "../../context/helper.js";
+import { checkedLinear, readOperand, truncateAddress, writeRegister } from "../../memory/operands.js";
 import { Vector } from "../../registers/constants.js";
-import type { Helper, Vcpu } from "../../vcpu.js";
+import type { Halves } from "../../registers/halves.js";
 import { FAULT, NEXT } from "../common.js";
 
 const value: Halves = { lo: 0, hi: 0 };
@@ -28,7 +30,7 @@ const crc32: Helper = (vcpu, { insn }) => {
 };
 
 /** Exception that keeps MMX or SSE from being used: the word at `slot` (`SSE_OFF`, `MMX_OFF`), or #MF for a pending x87 exception. */
-function usable(vcpu: Vcpu, mmx: boolean): boolean {
+function usable(vcpu: VcpuContext, mmx: boolean): boolean {
   const vector = vcpu.i32(mmx ? S.MMX_OFF : S.SSE_OFF) as Vector;
   if (vector !== 0) return vcpu.raise(vector);
   if (mmx && vcpu.u16(S.FSW) & ~vcpu.u16(S.FCW) & 0x3f) return vcpu.raise(Vector.MF);
@@ -63,7 +65,7 @@ const maskedMove: Helper = (vcpu, { insn }) => {
 };
 
 /** What every MMX instruction does to the x87 state: all registers valid, top of stack 0 (SDM vol. 1, 9.5.1). */
-function enterMmx(vcpu: Vcpu): void {
+function enterMmx(vcpu: VcpuContext): void {
   vcpu.setU16(S.FSW, vcpu.u16(S.FSW) & ~0x3800);
   vcpu.setU8(S.FTW, 0xff);
 }

@@ -1,5 +1,5 @@
 import * as S from "../../../state.js";
-import type { Vcpu } from "../../vcpu.js";
+import type { VcpuContext } from "../../context/context.js";
 import { loadLegacy, MXCSR_MASK, storeX87, XMM_REGISTERS } from "./fxsave.js";
 import { HEADER, PKRU, PKRU_AT, SSE, X87, zero } from "./xsave.js";
 
@@ -11,7 +11,7 @@ import { HEADER, PKRU, PKRU_AT, SSE, X87, zero } from "./xsave.js";
 const XMM_BYTES = 256;
 
 /** @param area 584 bytes or more, all zero */
-export function saveXsave(vcpu: Vcpu, area: Uint8Array): void {
+export function saveXsave(vcpu: VcpuContext, area: Uint8Array): void {
   const view = new DataView(area.buffer, area.byteOffset, area.byteLength);
   const legacy = new Uint8Array(HEADER);
   storeX87(vcpu, legacy);
@@ -24,7 +24,7 @@ export function saveXsave(vcpu: Vcpu, area: Uint8Array): void {
 }
 
 /** Loads what {@link saveXsave} writes; absent components are initialized. False for what XRSTOR would refuse, with nothing changed. */
-export function loadXsave(vcpu: Vcpu, area: Uint8Array): boolean {
+export function loadXsave(vcpu: VcpuContext, area: Uint8Array): boolean {
   const view = new DataView(area.buffer, area.byteOffset, area.byteLength);
   const present = view.getInt32(HEADER, true);
   const mxcsr = view.getInt32(24, true);

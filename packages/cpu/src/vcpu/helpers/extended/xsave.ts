@@ -1,7 +1,9 @@
 import * as S from "../../../state.js";
-import type { Halves } from "../../memory/operands.js";
+import type { VcpuContext } from "../../context/context.js";
+import type { Helper } from "../../context/helper.js";
+import { touch } from "../../memory/touch.js";
 import { CR0_TS, CR4_OSXSAVE, CR4_PKE, Vector } from "../../registers/constants.js";
-import type { Helper, Vcpu } from "../../vcpu.js";
+import type { Halves } from "../../registers/halves.js";
 import { done, FAULT, NEXT, suppressed, undefinedOpcode } from "../common.js";
 import {
   areaAddress,
@@ -10,7 +12,6 @@ import {
   MXCSR_MASK,
   storeSse,
   storeX87,
-  touch,
   x87InUse,
   xmmsInUse,
 } from "./fxsave.js";
@@ -34,18 +35,18 @@ const COMPACTED = 1 << 31;
 const address: Halves = { lo: 0, hi: 0 };
 
 /** Components CPUID leaf 0xD offers, low half; the high half offers none. */
-function offered(vcpu: Vcpu): number {
+function offered(vcpu: VcpuContext): number {
   return vcpu.ports.cpuid.query(0xd, 0).eax;
 }
 
 /** #UD without CR4.OSXSAVE, #NM with CR0.TS (SDM vol. 2, XSAVE). */
-function available(vcpu: Vcpu): boolean {
+function available(vcpu: VcpuContext): boolean {
   if (!(vcpu.cr4 & CR4_OSXSAVE)) return vcpu.raise(Vector.UD);
   return vcpu.cr0 & CR0_TS ? vcpu.raise(Vector.NM) : true;
 }
 
 /** Components that differ from their initial configuration (SDM vol. 1, 13.6). */
-function inUse(vcpu: Vcpu): number {
+function inUse(vcpu: VcpuContext): number {
   return (
     (x87InUse(vcpu) ? X87 : 0) |
     (xmmsInUse(vcpu) || vcpu.i32(S.MXCSR) !== MXCSR_INITIAL ? SSE : 0) |

@@ -1,10 +1,11 @@
 import * as S from "../../../state.js";
-import { add64, effectiveAddress, type Halves, readOperand, writeOperand } from "../../memory/operands.js";
+import type { Helper } from "../../context/helper.js";
+import { effectiveAddress, readOperand, writeOperand } from "../../memory/operands.js";
 import { canonicalAtWidest } from "../../registers/canonical.js";
 import { ATTR_P, EFER_LMA, Vector } from "../../registers/constants.js";
+import { add64, type Halves } from "../../registers/halves.js";
 import type { TableRegister } from "../../registers/registers.js";
 import { attributesOfDescriptor, baseOf, dpl, limitOf, readDescriptor } from "../../segments/segments.js";
-import type { Helper } from "../../vcpu.js";
 import { done, FAULT, NEXT, privileged, umip, undefinedOpcode } from "../common.js";
 
 const value: Halves = { lo: 0, hi: 0 };

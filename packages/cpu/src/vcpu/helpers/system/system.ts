@@ -1,16 +1,18 @@
 import * as S from "../../../state.js";
-import { effectiveAddress, type Halves, namedAddress } from "../../memory/operands.js";
-import { readMsr, writeMsr } from "../../msr/msr.js";
+import type { VcpuContext } from "../../context/context.js";
+import type { Helper } from "../../context/helper.js";
+import { effectiveAddress, namedAddress } from "../../memory/operands.js";
 import { canonicalAtWidest } from "../../registers/canonical.js";
 import { CR4_FSGSBASE, CR4_OSXSAVE, CR4_PCIDE, CR4_PKE, CR4_TSD, Seg, Vector } from "../../registers/constants.js";
-import type { SegmentCache } from "../../segments/segments.js";
-import type { Helper, Vcpu } from "../../vcpu.js";
+import type { Halves } from "../../registers/halves.js";
+import type { SegmentCache } from "../../registers/segment-cache.js";
+import { readMsr, writeMsr } from "../../system-registers/msr.js";
 import { done, FAULT, JUMP, NEXT, privileged, suppressed, undefinedOpcode } from "../common.js";
 
 const value: Halves = { lo: 0, hi: 0 };
 
 /** Bytes of the XSAVE area for what XCR0 enables: the end of the last component (SDM vol. 1, 13.2). */
-function xsaveSize(vcpu: Vcpu): number {
+function xsaveSize(vcpu: VcpuContext): number {
   let end = 576;
   for (let component = 2; component < 32; component++) {
     if (!((vcpu.xcr0 >>> component) & 1)) continue;

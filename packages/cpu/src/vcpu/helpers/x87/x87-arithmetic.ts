@@ -1,5 +1,6 @@
 import { Kind } from "../../../decode/index.js";
-import type { Helper, Vcpu } from "../../vcpu.js";
+import type { VcpuContext } from "../../context/context.js";
+import type { Helper } from "../../context/helper.js";
 import { FAULT, NEXT } from "../common.js";
 import { loadA, loadB } from "./x87-memory.js";
 import {
@@ -68,7 +69,7 @@ const binary =
   };
 
 /** Stack underflow of an operation with its destination in ST(to). */
-export function missing(vcpu: Vcpu, to: number, pops = false): number {
+export function missing(vcpu: VcpuContext, to: number, pops = false): number {
   if (underflow(vcpu)) {
     putIndefinite(vcpu, to);
     if (pops) pop(vcpu);

@@ -1,7 +1,8 @@
 import { Kind } from "../../../decode/index.js";
 import { Relation } from "../../../softfloat/index.js";
 import * as S from "../../../state.js";
-import type { Helper, Vcpu } from "../../vcpu.js";
+import type { VcpuContext } from "../../context/context.js";
+import type { Helper } from "../../context/helper.js";
 import { FAULT, NEXT } from "../common.js";
 import { loadB } from "./x87-memory.js";
 import {
@@ -43,7 +44,7 @@ const RELATION_FLAGS: ReadonlyMap<Relation, number> = new Map([
 ]);
 
 /** Where the result of a comparison goes. */
-type Report = (vcpu: Vcpu, relation: Relation) => void;
+type Report = (vcpu: VcpuContext, relation: Relation) => void;
 
 const toCodes: Report = (vcpu, relation) => setCodes(vcpu, CODES | FSW_C1, RELATION_CODES.get(relation) as number);
 /** FCOMI and its kin leave C1 alone. */
@@ -55,7 +56,7 @@ const toFlags: Report = (vcpu, relation) => {
  * Compares the unit's operands, of which `missing` says that one was not there. The result is reported in any case; an unmasked exception
  * keeps the registers on the stack (recorded from hardware).
  */
-function finish(vcpu: Vcpu, missing: boolean, signaling: boolean, report: Report, pops: number): number {
+function finish(vcpu: VcpuContext, missing: boolean, signaling: boolean, report: Report, pops: number): number {
   let relation = Relation.Unordered;
   let delivered: boolean;
   if (missing) {
@@ -93,7 +94,7 @@ const ftst: X87 = (vcpu) => {
 };
 
 /** Class of ST(0) as C3, C2, C0. */
-function classCodes(vcpu: Vcpu): number {
+function classCodes(vcpu: VcpuContext): number {
   if (empty(vcpu, 0)) return FSW_C3 | FSW_C0;
   const exponent = topWord(vcpu, 0) & 0x7fff;
   const hi = highWord(vcpu, 0);

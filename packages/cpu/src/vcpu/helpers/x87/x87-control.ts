@@ -1,7 +1,9 @@
 import * as S from "../../../state.js";
-import { type Halves, readOperand, writeOperand } from "../../memory/operands.js";
+import type { VcpuContext } from "../../context/context.js";
+import type { Helper } from "../../context/helper.js";
+import { readOperand, writeOperand } from "../../memory/operands.js";
 import { CR0_MP, CR0_NE, CR0_TS, Vector } from "../../registers/constants.js";
-import type { Helper, Vcpu } from "../../vcpu.js";
+import type { Halves } from "../../registers/halves.js";
 import { done, FAULT, NEXT } from "../common.js";
 import { readArea, writeArea } from "./x87-memory.js";
 import {
@@ -27,12 +29,12 @@ const FSW_KEPT = 0x7f00;
 const REGISTER = 10;
 
 /** Sets the control word: bit 6 reads as one, bits 7 and 13-15 as zero. */
-function setControl(vcpu: Vcpu, value: number): void {
+function setControl(vcpu: VcpuContext, value: number): void {
   vcpu.setU16(S.FCW, (value & 0x1f7f) | 0x40);
   summarize(vcpu);
 }
 
-function initialize(vcpu: Vcpu): void {
+function initialize(vcpu: VcpuContext): void {
   vcpu.setU16(S.FCW, FCW_INITIAL);
   vcpu.setU16(S.FSW, 0);
   vcpu.setU8(S.FTW, 0);
@@ -56,7 +58,7 @@ const fwait: Helper = (vcpu) => {
 };
 
 /** The two bits of the full tag word: valid, zero, special, empty = 0 to 3. */
-function tag(vcpu: Vcpu, i: number): number {
+function tag(vcpu: VcpuContext, i: number): number {
   if (!(vcpu.u8(S.FTW) & (1 << physical(vcpu, i)))) return 3;
   const exponent = topWord(vcpu, i) & 0x7fff;
   const hi = highWord(vcpu, i);
@@ -65,7 +67,7 @@ function tag(vcpu: Vcpu, i: number): number {
 }
 
 /** The tag word, whose fields go by physical number. */
-function tagWord(vcpu: Vcpu): number {
+function tagWord(vcpu: VcpuContext): number {
   let word = 0;
   for (let i = 0; i < 8; i++) word |= tag(vcpu, i) << (2 * physical(vcpu, i));
   return word;
@@ -75,7 +77,7 @@ function tagWord(vcpu: Vcpu): number {
  * The environment as 14 or 28 bytes: FCW, FSW, FTW in words or in doublewords whose upper halves are ones, then the instruction and data
  * pointers, which are not tracked and read as zero, and the data selector's upper half.
  */
-function environment(vcpu: Vcpu, area: Uint8Array, wide: boolean): void {
+function environment(vcpu: VcpuContext, area: Uint8Array, wide: boolean): void {
   const view = new DataView(area.buffer);
   [vcpu.u16(S.FCW), vcpu.u16(S.FSW), tagWord(vcpu)].forEach((word, k) => {
     if (wide) view.setUint32(4 * k, 0xffff0000 + word, true);
@@ -85,7 +87,7 @@ function environment(vcpu: Vcpu, area: Uint8Array, wide: boolean): void {
 }
 
 /** Loads what `environment` stores. */
-function setEnvironment(vcpu: Vcpu, area: Uint8Array, wide: boolean): void {
+function setEnvironment(vcpu: VcpuContext, area: Uint8Array, wide: boolean): void {
   const view = new DataView(area.buffer);
   const step = wide ? 4 : 2;
   const tags = view.getUint16(2 * step, true);
@@ -114,7 +116,7 @@ const fldenv: X87 = (vcpu, insn) => {
 };
 
 /** Bytes of ST(i) in the state block. */
-const register = (vcpu: Vcpu, i: number): Uint8Array => vcpu.bytes(S.FPR + 16 * physical(vcpu, i), REGISTER);
+const register = (vcpu: VcpuContext, i: number): Uint8Array => vcpu.bytes(S.FPR + 16 * physical(vcpu, i), REGISTER);
 
 const fnsave: X87 = (vcpu, insn) => {
   const { size } = insn.operands[0];

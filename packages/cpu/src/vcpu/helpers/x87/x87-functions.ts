@@ -1,4 +1,5 @@
-import type { Helper, Vcpu } from "../../vcpu.js";
+import type { VcpuContext } from "../../context/context.js";
+import type { Helper } from "../../context/helper.js";
 import { NEXT } from "../common.js";
 import { missing, unary } from "./x87-arithmetic.js";
 import {
@@ -38,7 +39,7 @@ const intoNext =
   };
 
 /** The trigonometric functions say in C2 that their argument is too large for them; they do nothing then. */
-const noteRange = (vcpu: Vcpu): void => setCodes(vcpu, FSW_C2, unit.outOfRange ? FSW_C2 : 0);
+const noteRange = (vcpu: VcpuContext): void => setCodes(vcpu, FSW_C2, unit.outOfRange ? FSW_C2 : 0);
 
 /** `ST(0) = op ST(0)` for FSIN and FCOS. */
 const trigonometric = (compute: () => void): X87 => {
@@ -52,7 +53,7 @@ const trigonometric = (compute: () => void): X87 => {
 };
 
 /** Room for and presence of what an instruction with two results needs; otherwise both become default NaNs, if #I is masked. */
-function readyForTwo(vcpu: Vcpu): boolean {
+function readyForTwo(vcpu: VcpuContext): boolean {
   const missingSource = empty(vcpu, 0);
   if (!missingSource && empty(vcpu, 7)) return true;
   if (missingSource ? underflow(vcpu) : overflow(vcpu)) {

@@ -1,7 +1,8 @@
 import type { Insn } from "../../../decode/index.js";
-import { add64, effectiveAddress, type Halves, readOperand } from "../../memory/operands.js";
-import type { Vcpu } from "../../vcpu.js";
-import { touch } from "../extended/fxsave.js";
+import type { VcpuContext } from "../../context/context.js";
+import { effectiveAddress, readOperand } from "../../memory/operands.js";
+import { touch } from "../../memory/touch.js";
+import { add64, type Halves } from "../../registers/halves.js";
 import { unit } from "./x87-unit.js";
 
 /** Memory operands of x87 instructions. */
@@ -10,7 +11,7 @@ const value: Halves = { lo: 0, hi: 0 };
 const address: Halves = { lo: 0, hi: 0 };
 
 /** Reads operand 0 of 4 or 8 bytes, or an integer of 2 to 8 bytes sign-extended. */
-function read(vcpu: Vcpu, insn: Insn, integer: boolean): boolean {
+function read(vcpu: VcpuContext, insn: Insn, integer: boolean): boolean {
   if (!readOperand(vcpu, insn, 0, value)) return false;
   const { size } = insn.operands[0];
   if (integer && size === 2) value.lo = (value.lo << 16) >> 16;
@@ -19,7 +20,7 @@ function read(vcpu: Vcpu, insn: Insn, integer: boolean): boolean {
 }
 
 /** The memory operand, m32, m64 or an integer, becomes the unit's first operand. False with an exception pending. */
-export function loadA(vcpu: Vcpu, insn: Insn, integer: boolean): boolean {
+export function loadA(vcpu: VcpuContext, insn: Insn, integer: boolean): boolean {
   if (!read(vcpu, insn, integer)) return false;
   if (integer) unit.setAInt(value.lo, value.hi);
   else if (insn.operands[0].size === 4) unit.setA32(value.lo);
@@ -28,7 +29,7 @@ export function loadA(vcpu: Vcpu, insn: Insn, integer: boolean): boolean {
 }
 
 /** The same for the second operand. */
-export function loadB(vcpu: Vcpu, insn: Insn, integer: boolean): boolean {
+export function loadB(vcpu: VcpuContext, insn: Insn, integer: boolean): boolean {
   if (!read(vcpu, insn, integer)) return false;
   if (integer) unit.setBInt(value.lo, value.hi);
   else if (insn.operands[0].size === 4) unit.setB32(value.lo);
@@ -37,7 +38,7 @@ export function loadB(vcpu: Vcpu, insn: Insn, integer: boolean): boolean {
 }
 
 /** Moves `address` on by `offset` bytes; outside 64-bit code it wraps at 4 GiB. */
-function advance(vcpu: Vcpu, offset: number): void {
+function advance(vcpu: VcpuContext, offset: number): void {
   add64(address, address.lo, address.hi, offset, 0);
   if (vcpu.mode !== 64) address.hi = 0;
 }
@@ -46,7 +47,7 @@ function advance(vcpu: Vcpu, offset: number): void {
 export const extended = { lo: 0, hi: 0, se: 0 };
 
 /** Reads an m80 into `extended`. */
-export function read80(vcpu: Vcpu, insn: Insn): boolean {
+export function read80(vcpu: VcpuContext, insn: Insn): boolean {
   const { linear } = vcpu;
   if (!effectiveAddress(vcpu, insn, address, 10, false)) return false;
   if (!linear.read(address.lo, address.hi, 8)) return false;
@@ -59,7 +60,7 @@ export function read80(vcpu: Vcpu, insn: Insn): boolean {
 }
 
 /** Writes an m80. The significand goes first, and stays if the other two bytes fault (recorded from hardware). */
-export function write80(vcpu: Vcpu, insn: Insn, lo: number, hi: number, se: number): boolean {
+export function write80(vcpu: VcpuContext, insn: Insn, lo: number, hi: number, se: number): boolean {
   const { linear } = vcpu;
   if (!effectiveAddress(vcpu, insn, address, 10, true)) return false;
   if (!linear.write(address.lo, address.hi, 8, lo, hi)) return false;
@@ -71,7 +72,7 @@ export function write80(vcpu: Vcpu, insn: Insn, lo: number, hi: number, se: numb
  * Checks an area of `size` bytes at `address` as the processor does: its first word, the control word, and if it ends on another page its
  * last byte (recorded from hardware). The first word of 4 bytes, of 2 in the 16-bit formats, may itself be on two pages.
  */
-function probe(vcpu: Vcpu, size: number, write: boolean): boolean {
+function probe(vcpu: VcpuContext, size: number, write: boolean): boolean {
   const word = size === 28 || size === 108 ? 4 : 2;
   if (vcpu.linear.misaligned(address.lo, address.hi, word) || !touch(vcpu, address, 0, write)) return false;
   const left = 4096 - (address.lo & 0xfff);
@@ -80,13 +81,13 @@ function probe(vcpu: Vcpu, size: number, write: boolean): boolean {
 }
 
 /** Reads the memory operand, an environment or the whole state. */
-export function readArea(vcpu: Vcpu, insn: Insn, area: Uint8Array): boolean {
+export function readArea(vcpu: VcpuContext, insn: Insn, area: Uint8Array): boolean {
   if (!effectiveAddress(vcpu, insn, address, area.length, false)) return false;
   return probe(vcpu, area.length, false) && vcpu.linear.readBytes(address.lo, address.hi, area);
 }
 
 /** Writes the memory operand, an environment or the whole state, after making sure that all of it can be written. */
-export function writeArea(vcpu: Vcpu, insn: Insn, area: Uint8Array): boolean {
+export function writeArea(vcpu: VcpuContext, insn: Insn, area: Uint8Array): boolean {
   if (!effectiveAddress(vcpu, insn, address, area.length, true)) return false;
   return probe(vcpu, area.length, true) && vcpu.linear.writeBytes(address.lo, address.hi, area);
 }

@@ -1,8 +1,9 @@
 import { type Insn, Kind } from "../../../decode/index.js";
 import { Round } from "../../../softfloat/index.js";
 import * as S from "../../../state.js";
+import type { VcpuContext } from "../../context/context.js";
+import type { Helper } from "../../context/helper.js";
 import { writeOperand } from "../../memory/operands.js";
-import type { Helper, Vcpu } from "../../vcpu.js";
 import { FAULT, NEXT } from "../common.js";
 import { extended, loadA, read80, write80 } from "./x87-memory.js";
 import {
@@ -29,7 +30,7 @@ import {
 /** x87 data transfer. SDM vol. 1, 8.3.3 and 8.3.4; vol. 2 for each instruction. */
 
 /** Moves the top of the stack down for a result; with the register there in use, the masked response is given instead. */
-function push(vcpu: Vcpu): boolean {
+function push(vcpu: VcpuContext): boolean {
   if (empty(vcpu, 7)) {
     rotate(vcpu, -1);
     return true;
@@ -41,7 +42,7 @@ function push(vcpu: Vcpu): boolean {
   return false;
 }
 
-function pushExtended(vcpu: Vcpu, lo: number, hi: number, se: number): number {
+function pushExtended(vcpu: VcpuContext, lo: number, hi: number, se: number): number {
   if (push(vcpu)) {
     note(vcpu, 0, false);
     put(vcpu, 0, lo, hi, se);
@@ -93,7 +94,7 @@ const fbld: X87 = (vcpu, insn) => {
 };
 
 /** FST and FSTP to a register: a copy, without a look at the value. */
-function copyTo(vcpu: Vcpu, to: number, pops: boolean): number {
+function copyTo(vcpu: VcpuContext, to: number, pops: boolean): number {
   if (empty(vcpu, 0)) {
     if (!underflow(vcpu)) return NEXT;
     putIndefinite(vcpu, to);
@@ -155,7 +156,7 @@ const store =
   };
 
 /** FSTP m80: the bits of ST(0). */
-function storeExtended(vcpu: Vcpu, insn: Insn): number {
+function storeExtended(vcpu: VcpuContext, insn: Insn): number {
   const before = vcpu.u16(S.FSW);
   let done: boolean;
   if (empty(vcpu, 0)) {

@@ -1,8 +1,9 @@
 import type { Insn } from "../../../decode/index.js";
 import { Flag, Transcendental80 } from "../../../softfloat/index.js";
 import * as S from "../../../state.js";
+import type { VcpuContext } from "../../context/context.js";
+import type { Helper } from "../../context/helper.js";
 import { CR0_EM, CR0_NE, CR0_TS, Vector } from "../../registers/constants.js";
-import type { Helper, Vcpu } from "../../vcpu.js";
 import { FAULT } from "../common.js";
 
 /**
@@ -25,10 +26,10 @@ const EXCEPTIONS = 0x3f;
 export const unit = new Transcendental80();
 
 /** Executes an x87 instruction. False: an exception is pending and nothing has changed. */
-export type X87 = (vcpu: Vcpu, insn: Insn) => number;
+export type X87 = (vcpu: VcpuContext, insn: Insn) => number;
 
 /** An unmasked exception has been noted and is not yet handled. */
-export const exceptionPending = (vcpu: Vcpu): boolean => (vcpu.u16(S.FSW) & ~vcpu.u16(S.FCW) & EXCEPTIONS) !== 0;
+export const exceptionPending = (vcpu: VcpuContext): boolean => (vcpu.u16(S.FSW) & ~vcpu.u16(S.FCW) & EXCEPTIONS) !== 0;
 
 /** An instruction that does not look for pending exceptions: the FN... ones. #NM per SDM vol. 3, table 2-2. */
 export const nonWaiting =
@@ -58,32 +59,32 @@ export const waiting = (body: X87): Helper =>
 // The register stack
 
 /** Physical number of ST(i). */
-export const physical = (vcpu: Vcpu, i: number): number => ((vcpu.u16(S.FSW) >> 11) + i) & 7;
+export const physical = (vcpu: VcpuContext, i: number): number => ((vcpu.u16(S.FSW) >> 11) + i) & 7;
 /** Slot of ST(i) in the state block. */
-const slot = (vcpu: Vcpu, i: number): number => S.FPR + 16 * physical(vcpu, i);
+const slot = (vcpu: VcpuContext, i: number): number => S.FPR + 16 * physical(vcpu, i);
 
 /** ST(i) holds nothing. */
-export const empty = (vcpu: Vcpu, i: number): boolean => (vcpu.u8(S.FTW) & (1 << physical(vcpu, i))) === 0;
+export const empty = (vcpu: VcpuContext, i: number): boolean => (vcpu.u8(S.FTW) & (1 << physical(vcpu, i))) === 0;
 
 /** ST(i) becomes the first operand. */
-export function setA(vcpu: Vcpu, i: number): void {
+export function setA(vcpu: VcpuContext, i: number): void {
   const at = slot(vcpu, i);
   unit.setA(vcpu.i32(at), vcpu.i32(at + 4), vcpu.u16(at + 8));
 }
 
 /** ST(i) becomes the second operand. */
-export function setB(vcpu: Vcpu, i: number): void {
+export function setB(vcpu: VcpuContext, i: number): void {
   const at = slot(vcpu, i);
   unit.setB(vcpu.i32(at), vcpu.i32(at + 4), vcpu.u16(at + 8));
 }
 
 /** Sign and exponent, high and low half of the significand of ST(i). */
-export const topWord = (vcpu: Vcpu, i: number): number => vcpu.u16(slot(vcpu, i) + 8);
-export const highWord = (vcpu: Vcpu, i: number): number => vcpu.i32(slot(vcpu, i) + 4);
-export const lowWord = (vcpu: Vcpu, i: number): number => vcpu.i32(slot(vcpu, i));
+export const topWord = (vcpu: VcpuContext, i: number): number => vcpu.u16(slot(vcpu, i) + 8);
+export const highWord = (vcpu: VcpuContext, i: number): number => vcpu.i32(slot(vcpu, i) + 4);
+export const lowWord = (vcpu: VcpuContext, i: number): number => vcpu.i32(slot(vcpu, i));
 
 /** Writes an f80 to ST(i), which becomes valid. */
-export function put(vcpu: Vcpu, i: number, lo: number, hi: number, se: number): void {
+export function put(vcpu: VcpuContext, i: number, lo: number, hi: number, se: number): void {
   const at = slot(vcpu, i);
   vcpu.setI32(at, lo);
   vcpu.setI32(at + 4, hi);
@@ -92,22 +93,22 @@ export function put(vcpu: Vcpu, i: number, lo: number, hi: number, se: number): 
 }
 
 /** The unit's result goes to ST(i). */
-export const putResult = (vcpu: Vcpu, i: number): void => put(vcpu, i, unit.lo, unit.hi, unit.se);
+export const putResult = (vcpu: VcpuContext, i: number): void => put(vcpu, i, unit.lo, unit.hi, unit.se);
 
 /** The default NaN goes to ST(i). */
-export const putIndefinite = (vcpu: Vcpu, i: number): void => put(vcpu, i, 0, 0xc0000000, 0xffff);
+export const putIndefinite = (vcpu: VcpuContext, i: number): void => put(vcpu, i, 0, 0xc0000000, 0xffff);
 
-export function free(vcpu: Vcpu, i: number): void {
+export function free(vcpu: VcpuContext, i: number): void {
   vcpu.setU8(S.FTW, vcpu.u8(S.FTW) & ~(1 << physical(vcpu, i)));
 }
 
 /** Moves the top of the stack: 1 down by a pop, -1 by a push. Tags stay. */
-export function rotate(vcpu: Vcpu, by: number): void {
+export function rotate(vcpu: VcpuContext, by: number): void {
   const fsw = vcpu.u16(S.FSW);
   vcpu.setU16(S.FSW, (fsw & ~FSW_TOP) | ((fsw + (by << 11)) & FSW_TOP));
 }
 
-export function pop(vcpu: Vcpu): void {
+export function pop(vcpu: VcpuContext): void {
   free(vcpu, 0);
   rotate(vcpu, 1);
 }
@@ -115,41 +116,42 @@ export function pop(vcpu: Vcpu): void {
 // The status word
 
 /** Notes exceptions, and C1 with them. An unmasked one sets ES and B. */
-export function note(vcpu: Vcpu, flags: number, c1: boolean): void {
+export function note(vcpu: VcpuContext, flags: number, c1: boolean): void {
   vcpu.setU16(S.FSW, (vcpu.u16(S.FSW) & ~FSW_C1) | flags | (c1 ? FSW_C1 : 0));
   summarize(vcpu);
 }
 
 /** Notes exceptions. */
-export const noteKeepingC1 = (vcpu: Vcpu, flags: number): void => note(vcpu, flags, (vcpu.u16(S.FSW) & FSW_C1) !== 0);
+export const noteKeepingC1 = (vcpu: VcpuContext, flags: number): void =>
+  note(vcpu, flags, (vcpu.u16(S.FSW) & FSW_C1) !== 0);
 
 /** Notes what the unit's last operation raised. @returns whether it delivers its result */
-export function noteOperation(vcpu: Vcpu): boolean {
+export function noteOperation(vcpu: VcpuContext): boolean {
   note(vcpu, unit.flags, unit.c1);
   return unit.written();
 }
 
 /** Brings ES and B in line with the exceptions and their masks. */
-export function summarize(vcpu: Vcpu): void {
+export function summarize(vcpu: VcpuContext): void {
   const fsw = vcpu.u16(S.FSW) & ~FSW_SUMMARY;
   vcpu.setU16(S.FSW, fsw & ~vcpu.u16(S.FCW) & EXCEPTIONS ? fsw | FSW_SUMMARY : fsw);
 }
 
 /** Replaces condition codes `mask` by `codes`. */
-export function setCodes(vcpu: Vcpu, mask: number, codes: number): void {
+export function setCodes(vcpu: VcpuContext, mask: number, codes: number): void {
   vcpu.setU16(S.FSW, (vcpu.u16(S.FSW) & ~mask) | codes);
 }
 
-const invalidMasked = (vcpu: Vcpu): boolean => (vcpu.u16(S.FCW) & Flag.I) !== 0;
+const invalidMasked = (vcpu: VcpuContext): boolean => (vcpu.u16(S.FCW) & Flag.I) !== 0;
 
 /** An empty register was to be read. @returns whether the masked response (a default NaN as the result) is to be given */
-export function underflow(vcpu: Vcpu): boolean {
+export function underflow(vcpu: VcpuContext): boolean {
   note(vcpu, Flag.I | FSW_SF, false);
   return invalidMasked(vcpu);
 }
 
 /** A value was to be pushed onto a register in use. @returns as `underflow` */
-export function overflow(vcpu: Vcpu): boolean {
+export function overflow(vcpu: VcpuContext): boolean {
   note(vcpu, Flag.I | FSW_SF, true);
   return invalidMasked(vcpu);
 }

@@ -1,4 +1,4 @@
-import type { Helper } from "../../vcpu.js";
+import type { Helper } from "../../context/helper.js";
 import { X87_ARITHMETIC } from "./x87-arithmetic.js";
 import { X87_COMPARISONS } from "./x87-compare.js";
 import { X87_CONTROL } from "./x87-control.js";

@@ -1,5 +1,5 @@
+import type { VcpuContext } from "../context/context.js";
 import { EFER_LMA, EFER_LME, EFER_NXE, EFER_SCE, MSR, Seg } from "../registers/constants.js";
-import type { Vcpu } from "../vcpu.js";
 import { type CpuidBit, type MsrRow, offers, type Pair } from "./msr-row.js";
 import {
   machineCheckControl,
@@ -39,7 +39,7 @@ const LOW_HALF: Pair = [-1, 0];
 /** Bits whose features are offered; all lie in the low half. */
 const whereOffered =
   (...rows: readonly (readonly [mask: number, feature: CpuidBit])[]) =>
-  (vcpu: Vcpu): Pair => [rows.reduce((sum, [mask, feature]) => sum | (offers(vcpu, feature) ? mask : 0), 0), 0];
+  (vcpu: VcpuContext): Pair => [rows.reduce((sum, [mask, feature]) => sum | (offers(vcpu, feature) ? mask : 0), 0), 0];
 
 const BANKS = 10;
 

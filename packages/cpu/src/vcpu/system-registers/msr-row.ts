@@ -1,5 +1,5 @@
-import type { Halves } from "../memory/operands.js";
-import type { Vcpu } from "../vcpu.js";
+import type { VcpuContext } from "../context/context.js";
+import type { Halves } from "../registers/halves.js";
 
 /** A bit of CPUID that says whether something is there. */
 export interface CpuidBit {
@@ -26,7 +26,7 @@ export interface MsrRow {
   /** Value after reset; default 0. */
   readonly reset?: Pair;
   /** Bits that may be written as one, given what CPUID offers; another one is #GP. Default: all. */
-  readonly writable?: Pair | ((vcpu: Vcpu) => Pair);
+  readonly writable?: Pair | ((vcpu: VcpuContext) => Pair);
   /** Bits that keep their value: another one is #GP. */
   readonly constant?: Pair;
   /** The value must be a canonical address. */
@@ -34,10 +34,10 @@ export interface MsrRow {
   /** What else a value must be. */
   readonly valid?: (lo: number, hi: number) => boolean;
   /** Where the value is, if not in `Vcpu.msrs`. */
-  readonly read?: (vcpu: Vcpu, out: Halves) => void;
+  readonly read?: (vcpu: VcpuContext, out: Halves) => void;
   /** What a write does, after all checks. False = #GP. */
-  readonly write?: (vcpu: Vcpu, lo: number, hi: number) => boolean;
+  readonly write?: (vcpu: VcpuContext, lo: number, hi: number) => boolean;
 }
 
-export const offers = (vcpu: Vcpu, { leaf, subleaf = 0, register, bit }: CpuidBit): boolean =>
+export const offers = (vcpu: VcpuContext, { leaf, subleaf = 0, register, bit }: CpuidBit): boolean =>
   ((vcpu.ports.cpuid.query(leaf, subleaf)[register] >>> bit) & 1) !== 0;

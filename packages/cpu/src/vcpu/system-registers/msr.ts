@@ -1,6 +1,6 @@
-import type { Halves } from "../memory/operands.js";
+import type { VcpuContext } from "../context/context.js";
 import { canonicalAtWidest } from "../registers/canonical.js";
-import type { Vcpu } from "../vcpu.js";
+import type { Halves } from "../registers/halves.js";
 import { type MsrRow, offers, type Pair } from "./msr-row.js";
 import { MSR_TABLE } from "./msr-table.js";
 
@@ -9,7 +9,7 @@ const ROWS: ReadonlyMap<number, MsrRow> = new Map(MSR_TABLE.map((row) => [row.nu
 const ZERO: Pair = [0, 0];
 
 /** RDMSR. False = #GP(0). */
-export function readMsr(vcpu: Vcpu, msr: number, out: Halves): boolean {
+export function readMsr(vcpu: VcpuContext, msr: number, out: Halves): boolean {
   const row = ROWS.get(msr);
   if (row === undefined) {
     const { apic } = vcpu.ports;
@@ -24,7 +24,7 @@ export function readMsr(vcpu: Vcpu, msr: number, out: Halves): boolean {
 }
 
 /** WRMSR. False = #GP(0), with nothing changed. */
-export function writeMsr(vcpu: Vcpu, msr: number, lo: number, hi: number): boolean {
+export function writeMsr(vcpu: VcpuContext, msr: number, lo: number, hi: number): boolean {
   const row = ROWS.get(msr);
   if (row === undefined) return vcpu.ports.apic.writeMsr(msr, lo, hi);
   if (!isOffered(vcpu, row) || row.access === "read-only" || !isAcceptable(vcpu, row, lo, hi)) return false;
@@ -33,12 +33,12 @@ export function writeMsr(vcpu: Vcpu, msr: number, lo: number, hi: number): boole
   return true;
 }
 
-const isOffered = (vcpu: Vcpu, { features }: MsrRow): boolean =>
+const isOffered = (vcpu: VcpuContext, { features }: MsrRow): boolean =>
   features === undefined || features.some((feature) => offers(vcpu, feature));
 
-const current = (vcpu: Vcpu, { number, reset = ZERO }: MsrRow): Pair => vcpu.msrs.get(number) ?? reset;
+const current = (vcpu: VcpuContext, { number, reset = ZERO }: MsrRow): Pair => vcpu.msrs.get(number) ?? reset;
 
-function isAcceptable(vcpu: Vcpu, row: MsrRow, lo: number, hi: number): boolean {
+function isAcceptable(vcpu: VcpuContext, row: MsrRow, lo: number, hi: number): boolean {
   if (row.writable !== undefined) {
     const [low, high] = typeof row.writable === "function" ? row.writable(vcpu) : row.writable;
     if (lo & ~low || hi & ~high) return false;
