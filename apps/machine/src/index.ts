@@ -33,7 +33,7 @@ export type {
   Plugin,
   VcpuHandle,
 } from "./plugin.js";
-export { type KvmiOptions, kvmi } from "./plugins/kvmi.js";
+export { type KvmiOptions, kvmi } from "./plugins/kvmi/plugin.js";
 export type { MemoryBackend } from "./ram.js";
 export type { SerialLine } from "./serial-line.js";
 export type { ExitName, MachineStats } from "./stats.js";

@@ -20,7 +20,7 @@ export {
   type VcpuPorts,
 } from "./ports.js";
 export type { Exit } from "./vcpu/context/exit.js";
-export type { VcpuHooks } from "./vcpu/context/hooks.js";
+export type { VcpuHooks, Verdict } from "./vcpu/context/hooks.js";
 export { loadXsave, saveXsave } from "./vcpu/helpers/extended/xsave-image.js";
 export { canonical } from "./vcpu/registers/canonical.js";
 export { Seg } from "./vcpu/registers/constants.js";

@@ -21,6 +21,7 @@ import { executeOutside } from "./outside/outside.js";
 import { Seg, Vector } from "./registers/constants.js";
 import { add64, type Halves } from "./registers/halves.js";
 import type { SegmentCache } from "./registers/segment-cache.js";
+import { u64 } from "./registers/u64.js";
 
 export interface VcpuOptions {
   /** Index of this CPU, from 0; also its initial APIC id. */
@@ -42,6 +43,15 @@ const DR6_BS = 0x4000;
 const MAX_INSN = 15;
 /** Faults in a row, without an instruction retired in between, after which `run` returns to its caller. */
 const FUTILE_FAULTS = 1024;
+
+/** What one instruction of generated code can change. */
+interface Checkpoint {
+  /** The state block. */
+  readonly block: Uint8Array;
+  readonly shadow: boolean;
+  readonly stackShadow: boolean;
+}
+
 const EXIT_BUDGET: Exit = { reason: "budget" };
 const EXIT_HLT: Exit = { reason: "hlt" };
 const EXIT_SHUTDOWN: Exit = { reason: "shutdown" };
@@ -70,6 +80,10 @@ export class Vcpu extends Exceptions implements VcpuContext, FetchGuard {
   #nmi = false;
   #kicked = false;
   #shutdown = false;
+  /** The next instruction is executed by itself, and can be undone. */
+  #repeats = false;
+  /** What the running instruction, alone in its slice, can be undone with. */
+  #checkpoint: Checkpoint | null = null;
   /** A single-step trap follows the instruction. */
   #traced = false;
   /** An NMI is being handled; further ones wait for IRET. */
@@ -232,7 +246,10 @@ export class Vcpu extends Exceptions implements VcpuContext, FetchGuard {
   /** Executes up to `left` instructions, one where each must be looked after. @returns how many retired */
   #slice(left: number): number {
     const resumed = (this.flags & S.RF) !== 0;
-    const slice = this.shadow || this.singleStep || this.#guarded || resumed || this.flags & S.TF ? 1 : left;
+    const alone = this.shadow || this.singleStep || this.#guarded || this.#repeats || resumed || this.flags & S.TF;
+    const slice = alone ? 1 : left;
+    this.#checkpoint = this.#repeats ? this.#save() : null;
+    this.#repeats = false;
     this.shadow = false;
     this.stackShadow = false;
     this.setI32(S.SLICE, slice);
@@ -241,16 +258,17 @@ export class Vcpu extends Exceptions implements VcpuContext, FetchGuard {
     this.keepRf = false;
     this.traceByFlags();
     const outcome = this.#run(this.base);
-    const done = this.i32(S.SLICE) - this.i32(S.BUDGET);
+    let done = this.i32(S.SLICE) - this.i32(S.BUDGET);
     this.setI32(S.SLICE, 0);
     this.setI32(S.BUDGET, 0);
     this.#retired += done;
     this.loadRip();
     if (outcome === RunExit.Fault) this.#faulted();
-    else {
-      this.linear.finish();
-      if (this.i32(S.STI_LEFT) === 0) this.shadow = true;
-    }
+    else if (!this.linear.finish() && this.#checkpoint !== null) {
+      this.#undo(this.#checkpoint);
+      done = 0;
+    } else if (this.i32(S.STI_LEFT) === 0) this.shadow = true;
+    this.#checkpoint = null;
     if (done > 0) {
       if (resumed && !this.keepRf) this.setI32(S.FLAGS, this.flags & ~S.RF);
       if (this.#traced && !this.stackShadow) this.noteDebug(DR6_BS);
@@ -264,12 +282,41 @@ export class Vcpu extends Exceptions implements VcpuContext, FetchGuard {
   #faulted(): void {
     this.linear.discard();
     this.discardDebug();
+    if (this.#repeats) return;
     if (this.pending === null && this.#exit === null) {
       this.#fetcher.raiseFetchFault(this.i32(S.PC), this.i32(S.PC + 4));
     } else if (this.nonCanonical) {
       const flags = this.#records.getUint16(this.i32(S.REC) + R.R_AUX2, true);
       if (flags & R.AUX2_STACK) this.raiseError(Vector.SS, 0);
     }
+  }
+
+  /** Whether the running instruction can be undone when it has retired. */
+  get undoable(): boolean {
+    return this.#checkpoint !== null;
+  }
+
+  /** Leaves the running instruction undone, to be executed by itself, {@link undoable}, when `run` goes on. */
+  repeatUndoable(): false {
+    this.#repeats = true;
+    return false;
+  }
+
+  #save(): Checkpoint {
+    const { base, memory, shadow, stackShadow } = this;
+    return { block: memory.slice(base, base + S.STATE_SIZE), shadow, stackShadow };
+  }
+
+  /** The instruction that has just retired has not. */
+  #undo({ block, shadow, stackShadow }: Checkpoint): void {
+    this.memory.set(block, this.base);
+    // What came meanwhile is looked for again.
+    this.setI32(S.INTR_PENDING, 1);
+    this.shadow = shadow;
+    this.stackShadow = stackShadow;
+    this.discardDebug();
+    this.#retired--;
+    this.loadRip();
   }
 
   /** Delivers a waiting NMI or interrupt if the flags allow. */
@@ -334,8 +381,8 @@ export class Vcpu extends Exceptions implements VcpuContext, FetchGuard {
     }
     if (this.breakpoints.watched(lo, hi)) {
       this.loadRip();
-      this.hooks.execute?.(lo, hi);
-      if (this.leaving) return true;
+      this.hooks.execute?.(u64(lo, hi));
+      if (this.leaving || this.pending !== null) return true;
     }
     if (this.mode === 64) return false;
     const { limit, baseLo } = this.segments[Seg.CS] as SegmentCache;
@@ -352,7 +399,7 @@ export class Vcpu extends Exceptions implements VcpuContext, FetchGuard {
   #deliverPending(): void {
     const pending = this.takePending() as Pending;
     this.halted = false;
-    this.counts.faults++;
+    this.counts[pending.kind === "interrupt" ? "interrupts" : "faults"]++;
     this.loadRip();
     this.#deliver(pending);
   }
@@ -366,7 +413,10 @@ export class Vcpu extends Exceptions implements VcpuContext, FetchGuard {
   /** Delivers a software interrupt; `ripLo`, `ripHi` are its return address. A fault on the way returns to `at`, the instruction. */
   deliverSoftware(event: Pending, at: readonly [number, number]): boolean {
     if (deliver(this, event, at)) {
-      return !this.leaving;
+      if (this.pending === null) return !this.leaving;
+      // Noted for later; the instruction is done.
+      this.endSlice();
+      return true;
     }
     this.#shutdown = true;
     this.endSlice();
@@ -375,7 +425,8 @@ export class Vcpu extends Exceptions implements VcpuContext, FetchGuard {
 
   /** A withheld page was touched: ask the observer. @returns whether to translate again */
   withheld(gfn: number, access: number, lo: number, hi: number): boolean {
-    const again = this.hooks.pageAccess?.(gfn, access, lo, hi) === true;
+    const again = this.hooks.pageAccess?.(gfn, access, u64(lo, hi)) === true;
+    if (this.pending !== null) return false;
     if (again && this.#exit === null) return true;
     this.#exit ??= { reason: "memory-fault", gfn, access };
     return false;

@@ -45,6 +45,10 @@ export interface RunControl {
   halt(): void;
   /** Delivers a software interrupt; `ripLo`, `ripHi` are its return address. A fault on the way returns to `at`, the instruction. */
   deliverSoftware(event: Pending, at: readonly [number, number]): boolean;
+  /** Whether the running instruction can be undone when it has retired. */
+  readonly undoable: boolean;
+  /** Leaves the running instruction undone, to be executed by itself, {@link undoable}, when `run` goes on. */
+  repeatUndoable(): false;
   /** A withheld page was touched: ask the observer. @returns whether to translate again */
   withheld(gfn: number, access: number, lo: number, hi: number): boolean;
 }

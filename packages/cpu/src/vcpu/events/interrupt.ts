@@ -3,6 +3,7 @@ import type { VcpuContext } from "../context/context.js";
 import type { Pending } from "../context/event.js";
 import { CR0_PE, EFER_LMA, Seg, Vector } from "../registers/constants.js";
 import type { SegmentCache } from "../registers/segment-cache.js";
+import { u64 } from "../registers/u64.js";
 import { StackFrame } from "../segments/stack-frame.js";
 import { clearFlags, duringDelivery } from "./event.js";
 import { enterLong } from "./interrupt-long.js";
@@ -20,25 +21,38 @@ const isSerious = (v: number): boolean => v === Vector.PF || isContributory(v);
  */
 export function deliver(vcpu: VcpuContext, event: Pending, at?: readonly [number, number]): boolean {
   let current = event;
+  /** Where the instruction that asks for the event starts, while it has not been left behind. */
+  let start = at;
   for (;;) {
     const { tr } = vcpu;
-    vcpu.hooks.inject?.(current.vector, current.errorCode, current.kind);
-    if (current.vector === Vector.PF && current.kind === "exception") {
-      vcpu.cr2Lo = current.cr2Lo ?? vcpu.cr2Lo;
-      vcpu.cr2Hi = current.cr2Hi ?? vcpu.cr2Hi;
+    const faultsPage = current.vector === Vector.PF && current.kind === "exception";
+    const { cr2Lo = vcpu.cr2Lo, cr2Hi = vcpu.cr2Hi } = current;
+    const { vector, errorCode, kind } = current;
+    const verdict = vcpu.hooks.inject?.(vector, errorCode, kind, faultsPage ? u64(cr2Lo, cr2Hi) : null);
+    if (vcpu.leaving) {
+      if (start === undefined) vcpu.redeliver(current);
+      else [vcpu.ripLo, vcpu.ripHi] = start;
+      return true;
     }
+    if (verdict === false) {
+      drop(vcpu, current, start !== undefined && current === event);
+      return true;
+    }
+    if (faultsPage) [vcpu.cr2Lo, vcpu.cr2Hi] = [cr2Lo, cr2Hi];
     if (enter(vcpu, current)) {
       // A debug handler may use the debug registers (SDM vol. 3, 17.2.4, GD).
       if (current.vector === Vector.DB) vcpu.dr[14] = (vcpu.dr[14] as number) & ~0x2000;
       return true;
     }
     const switched = vcpu.tr !== tr;
-    if (switched) vcpu.loadRip();
-    else if (at !== undefined) [vcpu.ripLo, vcpu.ripHi] = at;
+    if (switched) {
+      vcpu.loadRip();
+      start = undefined;
+    } else if (start !== undefined) [vcpu.ripLo, vcpu.ripHi] = start;
     if (vcpu.leaving) {
       // A watched page was touched on the way. Nothing but memory has changed.
       vcpu.forget();
-      if (at === undefined && !switched) vcpu.redeliver(current);
+      if (start === undefined && !switched) vcpu.redeliver(current);
       return true;
     }
     const next = duringDelivery(current, vcpu.pending as Pending);
@@ -53,6 +67,13 @@ export function deliver(vcpu: VcpuContext, event: Pending, at?: readonly [number
       (isContributory(first) && isContributory(next.vector)) || (first === Vector.PF && isSerious(next.vector));
     current = double ? { vector: Vector.DF, errorCode: 0, kind: "exception" } : next;
   }
+}
+
+/** An observer vetoed `event`: execution goes on as if it had not been, behind the instruction that asked for it if one did. */
+function drop(vcpu: VcpuContext, { vector, kind }: Pending, byInstruction: boolean): void {
+  if (byInstruction) vcpu.setRip(vcpu.ripLo, vcpu.ripHi);
+  // No IRET will end what has not begun.
+  if (vector === Vector.NMI && kind === "interrupt") vcpu.nmiBlocked = false;
 }
 
 function enter(vcpu: VcpuContext, event: Pending): boolean {

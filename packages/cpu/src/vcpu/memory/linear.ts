@@ -8,6 +8,7 @@ import type { FrameWords, LinearAccess } from "../context/linear-access.js";
 import { canonical } from "../registers/canonical.js";
 import { Vector } from "../registers/constants.js";
 import type { Halves } from "../registers/halves.js";
+import { u64 } from "../registers/u64.js";
 
 /** An access that a TLB entry leads to `stage` for one instruction. */
 interface Staged {
@@ -100,10 +101,15 @@ export class LinearMemory implements LinearAccess {
         return true;
       }
     }
+    let device = page === 0;
     if (across) {
       const next = nextPage(lo, hi);
-      if (this.#resolveWrite(next.lo, next.hi) < 0) return false;
+      const second = this.#resolveWrite(next.lo, next.hi);
+      if (second < 0) return false;
+      device ||= second === 0;
     }
+    // An observer can leave such a store undone, but its value is known only when the instruction has retired.
+    if (device && this.#vcpu.hooks.mmio !== undefined && !this.#vcpu.undoable) return this.#vcpu.repeatUndoable();
     const stage = this.#stage(lo, hi, size, true, across ? 0 : page);
     if (!modify || this.#loadTo(lo, hi, size, stage)) return true;
     this.discard();
@@ -139,21 +145,26 @@ export class LinearMemory implements LinearAccess {
     return staged;
   }
 
-  /** The instruction with staged accesses has retired: its stores are carried out. */
-  finish(): void {
+  /**
+   * The instruction with staged accesses has retired: its stores are carried out.
+   * @returns false if one was not, with an exception or exit pending
+   */
+  finish(): boolean {
     const count = this.#stagedCount;
-    if (count === 0) return;
+    if (count === 0) return true;
     this.discard();
     for (let k = 0; k < count; k++) {
       const { lo, hi, size, store, stage, page, gfn } = this.#staged[k] as Staged;
       if (!store) continue;
       // Beside another access, which may have been to a device, nothing is taken for granted.
-      if (count > 1 || page <= 0) this.#storeFrom(lo, hi, size, stage);
-      else {
+      if (count > 1 || page <= 0) {
+        if (!this.#storeFrom(lo, hi, size, stage)) return false;
+      } else {
         this.#vcpu.debugTrap(this.#vcpu.breakpoints.data(lo, hi, size, true));
         this.#copyOut(page, gfn, lo & 0xfff, size, stage);
       }
     }
+    return true;
   }
 
   /** The instruction with staged accesses did not retire. */
@@ -192,17 +203,20 @@ export class LinearMemory implements LinearAccess {
       b = this.resolve(next.lo, next.hi, mode);
       if (b < 0) return false;
     }
-    this.#copyIn(a, gfn, offset, first, to);
-    if (first < size) this.#copyIn(b, this.#gfn, 0, size - first, to + first);
+    const second = this.#gfn;
+    return (
+      this.#copyIn(a, gfn, offset, first, to) &&
+      (first === size || this.#copyIn(b, second, 0, size - first, to + first))
+    );
+  }
+
+  #copyIn(page: number, gfn: number, offset: number, size: number, to: number): boolean {
+    if (page === 0) return this.#deviceLoad(gfn * 4096 + offset, size, to);
+    this.#u8.copyWithin(to, page + offset, page + offset + size);
     return true;
   }
 
-  #copyIn(page: number, gfn: number, offset: number, size: number, to: number): void {
-    if (page > 0) this.#u8.copyWithin(to, page + offset, page + offset + size);
-    else this.#mmioLoad(gfn * 4096 + offset, size, to);
-  }
-
-  /** Writes the `size` bytes at host address `from`. Nothing is written if a page is not writable. */
+  /** Writes the `size` bytes at host address `from`. Nothing is written if a page is not writable, or an observer of devices objects. */
   #storeFrom(lo: number, hi: number, size: number, from: number): boolean {
     this.#vcpu.debugTrap(this.#vcpu.breakpoints.data(lo, hi, size, true));
     const offset = lo & 0xfff;
@@ -210,19 +224,23 @@ export class LinearMemory implements LinearAccess {
     const a = this.#resolveWrite(lo, hi);
     if (a < 0) return false;
     const gfn = this.#gfn;
+    const verdict = a === 0 ? this.#verdict(gfn * 4096 + offset, first, from) : true;
+    if (verdict === null) return false;
     if (first < size) {
       const next = nextPage(lo, hi);
       const b = this.#resolveWrite(next.lo, next.hi);
       if (b < 0) return false;
-      this.#copyOut(b, this.#gfn, 0, size - first, from + first);
+      const second = b === 0 ? this.#verdict(this.#gfn * 4096, size - first, from + first) : true;
+      if (second === null) return false;
+      if (second) this.#copyOut(b, this.#gfn, 0, size - first, from + first);
     }
-    this.#copyOut(a, gfn, offset, first, from);
+    if (verdict) this.#copyOut(a, gfn, offset, first, from);
     return true;
   }
 
   #copyOut(page: number, gfn: number, offset: number, size: number, from: number): void {
     if (page === 0) {
-      this.#mmioStore(gfn * 4096 + offset, size, from);
+      this.#deviceStore(gfn * 4096 + offset, size, from);
       return;
     }
     if (this.#code.isCode(gfn) && this.#same(page + offset, from, size)) return;
@@ -486,17 +504,40 @@ export class LinearMemory implements LinearAccess {
     this.#tlb.fill(base, lo, hi, (host - (lo & ~0xfff)) | 0, global, large);
   }
 
-  #mmioLoad(gpa: number, size: number, to: number): void {
-    if (size !== 1 && size !== 2 && size !== 4 && size !== 8) {
-      // Half of an access across pages, or a vector: in pieces a bus knows.
-      const piece = size === 16 ? 8 : 1;
-      for (let k = 0; k < size; k += piece) this.#mmioLoad(gpa + k, piece, to + k);
-      return;
+  /**
+   * Has observers decide about an access to a device, in pieces a bus knows.
+   * @param from host address of what is written, null for a read
+   * @returns whether it happens; null with an exception or exit pending
+   */
+  #verdict(gpa: number, size: number, from: number | null): boolean | null {
+    const { hooks } = this.#vcpu;
+    if (hooks.mmio === undefined) return true;
+    const piece = pieceOf(size);
+    let happens = true;
+    for (let k = 0; k < size; k += piece) {
+      if (from !== null) this.#take(from + k, piece);
+      const value = from === null ? null : u64(this.lo, this.hi);
+      if (hooks.mmio(gpa + k, piece, from !== null, value) === false) happens = false;
+      if (this.#vcpu.leaving || this.#vcpu.pending !== null) return null;
     }
+    return happens;
+  }
+
+  /** @returns false, with nothing read, if an exception or exit is pending */
+  #deviceLoad(gpa: number, size: number, to: number): boolean {
+    const verdict = this.#verdict(gpa, size, null);
+    if (verdict === null) return false;
+    if (!verdict) this.#u8.fill(0xff, to, to + size);
+    const piece = pieceOf(size);
+    if (verdict) for (let k = 0; k < size; k += piece) this.#mmioLoad(gpa + k, piece, to + k);
+    return true;
+  }
+
+  #mmioLoad(gpa: number, size: number, to: number): void {
     const low = this.#bus.mmioRead(gpa, size);
     const high = size === 8 ? this.#bus.mmioHigh : 0;
     this.#vcpu.counts.mmio++;
-    this.#vcpu.hooks.mmio?.(gpa, size, false, low, high);
+    this.#vcpu.hooks.mmioRead?.(gpa, size, u64(low, high));
     if (size === 1) this.#u8[to] = low;
     else if (size === 2) this.#view.setUint16(to, low, true);
     else {
@@ -505,18 +546,20 @@ export class LinearMemory implements LinearAccess {
     }
   }
 
-  #mmioStore(gpa: number, size: number, from: number): void {
-    if (size !== 1 && size !== 2 && size !== 4 && size !== 8) {
-      const piece = size === 16 ? 8 : 1;
-      for (let k = 0; k < size; k += piece) this.#mmioStore(gpa + k, piece, from + k);
-      return;
+  #deviceStore(gpa: number, size: number, from: number): void {
+    const piece = pieceOf(size);
+    for (let k = 0; k < size; k += piece) {
+      this.#take(from + k, piece);
+      this.#vcpu.counts.mmio++;
+      this.#bus.mmioWrite(gpa + k, piece, this.lo, this.hi);
     }
-    this.#take(from, size);
-    const { lo, hi } = this;
-    this.#vcpu.counts.mmio++;
-    this.#vcpu.hooks.mmio?.(gpa, size, true, lo, hi);
-    this.#bus.mmioWrite(gpa, size, lo, hi);
   }
+}
+
+/** How a bus carries `size` bytes: half of an access across pages, and vectors, in pieces of this size. */
+function pieceOf(size: number): 1 | 2 | 4 | 8 {
+  if (size === 1 || size === 2 || size === 4 || size === 8) return size;
+  return size === 16 ? 8 : 1;
 }
 
 /** First byte of the page after that of `hi:lo`. */

@@ -9,7 +9,7 @@ import { checkTargetReal, setCodeReal } from "../../segments/far.js";
 import { returnFar } from "../../segments/return-far.js";
 import { segment8086 } from "../../segments/virtual-8086.js";
 import { returnToTask } from "../../tasks/task-switch.js";
-import { FAULT, iopl8086, JUMP, NEXT, suppressed } from "../common.js";
+import { FAULT, iopl8086, JUMP, NEXT, suppressed, vetoed } from "../common.js";
 import { writableFlags } from "../data/stack.js";
 
 const value: Halves = { lo: 0, hi: 0 };
@@ -90,7 +90,7 @@ function software(vcpu: VcpuContext, vector: number, length: number, kind: Pendi
 
 const int: Helper = (vcpu, { insn }) => (iopl8086(vcpu) ? software(vcpu, insn.immLo & 0xff, insn.len) : FAULT);
 const int3: Helper = (vcpu, { insn }) => {
-  if (vcpu.hooks.breakpoint && !vcpu.hooks.breakpoint()) return suppressed(vcpu);
+  if (vetoed(vcpu, vcpu.hooks.breakpoint?.())) return suppressed(vcpu);
   return software(vcpu, Vector.BP, insn.len);
 };
 /** INT1 asks no gate for its DPL, and takes debug exceptions with it that waited for the end of a MOV SS. */

@@ -4,12 +4,11 @@ import { writeRegister } from "../../memory/operands.js";
 import { canonical } from "../../registers/canonical.js";
 import { ATTR_DB, ATTR_L, CR0_PE, EFER_LMA, EFER_SCE, MSR, Vector } from "../../registers/constants.js";
 import { flatSegment } from "../../segments/segments.js";
-import { done, FAULT, JUMP, undefinedOpcode } from "../common.js";
+import { done, JUMP, skipped, undefinedOpcode, vetoed } from "../common.js";
 
 const syscall: Helper = (vcpu, { insn }) => {
   if (!(vcpu.efer & EFER_SCE) || vcpu.mode !== 64) return undefinedOpcode(vcpu);
-  vcpu.hooks.syscall?.();
-  if (vcpu.leaving) return FAULT;
+  if (vetoed(vcpu, vcpu.hooks.syscall?.())) return skipped(vcpu, insn);
   const next = (vcpu.ripLo + insn.len) | 0;
   vcpu.setReg(1, next, next >>> 0 < vcpu.ripLo >>> 0 ? vcpu.ripHi + 1 : vcpu.ripHi);
   vcpu.setReg(11, vcpu.rflags & ~S.RF, 0);
@@ -42,11 +41,10 @@ const sysret: Helper = (vcpu, { insn }) => {
   return JUMP;
 };
 
-const sysenter: Helper = (vcpu) => {
+const sysenter: Helper = (vcpu, { insn }) => {
   const [cs] = vcpu.msr(MSR.SYSENTER_CS);
   if (!(vcpu.cr0 & CR0_PE) || (cs & 0xfffc) === 0) return done(vcpu.raiseError(Vector.GP, 0));
-  vcpu.hooks.syscall?.();
-  if (vcpu.leaving) return FAULT;
+  if (vetoed(vcpu, vcpu.hooks.syscall?.())) return skipped(vcpu, insn);
   const long = (vcpu.efer & EFER_LMA) !== 0;
   const [ipLo, ipHi] = vcpu.msr(MSR.SYSENTER_EIP);
   const [spLo, spHi] = vcpu.msr(MSR.SYSENTER_ESP);

@@ -4,7 +4,9 @@ import type { Helper } from "../../context/helper.js";
 import { writeRegister } from "../../memory/operands.js";
 import { Vector } from "../../registers/constants.js";
 import { TSS_WIDE } from "../../segments/inner-stack.js";
-import { FAULT, NEXT } from "../common.js";
+import { done, FAULT, instead, NEXT } from "../common.js";
+
+const ALL_ONES = 0xffffffff;
 
 /** Whether `size` ports from `port` may be used: CPL <= IOPL, or the TSS bitmap says so (SDM vol. 1, 19.5.2). */
 export function portAllowed(vcpu: VcpuContext, port: number, size: number): boolean {
@@ -20,26 +22,36 @@ export function portAllowed(vcpu: VcpuContext, port: number, size: number): bool
   return bits === 0 || vcpu.raiseError(Vector.GP, 0);
 }
 
-export function portRead(vcpu: VcpuContext, port: number, size: number): number {
+/** The value of `size` bytes at `port`; null, with nothing done, if an exception or exit is pending instead. */
+export function portRead(vcpu: VcpuContext, port: number, size: number): number | null {
+  const { hooks } = vcpu;
+  const verdict = hooks.io?.(port, size, false, null);
+  if (instead(vcpu)) return null;
   vcpu.counts.io++;
-  const value = vcpu.ports.bus.ioRead(port, size);
-  vcpu.hooks.io?.(port, size, false, value);
   vcpu.debugTrap(vcpu.breakpoints.io(port, size));
+  if (verdict === false) return ALL_ONES >>> (32 - 8 * size);
+  const value = vcpu.ports.bus.ioRead(port, size);
+  hooks.ioRead?.(port, size, value);
   return value;
 }
 
-export function portWrite(vcpu: VcpuContext, port: number, size: number, value: number): void {
+/** @returns false, with nothing done, if an exception or exit is pending instead */
+export function portWrite(vcpu: VcpuContext, port: number, size: number, value: number): boolean {
+  const verdict = vcpu.hooks.io?.(port, size, true, value);
+  if (instead(vcpu)) return false;
   vcpu.counts.io++;
-  vcpu.hooks.io?.(port, size, true, value);
   vcpu.debugTrap(vcpu.breakpoints.io(port, size));
-  vcpu.ports.bus.ioWrite(port, size, value);
+  if (verdict !== false) vcpu.ports.bus.ioWrite(port, size, value);
+  return true;
 }
 
 const input: Helper = (vcpu, { insn }) => {
   const size = insn.operands[0].size;
   const port = insn.operands[1].reg === 2 && insn.operands[1].kind === 1 ? vcpu.regLo(2) & 0xffff : insn.immLo & 0xff;
   if (!portAllowed(vcpu, port, size)) return FAULT;
-  writeRegister(vcpu, 0, size, portRead(vcpu, port, size), 0);
+  const value = portRead(vcpu, port, size);
+  if (value === null) return FAULT;
+  writeRegister(vcpu, 0, size, value, 0);
   return NEXT;
 };
 
@@ -48,8 +60,7 @@ const output: Helper = (vcpu, { insn }) => {
   const port = insn.operands[0].kind === 1 ? vcpu.regLo(2) & 0xffff : insn.immLo & 0xff;
   if (!portAllowed(vcpu, port, size)) return FAULT;
   const value = vcpu.regLo(0);
-  portWrite(vcpu, port, size, size === 4 ? value >>> 0 : value & (size === 2 ? 0xffff : 0xff));
-  return NEXT;
+  return done(portWrite(vcpu, port, size, size === 4 ? value >>> 0 : value & (size === 2 ? 0xffff : 0xff)));
 };
 
 export const IO_HELPERS: Readonly<Record<string, Helper>> = { in: input, out: output };

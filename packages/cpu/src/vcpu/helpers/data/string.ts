@@ -320,14 +320,14 @@ const cmps: Chunk = (vcpu, insn, most, down) => {
 const ins: Chunk = (vcpu, insn) => {
   const port = vcpu.regLo(RDX) & 0xffff;
   if (!vcpu.linear.probeWrite(target.lo, target.hi)) return -1;
-  return vcpu.linear.write(target.lo, target.hi, insn.opSize, portRead(vcpu, port, insn.opSize), 0) ? 1 : -1;
+  const value = portRead(vcpu, port, insn.opSize);
+  return value !== null && vcpu.linear.write(target.lo, target.hi, insn.opSize, value, 0) ? 1 : -1;
 };
 
 const outs: Chunk = (vcpu, insn) => {
   const port = vcpu.regLo(RDX) & 0xffff;
   if (!vcpu.linear.read(source.lo, source.hi, insn.opSize)) return -1;
-  portWrite(vcpu, port, insn.opSize, vcpu.linear.lo >>> 0);
-  return 1;
+  return portWrite(vcpu, port, insn.opSize, vcpu.linear.lo >>> 0) ? 1 : -1;
 };
 
 type Kind = "copies" | "compares" | "port";

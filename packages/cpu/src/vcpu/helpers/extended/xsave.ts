@@ -4,7 +4,8 @@ import type { Helper } from "../../context/helper.js";
 import { touch } from "../../memory/touch.js";
 import { CR0_TS, CR4_OSXSAVE, CR4_PKE, Vector } from "../../registers/constants.js";
 import type { Halves } from "../../registers/halves.js";
-import { done, FAULT, NEXT, suppressed, undefinedOpcode } from "../common.js";
+import { u64 } from "../../registers/u64.js";
+import { done, FAULT, NEXT, suppressed, undefinedOpcode, vetoed } from "../common.js";
 import {
   areaAddress,
   loadLegacy,
@@ -159,7 +160,7 @@ const xsetbv: Helper = (vcpu) => {
   if (vcpu.cpl !== 0 || vcpu.regLo(1) !== 0 || hi !== 0 || !(lo & X87) || lo & ~offered(vcpu)) {
     return done(vcpu.raiseError(Vector.GP, 0));
   }
-  if (vcpu.hooks.extendedControl && !vcpu.hooks.extendedControl(lo, hi)) return suppressed(vcpu);
+  if (vetoed(vcpu, vcpu.hooks.extendedControl?.(u64(lo, hi)))) return suppressed(vcpu);
   vcpu.xcr0 = lo;
   return NEXT;
 };

@@ -4,9 +4,10 @@ import { readOperand, writeOperand } from "../../memory/operands.js";
 import { CR0_TS, CR4_DE, Seg, Vector } from "../../registers/constants.js";
 import type { Halves } from "../../registers/halves.js";
 import type { SegmentCache } from "../../registers/segment-cache.js";
+import { u64 } from "../../registers/u64.js";
 import { loadSegment } from "../../segments/segments.js";
 import { readControlRegister, writeControlRegister } from "../../system-registers/control-registers.js";
-import { done, FAULT, NEXT, privileged, suppressed, umip, undefinedOpcode } from "../common.js";
+import { done, FAULT, NEXT, privileged, suppressed, umip, undefinedOpcode, vetoed } from "../common.js";
 
 const value: Halves = { lo: 0, hi: 0 };
 
@@ -17,7 +18,7 @@ const movControl: Helper = (vcpu, { insn }) => {
     const lo = vcpu.regLo(from.reg);
     const hi = vcpu.mode === 64 ? vcpu.regHi(from.reg) : 0;
     const r = to.reg as 0 | 2 | 3 | 4 | 8;
-    if (r !== 2 && vcpu.hooks.controlRegister && !vcpu.hooks.controlRegister(r, lo, hi)) return suppressed(vcpu);
+    if (r !== 2 && vetoed(vcpu, vcpu.hooks.controlRegister?.(r, u64(lo, hi)))) return suppressed(vcpu);
     if (r === 2) {
       vcpu.cr2Lo = lo;
       vcpu.cr2Hi = hi;
@@ -82,7 +83,7 @@ const mov: Helper = (vcpu, site) => {
 const clts: Helper = (vcpu) => {
   if (!privileged(vcpu)) return FAULT;
   const next = vcpu.cr0 & ~CR0_TS;
-  if (vcpu.hooks.controlRegister && !vcpu.hooks.controlRegister(0, next, 0)) return suppressed(vcpu);
+  if (vetoed(vcpu, vcpu.hooks.controlRegister?.(0, u64(next, 0)))) return suppressed(vcpu);
   vcpu.cr0 = next;
   vcpu.paging.cr0 = vcpu.cr0;
   vcpu.updateUnits();
@@ -95,7 +96,7 @@ const lmsw: Helper = (vcpu, { insn }) => {
   if (!privileged(vcpu) || !readOperand(vcpu, insn, 0, value)) return FAULT;
   // PE can be set, not cleared.
   const next = (vcpu.cr0 & ~0xe) | (value.lo & 0xf);
-  if (vcpu.hooks.controlRegister && !vcpu.hooks.controlRegister(0, next, 0)) return suppressed(vcpu);
+  if (vetoed(vcpu, vcpu.hooks.controlRegister?.(0, u64(next, 0)))) return suppressed(vcpu);
   return done(writeControlRegister(vcpu, 0, next, 0));
 };
 

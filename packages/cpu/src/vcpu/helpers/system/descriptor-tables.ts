@@ -6,7 +6,7 @@ import { ATTR_P, EFER_LMA, Vector } from "../../registers/constants.js";
 import { add64, type Halves } from "../../registers/halves.js";
 import type { TableRegister } from "../../registers/registers.js";
 import { attributesOfDescriptor, baseOf, dpl, limitOf, readDescriptor } from "../../segments/segments.js";
-import { done, FAULT, NEXT, privileged, umip, undefinedOpcode } from "../common.js";
+import { done, FAULT, NEXT, privileged, suppressed, umip, undefinedOpcode, vetoed } from "../common.js";
 
 const value: Halves = { lo: 0, hi: 0 };
 
@@ -14,8 +14,7 @@ const loadTable =
   (name: "gdtr" | "idtr"): Helper =>
   (vcpu, { insn }) => {
     if (!privileged(vcpu)) return FAULT;
-    vcpu.hooks.descriptorTable?.(name, true);
-    if (vcpu.leaving) return FAULT;
+    if (vetoed(vcpu, vcpu.hooks.descriptorTable?.(name, true))) return suppressed(vcpu);
     if (!effectiveAddress(vcpu, insn, value, vcpu.mode === 64 ? 10 : 6, false)) return FAULT;
     const { lo, hi } = value;
     const { linear } = vcpu;
@@ -34,8 +33,7 @@ const storeTable =
   (name: "gdtr" | "idtr"): Helper =>
   (vcpu, { insn }) => {
     if (!umip(vcpu)) return FAULT;
-    vcpu.hooks.descriptorTable?.(name, false);
-    if (vcpu.leaving) return FAULT;
+    if (vetoed(vcpu, vcpu.hooks.descriptorTable?.(name, false))) return suppressed(vcpu);
     if (!effectiveAddress(vcpu, insn, value, vcpu.mode === 64 ? 10 : 6, true)) return FAULT;
     const { lo, hi } = value;
     const { limit, baseLo, baseHi } = vcpu[name];
@@ -49,8 +47,7 @@ const loadSystemSegment =
   (vcpu, { insn }) => {
     if (!vcpu.protectedMode) return undefinedOpcode(vcpu);
     if (!privileged(vcpu)) return FAULT;
-    vcpu.hooks.descriptorTable?.(name, true);
-    if (vcpu.leaving) return FAULT;
+    if (vetoed(vcpu, vcpu.hooks.descriptorTable?.(name, true))) return suppressed(vcpu);
     if (!readOperand(vcpu, insn, 0, value)) return FAULT;
     const selector = value.lo & 0xffff;
     if ((selector & 0xfffc) === 0) {
@@ -87,8 +84,7 @@ const storeSystemSegment =
   (vcpu, { insn }) => {
     if (!vcpu.protectedMode) return undefinedOpcode(vcpu);
     if (!umip(vcpu)) return FAULT;
-    vcpu.hooks.descriptorTable?.(name, false);
-    if (vcpu.leaving) return FAULT;
+    if (vetoed(vcpu, vcpu.hooks.descriptorTable?.(name, false))) return suppressed(vcpu);
     return done(writeOperand(vcpu, insn, 0, vcpu[name].selector, 0));
   };
 

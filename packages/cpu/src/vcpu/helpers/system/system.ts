@@ -6,8 +6,20 @@ import { canonicalAtWidest } from "../../registers/canonical.js";
 import { CR4_FSGSBASE, CR4_OSXSAVE, CR4_PCIDE, CR4_PKE, CR4_TSD, Seg, Vector } from "../../registers/constants.js";
 import type { Halves } from "../../registers/halves.js";
 import type { SegmentCache } from "../../registers/segment-cache.js";
+import { u64 } from "../../registers/u64.js";
 import { readMsr, writeMsr } from "../../system-registers/msr.js";
-import { done, FAULT, JUMP, NEXT, privileged, suppressed, undefinedOpcode } from "../common.js";
+import {
+  done,
+  FAULT,
+  instead,
+  NEXT,
+  privileged,
+  skip,
+  skipped,
+  suppressed,
+  undefinedOpcode,
+  vetoed,
+} from "../common.js";
 
 const value: Halves = { lo: 0, hi: 0 };
 
@@ -26,8 +38,7 @@ const cpuid: Helper = (vcpu) => {
   vcpu.counts.cpuid++;
   const leaf = vcpu.regLo(0) >>> 0;
   const subleaf = vcpu.regLo(1) >>> 0;
-  vcpu.hooks.cpuid?.(leaf, subleaf);
-  if (vcpu.leaving) return FAULT;
+  if (vetoed(vcpu, vcpu.hooks.cpuid?.(leaf, subleaf))) return suppressed(vcpu);
   const { eax, ebx, ecx, edx } = vcpu.ports.cpuid.query(leaf, subleaf);
   const osxsave = leaf === 1 && vcpu.cr4 & CR4_OSXSAVE ? 1 << 27 : 0;
   const ospke = leaf === 7 && subleaf === 0 && vcpu.cr4 & CR4_PKE ? 1 << 4 : 0;
@@ -43,8 +54,7 @@ const rdmsr: Helper = (vcpu) => {
   if (!privileged(vcpu)) return FAULT;
   vcpu.counts.msr++;
   const number = vcpu.regLo(1) >>> 0;
-  vcpu.hooks.msrRead?.(number);
-  if (vcpu.leaving) return FAULT;
+  if (vetoed(vcpu, vcpu.hooks.msrRead?.(number))) return suppressed(vcpu);
   if (!readMsr(vcpu, number, value)) return done(vcpu.raiseError(Vector.GP, 0));
   vcpu.setReg(0, value.lo, 0);
   vcpu.setReg(2, value.hi, 0);
@@ -56,7 +66,7 @@ const wrmsr: Helper = (vcpu) => {
   vcpu.counts.msr++;
   const number = vcpu.regLo(1) >>> 0;
   const [lo, hi] = [vcpu.regLo(0), vcpu.regLo(2)];
-  if (vcpu.hooks.msrWrite && !vcpu.hooks.msrWrite(number, lo, hi)) return suppressed(vcpu);
+  if (vetoed(vcpu, vcpu.hooks.msrWrite?.(number, u64(lo, hi)))) return suppressed(vcpu);
   return done(writeMsr(vcpu, number, lo, hi) || vcpu.raiseError(Vector.GP, 0));
 };
 
@@ -85,13 +95,9 @@ const rdpid: Helper = (vcpu, { insn }) => {
 const hlt: Helper = (vcpu, { insn }) => {
   if (!privileged(vcpu)) return FAULT;
   vcpu.counts.hlt++;
-  vcpu.hooks.hlt?.();
-  vcpu.setRip(
-    (vcpu.ripLo + insn.len) | 0,
-    (vcpu.ripLo + insn.len) >>> 0 < vcpu.ripLo >>> 0 ? vcpu.ripHi + 1 : vcpu.ripHi,
-  );
+  if (vetoed(vcpu, vcpu.hooks.hlt?.())) return skipped(vcpu, insn);
   vcpu.halt();
-  return JUMP;
+  return skip(vcpu, insn);
 };
 
 const swapgs: Helper = (vcpu) => {
@@ -164,7 +170,7 @@ const privilegedNop: Helper = (vcpu) => done(privileged(vcpu));
 const vmcall: Helper = (vcpu) => {
   vcpu.counts.hypercall++;
   const handled = vcpu.hooks.hypercall?.() === true;
-  if (vcpu.leaving) return FAULT;
+  if (instead(vcpu)) return FAULT;
   return handled ? NEXT : undefinedOpcode(vcpu);
 };
 

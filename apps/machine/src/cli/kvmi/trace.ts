@@ -7,11 +7,11 @@ import {
   type KvmiEvent,
   type LinuxKernel,
 } from "@vm/kvmi";
-import { UsageError } from "./errors.js";
-import { ExitCode } from "./exit-code.js";
-import { SyscallTrace } from "./kvmi-syscalls.js";
-import { linux, type ToolFlags, whilePaused, withMachine } from "./kvmi-tool.js";
-import { say } from "./report.js";
+import { UsageError } from "../errors.js";
+import { ExitCode } from "../exit-code.js";
+import { say } from "../report.js";
+import { SyscallTrace } from "./syscalls.js";
+import { linux, type ToolFlags, whilePaused, withMachine } from "./tool.js";
 
 export interface TraceFlags extends ToolFlags {
   readonly cr3?: true;
@@ -148,6 +148,6 @@ const isSymbol = (page: string): boolean => !/^(0x[0-9a-f]+|\d+)$/i.test(page);
 /** Guest-physical address of a symbol of the kernel. */
 async function addressOf(client: KvmiClient, symbol: string, kernel: LinuxKernel): Promise<number> {
   const gpa = await new GuestReader(client).translate(kernel.symbol(symbol));
-  if (gpa === null) throw new GuestOsError(`${symbol} is not mapped`);
+  if (gpa === null) throw new GuestOsError("unmapped", `${symbol} is not mapped`);
   return Number(gpa);
 }

@@ -8,7 +8,7 @@ import {
   type LinuxKernel,
   UnmappedError,
 } from "@vm/kvmi";
-import { printable } from "./printable.js";
+import { printable } from "../printable.js";
 
 const SYSCALL_TABLE = 512;
 const TASK_COMM = 16;

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { existsSync, lstatSync, rmSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { dirname } from "node:path";
-import { reason, UsageError } from "./errors.js";
+import { reason, UsageError } from "../errors.js";
 
 /**
  * Listens where a machine looks for its tool, in place of a tool that has been killed.

@@ -1,9 +1,9 @@
 import { setImmediate } from "node:timers/promises";
 import { type Deadlock, type Report, Task } from "@vm/lockdep";
-import { ExitCode } from "./exit-code.js";
-import { captureRoles } from "./lockdep-demo-frames.js";
-import { DemoHost } from "./lockdep-demo-host.js";
-import { say } from "./report.js";
+import { ExitCode } from "../exit-code.js";
+import { say } from "../report.js";
+import { captureRoles } from "./frames.js";
+import { DemoHost } from "./host.js";
 
 export interface LockdepDemoFlags {
   readonly order: "old" | "fixed";

@@ -1,6 +1,6 @@
-import type { Disposer } from "../emitter.js";
-import type { MachineHandle } from "../plugin.js";
-import { turn } from "../turn.js";
+import type { Disposer } from "../../emitter.js";
+import type { MachineHandle } from "../../plugin.js";
+import { turn } from "../../turn.js";
 
 /** Calls `work` when the event loop has had a turn. */
 const soon: (work: () => void) => void =

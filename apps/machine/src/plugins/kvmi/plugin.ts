@@ -1,8 +1,8 @@
 import { DIALECTS, type DialectName, type EventFilter, KvmiServer, reconnect, type Transport } from "@vm/kvmi";
-import type { Disposer } from "../emitter.js";
-import type { Plugin } from "../plugin.js";
-import { Linger } from "./kvmi-linger.js";
-import { KvmiVm } from "./kvmi-vm.js";
+import type { Disposer } from "../../emitter.js";
+import type { Plugin } from "../../plugin.js";
+import { Linger } from "./linger.js";
+import { KvmiVm } from "./vm.js";
 
 export interface KvmiOptions {
   /** Connects to the tool; called again whenever the last connection has ended. */

@@ -1,12 +1,12 @@
 import { Errno, type Status, type ViewsPort, type VmPort } from "@vm/kvmi";
 import { MemslotError, type Mmu } from "@vm/mmu";
-import type { MachineHandle } from "../plugin.js";
-import { ReachableMemory } from "../reach.js";
-import { LIMITS } from "./kvmi-limits.js";
-import { RestrictedPages } from "./kvmi-pages.js";
-import { Quota } from "./kvmi-quota.js";
-import { StepTurns } from "./kvmi-stepper.js";
-import { KvmiVcpu } from "./kvmi-vcpu.js";
+import type { MachineHandle } from "../../plugin.js";
+import { ReachableMemory } from "../../reach.js";
+import { LIMITS } from "./limits.js";
+import { RestrictedPages } from "./pages.js";
+import { Quota } from "./quota.js";
+import { StepTurns } from "./stepper.js";
+import { KvmiVcpu } from "./vcpu.js";
 
 /** Memslots from here on are those of ALLOC_GFN. */
 const FIRST_SLOT = 0x4000;

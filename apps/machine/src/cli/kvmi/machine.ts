@@ -1,10 +1,10 @@
 import { connect } from "node:net";
 import { connectTransport, cookieHash, type DialectName, type EventFilter, parseFilter } from "@vm/kvmi";
-import type { Plugin } from "../index.js";
-import { kvmi } from "../plugins/kvmi.js";
-import { reason, UsageError } from "./errors.js";
-import { readFile } from "./read-file.js";
-import { say } from "./report.js";
+import type { Plugin } from "../../index.js";
+import { kvmi } from "../../plugins/kvmi/plugin.js";
+import { reason, UsageError } from "../errors.js";
+import { readFile } from "../read-file.js";
+import { say } from "../report.js";
 
 /** The flags that let a tool look into the machine. */
 export interface KvmiFlags {

@@ -1,5 +1,5 @@
-import type { Disposer } from "../emitter.js";
-import type { Intercepted } from "./kvmi-intercepted.js";
+import type { Disposer } from "../../emitter.js";
+import type { Intercepted } from "./intercepted.js";
 
 /** INT3. */
 export function onBreakpoint({ handle, undone, wants, events, ripGpa }: Intercepted): Disposer {

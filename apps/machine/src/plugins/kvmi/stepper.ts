@@ -1,10 +1,10 @@
 import type { PageVerdict } from "@vm/kvmi";
 import type { Mmu } from "@vm/mmu";
-import type { Disposer } from "../emitter.js";
-import type { VcpuHandle } from "../plugin.js";
-import { ReachableMemory } from "../reach.js";
-import { MemoryOverlay } from "./kvmi-overlay.js";
-import type { RestrictedPages } from "./kvmi-pages.js";
+import type { Disposer } from "../../emitter.js";
+import type { VcpuHandle } from "../../plugin.js";
+import { ReachableMemory } from "../../reach.js";
+import { MemoryOverlay } from "./overlay.js";
+import type { RestrictedPages } from "./pages.js";
 
 /** Lets one vCPU at a time step while all the others stand still. */
 export class StepTurns {

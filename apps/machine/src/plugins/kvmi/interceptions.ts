@@ -1,12 +1,12 @@
 import { Errno, type Interception, type Status } from "@vm/kvmi";
-import type { Disposer } from "../emitter.js";
-import { onBreakpoint, onExecute } from "./kvmi-breakpoints.js";
-import { split } from "./kvmi-halves.js";
-import { onCpuid, onDescriptor, onHypercall, onXsetbv } from "./kvmi-instructions.js";
-import type { Intercepted } from "./kvmi-intercepted.js";
-import type { Quota } from "./kvmi-quota.js";
-import type { Reason } from "./kvmi-undone.js";
-import { onControlRegister, onMsr } from "./kvmi-writes.js";
+import type { Disposer } from "../../emitter.js";
+import { onBreakpoint, onExecute } from "./breakpoints.js";
+import { split } from "./halves.js";
+import { onCpuid, onDescriptor, onHypercall, onXsetbv } from "./instructions.js";
+import type { Intercepted } from "./intercepted.js";
+import type { Quota } from "./quota.js";
+import type { Reason } from "./undone.js";
+import { onControlRegister, onMsr } from "./writes.js";
 
 /** How to look out for each kind. Restricted pages are watched in any case. */
 const INTERCEPTORS: Readonly<Record<Exclude<Interception, "pf">, (vcpu: Intercepted) => Disposer>> = {

@@ -1,6 +1,6 @@
-import type { Disposer } from "../emitter.js";
-import { halves } from "./kvmi-halves.js";
-import type { Intercepted } from "./kvmi-intercepted.js";
+import type { Disposer } from "../../emitter.js";
+import { halves } from "./halves.js";
+import type { Intercepted } from "./intercepted.js";
 
 /** VMCALL of KVM_HC_XEN_HVM_OP with HVMOP_guest_request_vm_event: how a guest reaches its introspector. */
 const HYPERCALL = 34;

@@ -1,6 +1,6 @@
 import { Licence } from "@vm/cpu";
 import type { Mmu } from "@vm/mmu";
-import type { Quota } from "./kvmi-quota.js";
+import type { Quota } from "./quota.js";
 
 /** The licences of a page that its protocol access (1 read, 2 write, 4 execute) leaves out; the bits are the same. */
 const ALL = Licence.Read | Licence.Write | Licence.Fetch;

@@ -1,8 +1,8 @@
 import { readMsr, type Vcpu, writeControlRegister, writeMsr } from "@vm/cpu";
-import type { Disposer } from "../emitter.js";
-import { halves, split } from "./kvmi-halves.js";
-import type { Intercepted } from "./kvmi-intercepted.js";
-import type { Decision } from "./kvmi-undone.js";
+import type { Disposer } from "../../emitter.js";
+import { halves, split } from "./halves.js";
+import type { Intercepted } from "./intercepted.js";
+import type { Decision } from "./undone.js";
 
 const GP = 13;
 /** Bit 63 of a value moved to CR3 asks to keep translations and is not stored. */

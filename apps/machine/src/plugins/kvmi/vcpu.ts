@@ -1,16 +1,16 @@
 import { Access, canonical, loadXsave, readMsr, saveXsave, Status as Translated, type Vcpu } from "@vm/cpu";
 import type { Exception, Interception, PageVerdict, Status, VcpuEvents, VcpuPort } from "@vm/kvmi";
 import type { Mmu } from "@vm/mmu";
-import type { Disposer } from "../emitter.js";
-import type { VcpuExit } from "../exit.js";
-import type { VcpuHandle } from "../plugin.js";
-import { halves, split } from "./kvmi-halves.js";
-import { Interceptions } from "./kvmi-interceptions.js";
-import type { RestrictedPages } from "./kvmi-pages.js";
-import type { Quota } from "./kvmi-quota.js";
-import { addressWidth, loadRegs, saveRegs, saveSregs } from "./kvmi-registers.js";
-import { Stepper, type StepTurns } from "./kvmi-stepper.js";
-import { UndoneInstruction } from "./kvmi-undone.js";
+import type { Disposer } from "../../emitter.js";
+import type { VcpuExit } from "../../exit.js";
+import type { VcpuHandle } from "../../plugin.js";
+import { halves, split } from "./halves.js";
+import { Interceptions } from "./interceptions.js";
+import type { RestrictedPages } from "./pages.js";
+import type { Quota } from "./quota.js";
+import { addressWidth, loadRegs, saveRegs, saveSregs } from "./registers.js";
+import { Stepper, type StepTurns } from "./stepper.js";
+import { UndoneInstruction } from "./undone.js";
 
 /** Vectors that push an error code. */
 const WITH_ERROR_CODE: ReadonlySet<number> = new Set([8, 10, 11, 12, 13, 14, 17, 21, 29, 30]);

@@ -1,6 +1,6 @@
 import type { Interception, VcpuEvents } from "@vm/kvmi";
-import type { VcpuHandle } from "../plugin.js";
-import type { UndoneInstruction } from "./kvmi-undone.js";
+import type { VcpuHandle } from "../../plugin.js";
+import type { UndoneInstruction } from "./undone.js";
 
 /** What an interceptor knows of its vCPU. */
 export interface Intercepted {

@@ -13,13 +13,13 @@ import {
   ProtocolError,
   streamTransport,
 } from "@vm/kvmi";
-import { UsageError } from "./errors.js";
-import { ExitCode } from "./exit-code.js";
-import { readKey } from "./kvmi-machine.js";
-import { listen } from "./kvmi-socket.js";
-import { Progress } from "./progress.js";
-import { say } from "./report.js";
-import { withinTime } from "./within-time.js";
+import { UsageError } from "../errors.js";
+import { ExitCode } from "../exit-code.js";
+import { Progress } from "../progress.js";
+import { say } from "../report.js";
+import { withinTime } from "../within-time.js";
+import { readKey } from "./machine.js";
+import { listen } from "./socket.js";
 
 /** The flags of every command that looks into a machine which runs elsewhere. */
 export interface ToolFlags {
