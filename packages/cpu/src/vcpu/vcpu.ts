@@ -14,8 +14,12 @@ import { Exceptions } from "./events/exceptions.js";
 import { deliver } from "./events/interrupt.js";
 import { undefinedOpcode } from "./helpers/common.js";
 import { HELPERS } from "./helpers.js";
+import { Copies } from "./memory/copies.js";
 import { Fetcher, type FetchGuard } from "./memory/fetch.js";
+import { HostBytes } from "./memory/host-bytes.js";
 import { LinearMemory } from "./memory/linear.js";
+import { Misses } from "./memory/misses.js";
+import { Pages } from "./memory/pages.js";
 import { Operands } from "./outside/operands.js";
 import { executeOutside } from "./outside/outside.js";
 import { Seg, Vector } from "./registers/constants.js";
@@ -98,6 +102,7 @@ export class Vcpu extends Exceptions implements VcpuContext, FetchGuard {
   /** Calls out of generated code until the host looks. */
   #calls = CALLS_PER_LOOK;
   readonly #run: (cpu: number) => RunExit;
+  readonly #misses: Misses;
   readonly #fetcher: Fetcher;
   readonly #records: DataView;
 
@@ -111,16 +116,20 @@ export class Vcpu extends Exceptions implements VcpuContext, FetchGuard {
     this.id = options.id;
     this.ports = ports;
     this.code = code;
-    this.linear = new LinearMemory(this, memory, ports.mmu, ports.bus, code, this.tlb);
+    const host = new HostBytes(memory);
+    const pages = new Pages(this, code);
+    const copies = new Copies(this, code, pages, host);
+    this.linear = new LinearMemory(this, code, pages, copies, host);
+    this.#misses = new Misses(this, code, pages, copies);
     const refetch = base + S.STATE_SIZE;
-    this.#fetcher = new Fetcher(this, memory, code, this.linear, this.tlb, refetch, handlerNumber("refetch") as number);
+    this.#fetcher = new Fetcher(this, memory, code, pages, this.tlb, refetch, handlerNumber("refetch") as number);
     const operands = new Operands(this);
     const instance = new WebAssembly.Instance(options.interpreter, {
       vm: {
         memory,
         miss: () => {
           this.#called();
-          return this.linear.miss();
+          return this.#misses.miss();
         },
         raise: () => this.raiseFromCode(this.i32(S.RAISE)),
         helper: (record: number) => this.#helper(record),
@@ -264,7 +273,7 @@ export class Vcpu extends Exceptions implements VcpuContext, FetchGuard {
     this.#retired += done;
     this.loadRip();
     if (outcome === RunExit.Fault) this.#faulted();
-    else if (!this.linear.finish() && this.#checkpoint !== null) {
+    else if (!this.#misses.finish() && this.#checkpoint !== null) {
       this.#undo(this.#checkpoint);
       done = 0;
     } else if (this.i32(S.STI_LEFT) === 0) this.shadow = true;
@@ -280,7 +289,7 @@ export class Vcpu extends Exceptions implements VcpuContext, FetchGuard {
 
   /** The instruction at PC could not be executed. */
   #faulted(): void {
-    this.linear.discard();
+    this.#misses.discard();
     this.discardDebug();
     if (this.#repeats) return;
     if (this.pending === null && this.#exit === null) {

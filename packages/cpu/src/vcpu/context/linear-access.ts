@@ -9,21 +9,22 @@ export interface FrameWords {
 
 /**
  * Linear memory as TypeScript accesses it. Addresses are halves. Sizes are in bytes: 1, 2, 4 or 8 where nothing else is said. What can fail
- * returns false with an exception or exit pending.
+ * returns false, or a host address less than 0, with an exception or exit pending.
  */
 export interface LinearAccess {
-  /** Last value read, zero-extended, as signed halves. */
-  readonly lo: number;
-  readonly hi: number;
-  /** Reads into `lo`, `hi`. */
-  read(lo: number, hi: number, size: number): boolean;
+  /** Reads into `out`, zero-extended, as signed halves. */
+  read(lo: number, hi: number, size: number, out: Halves): boolean;
   write(lo: number, hi: number, size: number, valueLo: number, valueHi: number): boolean;
   /** Reads `out.length` bytes, each page checked before anything is read of it. */
   readBytes(lo: number, hi: number, out: Uint8Array): boolean;
   /** Writes `bytes` after making sure that all of them can be written. */
   writeBytes(lo: number, hi: number, bytes: Uint8Array): boolean;
-  /** Reads into `lo`, `hi` as the processor itself: descriptor tables, TSS. */
-  readSystem(lo: number, hi: number, size: number): boolean;
+  /** Host address of `size` readable bytes within one page of plain RAM; 0 if it is none, with nothing pending. */
+  hostForPlainRead(lo: number, hi: number, size: number): number;
+  /** Host address for writing plain RAM without code in it, within one page; 0 if that is not to be had, with nothing pending. */
+  hostForWrite(lo: number, hi: number, size: number): number;
+  /** `read` as the processor itself: descriptor tables, TSS. */
+  readSystem(lo: number, hi: number, size: number, out: Halves): boolean;
   /** Writes as the processor itself. */
   writeSystem(lo: number, hi: number, size: number, valueLo: number, valueHi?: number): boolean;
   /** Writes at the privilege an event handler will have: `user` or supervisor, as an explicit access. */
@@ -43,11 +44,6 @@ export interface LinearAccess {
   /**
    * #AC(0) for an address that is not a multiple of `size`, where alignment is checked (SDM vol. 3, table 6-7). It comes before page
    * faults, after #GP and #SS of the address, and never for operands of 16 bytes (recorded from hardware).
-   * @returns whether it is pending now
    */
-  misaligned(lo: number, hi: number, size: number): boolean;
-  /** Host address of `size` readable bytes within one page of plain RAM; 0 if it is none (nothing is pending), -1 with something pending. */
-  hostForPlainRead(lo: number, hi: number, size: number): number;
-  /** Host address for writing plain RAM without code in it, within one page; 0 if that is not to be had (nothing is pending). */
-  hostForWrite(lo: number, hi: number, size: number): number;
+  aligned(lo: number, hi: number, size: number): boolean;
 }

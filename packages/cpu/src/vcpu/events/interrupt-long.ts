@@ -9,6 +9,9 @@ import { attributesOfDescriptor, checkCode, dpl, installCode, readDescriptor } f
 import { LongFrame } from "../segments/stack-frame.js";
 import { clearFlags, idtError, pushedFlags } from "./event.js";
 
+/** What was read last. */
+const found: Halves = { lo: 0, hi: 0 };
+
 const at: Halves = { lo: 0, hi: 0 };
 const target: Halves = { lo: 0, hi: 0 };
 const sp: Halves = { lo: 0, hi: 0 };
@@ -20,12 +23,12 @@ export function enterLong(vcpu: VcpuContext, event: Pending): boolean {
   const offset = event.vector * 16;
   if (offset + 15 > idtr.limit) return vcpu.raiseError(Vector.GP, idtError(event));
   add64(at, idtr.baseLo, idtr.baseHi, offset, 0);
-  if (!linear.readSystem(at.lo, at.hi, 8)) return false;
-  const { lo, hi } = linear;
+  if (!linear.readSystem(at.lo, at.hi, 8, found)) return false;
+  const { lo, hi } = found;
   add64(at, at.lo, at.hi, 8, 0);
-  if (!linear.readSystem(at.lo, at.hi, 8)) return false;
+  if (!linear.readSystem(at.lo, at.hi, 8, found)) return false;
   target.lo = (lo & 0xffff) | (hi & 0xffff0000);
-  target.hi = linear.lo;
+  target.hi = found.lo;
   const type = (hi >>> 8) & 0x1f;
   if (type !== 0x0e && type !== 0x0f) return vcpu.raiseError(Vector.GP, idtError(event));
   if (event.kind === "software" && ((hi >>> 13) & 3) < cpl) return vcpu.raiseError(Vector.GP, idtError(event));

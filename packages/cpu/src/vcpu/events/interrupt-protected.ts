@@ -2,6 +2,7 @@ import * as S from "../../state.js";
 import type { VcpuContext } from "../context/context.js";
 import type { Pending } from "../context/event.js";
 import { ATTR_CONFORMING, Seg, Vector } from "../registers/constants.js";
+import type { Halves } from "../registers/halves.js";
 import type { SegmentCache } from "../registers/segment-cache.js";
 import { checkTarget } from "../segments/far.js";
 import { innerStack } from "../segments/inner-stack.js";
@@ -18,6 +19,9 @@ import { StackFrame } from "../segments/stack-frame.js";
 import { enterTask, TASK_GATE } from "../tasks/task-switch.js";
 import { clearFlags, idtError, pushedFlags } from "./event.js";
 
+/** What was read last. */
+const found: Halves = { lo: 0, hi: 0 };
+
 /** Interrupt and trap gates: types 6, 7 of 16 bits, 0xe, 0xf of 32 (SDM vol. 3, table 3-2). */
 const GATE_TYPES: readonly number[] = [6, 7, 0xe, 0xf];
 /** Data segment registers in the order in which leaving virtual-8086 mode pushes them. */
@@ -31,8 +35,8 @@ export function enterProtected(vcpu: VcpuContext, event: Pending): boolean {
   const { idtr, linear, cpl } = vcpu;
   const offset = event.vector * 8;
   if (offset + 7 > idtr.limit) return vcpu.raiseError(Vector.GP, idtError(event));
-  if (!linear.readSystem((idtr.baseLo + offset) | 0, 0, 8)) return false;
-  const { lo, hi } = linear;
+  if (!linear.readSystem((idtr.baseLo + offset) | 0, 0, 8, found)) return false;
+  const { lo, hi } = found;
   const type = (hi >>> 8) & 0x1f;
   if (!GATE_TYPES.includes(type) && type !== TASK_GATE) return vcpu.raiseError(Vector.GP, idtError(event));
   if (event.kind === "software" && ((hi >>> 13) & 3) < cpl) return vcpu.raiseError(Vector.GP, idtError(event));

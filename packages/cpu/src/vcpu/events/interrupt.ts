@@ -2,12 +2,16 @@ import * as S from "../../state.js";
 import type { VcpuContext } from "../context/context.js";
 import type { Pending } from "../context/event.js";
 import { CR0_PE, EFER_LMA, Seg, Vector } from "../registers/constants.js";
+import type { Halves } from "../registers/halves.js";
 import type { SegmentCache } from "../registers/segment-cache.js";
 import { u64 } from "../registers/u64.js";
 import { StackFrame } from "../segments/stack-frame.js";
 import { clearFlags, duringDelivery } from "./event.js";
 import { enterLong } from "./interrupt-long.js";
 import { enterProtected } from "./interrupt-protected.js";
+
+/** What was read last. */
+const found: Halves = { lo: 0, hi: 0 };
 
 /** Contributory exceptions (SDM vol. 3, table 6-4). */
 const isContributory = (v: number): boolean => v === Vector.DE || (v >= Vector.TS && v <= Vector.GP);
@@ -86,8 +90,8 @@ function enterReal(vcpu: VcpuContext, event: Pending): boolean {
   const { linear, idtr } = vcpu;
   const offset = event.vector * 4;
   if (offset + 3 > idtr.limit) return vcpu.raiseError(Vector.GP, 0);
-  if (!linear.readSystem((idtr.baseLo + offset) | 0, 0, 4)) return false;
-  const target = linear.lo;
+  if (!linear.readSystem((idtr.baseLo + offset) | 0, 0, 4, found)) return false;
+  const target = found.lo;
   const cs = vcpu.segments[Seg.CS] as SegmentCache;
   const stack = StackFrame.current(vcpu);
   const frame = [vcpu.rflags, cs.selector, vcpu.ripLo];

@@ -8,7 +8,7 @@ import * as S from "../../state.js";
 import type { Tlb } from "../../tlb.js";
 import type { VcpuContext } from "../context/context.js";
 import { Vector } from "../registers/constants.js";
-import type { LinearMemory } from "./linear.js";
+import type { Pages } from "./pages.js";
 
 const MAX_INSN = 15;
 
@@ -32,7 +32,7 @@ export class Fetcher {
   readonly #vcpu: VcpuContext & FetchGuard;
   readonly #cache: CodeCache;
   readonly #lowering: Lowering;
-  readonly #linear: LinearMemory;
+  readonly #pages: Pages;
   readonly #tlb: Tlb;
   readonly #u8: Uint8Array;
   readonly #u16: Uint16Array;
@@ -46,7 +46,7 @@ export class Fetcher {
     vcpu: VcpuContext & FetchGuard,
     memory: WebAssembly.Memory,
     cache: CodeCache,
-    linear: LinearMemory,
+    pages: Pages,
     tlb: Tlb,
     refetch: number,
     handler: number,
@@ -54,7 +54,7 @@ export class Fetcher {
     this.#vcpu = vcpu;
     this.#cache = cache;
     this.#lowering = new Lowering(memory, cache);
-    this.#linear = linear;
+    this.#pages = pages;
     this.#tlb = tlb;
     this.#u8 = new Uint8Array(memory.buffer);
     this.#u16 = new Uint16Array(memory.buffer);
@@ -68,14 +68,14 @@ export class Fetcher {
   readonly fetch = (lo: number, hi: number): number => {
     const guarded = this.#vcpu.guards(lo, hi);
     if (guarded) this.#vcpu.enterGuarded();
-    const host = this.#linear.resolve(lo, hi, this.#vcpu.accessMode | Access.Fetch, true);
+    const host = this.#pages.resolve(lo, hi, this.#vcpu.accessMode | Access.Fetch, true);
     if (host <= 0) {
       // Raised again, and delivered, when the instruction is really started.
       this.#vcpu.forget();
       this.#u16[(this.#refetch + R.R_OFF) >> 1] = lo & 0xfff;
       return this.#refetch;
     }
-    const { gfn } = this.#linear;
+    const { gfn } = this.#pages;
     const { global, large } = this.#vcpu.ports.mmu.translation;
     const record = this.#record(this.#cache.page(gfn, this.#vcpu.mode, host), lo & 0xfff);
     const { map } = this.#cache.page(gfn, this.#vcpu.mode, host);
@@ -85,7 +85,7 @@ export class Fetcher {
 
   /** Raises what makes the instruction at `hi:lo` impossible to fetch; false if by now nothing does. */
   raiseFetchFault(lo: number, hi: number): boolean {
-    const page = this.#linear.resolve(lo, hi, this.#vcpu.accessMode | Access.Fetch);
+    const page = this.#pages.resolve(lo, hi, this.#vcpu.accessMode | Access.Fetch);
     // Nothing, or a device, answers with all ones: FF FF is no instruction.
     if (page === 0) this.#vcpu.raise(Vector.UD);
     return page <= 0;
@@ -98,7 +98,7 @@ export class Fetcher {
     const bytes = this.#cross;
     let have = 0;
     for (const at of [lo, lo + room]) {
-      const page = this.#linear.resolve(at | 0, 0, accessMode | Access.Fetch, true);
+      const page = this.#pages.resolve(at | 0, 0, accessMode | Access.Fetch, true);
       if (page <= 0) {
         this.#vcpu.forget();
         break;
@@ -221,14 +221,14 @@ export class Fetcher {
     const pva = (vcpu.base + S.PAGE_VA) >> 2;
     const lo = ((this.#i32[pva] as number) + 4096) | 0;
     const hi = lo === 0 ? ((this.#i32[pva + 1] as number) + 1) | 0 : (this.#i32[pva + 1] as number);
-    const host = this.#linear.resolve(lo, hi, vcpu.accessMode | Access.Fetch);
+    const host = this.#pages.resolve(lo, hi, vcpu.accessMode | Access.Fetch);
     if (host < 0) return HelperResult.Fault;
     if (host === 0) {
       vcpu.raise(Vector.UD);
       return HelperResult.Fault;
     }
     const cache = this.#cache;
-    const { gfn } = this.#linear;
+    const { gfn } = this.#pages;
     if (site.next?.alive && site.next.gfn === gfn && site.page.alive) return site.records;
     const head = 4096 - site.offset;
     this.#cross.set(this.#u8.subarray(site.page.host + site.offset, site.page.host + 4096));

@@ -80,10 +80,7 @@ export function readOperand(vcpu: VcpuContext, insn: Insn, k: number, out: Halve
   switch (operand.kind) {
     case Kind.Mem:
       if (!effectiveAddress(vcpu, insn, address, operand.size, false)) return false;
-      if (!vcpu.linear.read(address.lo, address.hi, operand.size)) return false;
-      out.lo = vcpu.linear.lo;
-      out.hi = vcpu.linear.hi;
-      return true;
+      return vcpu.linear.read(address.lo, address.hi, operand.size, out);
     case Kind.Gpr8High:
       out.lo = vcpu.u8(S.GPR + 8 * operand.reg + 1);
       out.hi = 0;
@@ -136,10 +133,7 @@ export function peekStack(vcpu: VcpuContext, offset: number, size: number, out: 
   if (size === 8 && offset >= 0 && vcpu.mode === 64 && vcpu.linear.peekKnown(offset, out)) return true;
   stackPointer(vcpu, offset, address);
   if (!checkedLinear(vcpu, Seg.SS, address, size, false)) return false;
-  if (!vcpu.linear.read(address.lo, address.hi, size)) return false;
-  out.lo = vcpu.linear.lo;
-  out.hi = vcpu.linear.hi;
-  return true;
+  return vcpu.linear.read(address.lo, address.hi, size, out);
 }
 
 /** Moves the stack pointer by `delta` bytes. */

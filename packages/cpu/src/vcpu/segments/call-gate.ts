@@ -16,6 +16,9 @@ import {
 } from "./segments.js";
 import { LongFrame, StackFrame } from "./stack-frame.js";
 
+/** What was read last. */
+const found: Halves = { lo: 0, hi: 0 };
+
 /** Types of call gates: of 16 bits, and of 32 bits or, in IA-32e mode, 64 (SDM vol. 3, table 3-2). */
 export const CALL_GATE_16 = 4;
 export const CALL_GATE = 0xc;
@@ -43,9 +46,9 @@ function readEntry(vcpu: VcpuContext, gateSelector: number, { lo, hi, atLo, atHi
   if ((gateSelector & 0xfff8) + 15 > limit) return vcpu.raiseError(Vector.GP, error) || null;
   const upper: Halves = { lo: 0, hi: 0 };
   add64(upper, atLo, atHi, 8, 0);
-  if (!vcpu.linear.readSystem(upper.lo, upper.hi, 8)) return null;
-  if (vcpu.linear.hi & 0x1f00) return vcpu.raiseError(Vector.GP, error) || null;
-  return { selector, rip: { lo: wide, hi: vcpu.linear.lo }, size: 8, parameters: 0 };
+  if (!vcpu.linear.readSystem(upper.lo, upper.hi, 8, found)) return null;
+  if (found.hi & 0x1f00) return vcpu.raiseError(Vector.GP, error) || null;
+  return { selector, rip: { lo: wide, hi: found.lo }, size: 8, parameters: 0 };
 }
 
 /**

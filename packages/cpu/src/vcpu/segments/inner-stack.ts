@@ -3,6 +3,9 @@ import { ATTR_CODE, ATTR_P, ATTR_S, ATTR_WRITABLE, Vector } from "../registers/c
 import type { Halves } from "../registers/halves.js";
 import { attributesOfDescriptor, dpl, readDescriptor, type StackSegment } from "./segments.js";
 
+/** What was read last. */
+const found: Halves = { lo: 0, hi: 0 };
+
 /** The stack that a TSS of 16 or 32 bits holds for a privilege level. */
 export interface InnerStack extends StackSegment {
   readonly sp: number;
@@ -20,10 +23,10 @@ export function innerStack(vcpu: VcpuContext, cpl: number): InnerStack | null {
   const size = tr.attributes & TSS_WIDE ? 4 : 2;
   const field = size + 2 * size * cpl;
   if (field + size + 1 > tr.limit) return vcpu.raiseError(Vector.TS, tr.selector & 0xfffc) || null;
-  if (!linear.readSystem((tr.baseLo + field) | 0, 0, size)) return null;
-  const sp = linear.lo;
-  if (!linear.readSystem((tr.baseLo + field + size) | 0, 0, 2)) return null;
-  const selector = linear.lo;
+  if (!linear.readSystem((tr.baseLo + field) | 0, 0, size, found)) return null;
+  const sp = found.lo;
+  if (!linear.readSystem((tr.baseLo + field + size) | 0, 0, 2, found)) return null;
+  const selector = found.lo;
   const error = selector & 0xfffc;
   if (error === 0) return vcpu.raiseError(Vector.TS, 0) || null;
   const descriptor = readDescriptor(vcpu, selector, Vector.TS);
@@ -45,10 +48,7 @@ export function innerStackLong(vcpu: VcpuContext, field: number, out: Halves): b
   const { tr, linear } = vcpu;
   if (field + 7 > tr.limit) return vcpu.raiseError(Vector.TS, tr.selector & 0xfffc);
   const at = (tr.baseLo + field) | 0;
-  if (!linear.readSystem(at, at >>> 0 < tr.baseLo >>> 0 ? tr.baseHi + 1 : tr.baseHi, 8)) return false;
-  out.lo = linear.lo;
-  out.hi = linear.hi;
-  return true;
+  return linear.readSystem(at, at >>> 0 < tr.baseLo >>> 0 ? tr.baseHi + 1 : tr.baseHi, 8, out);
 }
 /** Field of RSP`cpl`. */
 export const rspField = (cpl: number): number => 4 + 8 * cpl;

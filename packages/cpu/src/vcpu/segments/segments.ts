@@ -15,7 +15,11 @@ import {
   Seg,
   Vector,
 } from "../registers/constants.js";
+import type { Halves } from "../registers/halves.js";
 import type { SegmentCache } from "../registers/segment-cache.js";
+
+/** What was read last. */
+const found: Halves = { lo: 0, hi: 0 };
 
 /** A descriptor as read from its table. */
 export interface Descriptor {
@@ -49,8 +53,8 @@ export function readDescriptor(vcpu: VcpuContext, selector: number, vector: Vect
   const baseHi = local ? ldtr.baseHi : gdtr.baseHi;
   const atLo = (baseLo + offset) | 0;
   const atHi = atLo >>> 0 < baseLo >>> 0 ? (baseHi + 1) | 0 : baseHi;
-  if (!vcpu.linear.readSystem(atLo, atHi, 8)) return null;
-  return { lo: vcpu.linear.lo, hi: vcpu.linear.hi, atLo, atHi };
+  if (!vcpu.linear.readSystem(atLo, atHi, 8, found)) return null;
+  return { lo: found.lo, hi: found.hi, atLo, atHi };
 }
 
 /** Sets the accessed bit of a descriptor in memory. False with a page fault pending. */

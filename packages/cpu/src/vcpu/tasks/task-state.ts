@@ -2,7 +2,11 @@ import { Access } from "../../ports.js";
 import * as S from "../../state.js";
 import type { VcpuContext } from "../context/context.js";
 import { Seg } from "../registers/constants.js";
+import type { Halves } from "../registers/halves.js";
 import { TSS_WIDE } from "../segments/inner-stack.js";
+
+/** What was read last. */
+const found: Halves = { lo: 0, hi: 0 };
 
 /** The layout of a TSS: SDM vol. 3, 7.2.1 and 7.6. */
 export interface TaskLayout {
@@ -75,8 +79,8 @@ export function saveTask(vcpu: VcpuContext, base: number, layout: TaskLayout, ip
 export function readTask(vcpu: VcpuContext, base: number, { word, state, segments }: TaskLayout): TaskState | null {
   const { linear } = vcpu;
   const at = (field: number, size: number): number => {
-    complete &&= linear.readSystem((base + field) | 0, 0, size);
-    return linear.lo;
+    complete &&= linear.readSystem((base + field) | 0, 0, size, found);
+    return found.lo;
   };
   const held = (k: number, size: number = word): number => at(state + k * word, size);
   let complete = true;

@@ -2,6 +2,7 @@ import * as S from "../../state.js";
 import type { VcpuContext } from "../context/context.js";
 import { push } from "../memory/operands.js";
 import { ATTR_P, CR0_TS, Vector } from "../registers/constants.js";
+import type { Halves } from "../registers/halves.js";
 import { checkTargetReal } from "../segments/far.js";
 import { TSS_WIDE } from "../segments/inner-stack.js";
 import {
@@ -16,6 +17,9 @@ import {
 import { writeControlRegister } from "../system-registers/control-registers.js";
 import { loadTaskSegments } from "./task-segments.js";
 import { layoutOf, probe, probeSave, readTask, rememberTask, saveTask, type TaskState } from "./task-state.js";
+
+/** What was read last. */
+const found: Halves = { lo: 0, hi: 0 };
 
 /** Types of system descriptors: a 16-bit TSS, to be combined with `TSS_WIDE` and `BUSY`, and a task gate (SDM vol. 3, table 3-2). */
 const TSS_AVAILABLE = 1;
@@ -84,8 +88,8 @@ export function branchToTask(
 
 /** IRET with NT: back to the task that the current TSS names. SDM vol. 2, IRET. */
 export function returnToTask(vcpu: VcpuContext, next: number): boolean {
-  if (!vcpu.linear.readSystem(vcpu.tr.baseLo, 0, 2)) return false;
-  const selector = vcpu.linear.lo;
+  if (!vcpu.linear.readSystem(vcpu.tr.baseLo, 0, 2, found)) return false;
+  const selector = found.lo;
   const to = taskDescriptor(vcpu, selector, Vector.TS, true);
   const flags = vcpu.rflags & ~S.NT;
   return (
@@ -129,7 +133,7 @@ function switchTask(vcpu: VcpuContext, { selector, descriptor, means, ip, flags,
   if (task === null) return false;
   if (means === "call" && !linear.writeSystem(base, 0, 2, tr.selector)) return false;
   if (means !== "call") {
-    if (!linear.readSystem(oldType, 0, 1) || !linear.writeSystem(oldType, 0, 1, linear.lo & ~BUSY)) return false;
+    if (!linear.readSystem(oldType, 0, 1, found) || !linear.writeSystem(oldType, 0, 1, found.lo & ~BUSY)) return false;
   }
   if (means !== "return" && !linear.writeSystem(newType, 0, 1, (attributes | BUSY) & 0xff)) return false;
   const restore = rememberTask(vcpu);

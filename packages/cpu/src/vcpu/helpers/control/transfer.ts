@@ -20,6 +20,9 @@ import {
 import { branchToTask, isTaskState, TASK_GATE } from "../../tasks/task-switch.js";
 import { FAULT, JUMP, NEXT } from "../common.js";
 
+/** What was read last. */
+const found: Halves = { lo: 0, hi: 0 };
+
 const value: Halves = { lo: 0, hi: 0 };
 
 /** Far target of CALL and JMP, immediate or memory: the selector, and the offset in `out`; -1 with an exception pending. */
@@ -32,12 +35,10 @@ function farTarget(vcpu: VcpuContext, { insn }: Parameters<Helper>[1], out: Halv
   }
   if (!effectiveAddress(vcpu, insn, value, size + 2, false)) return -1;
   const at = { ...value };
-  if (!vcpu.linear.read(at.lo, at.hi, size)) return -1;
-  out.lo = vcpu.linear.lo;
-  out.hi = vcpu.linear.hi;
+  if (!vcpu.linear.read(at.lo, at.hi, size, out)) return -1;
   add64(at, at.lo, at.hi, size, 0);
-  if (!vcpu.linear.read(at.lo, vcpu.mode === 64 ? at.hi : 0, 2)) return -1;
-  return vcpu.linear.lo;
+  if (!vcpu.linear.read(at.lo, vcpu.mode === 64 ? at.hi : 0, 2, found)) return -1;
+  return found.lo;
 }
 
 /** JMP and CALL far: SDM vol. 2. */
@@ -149,10 +150,10 @@ const loadFar =
     const size = insn.opSize;
     if (!effectiveAddress(vcpu, insn, value, size + 2, false)) return FAULT;
     const at = { ...value };
-    if (!vcpu.linear.read(at.lo, at.hi, size)) return FAULT;
-    const { lo, hi } = vcpu.linear;
-    if (!vcpu.linear.read((at.lo + size) | 0, at.hi, 2)) return FAULT;
-    if (!loadSegment(vcpu, seg, vcpu.linear.lo)) return FAULT;
+    if (!vcpu.linear.read(at.lo, at.hi, size, found)) return FAULT;
+    const { lo, hi } = found;
+    if (!vcpu.linear.read((at.lo + size) | 0, at.hi, 2, found)) return FAULT;
+    if (!loadSegment(vcpu, seg, found.lo)) return FAULT;
     writeRegister(vcpu, insn.operands[0].reg, size, lo, hi);
     return NEXT;
   };

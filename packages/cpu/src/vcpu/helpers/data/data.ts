@@ -15,6 +15,9 @@ import type { Halves } from "../../registers/halves.js";
 import type { SegmentCache } from "../../registers/segment-cache.js";
 import { done, FAULT, NEXT } from "../common.js";
 
+/** What was read last. */
+const found: Halves = { lo: 0, hi: 0 };
+
 const value: Halves = { lo: 0, hi: 0 };
 const address: Halves = { lo: 0, hi: 0 };
 
@@ -26,8 +29,8 @@ const cmpxchg8b: Helper = (vcpu, { insn }) => {
   if (!effectiveAddress(vcpu, insn, address, 8, true)) return FAULT;
   const { lo, hi } = address;
   const { linear } = vcpu;
-  if (!linear.probeWriteRange(lo, hi, 8) || !linear.read(lo, hi, 8)) return FAULT;
-  const [oldLo, oldHi] = [linear.lo, linear.hi];
+  if (!linear.probeWriteRange(lo, hi, 8) || !linear.read(lo, hi, 8, found)) return FAULT;
+  const [oldLo, oldHi] = [found.lo, found.hi];
   const equal = oldLo === vcpu.regLo(0) && oldHi === vcpu.regLo(2);
   // The destination is written in either case.
   if (!linear.write(lo, hi, 8, equal ? vcpu.regLo(3) : oldLo, equal ? vcpu.regLo(1) : oldHi)) return FAULT;
@@ -44,10 +47,10 @@ const cmpxchg16b: Helper = (vcpu, { insn }) => {
   const { lo, hi } = address;
   if (lo & 15) return done(vcpu.raiseError(Vector.GP, 0));
   const { linear } = vcpu;
-  if (!linear.probeWrite(lo, hi) || !linear.read(lo, hi, 8)) return FAULT;
-  const [aLo, aHi] = [linear.lo, linear.hi];
-  if (!linear.read(lo + 8, hi, 8)) return FAULT;
-  const [bLo, bHi] = [linear.lo, linear.hi];
+  if (!linear.probeWrite(lo, hi) || !linear.read(lo, hi, 8, found)) return FAULT;
+  const [aLo, aHi] = [found.lo, found.hi];
+  if (!linear.read(lo + 8, hi, 8, found)) return FAULT;
+  const [bLo, bHi] = [found.lo, found.hi];
   const equal = aLo === vcpu.regLo(0) && aHi === vcpu.regHi(0) && bLo === vcpu.regLo(2) && bHi === vcpu.regHi(2);
   if (equal) {
     linear.write(lo, hi, 8, vcpu.regLo(3), vcpu.regHi(3));
@@ -68,8 +71,8 @@ const xlat: Helper = (vcpu, { insn }) => {
   address.hi = ((vcpu.regLo(3) >>> 0) + al > 0xffffffff ? vcpu.regHi(3) + 1 : vcpu.regHi(3)) | 0;
   truncateAddress(address, insn.addrSize);
   if (!checkedLinear(vcpu, insn.seg, address, 1, false)) return FAULT;
-  if (!vcpu.linear.read(address.lo, address.hi, 1)) return FAULT;
-  vcpu.setU8(S.GPR, vcpu.linear.lo);
+  if (!vcpu.linear.read(address.lo, address.hi, 1, found)) return FAULT;
+  vcpu.setU8(S.GPR, found.lo);
   return NEXT;
 };
 
@@ -179,11 +182,11 @@ const bound: Helper = (vcpu, { insn }) => {
   const signed = (value: number): number => (size === 2 ? (value << 16) >> 16 : value);
   const index = signed(vcpu.regLo(insn.operands[0].reg));
   if (!effectiveAddress(vcpu, insn, address, size, false)) return FAULT;
-  if (!linear.read(address.lo, address.hi, size)) return FAULT;
-  if (index >= signed(linear.lo)) {
+  if (!linear.read(address.lo, address.hi, size, found)) return FAULT;
+  if (index >= signed(found.lo)) {
     if (!effectiveAddress(vcpu, insn, address, 2 * size, false)) return FAULT;
-    if (!linear.read((address.lo + size) | 0, address.hi, size)) return FAULT;
-    if (index <= signed(linear.lo)) return NEXT;
+    if (!linear.read((address.lo + size) | 0, address.hi, size, found)) return FAULT;
+    if (index <= signed(found.lo)) return NEXT;
   }
   vcpu.raise(Vector.BR);
   return FAULT;

@@ -3,8 +3,12 @@ import type { VcpuContext } from "../../context/context.js";
 import type { Helper } from "../../context/helper.js";
 import { writeRegister } from "../../memory/operands.js";
 import { Vector } from "../../registers/constants.js";
+import type { Halves } from "../../registers/halves.js";
 import { TSS_WIDE } from "../../segments/inner-stack.js";
 import { done, FAULT, instead, NEXT } from "../common.js";
+
+/** What was read last. */
+const found: Halves = { lo: 0, hi: 0 };
 
 const ALL_ONES = 0xffffffff;
 
@@ -14,11 +18,11 @@ export function portAllowed(vcpu: VcpuContext, port: number, size: number): bool
   const { tr, linear } = vcpu;
   // A 16-bit TSS has no bitmap.
   if (!(tr.attributes & TSS_WIDE) || tr.limit < 0x67) return vcpu.raiseError(Vector.GP, 0);
-  if (!linear.readSystem((tr.baseLo + 0x66) | 0, tr.baseHi, 2)) return false;
-  const at = linear.lo + (port >> 3);
+  if (!linear.readSystem((tr.baseLo + 0x66) | 0, tr.baseHi, 2, found)) return false;
+  const at = found.lo + (port >> 3);
   if (at + 1 > tr.limit) return vcpu.raiseError(Vector.GP, 0);
-  if (!linear.readSystem((tr.baseLo + at) | 0, tr.baseHi, 2)) return false;
-  const bits = (linear.lo >> (port & 7)) & ((1 << size) - 1);
+  if (!linear.readSystem((tr.baseLo + at) | 0, tr.baseHi, 2, found)) return false;
+  const bits = (found.lo >> (port & 7)) & ((1 << size) - 1);
   return bits === 0 || vcpu.raiseError(Vector.GP, 0);
 }
 

@@ -8,6 +8,9 @@ import type { Halves } from "../../registers/halves.js";
 import { FAULT, JUMP, NEXT } from "../common.js";
 import { portAllowed, portRead, portWrite } from "./io.js";
 
+/** What was read last. */
+const found: Halves = { lo: 0, hi: 0 };
+
 const RAX = 0;
 const RCX = 1;
 const RDX = 2;
@@ -172,8 +175,8 @@ const movs: Chunk = (vcpu, insn, n, down) => {
       }
     }
   }
-  if (!linear.read(source.lo, source.hi, size)) return -1;
-  return linear.write(target.lo, target.hi, size, linear.lo, linear.hi) ? 1 : -1;
+  if (!linear.read(source.lo, source.hi, size, found)) return -1;
+  return linear.write(target.lo, target.hi, size, found.lo, found.hi) ? 1 : -1;
 };
 
 const stos: Chunk = (vcpu, insn, n, down) => {
@@ -211,8 +214,8 @@ const lods: Chunk = (vcpu, insn, most, down) => {
   if (n < 0) return -1;
   // Of plain memory only the last element matters.
   const skip = (n - 1) * (down ? -size : size);
-  if (!vcpu.linear.read((source.lo + skip) | 0, source.hi, size)) return -1;
-  const { lo, hi } = vcpu.linear;
+  if (!vcpu.linear.read((source.lo + skip) | 0, source.hi, size, found)) return -1;
+  const { lo, hi } = found;
   if (size === 1) vcpu.setU8(S.GPR, lo);
   else if (size === 2) vcpu.setU16(S.GPR, lo);
   else vcpu.setReg(RAX, lo, size === 8 ? hi : 0);
@@ -257,9 +260,11 @@ function compare(vcpu: VcpuContext, size: number, aLo: number, aHi: number, bLo:
     (of ? S.OF : 0);
 }
 
-/** Scans or compares until the condition of the prefix fails; `next` yields the pair of element `k` into `pair`. */
-const pair = { aLo: 0, aHi: 0, bLo: 0, bHi: 0 };
+/** The pair that is compared. */
+const a: Halves = { lo: 0, hi: 0 };
+const b: Halves = { lo: 0, hi: 0 };
 
+/** Scans or compares until the condition of the prefix fails; `next` yields the pair of element `k` into `a` and `b`. */
 function until(vcpu: VcpuContext, insn: Insn, n: number, next: (k: number) => boolean): number {
   const stopOnEqual = insn.rep === 0xf2;
   for (let k = 0; k < n; k++) {
@@ -268,14 +273,14 @@ function until(vcpu: VcpuContext, insn: Insn, n: number, next: (k: number) => bo
       if (k > 0) {
         vcpu.forget();
         next(k - 1);
-        compare(vcpu, insn.opSize, pair.aLo, pair.aHi, pair.bLo, pair.bHi);
+        compare(vcpu, insn.opSize, a.lo, a.hi, b.lo, b.hi);
         return k;
       }
       return -1;
     }
-    const equal = pair.aLo === pair.bLo && pair.aHi === pair.bHi;
+    const equal = a.lo === b.lo && a.hi === b.hi;
     if (equal === stopOnEqual || k === n - 1) {
-      compare(vcpu, insn.opSize, pair.aLo, pair.aHi, pair.bLo, pair.bHi);
+      compare(vcpu, insn.opSize, a.lo, a.hi, b.lo, b.hi);
       return k + 1;
     }
   }
@@ -287,15 +292,10 @@ const scas: Chunk = (vcpu, insn, most, down) => {
   const n = readable(vcpu, target, most);
   if (n < 0) return -1;
   const mask = size === 1 ? 0xff : size === 2 ? 0xffff : -1;
-  pair.aLo = vcpu.regLo(RAX) & mask;
-  pair.aHi = size === 8 ? vcpu.regHi(RAX) : 0;
+  a.lo = vcpu.regLo(RAX) & mask;
+  a.hi = size === 8 ? vcpu.regHi(RAX) : 0;
   const { linear } = vcpu;
-  return until(vcpu, insn, n, (k) => {
-    if (!linear.read((target.lo + (down ? -k : k) * size) | 0, target.hi, size)) return false;
-    pair.bLo = linear.lo;
-    pair.bHi = linear.hi;
-    return true;
-  });
+  return until(vcpu, insn, n, (k) => linear.read((target.lo + (down ? -k : k) * size) | 0, target.hi, size, b));
 };
 
 /** The element at ES:rDI is read first (recorded from hardware). */
@@ -307,13 +307,10 @@ const cmps: Chunk = (vcpu, insn, most, down) => {
   if (n < 0) return -1;
   return until(vcpu, insn, n, (k) => {
     const delta = (down ? -k : k) * size;
-    if (!linear.read((target.lo + delta) | 0, target.hi, size)) return false;
-    pair.bLo = linear.lo;
-    pair.bHi = linear.hi;
-    if (!linear.read((source.lo + delta) | 0, source.hi, size)) return false;
-    pair.aLo = linear.lo;
-    pair.aHi = linear.hi;
-    return true;
+    return (
+      linear.read((target.lo + delta) | 0, target.hi, size, b) &&
+      linear.read((source.lo + delta) | 0, source.hi, size, a)
+    );
   });
 };
 
@@ -326,8 +323,8 @@ const ins: Chunk = (vcpu, insn) => {
 
 const outs: Chunk = (vcpu, insn) => {
   const port = vcpu.regLo(RDX) & 0xffff;
-  if (!vcpu.linear.read(source.lo, source.hi, insn.opSize)) return -1;
-  return portWrite(vcpu, port, insn.opSize, vcpu.linear.lo >>> 0) ? 1 : -1;
+  if (!vcpu.linear.read(source.lo, source.hi, insn.opSize, found)) return -1;
+  return portWrite(vcpu, port, insn.opSize, found.lo >>> 0) ? 1 : -1;
 };
 
 type Kind = "copies" | "compares" | "port";

@@ -102,7 +102,7 @@ function checkArea(vcpu: VcpuContext, { lo, hi }: Readonly<Halves>, alignment: 1
     vcpu.raiseNonCanonical();
     return false;
   }
-  if (vcpu.linear.misaligned(lo, hi, 4)) return false;
+  if (!vcpu.linear.aligned(lo, hi, 4)) return false;
   return (lo & (alignment - 1)) === 0 || vcpu.raiseError(Vector.GP, 0);
 }
 

@@ -57,7 +57,7 @@ const maskedMove: Helper = (vcpu, { insn }) => {
     return [low, low >>> 0 < lo >>> 0 ? (hi + 1) | 0 : hi];
   };
   const chosen = [...mask.keys()].filter((k) => (mask[k] as number) & 0x80);
-  if (vcpu.linear.misaligned(lo, hi, 8)) return FAULT;
+  if (!vcpu.linear.aligned(lo, hi, 8)) return FAULT;
   // The high half goes first; both are checked even if the mask selects none of their bytes (recorded from hardware).
   for (const half of length === 16 ? [8, 0] : [0]) if (!vcpu.linear.probeWriteRange(...at(half), 8)) return FAULT;
   for (const k of chosen) if (!vcpu.linear.write(...at(k), 1, data[k] as number, 0)) return FAULT;

@@ -8,6 +8,9 @@ import type { TableRegister } from "../../registers/registers.js";
 import { attributesOfDescriptor, baseOf, dpl, limitOf, readDescriptor } from "../../segments/segments.js";
 import { done, FAULT, NEXT, privileged, suppressed, umip, undefinedOpcode, vetoed } from "../common.js";
 
+/** What was read last. */
+const found: Halves = { lo: 0, hi: 0 };
+
 const value: Halves = { lo: 0, hi: 0 };
 
 const loadTable =
@@ -18,14 +21,14 @@ const loadTable =
     if (!effectiveAddress(vcpu, insn, value, vcpu.mode === 64 ? 10 : 6, false)) return FAULT;
     const { lo, hi } = value;
     const { linear } = vcpu;
-    if (!linear.read(lo, hi, 2)) return FAULT;
-    const limit = linear.lo;
-    if (!linear.read((lo + 2) | 0, hi, vcpu.mode === 64 ? 8 : 4)) return FAULT;
-    if (vcpu.mode === 64 && !canonicalAtWidest(vcpu, linear.hi)) return done(vcpu.raiseError(Vector.GP, 0));
+    if (!linear.read(lo, hi, 2, found)) return FAULT;
+    const limit = found.lo;
+    if (!linear.read((lo + 2) | 0, hi, vcpu.mode === 64 ? 8 : 4, found)) return FAULT;
+    if (vcpu.mode === 64 && !canonicalAtWidest(vcpu, found.hi)) return done(vcpu.raiseError(Vector.GP, 0));
     const table: TableRegister = vcpu[name];
     table.limit = limit;
-    table.baseLo = vcpu.mode !== 64 && insn.opSize === 2 ? linear.lo & 0xffffff : linear.lo;
-    table.baseHi = linear.hi;
+    table.baseLo = vcpu.mode !== 64 && insn.opSize === 2 ? found.lo & 0xffffff : found.lo;
+    table.baseHi = found.hi;
     return NEXT;
   };
 
@@ -63,9 +66,9 @@ const loadSystemSegment =
     if (long) {
       if ((selector & 0xfff8) + 15 > vcpu.gdtr.limit) return done(vcpu.raiseError(Vector.GP, selector & 0xfffc));
       add64(value, d.atLo, d.atHi, 8, 0);
-      if (!vcpu.linear.readSystem(value.lo, value.hi, 8)) return FAULT;
-      baseHi = vcpu.linear.lo;
-      if (vcpu.linear.hi & 0x1f00) return done(vcpu.raiseError(Vector.GP, selector & 0xfffc));
+      if (!vcpu.linear.readSystem(value.lo, value.hi, 8, found)) return FAULT;
+      baseHi = found.lo;
+      if (found.hi & 0x1f00) return done(vcpu.raiseError(Vector.GP, selector & 0xfffc));
     }
     const attributes = attributesOfDescriptor(d);
     const type = attributes & 0x1f;

@@ -21,6 +21,9 @@ import {
   vetoed,
 } from "../common.js";
 
+/** What was read last. */
+const found: Halves = { lo: 0, hi: 0 };
+
 const value: Halves = { lo: 0, hi: 0 };
 
 /** Bytes of the XSAVE area for what XCR0 enables: the end of the last component (SDM vol. 1, 13.2). */
@@ -151,15 +154,15 @@ const invpcid: Helper = (vcpu, { insn }) => {
   const type = vcpu.mode === 64 && vcpu.regHi(reg) !== 0 ? -1 : vcpu.regLo(reg);
   if (!effectiveAddress(vcpu, insn, value, 16, false)) return FAULT;
   const { lo, hi } = value;
-  if (!vcpu.linear.read(lo, hi, 8)) return FAULT;
-  const reserved = vcpu.linear.lo >>> 12 !== 0 || vcpu.linear.hi !== 0;
-  if (type < 0 || type > 3 || (type < 2 && (reserved || (!(vcpu.cr4 & CR4_PCIDE) && (vcpu.linear.lo & 0xfff) !== 0)))) {
+  if (!vcpu.linear.read(lo, hi, 8, found)) return FAULT;
+  const reserved = found.lo >>> 12 !== 0 || found.hi !== 0;
+  if (type < 0 || type > 3 || (type < 2 && (reserved || (!(vcpu.cr4 & CR4_PCIDE) && (found.lo & 0xfff) !== 0)))) {
     return done(vcpu.raiseError(Vector.GP, 0));
   }
   if (type === 0) {
-    if (!vcpu.linear.read(lo + 8, hi, 8)) return FAULT;
+    if (!vcpu.linear.read(lo + 8, hi, 8, found)) return FAULT;
     // An address to invalidate must be one.
-    if (!canonicalAtWidest(vcpu, vcpu.linear.hi)) return done(vcpu.raiseError(Vector.GP, 0));
+    if (!canonicalAtWidest(vcpu, found.hi)) return done(vcpu.raiseError(Vector.GP, 0));
   }
   vcpu.tlb.flush();
   return NEXT;

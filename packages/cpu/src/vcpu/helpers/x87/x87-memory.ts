@@ -5,6 +5,9 @@ import { touch } from "../../memory/touch.js";
 import { add64, type Halves } from "../../registers/halves.js";
 import { unit } from "./x87-unit.js";
 
+/** What was read last. */
+const found: Halves = { lo: 0, hi: 0 };
+
 /** Memory operands of x87 instructions. */
 
 const value: Halves = { lo: 0, hi: 0 };
@@ -50,12 +53,10 @@ export const extended = { lo: 0, hi: 0, se: 0 };
 export function read80(vcpu: VcpuContext, insn: Insn): boolean {
   const { linear } = vcpu;
   if (!effectiveAddress(vcpu, insn, address, 10, false)) return false;
-  if (!linear.read(address.lo, address.hi, 8)) return false;
-  extended.lo = linear.lo;
-  extended.hi = linear.hi;
+  if (!linear.read(address.lo, address.hi, 8, extended)) return false;
   advance(vcpu, 8);
-  if (!linear.read(address.lo, address.hi, 2)) return false;
-  extended.se = linear.lo;
+  if (!linear.read(address.lo, address.hi, 2, found)) return false;
+  extended.se = found.lo;
   return true;
 }
 
@@ -74,7 +75,7 @@ export function write80(vcpu: VcpuContext, insn: Insn, lo: number, hi: number, s
  */
 function probe(vcpu: VcpuContext, size: number, write: boolean): boolean {
   const word = size === 28 || size === 108 ? 4 : 2;
-  if (vcpu.linear.misaligned(address.lo, address.hi, word) || !touch(vcpu, address, 0, write)) return false;
+  if (!vcpu.linear.aligned(address.lo, address.hi, word) || !touch(vcpu, address, 0, write)) return false;
   const left = 4096 - (address.lo & 0xfff);
   if (left >= size) return true;
   return touch(vcpu, address, left < word ? left : size - 1, write);
