@@ -1,4 +1,4 @@
-import type { Verdict, VcpuHooks } from "@vm/cpu";
+import type { VcpuHooks, Verdict } from "@vm/cpu";
 import type { Disposer } from "./emitter.js";
 
 export type HookName = keyof VcpuHooks;

@@ -2,6 +2,7 @@
 export const u64 = (lo: number, hi: number): bigint => (BigInt(hi >>> 0) << 32n) | BigInt(lo >>> 0);
 
 /** The halves of a 64-bit value, signed; what is above 64 bits is cut off. */
-export function halvesOf(value: bigint): { readonly lo: number; readonly hi: number } {
-  return { lo: Number(BigInt.asIntN(32, value)), hi: Number(BigInt.asIntN(32, value >> 32n)) };
-}
+export const halvesOf = (value: bigint): [lo: number, hi: number] => [
+  Number(BigInt.asIntN(32, value)),
+  Number(BigInt.asIntN(32, value >> 32n)),
+];
