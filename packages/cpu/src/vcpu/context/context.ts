@@ -18,14 +18,24 @@ export interface Counts {
   helper: number;
 }
 
-/** What an instruction asks of the loop that runs it. */
-export interface RunControl {
+/** What decides how the next instruction runs, besides registers. */
+export interface RunState {
   /** Single-step every instruction and call `hooks.singleStep`. */
-  readonly singleStep: boolean;
+  singleStep: boolean;
+  /** HLT was executed, and nothing has come since. */
+  halted: boolean;
+  /** INIT came: nothing runs before SIPI. */
+  waitForSipi: boolean;
+  /** Interrupts are held off for one instruction (STI, MOV SS). */
+  shadow: boolean;
   /** IRET or a task switch loaded RF: it stays for one instruction more. */
   keepRf: boolean;
   /** An NMI is being handled; further ones wait for IRET. */
   nmiBlocked: boolean;
+}
+
+/** What an instruction asks of the loop that runs it. */
+export interface RunControl {
   /** `run` is about to return: nothing more of this instruction must happen. */
   readonly leaving: boolean;
   /** An interrupt may have become deliverable: have the run loop look. */
@@ -48,7 +58,7 @@ export interface RunControl {
   /** Whether the running instruction can be undone when it has retired. */
   readonly undoable: boolean;
   /** Leaves the running instruction undone, to be executed by itself, {@link undoable}, when `run` goes on. */
-  repeatUndoable(): false;
+  repeatUndoable(): void;
   /** A withheld page was touched: ask the observer. @returns whether to translate again */
   withheld(gfn: number, access: number, lo: number, hi: number): boolean;
 }
@@ -57,7 +67,7 @@ export interface RunControl {
  * The vCPU as those see it who execute instructions on it. Registers are what they are; memory, events and the run loop are known by what
  * can be asked of them.
  */
-export interface VcpuContext extends Registers, Raising, RunControl {
+export interface VcpuContext extends Registers, RunState, RunControl, Raising {
   /** Index of this CPU, from 0; also its initial APIC id. */
   readonly id: number;
   readonly ports: VcpuPorts;

@@ -5,7 +5,6 @@ import { DecodeStatus, decode, Insn } from "../../decode/index.js";
 import { Access } from "../../ports.js";
 import * as R from "../../record.js";
 import * as S from "../../state.js";
-import type { Tlb } from "../../tlb.js";
 import type { VcpuContext } from "../context/context.js";
 import { Vector } from "../registers/constants.js";
 import type { Pages } from "./pages.js";
@@ -29,11 +28,11 @@ export interface FetchGuard {
 
 /** Finds or makes the records for an address. */
 export class Fetcher {
-  readonly #vcpu: VcpuContext & FetchGuard;
+  readonly #vcpu: VcpuContext;
+  readonly #guard: FetchGuard;
   readonly #cache: CodeCache;
   readonly #lowering: Lowering;
   readonly #pages: Pages;
-  readonly #tlb: Tlb;
   readonly #u8: Uint8Array;
   readonly #u16: Uint16Array;
   readonly #i32: Int32Array;
@@ -43,19 +42,19 @@ export class Fetcher {
   readonly #refetch: number;
 
   constructor(
-    vcpu: VcpuContext & FetchGuard,
+    vcpu: VcpuContext,
+    guard: FetchGuard,
     memory: WebAssembly.Memory,
     cache: CodeCache,
     pages: Pages,
-    tlb: Tlb,
     refetch: number,
     handler: number,
   ) {
     this.#vcpu = vcpu;
+    this.#guard = guard;
     this.#cache = cache;
     this.#lowering = new Lowering(memory, cache);
     this.#pages = pages;
-    this.#tlb = tlb;
     this.#u8 = new Uint8Array(memory.buffer);
     this.#u16 = new Uint16Array(memory.buffer);
     this.#i32 = new Int32Array(memory.buffer);
@@ -66,8 +65,8 @@ export class Fetcher {
 
   /** See `SlowPaths.fetch`. */
   readonly fetch = (lo: number, hi: number): number => {
-    const guarded = this.#vcpu.guards(lo, hi);
-    if (guarded) this.#vcpu.enterGuarded();
+    const guarded = this.#guard.guards(lo, hi);
+    if (guarded) this.#guard.enterGuarded();
     const host = this.#pages.resolve(lo, hi, this.#vcpu.accessMode | Access.Fetch, true);
     if (host <= 0) {
       // Raised again, and delivered, when the instruction is really started.
@@ -79,7 +78,7 @@ export class Fetcher {
     const { global, large } = this.#vcpu.ports.mmu.translation;
     const record = this.#record(this.#cache.page(gfn, this.#vcpu.mode, host), lo & 0xfff);
     const { map } = this.#cache.page(gfn, this.#vcpu.mode, host);
-    if (!guarded) this.#tlb.fill(this.#vcpu.tlbBases.tlb[2], lo, hi, map, global, large);
+    if (!guarded) this.#vcpu.tlb.fill(this.#vcpu.tlbBases.tlb[2], lo, hi, map, global, large);
     return record;
   };
 

@@ -249,7 +249,7 @@ export class Registers extends StateBlock {
   }
 
   /** Power-on values (SDM vol. 3, table 9-1). */
-  protected resetRegisters(): void {
+  reset(): void {
     this.memory.fill(0, this.base, this.base + S.STATE_SIZE);
     this.tlbBases = NO_TLBS;
     this.cr0 = 0x60000010 | 0;
