@@ -8,6 +8,9 @@ const ROWS: ReadonlyMap<number, MsrRow> = new Map(MSR_TABLE.map((row) => [row.nu
 
 const ZERO: Pair = [0, 0];
 
+/** Whether an MSR is of the processor's model, be it that the CPUID in force offers it or not. */
+export const isModelMsr = (msr: number): boolean => ROWS.has(msr >>> 0);
+
 /** RDMSR. False = #GP(0). */
 export function readMsr(vcpu: VcpuContext, msr: number, out: Halves): boolean {
   const row = ROWS.get(msr);

@@ -11,7 +11,7 @@ import {
   TEST_DEVICE_PORTS,
   TestDevice,
 } from "@vm/devices";
-import * as L from "./layout.js";
+import * as L from "../layout.js";
 
 export interface TestDevicesDesc {
   readonly ports: PortBus;

@@ -1,16 +1,14 @@
-import type { Disposer, MachineHandle, Plugin } from "@vm/machine";
-
 /** Counts system calls by process and number. */
-export class SyscallCounter implements Plugin {
-  readonly name = "syscall-counter";
-  readonly counts = new Map<number, Map<number, number>>();
+export class SyscallCounter {
+  name = "syscall-counter";
+  counts = new Map();
 
-  install(machine: MachineHandle): Disposer {
+  install(machine) {
     const observers = machine.vcpus.map(({ cpu, on }) =>
       on("syscall", () => {
         // A process is its page table; Linux may keep two side by side, one of them for user mode.
         const process = (cpu.paging.cr3Lo >>> 13) * 8192;
-        const calls = this.counts.get(process) ?? new Map<number, number>();
+        const calls = this.counts.get(process) ?? new Map();
         this.counts.set(process, calls);
         const rax = cpu.regLo(0);
         calls.set(rax, (calls.get(rax) ?? 0) + 1);
