@@ -1,4 +1,5 @@
-export { type AcpiDesc, AcpiError, type AcpiErrorCode, type AcpiImage, buildAcpiTables } from "./acpi.js";
+export { AcpiError, type AcpiErrorCode, type AcpiImage, buildAcpiTables } from "./acpi.js";
+export type { AcpiDesc } from "./acpi-desc.js";
 export type { AcpiDevice, AcpiUart, AcpiVirtio, DsdtDesc } from "./acpi-dsdt.js";
 export { AcpiPm, type AcpiPmDesc, type AcpiPmState, PM_PORTS } from "./acpi-pm.js";
 export { AmlError, type AmlErrorCode } from "./aml.js";
