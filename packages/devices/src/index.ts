@@ -62,7 +62,8 @@ export {
   type TestDeviceDesc,
   type TestDeviceState,
 } from "./test-device.js";
-export { Uart16550A, type Uart16550ADesc, type Uart16550AState } from "./uart16550a.js";
+export { Uart16550A } from "./uart16550a.js";
+export type { Uart16550ADesc, Uart16550AState } from "./uart16550a-desc.js";
 export { type BlockBackend, SECTOR_SIZE, VirtioBlk, type VirtioBlkDesc, type VirtioBlkState } from "./virtio-blk.js";
 export { VirtioConsole, type VirtioConsoleDesc, type VirtioConsoleState } from "./virtio-console.js";
 export type { VirtioDevice, VirtioHost } from "./virtio-device.js";
