@@ -13,7 +13,7 @@ import type { Exception, Interception, PageVerdict, Status, VcpuEvents, VcpuPort
 import type { Mmu } from "@vm/mmu";
 import type { Disposer } from "../../emitter.js";
 import type { VcpuExit } from "../../exit.js";
-import type { VcpuHandle } from "../../plugin.js";
+import type { VcpuHandle } from "../../vcpu-handle.js";
 import { Interceptions } from "./interceptions.js";
 import type { RestrictedPages } from "./pages.js";
 import type { Quota } from "./quota.js";
