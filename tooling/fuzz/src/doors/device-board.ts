@@ -32,9 +32,9 @@ import {
   VirtioMmio,
   VirtioRng,
 } from "@vm/devices";
+import { Interrupts } from "../../../../apps/machine/src/board/interrupts.js";
 import { VirtualClock } from "../../../../apps/machine/src/clock.js";
 import * as L from "../../../../apps/machine/src/layout.js";
-import { Interrupts } from "../../../../apps/machine/src/board/interrupts.js";
 import { RingHost } from "../rings/ring-host.js";
 
 export const CPUS = 2;
