@@ -13,6 +13,7 @@ export interface SyncAccessHandle {
 
 /** What is used of a `FileSystemFileHandle`. */
 export interface FileHandle {
+  readonly kind: "file";
   createSyncAccessHandle?(): Promise<SyncAccessHandle>;
 }
 

@@ -16,6 +16,7 @@ export class FakeDirectory implements DirectoryHandle {
     if (!this.files.has(name) && !create) throw exception("NotFoundError");
     if (!this.files.has(name)) this.files.set(name, new Uint8Array(0));
     return {
+      kind: "file",
       createSyncAccessHandle: async () => {
         if (this.open.has(name)) throw exception("NoModificationAllowedError");
         this.open.add(name);

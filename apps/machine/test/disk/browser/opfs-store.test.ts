@@ -60,7 +60,7 @@ describe("a file of the origin", () => {
   });
 
   it("needs a Worker of a browser that has access handles", async () => {
-    const directory = { getFileHandle: async () => ({}) };
+    const directory = { getFileHandle: async () => ({ kind: "file" }) as const };
     await expect(OpfsStore.open("disk.img", { directory })).rejects.toMatchObject({ code: "unsupported" });
   });
 });
