@@ -1,4 +1,5 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ensureGuests, GuestError } from "@vm/guests";
@@ -6,7 +7,7 @@ import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { servePage } from "../../tools/server.mjs";
 import { makeSite } from "../../tools/site.mjs";
-import { launch, noBrowser } from "./launch.js";
+import { hearsDownloads, launch, noBrowser } from "./launch.js";
 import { PATIENCE, type Visit, visit } from "./visit.js";
 
 /** Debian's kernels and our ram disk; null where there is no apt to get them with. Any other reason is a failure. */
@@ -68,7 +69,6 @@ describe.skipIf(noBrowser !== null || guests === null)("Debian's kernel on the p
     await guest.type("stty -echo; cat > /tmp/pasted; stty echo\r", /pasted; stty echo\r\n/);
     await guest.paste(`${lines.join("\n")}\n`);
     await guest.type("\x04", PROMPT);
-    const { createHash } = await import("node:crypto");
     const sum = createHash("md5")
       .update(`${lines.join("\n")}\n`)
       .digest("hex");
@@ -98,14 +98,15 @@ describe.skipIf(noBrowser !== null || guests === null)("Debian's kernel on the p
     expect(await forget.isDisabled()).toBe(true);
     await page.getByRole("button", { name: "Stop" }).click();
     await expect.poll(() => forget.isEnabled(), { timeout: PATIENCE }).toBe(true);
-    const [download] = await Promise.all([
-      page.waitForEvent("download"),
-      page.getByRole("button", { name: "Download the page's disk" }).click(),
-    ]);
-    expect(download.suggestedFilename()).toBe("disk.img");
-    const bytes = await (await download.createReadStream()).toArray();
-    const disk = Buffer.concat(bytes as Buffer[]);
-    expect([disk.length, disk.toString("latin1", 0, 17)]).toEqual([8 * 2 ** 20, "kept on the disk\n"]);
+    if (hearsDownloads) {
+      const [download] = await Promise.all([
+        page.waitForEvent("download"),
+        page.getByRole("button", { name: "Download the page's disk" }).click(),
+      ]);
+      expect(download.suggestedFilename()).toBe("disk.img");
+      const disk = readFileSync(await download.path());
+      expect([disk.length, disk.toString("latin1", 0, 17)]).toEqual([8 * 2 ** 20, "kept on the disk\n"]);
+    }
     page.once("dialog", (dialog) => void dialog.accept());
     await forget.click();
     await expect.poll(() => page.locator("#kept").isVisible(), { timeout: PATIENCE }).toBe(false);

@@ -8,6 +8,9 @@ const PATHS = {
   firefox: [process.env.FIREFOX, "/usr/bin/firefox-esr", "/usr/bin/firefox"],
 };
 
+/** Whether the driver hears of downloads: not in Firefox, by this protocol. */
+export const hearsDownloads = NAME === "chromium";
+
 const executablePath = PATHS[NAME].find((path) => path !== undefined && existsSync(path));
 
 /** Why the tests of the page cannot run here; null if they can. */

@@ -45,7 +45,12 @@ export async function visit(browser: Browser, url: string, context?: BrowserCont
       await page.keyboard.type(text);
       await until(wanted, length);
     },
-    paste: (text) => page.evaluate(pasteText, text),
+    paste: async (text) => {
+      await page.evaluate(select, text);
+      await page.keyboard.press("Control+C");
+      await page.evaluate(deselect);
+      await page.keyboard.press("Control+Shift+V");
+    },
     close: () => (context === undefined ? own.close() : page.close()),
   };
 }
@@ -65,11 +70,17 @@ function listen(): void {
   };
 }
 
-/** In the page: what a paste does. */
-function pasteText(text: string): void {
-  const clipboardData = new DataTransfer();
-  clipboardData.setData("text/plain", text);
-  document.activeElement?.dispatchEvent(
-    new ClipboardEvent("paste", { clipboardData, bubbles: true, cancelable: true }),
-  );
+/** In the page: selects text in a field made for it. */
+function select(text: string): void {
+  const field = document.createElement("textarea");
+  field.id = "to-copy";
+  field.value = text;
+  document.body.append(field);
+  field.select();
+}
+
+/** In the page: takes the field away and gives the terminal the keyboard. */
+function deselect(): void {
+  document.getElementById("to-copy")?.remove();
+  document.querySelector<HTMLElement>(".xterm-helper-textarea")?.focus();
 }
