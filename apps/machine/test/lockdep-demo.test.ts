@@ -1,8 +1,8 @@
 /** The judge is the report of a real kernel that @vm/lockdep keeps as data: message aQMi/n9DVyeaWsVH of the kvm list. */
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { collide, validate } from "../src/cli/lockdep-demo.js";
-import { ROLES } from "../src/cli/lockdep-demo-frames.js";
+import { collide, validate } from "../src/cli/lockdep/demo.js";
+import { ROLES } from "../src/cli/lockdep/frames.js";
 import { onTerminal, run } from "./cli.js";
 
 const DATA = new URL("../../../packages/lockdep/test/data/kernel-report.txt", import.meta.url);

@@ -4,7 +4,7 @@ import { DIALECTS, Errno, KvmiClient, transportPair } from "@vm/kvmi";
 import { ExitFlag, Licence } from "@vm/mmu";
 import { describe, expect, it } from "vitest";
 import * as L from "../src/layout.js";
-import { kvmi } from "../src/plugins/kvmi.js";
+import { kvmi } from "../src/plugins/kvmi/plugin.js";
 import { LOAD } from "./guest.js";
 import { privateMachine } from "./private.js";
 

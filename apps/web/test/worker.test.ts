@@ -98,7 +98,7 @@ describe("the Worker's end of the line", () => {
   });
 
   it.each([
-    ["memory that cannot be", { memory: 4096 }, "0.004 MiB of memory: a machine can have 16 MiB to 3072 MiB."],
+    ["memory that cannot be", { memory: 4096 }, /^Memory .*a machine can have .*\.$/],
     [
       "a kernel that is none",
       { guest: { kind: "files", kernel: new Blob(["no"]), initrd: null } },

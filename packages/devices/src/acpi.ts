@@ -31,9 +31,19 @@ export interface AcpiImage {
   readonly rsdp: number;
 }
 
+/** What ACPI's tables cannot say: where they lie, that there is no processor, an address beyond 4 GiB. */
+export type AcpiErrorCode = "base" | "no-cpu" | "address";
+
 /** Thrown if the machine described cannot be expressed. */
 export class AcpiError extends Error {
   override readonly name = "AcpiError";
+
+  constructor(
+    readonly code: AcpiErrorCode,
+    message: string,
+  ) {
+    super(message);
+  }
 }
 
 const RSDP_SIZE = 36;
@@ -61,13 +71,14 @@ const ALL_PROCESSORS_32 = 0xffffffff;
  */
 export function buildAcpiTables(desc: AcpiDesc): AcpiImage {
   if (desc.base % ALIGN !== 0 || desc.base < 0 || desc.base >= 2 ** 32)
-    throw new AcpiError(`ACPI base 0x${desc.base.toString(16)} is not a multiple of ${ALIGN} below 4 GiB`);
-  if (desc.apicIds.length === 0) throw new AcpiError("a machine has at least one CPU; apicIds is empty");
+    throw new AcpiError("base", `ACPI base 0x${desc.base.toString(16)} is not a multiple of ${ALIGN} below 4 GiB`);
+  if (desc.apicIds.length === 0) throw new AcpiError("no-cpu", "a machine has at least one CPU; apicIds is empty");
   for (const [what, address] of [
     ["local APIC", desc.localApicAddress],
     ["IO-APIC", desc.ioApic.address],
   ] as const)
-    if (address < 0 || address >= 2 ** 32) throw new AcpiError(`${what} address ${address} is not below 4 GiB`);
+    if (address < 0 || address >= 2 ** 32)
+      throw new AcpiError("address", `${what} address ${address} is not below 4 GiB`);
   const dsdt = table("DSDT", 2, Uint8Array.from(dsdtBody(desc)));
   const madt = table("APIC", 5, Uint8Array.from(madtBody(desc)));
   const xsdtSize = HEADER + 2 * 8;

@@ -4,9 +4,19 @@
  */
 export type Aml = readonly number[];
 
+/** What AML cannot express. */
+export type AmlErrorCode = "name" | "integer" | "length" | "eisa-id" | "hid";
+
 /** Thrown for a name or value that AML cannot express. */
 export class AmlError extends Error {
   override readonly name = "AmlError";
+
+  constructor(
+    readonly code: AmlErrorCode,
+    message: string,
+  ) {
+    super(message);
+  }
 }
 
 const ascii = (text: string): number[] => [...text].map((char) => char.charCodeAt(0));
@@ -17,7 +27,7 @@ const u32 = (value: number): number[] => [...u16(value), ...u16(value >>> 16)];
 export function nameString(name: string): Aml {
   const segment = name.startsWith("\\") ? name.slice(1) : name;
   if (!/^[A-Z_][A-Z0-9_]{0,3}$/.test(segment))
-    throw new AmlError(`"${name}" is not an AML name of 1-4 characters A-Z, 0-9, _`);
+    throw new AmlError("name", `"${name}" is not an AML name of 1-4 characters A-Z, 0-9, _`);
   return [...(name.startsWith("\\") ? [0x5c] : []), ...ascii(segment.padEnd(4, "_"))];
 }
 
@@ -30,13 +40,13 @@ function sized(body: Aml): Aml {
     const rest = Array.from({ length: extra }, (_, i) => (length >>> (4 + 8 * i)) & 0xff);
     return [(extra << 6) | (length & 15), ...rest, ...body];
   }
-  throw new AmlError(`a package of ${body.length} bytes is longer than AML's 2^28`);
+  throw new AmlError("length", `a package of ${body.length} bytes is longer than AML's 2^28`);
 }
 
 /** An integer constant 0-2^32-1 in its shortest form (20.2.3). */
 export function integer(value: number): Aml {
   if (!Number.isInteger(value) || value < 0 || value > 0xffffffff)
-    throw new AmlError(`${value} is not an integer within 0-2^32-1`);
+    throw new AmlError("integer", `${value} is not an integer within 0-2^32-1`);
   if (value <= 1) return [value];
   if (value <= 0xff) return [0x0a, value];
   return value <= 0xffff ? [0x0b, ...u16(value)] : [0x0c, ...u32(value)];
@@ -63,7 +73,7 @@ export const device = (path: string, ...terms: Aml[]): Aml => [
 
 /** `EisaId ("PNP0501")`: three letters of 5 bits and four hex digits, big-endian (19.6.36). */
 export function eisaId(id: string): Aml {
-  if (!/^[A-Z]{3}[0-9A-F]{4}$/.test(id)) throw new AmlError(`"${id}" is not an EISA ID such as PNP0501`);
+  if (!/^[A-Z]{3}[0-9A-F]{4}$/.test(id)) throw new AmlError("eisa-id", `"${id}" is not an EISA ID such as PNP0501`);
   const letters = ascii(id.slice(0, 3)).reduce((bits, char) => (bits << 5) | (char - 0x40), 0);
   const digits = Number.parseInt(id.slice(3), 16);
   return integer(

@@ -1,8 +1,18 @@
 import type { MmioDevice, MmioSize, PortDevice, PortSize } from "./ports.js";
 
+/** The range does not exist, or has a device already. */
+export type BusRangeErrorCode = "range" | "taken";
+
 /** Two devices were given the same address, or a device an address that does not exist. */
 export class BusRangeError extends RangeError {
   override readonly name = "BusRangeError";
+
+  constructor(
+    readonly code: BusRangeErrorCode,
+    message: string,
+  ) {
+    super(message);
+  }
 }
 
 /** Where an unmapped byte comes from: nobody drives the bus, so every line reads 1. */
@@ -24,13 +34,27 @@ export class PortBus {
    */
   attach(base: number, count: number, device: PortDevice): () => void {
     if (!Number.isInteger(base) || !Number.isInteger(count) || base < 0 || count < 1 || base + count > PORTS)
-      throw new BusRangeError(`ports ${base}+${count} are not within 0-65535`);
+      throw new BusRangeError("range", `ports ${base}+${count} are not within 0-65535`);
     for (let port = base; port < base + count; port++)
-      if (this.owners.has(port)) throw new BusRangeError(`port 0x${port.toString(16)} already has a device`);
+      if (this.owners.has(port)) throw new BusRangeError("taken", `port 0x${port.toString(16)} already has a device`);
     for (let port = base; port < base + count; port++) this.owners.set(port, device);
     return () => {
       for (let port = base; port < base + count; port++) if (this.owners.get(port) === device) this.owners.delete(port);
     };
+  }
+
+  /**
+   * The first of `count` ports within `from` to `to` - 1 that nobody owns, at a multiple of `count` rounded up to a power of two; null if there
+   * are none.
+   */
+  free(count: number, from = 0, to = PORTS): number | null {
+    const step = 2 ** Math.ceil(Math.log2(count));
+    for (let base = Math.ceil(from / step) * step; base + count <= to; base += step) {
+      let port = base;
+      while (port < base + count && !this.owners.has(port)) port++;
+      if (port === base + count) return base;
+    }
+    return null;
   }
 
   /** Reads `size` bytes at `port`; unsigned. */
@@ -80,15 +104,32 @@ export class MmioBus {
    */
   attach(base: number, size: number, device: MmioDevice): () => void {
     if (!Number.isSafeInteger(base) || !Number.isSafeInteger(base + size) || base < 0 || size < 1)
-      throw new BusRangeError(`MMIO window ${base}+${size} is not within 0-2^53`);
+      throw new BusRangeError("range", `MMIO window ${base}+${size} is not within 0-2^53`);
     const window: Window = { start: base, end: base + size, device };
     const clash = this.windows.find((other) => other.start < window.end && window.start < other.end);
     if (clash)
-      throw new BusRangeError(`MMIO window 0x${base.toString(16)}+${size} overlaps 0x${clash.start.toString(16)}`);
+      throw new BusRangeError(
+        "taken",
+        `MMIO window 0x${base.toString(16)}+${size} overlaps 0x${clash.start.toString(16)}`,
+      );
     this.windows = [...this.windows, window].sort((a, b) => a.start - b.start);
     return () => {
       this.windows = this.windows.filter((other) => other !== window);
     };
+  }
+
+  /**
+   * The first of `size` bytes within `from` to `to` - 1 that nobody owns, at a multiple of `size` rounded up to a power of two; null if
+   * there are none.
+   */
+  free(size: number, from: number, to: number): number | null {
+    const step = 2 ** Math.ceil(Math.log2(size));
+    for (let base = Math.ceil(from / step) * step; base + size <= to; ) {
+      const clash = this.windows.find((other) => other.start < base + size && base < other.end);
+      if (clash === undefined) return base;
+      base = Math.ceil(clash.end / step) * step;
+    }
+    return null;
   }
 
   /** True if a device owns the byte at `gpa`. */

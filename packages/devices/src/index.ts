@@ -1,7 +1,7 @@
-export { type AcpiDesc, AcpiError, type AcpiImage, buildAcpiTables } from "./acpi.js";
-export type { AcpiUart, AcpiVirtio, DsdtDesc } from "./acpi-dsdt.js";
+export { type AcpiDesc, AcpiError, type AcpiErrorCode, type AcpiImage, buildAcpiTables } from "./acpi.js";
+export type { AcpiDevice, AcpiUart, AcpiVirtio, DsdtDesc } from "./acpi-dsdt.js";
 export { AcpiPm, type AcpiPmDesc, type AcpiPmState, PM_PORTS } from "./acpi-pm.js";
-export { AmlError } from "./aml.js";
+export { AmlError, type AmlErrorCode } from "./aml.js";
 export {
   ApicBus,
   type ApicFabric,
@@ -12,7 +12,7 @@ export {
   type EoiListener,
 } from "./apic-bus.js";
 export type { ApicTimerMode, ApicTimerState, TscPort } from "./apic-timer.js";
-export { BusRangeError, MmioBus, PortBus } from "./bus.js";
+export { BusRangeError, type BusRangeErrorCode, MmioBus, PortBus } from "./bus.js";
 export { CmosRtc, type CmosRtcDesc, type CmosRtcState, type WallClock } from "./cmos-rtc.js";
 export { DEBUG_EXIT_PORTS, DebugExit, type DebugExitDesc, debugExitStatus } from "./debug-exit.js";
 export { DescriptorChain, type Segment } from "./descriptor-chain.js";
@@ -68,3 +68,4 @@ export type { VirtioDevice, VirtioHost } from "./virtio-device.js";
 export { VIRTIO_MMIO_SIZE, VirtioMmio, type VirtioMmioDesc, type VirtioMmioState } from "./virtio-mmio.js";
 export { type Entropy, VirtioRng, type VirtioRngDesc } from "./virtio-rng.js";
 export type { VirtqueueState } from "./virtqueue.js";
+export { WorkBudget } from "./work-budget.js";

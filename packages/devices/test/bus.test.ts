@@ -59,7 +59,7 @@ describe("PortBus", () => {
   test("a port has one owner until it is detached", () => {
     const bus = new PortBus();
     const detach = bus.attach(0x10, 4, new FakePorts());
-    expect(() => bus.attach(0x0e, 4, new FakePorts())).toThrow(BusRangeError);
+    expect(() => bus.attach(0x0e, 4, new FakePorts())).toThrow(expect.objectContaining({ code: "taken" }));
     expect(bus.read(0x0e, 1)).toBe(0xff);
     detach();
     bus.attach(0x0e, 4, new FakePorts());
@@ -72,7 +72,32 @@ describe("PortBus", () => {
     [0, 0],
     [1.5, 1],
   ])("range %d+%d is refused", (base, count) => {
-    expect(() => new PortBus().attach(base, count, new FakePorts())).toThrow(BusRangeError);
+    expect(() => new PortBus().attach(base, count, new FakePorts())).toThrow(
+      expect.objectContaining({ code: "range" }),
+    );
+  });
+});
+
+describe("what is free", () => {
+  const device = { ioRead: () => 0, ioWrite: () => undefined, mmioRead: () => 0, mmioWrite: () => undefined };
+
+  test("of ports: the first run that nobody owns, aligned; none if there is no such", () => {
+    const bus = new PortBus();
+    bus.attach(0x1004, 1, device);
+    expect([bus.free(1, 0x1000), bus.free(4, 0x1001), bus.free(5, 0x1000), bus.free(8, 0x1000, 0x100f)]).toEqual([
+      0x1000,
+      0x1008,
+      0x1008,
+      null,
+    ]);
+    expect([bus.free(2, 0xffff), bus.free(1, 0xffff)]).toEqual([null, 0xffff]);
+  });
+
+  test("of addresses: behind what is in the way, aligned", () => {
+    const bus = new MmioBus();
+    bus.attach(0xd0001000, 0x800, device);
+    const free = (size: number, to = 0xe0000000): number | null => bus.free(size, 0xd0000000, to);
+    expect([free(0x1000), free(0x1001), free(0x2000, 0xd0003fff)]).toEqual([0xd0000000, 0xd0002000, null]);
   });
 });
 
@@ -107,7 +132,7 @@ describe("MmioBus", () => {
   test("windows do not overlap until they are detached", () => {
     const bus = new MmioBus();
     const detach = bus.attach(0x1000, 0x1000, new FakeMmio());
-    expect(() => bus.attach(0x1fff, 1, new FakeMmio())).toThrow(BusRangeError);
+    expect(() => bus.attach(0x1fff, 1, new FakeMmio())).toThrow(expect.objectContaining({ code: "taken" }));
     expect(() => bus.attach(0, 0x1001, new FakeMmio())).toThrow(BusRangeError);
     expect(() => bus.attach(0, 0, new FakeMmio())).toThrow(BusRangeError);
     detach();

@@ -14,8 +14,12 @@ export const Errno = {
   ENOSYS: 1000,
 } as const;
 export type Errno = (typeof Errno)[keyof typeof Errno];
+/** A code by its name; EPROTO is any that the protocol has not. */
+export type KvmiErrorCode = keyof typeof Errno | "EPROTO";
 
-const NAMES = new Map<number, string>(Object.entries(Errno).map(([name, value]) => [value, name]));
+const NAMES: ReadonlyMap<number, keyof typeof Errno> = new Map(
+  Object.entries(Errno).map(([name, value]) => [value, name as keyof typeof Errno]),
+);
 
 /** The name of a code, of either sign. */
 export const errnoName = (code: number): string => NAMES.get(Math.abs(code)) ?? `error ${Math.abs(code)}`;
@@ -23,6 +27,8 @@ export const errnoName = (code: number): string => NAMES.get(Math.abs(code)) ?? 
 /** A command was refused. */
 export class KvmiError extends Error {
   override readonly name = "KvmiError";
+  /** The name of {@link errno}. */
+  readonly code: KvmiErrorCode;
   constructor(
     /** The command's name. */
     readonly command: string,
@@ -30,5 +36,6 @@ export class KvmiError extends Error {
     readonly errno: number,
   ) {
     super(`${command}: ${errnoName(errno)}`);
+    this.code = NAMES.get(errno) ?? "EPROTO";
   }
 }

@@ -9,10 +9,10 @@ export type { CommandSpec, Dialect, DialectRules, EventName, EventSpec, RunsOn }
 export { DIALECTS, DialectIndex, type DialectName } from "./dialect/index.js";
 export { commandTable, eventTable } from "./dialect/tables.js";
 export { commandsOf, VENDOR } from "./dialect/vendor.js";
-export { Errno, errnoName, KvmiError } from "./errno.js";
+export { Errno, errnoName, KvmiError, type KvmiErrorCode } from "./errno.js";
 export { type EventFilter, parseFilter } from "./filter.js";
 export { Btf, btfIn, findBtf, type Member } from "./linux/btf.js";
-export { BtfError, GuestOsError, NotStartedError, UnmappedError } from "./linux/errors.js";
+export { BtfError, GuestOsError, type GuestOsErrorCode, NotStartedError, UnmappedError } from "./linux/errors.js";
 export { findKallsyms, kallsymsIn, type Symbols } from "./linux/kallsyms.js";
 export { LinuxKernel } from "./linux/kernel.js";
 export { type Process, processes } from "./linux/processes.js";

@@ -1,4 +1,10 @@
-export { LockAssertionError, LockdepError, LockUsageError } from "./errors.js";
+export {
+  LockAssertionError,
+  type LockAssertionErrorCode,
+  LockdepError,
+  LockUsageError,
+  type LockUsageErrorCode,
+} from "./errors.js";
 export { LockClass, type LockClassOptions, MAX_SUBCLASSES } from "./lock-class.js";
 export { type AcquireOptions, LockMap } from "./lock-map.js";
 export { type Dependency, Lockdep, type LockdepOptions, throwReport } from "./lockdep.js";

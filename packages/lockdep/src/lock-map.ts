@@ -54,7 +54,7 @@ export class LockMap {
   /** @throws LockAssertionError if an active validator knows that `task` does not hold the lock (kernel: lockdep_assert_held). */
   assertHeld(task: Task): void {
     if (this.lockdep.active && this._modeHeld(task) === undefined)
-      throw new LockAssertionError(`${task} must hold ${this.lockdep.describe(this)} here, and does not`);
+      throw new LockAssertionError("held", `${task} must hold ${this.lockdep.describe(this)} here, and does not`);
   }
 
   /** @throws LockAssertionError if `task` does not hold the lock, or only shared (kernel: lockdep_assert_held_write). */
@@ -63,6 +63,7 @@ export class LockMap {
     const mode = this._modeHeld(task);
     if (mode !== EXCLUSIVE)
       throw new LockAssertionError(
+        "held-exclusive",
         `${task} must hold ${this.lockdep.describe(this)} exclusively here, and ${mode === undefined ? "does not hold it" : "holds it shared"}`,
       );
   }
@@ -70,7 +71,7 @@ export class LockMap {
   /** @throws LockAssertionError if `task` holds the lock (kernel: lockdep_assert_not_held). */
   assertNotHeld(task: Task): void {
     if (this.lockdep.active && this._modeHeld(task) !== undefined)
-      throw new LockAssertionError(`${task} must not hold ${this.lockdep.describe(this)} here, and does`);
+      throw new LockAssertionError("not-held", `${task} must not hold ${this.lockdep.describe(this)} here, and does`);
   }
 
   /** Says that the lock ceases to exist: reported if anybody holds it (kernel: mutex_destroy, debug_check_no_locks_freed). */

@@ -157,7 +157,10 @@ export class Lockdep {
     options: AcquireOptions | undefined,
   ): void {
     if (task.lockdep !== this)
-      throw new LockUsageError(`${task} takes ${this.describe(lock)}, which belongs to another Lockdep than the task`);
+      throw new LockUsageError(
+        "foreign",
+        `${task} takes ${this.describe(lock)}, which belongs to another Lockdep than the task`,
+      );
     const node = lock._node(options?.subclass ?? 0);
     const nest = options?.nest;
     const next: HeldLock = {
@@ -267,6 +270,7 @@ export class Lockdep {
   _mayWait(task: Task, lock: LockMap): void {
     if (task.waiting !== undefined)
       throw new LockUsageError(
+        "waiting",
         `${task} takes ${this.describe(lock)} while it waits for ${this.describe(task.waiting.lock)}: what runs concurrently needs a task of its own`,
       );
   }

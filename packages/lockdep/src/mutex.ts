@@ -42,7 +42,10 @@ export class Mutex extends LockMap {
   unlock(task: Task): void {
     if (this.lockdep.active) this.lockdep._release(task, this, this.unlock);
     if (this.#owner !== task)
-      throw new LockUsageError(`${task} unlocks ${this.lockdep.describe(this)}, of ${this.#owner ?? "nobody"}`);
+      throw new LockUsageError(
+        "release",
+        `${task} unlocks ${this.lockdep.describe(this)}, of ${this.#owner ?? "nobody"}`,
+      );
     const next = this.#queue.shift();
     this.#owner = next?.task;
     next?.go();

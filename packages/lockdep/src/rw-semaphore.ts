@@ -158,7 +158,10 @@ export class RwSemaphore extends LockMap {
 
   #misuse(task: Task, how: string): LockUsageError {
     const holders = this._holders().join(", ") || "nobody";
-    return new LockUsageError(`${task} releases ${this.lockdep.describe(this)}, held ${how}; it is held by ${holders}`);
+    return new LockUsageError(
+      "release",
+      `${task} releases ${this.lockdep.describe(this)}, held ${how}; it is held by ${holders}`,
+    );
   }
 
   override _holders(): readonly Task[] {

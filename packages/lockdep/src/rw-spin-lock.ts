@@ -100,13 +100,17 @@ export class RwSpinLock extends LockMap {
 
   #spinning(task: Task): LockUsageError {
     return new LockUsageError(
+      "spin",
       `${task} would spin for ever on ${this.lockdep.describe(this)}, held by ${this._holders().join(", ")}`,
     );
   }
 
   #misuse(task: Task, how: string): LockUsageError {
     const holders = this._holders().join(", ") || "nobody";
-    return new LockUsageError(`${task} releases ${this.lockdep.describe(this)}, held ${how}; it is held by ${holders}`);
+    return new LockUsageError(
+      "release",
+      `${task} releases ${this.lockdep.describe(this)}, held ${how}; it is held by ${holders}`,
+    );
   }
 
   override _holders(): readonly Task[] {

@@ -40,7 +40,10 @@ export class SpinLock extends LockMap {
   unlock(task: Task): void {
     if (this.lockdep.active) this.lockdep._release(task, this, this.unlock);
     if (this.#owner !== task)
-      throw new LockUsageError(`${task} unlocks ${this.lockdep.describe(this)}, of ${this.#owner ?? "nobody"}`);
+      throw new LockUsageError(
+        "release",
+        `${task} unlocks ${this.lockdep.describe(this)}, of ${this.#owner ?? "nobody"}`,
+      );
     this.#owner = undefined;
   }
 
@@ -57,7 +60,10 @@ export class SpinLock extends LockMap {
   #take(task: Task, entry: Entry, options: AcquireOptions | undefined): void {
     if (this.lockdep.active) this._acquire(task, EXCLUSIVE, false, entry, options);
     if (this.#owner !== undefined)
-      throw new LockUsageError(`${task} would spin for ever on ${this.lockdep.describe(this)}, held by ${this.#owner}`);
+      throw new LockUsageError(
+        "spin",
+        `${task} would spin for ever on ${this.lockdep.describe(this)}, held by ${this.#owner}`,
+      );
     this.#owner = task;
   }
 

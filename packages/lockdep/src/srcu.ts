@@ -43,7 +43,10 @@ export class Srcu extends LockMap {
     if (this.lockdep.active) this.lockdep._release(task, this, this.readUnlock);
     const ours = token === this.#now || this.#old.has(token);
     if (!ours || !removeLast(token._readers, task))
-      throw new LockUsageError(`${task} leaves ${this.lockdep.describe(this)} with a token it does not have`);
+      throw new LockUsageError(
+        "release",
+        `${task} leaves ${this.lockdep.describe(this)} with a token it does not have`,
+      );
     if (token === this.#now || token._readers.length > 0) return;
     this.#old.delete(token);
     this.#wake();

@@ -7,9 +7,25 @@ export type Pfn = number & { readonly [pfnBrand]: "Pfn" };
 /** Frames of a 2 MiB page. */
 export const RUN = 512;
 
+/** What an arena cannot do. */
+export type ArenaErrorCode =
+  /** The range is none of whole frames of the memory. */
+  | "range"
+  /** There are not as many frames. */
+  | "exhausted"
+  /** More frames are taken than were reserved. */
+  | "unreserved";
+
 /** The arena was given a range or asked for a reservation that it cannot hold. */
 export class ArenaError extends Error {
   override readonly name = "ArenaError";
+
+  constructor(
+    readonly code: ArenaErrorCode,
+    message: string,
+  ) {
+    super(message);
+  }
 }
 
 /**
@@ -42,6 +58,7 @@ export class FrameArena {
     const aligned = Number.isInteger(start / Page.Size) && Number.isInteger(end / Page.Size);
     if (!aligned || start < Page.Size || end < start || end > size) {
       throw new ArenaError(
+        "range",
         `arena [${start}, ${end}) must be 4096-aligned, within [4096, ${size}) and not end before it starts`,
       );
     }
@@ -65,7 +82,7 @@ export class FrameArena {
   /** Promises `frames` frames to the caller. @throws ArenaError if fewer are available; nothing is reserved then. */
   reserve(frames: number): void {
     if (frames > this.available) {
-      throw new ArenaError(`${frames} frames asked for, ${this.available} of ${this.capacity} available`);
+      throw new ArenaError("exhausted", `${frames} frames asked for, ${this.available} of ${this.capacity} available`);
     }
     this.#reserved += frames;
   }
@@ -77,7 +94,8 @@ export class FrameArena {
 
   /** A zeroed frame. @throws ArenaError if more frames are taken than were reserved (a bug of the caller). */
   take(): Pfn {
-    if (this.#taken >= this.#reserved) throw new ArenaError(`all ${this.#reserved} reserved frames are taken`);
+    if (this.#taken >= this.#reserved)
+      throw new ArenaError("unreserved", `all ${this.#reserved} reserved frames are taken`);
     this.#taken++;
     const reused = this.#free.pop();
     if (reused === undefined) return this.#next++ as Pfn;
@@ -90,7 +108,8 @@ export class FrameArena {
    * @throws ArenaError as {@link take}
    */
   takeRun(): Pfn | null {
-    if (this.#taken + RUN > this.#reserved) throw new ArenaError(`all ${this.#reserved} reserved frames are taken`);
+    if (this.#taken + RUN > this.#reserved)
+      throw new ArenaError("unreserved", `all ${this.#reserved} reserved frames are taken`);
     const first = Math.ceil(this.#next / RUN) * RUN;
     if (first + RUN > this.#end) return null;
     while (this.#next < first) this.#free.push(this.#next++ as Pfn);

@@ -1,5 +1,5 @@
 export { Access, ExitFlag, Licence, type PagingControls, Status, type Translation } from "./access.js";
-export { ArenaError, type FrameArena, type Pfn } from "./arena.js";
+export { ArenaError, type ArenaErrorCode, type FrameArena, type Pfn } from "./arena.js";
 export { type AttributeMap, MemoryAttribute } from "./gmem/attribute-map.js";
 export { type SetMemoryAttributes, setMemoryAttributes, supportedAttributes } from "./gmem/attributes.js";
 export { ConversionError, type SetMemoryAttributes2, setMemoryAttributes2 } from "./gmem/convert.js";

@@ -1,16 +1,17 @@
 import { Lockdep } from "@vm/lockdep";
 import type { Disk } from "../disk/disk.js";
 import { BootError, createMachine, KernelError, type Machine, MachineError } from "../index.js";
+import { chooseSession } from "./choose-session.js";
 import { openDisk } from "./disk-argument.js";
 import { reason, UsageError } from "./errors.js";
 import { type BootFlags, type MachineNumbers, parseFlags } from "./flags.js";
 import { collectGarbage } from "./garbage.js";
-import { kvmiPlugins } from "./kvmi-machine.js";
+import { kvmiPlugins } from "./kvmi/machine.js";
 import { Progress } from "./progress.js";
 import { IMAGE_MAX, readFile } from "./read-file.js";
 import { report, say } from "./report.js";
 import { runMachine } from "./run-machine.js";
-import { chooseSession, type Session } from "./session.js";
+import type { Session } from "./session.js";
 import { usage } from "./usage.js";
 import { withinTime } from "./within-time.js";
 

@@ -1,7 +1,7 @@
 import { CpuFeatureError, type CpuidLeaf, DEFAULT_CPUID, withFeatures } from "@vm/cpu";
 import type { ClockMode, MemoryBackend, Unpack } from "../index.js";
 import { UsageError } from "./errors.js";
-import type { KvmiFlags } from "./kvmi-machine.js";
+import type { KvmiFlags } from "./kvmi/machine.js";
 import { parseMemorySize } from "./memory-size.js";
 
 /** The flags of every command as they were typed. */

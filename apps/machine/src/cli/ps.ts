@@ -1,6 +1,6 @@
 import { GuestReader, processes } from "@vm/kvmi";
 import { ExitCode } from "./exit-code.js";
-import { linux, once, type ToolFlags, whilePaused, withMachine } from "./kvmi-tool.js";
+import { linux, once, type ToolFlags, whilePaused, withMachine } from "./kvmi/tool.js";
 import { printableJson } from "./printable.js";
 import { listing } from "./process-listing.js";
 

@@ -4,10 +4,10 @@ import { BootError, type BootModule, createBareMachine, KernelError, type Machin
 import { UsageError } from "./errors.js";
 import { ExitCode } from "./exit-code.js";
 import { type BareFlags, type MachineNumbers, parseNumbers } from "./flags.js";
+import { interactiveSession } from "./interactive-session.js";
 import { IMAGE_MAX, type ReadLimits, readFile } from "./read-file.js";
 import { reportBare } from "./report.js";
 import { runMachine } from "./run-machine.js";
-import { interactiveSession } from "./session.js";
 import { usage } from "./usage.js";
 import { withinTime } from "./within-time.js";
 

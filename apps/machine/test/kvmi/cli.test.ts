@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connectTransport } from "@vm/kvmi";
 import { afterAll, describe, expect, it, onTestFinished } from "vitest";
-import { kvmi } from "../../src/plugins/kvmi.js";
+import { kvmi } from "../../src/plugins/kvmi/plugin.js";
 import { type Running, run, vm } from "../cli.js";
 import { machineOf } from "../guest.js";
 import { restless } from "./restless.js";

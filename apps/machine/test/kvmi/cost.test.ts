@@ -2,7 +2,7 @@ import { cr3, eax, ecx, rax, short } from "@vm/asm";
 import { KvmiClient, transportPair } from "@vm/kvmi";
 import { expect, it } from "vitest";
 import type { Plugin } from "../../src/index.js";
-import { kvmi } from "../../src/plugins/kvmi.js";
+import { kvmi } from "../../src/plugins/kvmi/plugin.js";
 import { machineOf, powerOff } from "../guest.js";
 
 /** Instructions that a guest of fixed work executes, counted time. */

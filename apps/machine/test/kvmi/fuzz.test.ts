@@ -1,7 +1,7 @@
 import { DIALECTS, type DialectName, transportPair } from "@vm/kvmi";
 import { expect, it } from "vitest";
 import type { Machine } from "../../src/index.js";
-import { kvmi } from "../../src/plugins/kvmi.js";
+import { kvmi } from "../../src/plugins/kvmi/plugin.js";
 import { LOAD, machineOf } from "../guest.js";
 import { Fuzzer } from "./fuzzer.js";
 import { PAGE } from "./introspected.js";

@@ -1,7 +1,7 @@
 import { type Assembler, al, mem, r14, r15, short } from "@vm/asm";
 import { DIALECTS, type DialectName, type EventAnswer, KvmiClient, type KvmiEvent, transportPair } from "@vm/kvmi";
 import type { Machine, MachineExit, MachineOptions } from "../../src/index.js";
-import { kvmi } from "../../src/plugins/kvmi.js";
+import { kvmi } from "../../src/plugins/kvmi/plugin.js";
 import { machineOf, powerOff } from "../guest.js";
 import { RESULT } from "./handlers.js";
 

@@ -1,7 +1,7 @@
 import { KvmiClient, type Transport, transportPair } from "@vm/kvmi";
 import { expect, it } from "vitest";
 import type { Machine } from "../../src/index.js";
-import { kvmi } from "../../src/plugins/kvmi.js";
+import { kvmi } from "../../src/plugins/kvmi/plugin.js";
 import { machineOf } from "../guest.js";
 import { PAGE } from "./introspected.js";
 import { restless, rounds } from "./restless.js";

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { connectTransport } from "@vm/kvmi";
 import { expect, it } from "vitest";
-import { kvmi } from "../../src/plugins/kvmi.js";
+import { kvmi } from "../../src/plugins/kvmi/plugin.js";
 import { machineOf } from "../guest.js";
 import { restless, rounds } from "./restless.js";
 

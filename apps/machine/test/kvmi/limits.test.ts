@@ -1,7 +1,7 @@
 import { eax, ecx, mem, rdi } from "@vm/asm";
 import { Errno, type KvmiClient, KvmiError } from "@vm/kvmi";
 import { describe, expect, it } from "vitest";
-import { LIMITS } from "../../src/plugins/kvmi-limits.js";
+import { LIMITS } from "../../src/plugins/kvmi/limits.js";
 import { introspected, RESULT } from "./introspected.js";
 
 /** Entries that fit one SET_PAGE_ACCESS. */

@@ -31,6 +31,14 @@ export interface Struct<V> extends Field<V> {
 /** A layout that C would pad silently, or that does not exist. */
 export class LayoutError extends Error {
   override readonly name = "LayoutError";
+
+  constructor(
+    /** A field is not naturally aligned, or the size is no multiple of the alignment. */
+    readonly code: "alignment" | "size",
+    message: string,
+  ) {
+    super(message);
+  }
 }
 
 /**
@@ -45,12 +53,12 @@ export function struct<const F extends Fields>(fields: F): Struct<Values<F>> {
   let align = 1;
   for (const [name, field] of Object.entries(fields)) {
     if (size % field.align !== 0)
-      throw new LayoutError(`${name} would lie at ${size}, not a multiple of ${field.align}`);
+      throw new LayoutError("alignment", `${name} would lie at ${size}, not a multiple of ${field.align}`);
     placed.push({ name, offset: size, field });
     size += field.size;
     align = Math.max(align, field.align);
   }
-  if (size % align !== 0) throw new LayoutError(`${size} bytes are no multiple of ${align}`);
+  if (size % align !== 0) throw new LayoutError("size", `${size} bytes are no multiple of ${align}`);
   const named = placed.filter(({ field }) => field.role === "value");
   const padded = placed.filter(({ field }) => field.clean !== always);
   const self: Struct<Values<F>> = {

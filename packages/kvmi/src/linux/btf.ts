@@ -261,7 +261,8 @@ export function* btfIn(image: Uint8Array): Work<Btf | null> {
     // The kernel's own has tens of thousands of types; modules' and programs' are small.
     if (size > LEAST && at + size <= image.length) return yield* Btf.read(image.subarray(at, at + size));
     blobs++;
-    if (blobs === MOST_BLOBS) throw new GuestOsError(`more than ${MOST_BLOBS} places that begin like type information`);
+    if (blobs === MOST_BLOBS)
+      throw new GuestOsError("implausible", `more than ${MOST_BLOBS} places that begin like type information`);
   }
   return null;
 }

@@ -190,9 +190,10 @@ function* decode({ image, view, pace }: Search, { tokens, names, count, offsets,
     let text = "";
     for (let t = 0; t < name.length && text.length <= MAX_NAME; t++) text += tokens[image[name.tokens + t] ?? 0];
     if (text.length > MAX_NAME)
-      throw new GuestOsError(`symbol ${k} has a name of more than ${MAX_NAME - 1} characters`);
+      throw new GuestOsError("implausible", `symbol ${k} has a name of more than ${MAX_NAME - 1} characters`);
     characters += text.length;
-    if (characters > MAX_NAMES) throw new GuestOsError(`the names of symbols have more than ${MAX_NAMES} characters`);
+    if (characters > MAX_NAMES)
+      throw new GuestOsError("implausible", `the names of symbols have more than ${MAX_NAMES} characters`);
     // Characters are what takes long here.
     if (pace.due(8 + text.length)) yield;
     at = name.tokens + name.length;

@@ -33,23 +33,24 @@ export class LinuxKernel {
     const reader = new GuestReader(client, vcpu);
     const image = await readImage(reader, entry & ~BigInt(LARGE_PAGE - 1));
     const symbols = await inTurns(kallsymsIn(image));
-    if (symbols === null) throw new GuestOsError("the kernel carries no symbol table (CONFIG_KALLSYMS)");
+    if (symbols === null) throw new GuestOsError("unsupported", "the kernel carries no symbol table (CONFIG_KALLSYMS)");
     const types = await inTurns(btfIn(image));
-    if (types === null) throw new GuestOsError("the kernel carries no type information (CONFIG_DEBUG_INFO_BTF)");
+    if (types === null)
+      throw new GuestOsError("unsupported", "the kernel carries no type information (CONFIG_DEBUG_INFO_BTF)");
     return new LinuxKernel(symbols, types);
   }
 
   /** Address of a symbol. @throws {GuestOsError} */
   symbol(name: string): bigint {
     const address = this.symbols.get(name);
-    if (address === undefined) throw new GuestOsError(`the kernel has no symbol ${name}`);
+    if (address === undefined) throw new GuestOsError("no-symbol", `the kernel has no symbol ${name}`);
     return address;
   }
 
   /** A member by its path. @throws {GuestOsError} */
   member(struct: string, path: string): Member {
     const member = this.types.member(struct, path);
-    if (member === null) throw new GuestOsError(`the kernel's struct ${struct} has no member ${path}`);
+    if (member === null) throw new GuestOsError("no-member", `the kernel's struct ${struct} has no member ${path}`);
     return member;
   }
 
@@ -57,14 +58,14 @@ export class LinuxKernel {
   offset(struct: string, path: string): number {
     const { offset } = this.member(struct, path);
     if (offset < STRUCT_MOST) return offset;
-    throw new GuestOsError(`the kernel's struct ${struct} has ${path} ${offset} bytes from its start`);
+    throw new GuestOsError("implausible", `the kernel's struct ${struct} has ${path} ${offset} bytes from its start`);
   }
 }
 
 /** The image from `start` up, as far as it is mapped. The kernel maps it contiguously. */
 async function readImage(reader: GuestReader, start: bigint): Promise<Uint8Array> {
   const first = await reader.translate(start);
-  if (first === null) throw new GuestOsError("the kernel is not mapped where SYSCALL leads");
+  if (first === null) throw new GuestOsError("unmapped", "the kernel is not mapped where SYSCALL leads");
   let pages = 1;
   for (; pages < IMAGE_LARGE_PAGES; pages++) {
     const gpa = await reader.translate(start + BigInt(pages * LARGE_PAGE));

@@ -50,7 +50,7 @@ export async function processes(kernel: LinuxKernel, reader: GuestReader): Promi
   let task = (await layout.read(reader, head)).next;
   while (!seen.has(task)) {
     if (found.length === TASKS_MOST)
-      throw new GuestOsError(`the kernel's task list has more than ${TASKS_MOST} entries`);
+      throw new GuestOsError("implausible", `the kernel's task list has more than ${TASKS_MOST} entries`);
     seen.add(task);
     const { next, process } = await layout.read(reader, task);
     found.push(process);
@@ -87,7 +87,8 @@ class TaskLayout {
       number
     >;
     this.#size = Math.max(...Object.values(this.#at)) + TASK_COMM;
-    if (this.#size > TASK_MOST) throw new GuestOsError(`the kernel's struct task_struct has ${this.#size} bytes`);
+    if (this.#size > TASK_MOST)
+      throw new GuestOsError("implausible", `the kernel's struct task_struct has ${this.#size} bytes`);
   }
 
   async read(reader: GuestReader, address: bigint): Promise<{ readonly next: bigint; readonly process: Process }> {

@@ -43,7 +43,7 @@ export class Pace {
   /** Counts `steps`. True: time for others. @throws {GuestOsError} when that was too many */
   due(steps: number): boolean {
     this.#left -= steps;
-    if (this.#left < 0) throw new GuestOsError(`${this.#what} take longer to find than any kernel's do`);
+    if (this.#left < 0) throw new GuestOsError("implausible", `${this.#what} take longer to find than any kernel's do`);
     this.#steps += steps;
     if (this.#steps < STEPS) return false;
     this.#steps = 0;

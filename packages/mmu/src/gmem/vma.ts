@@ -10,12 +10,15 @@ export type FaultResult = "mapped" | Signal;
 /** An access of the host process that kills it. */
 export class UserFault extends Error {
   override readonly name = "UserFault";
+  /** The signal. */
+  readonly code: Signal;
 
   constructor(
     readonly signal: Signal,
     readonly addr: number,
   ) {
     super(`${signal} at 0x${addr.toString(16)}`);
+    this.code = signal;
   }
 }
 

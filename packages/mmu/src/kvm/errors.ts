@@ -30,6 +30,7 @@ export class KvmError extends Error {
 /** The host or a device asked for the bytes of a page that is private to the guest. */
 export class PrivateMemoryError extends Error {
   override readonly name = "PrivateMemoryError";
+  readonly code = "private";
 
   constructor(readonly gfn: number) {
     super(

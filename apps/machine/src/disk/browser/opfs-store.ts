@@ -111,14 +111,17 @@ export class OpfsStore implements ByteStore {
   }
 }
 
+/** What is used of a page's or Worker's global scope. */
+interface Host {
+  readonly navigator?: { readonly storage?: { getDirectory?(): Promise<DirectoryHandle> } };
+}
+
 /**
  * The top of the origin's private file system.
  * @throws {DiskError} "unsupported" where pages have no such files: an insecure origin, a private window of some browsers, an old browser
  */
 export async function originFiles(): Promise<DirectoryHandle> {
-  const { storage } = (globalThis.navigator ?? {}) as {
-    readonly storage?: { getDirectory?(): Promise<DirectoryHandle> };
-  };
+  const { storage } = (globalThis as Host).navigator ?? {};
   if (storage?.getDirectory === undefined)
     throw new DiskError("unsupported", "this browser keeps no files for this page: it needs https or localhost");
   try {
