@@ -1,4 +1,4 @@
-// Tests run against sources: every @vm/* import resolves to that package's src/index.ts.
+// Tests run against sources: every @vm/* import resolves to that package's src/index.ts, of @vm/*/node to src/node.ts.
 import { existsSync, readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
@@ -7,8 +7,11 @@ const root = fileURLToPath(new URL("../../", import.meta.url));
 const alias = {};
 for (const floor of ["packages", "apps", "tooling"])
   for (const name of readdirSync(`${root}${floor}`)) {
-    const index = `${root}${floor}/${name}/src/index.ts`;
-    if (existsSync(index)) alias[`@vm/${name}`] = index;
+    // The longer name first: an alias covers all that begins with it.
+    for (const entry of ["node", "index"]) {
+      const file = `${root}${floor}/${name}/src/${entry}.ts`;
+      if (existsSync(file)) alias[entry === "index" ? `@vm/${name}` : `@vm/${name}/${entry}`] = file;
+    }
   }
 
 export default defineConfig({
