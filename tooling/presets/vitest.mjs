@@ -1,20 +1,27 @@
-// Tests run against sources: every @vm/* import resolves to that package's src/index.ts, of @vm/*/node to src/node.ts.
-import { existsSync, readdirSync } from "node:fs";
+// Tests run against sources: every entry of an @vm/* package, `dist/NAME.d.ts` in its manifest, resolves to its src/NAME.ts.
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
+import { readmeExamples } from "./readme.mjs";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
-const alias = {};
-for (const floor of ["packages", "apps", "tooling"])
-  for (const name of readdirSync(`${root}${floor}`)) {
-    // The longer name first: an alias covers all that begins with it.
-    for (const entry of ["node", "index"]) {
-      const file = `${root}${floor}/${name}/src/${entry}.ts`;
-      if (existsSync(file)) alias[entry === "index" ? `@vm/${name}` : `@vm/${name}/${entry}`] = file;
-    }
-  }
+const folders = ["packages", "apps", "tooling"].flatMap((floor) =>
+  readdirSync(`${root}${floor}`).map((name) => `${root}${floor}/${name}`),
+);
+const alias = folders
+  .filter((folder) => existsSync(`${folder}/package.json`))
+  .flatMap((folder) => {
+    const { name, exports = {} } = JSON.parse(readFileSync(`${folder}/package.json`, "utf8"));
+    return Object.entries(exports).flatMap(([path, { types }]) => {
+      const source = types?.match(/^\.\/dist\/(.*)\.d\.ts$/)?.[1];
+      return source
+        ? [{ find: new RegExp(`^${name}${path.slice(1)}$`), replacement: `${folder}/src/${source}.ts` }]
+        : [];
+    });
+  });
 
 export default defineConfig({
+  plugins: [readmeExamples],
   resolve: { alias },
   test: {
     include: ["test/**/*.test.ts"],

@@ -7,7 +7,7 @@ import { inLanes } from "./_lanes.mjs";
 import { root } from "./_paths.mjs";
 import { bin, toolEnv } from "./_prepare.mjs";
 import { capture } from "./_step.mjs";
-import { workspace } from "./_workspace.mjs";
+import { published, workspace } from "./_workspace.mjs";
 
 async function complaint(tool, args, cwd = root) {
   const { status, output } = await capture(`${bin}/${tool}`, args, { cwd, env: toolEnv });
@@ -42,6 +42,12 @@ async function publishableAll() {
   return complaints.filter((text) => text !== "").join("\n");
 }
 
+/** Values that declarations promise against those that code exports, and the reviewed api.md files. */
+async function api() {
+  const { checkApi } = await import(`${root}tooling/publish/dist/index.js`);
+  return (await checkApi(published())).join("\n");
+}
+
 /** The slowest first: two run at a time. */
 const checks = [
   ["types", () => complaint("tsc", ["-p", "tooling/presets/workspace.json"])],
@@ -56,6 +62,7 @@ const checks = [
         .filter(Boolean)
         .join("\n"),
   ],
+  ["api", api],
   ["format and lint", () => complaint("biome", ["ci", "--colors=off", "."])],
 ];
 

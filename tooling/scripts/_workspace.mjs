@@ -11,3 +11,9 @@ export function workspace() {
       .map((dir) => ({ dir, manifest: readJson(`${root}${dir}/package.json`) })),
   );
 }
+
+/** Folders of the packages that are published. */
+export const published = () =>
+  workspace()
+    .filter(({ manifest }) => !manifest.private)
+    .map(({ dir }) => root + dir);

@@ -1,11 +1,10 @@
 import { loadImage, readImage } from "./boot/image.js";
 import type { BootModule } from "./boot/multiboot.js";
-import { MachineError } from "./error.js";
-import { Machine } from "./machine.js";
-import { type MachineOptions, resolveOptions } from "./options.js";
+import type { Machine } from "./machine.js";
+import { type MachineOptions, pluginsOf, resolveOptions } from "./options.js";
 import { Pace } from "./pace.js";
-import { installPlugins } from "./plugin.js";
 import { allocateRam } from "./ram.js";
+import { VirtualMachine } from "./virtual-machine.js";
 
 /** A program that runs without an operating system, and its machine. */
 export interface BareOptions
@@ -31,28 +30,28 @@ const DEFAULT_MEMORY = 2 ** 30;
  * @example const exit = await (await createBareMachine({ image })).run(); // { reason: "debug-exit", code: 0 }
  */
 export async function createBareMachine(options: BareOptions): Promise<Machine> {
-  const { image: file, name = "image", commandLine = "", modules = [], plugins = [], ...rest } = options;
+  const { image: file, name = "image", commandLine = "", modules = [], ...rest } = options;
   const image = readImage(file);
-  const config = resolveOptions({
+  const own = {
     ...rest,
     memory: rest.memory ?? DEFAULT_MEMORY,
     legacyDevices: rest.legacyDevices ?? true,
     kvmClock: rest.kvmClock ?? true,
     testDevices: true,
-  });
-  const machine = new Machine(config, rest, await allocateRam(config));
-  const { system } = machine;
-  const [bootstrap] = system.vcpus;
-  if (bootstrap === undefined) throw new MachineError("a machine needs a processor");
-  await loadImage(system.mmu, bootstrap, {
+  };
+  const config = resolveOptions(own);
+  const machine = new VirtualMachine(config, own, await allocateRam(config));
+  const { mmu, rsdp, vcpus } = machine.board;
+  const [bootstrap] = vcpus;
+  await loadImage(mmu, bootstrap, {
     image,
     name,
     commandLine,
     modules,
     ram: config.ram,
-    rsdp: system.rsdp,
+    rsdp,
     pace: new Pace(options.signal),
   });
-  machine.undoPlugins = await installPlugins(plugins, machine);
+  await machine.equip(pluginsOf(own), options.signal);
   return machine;
 }

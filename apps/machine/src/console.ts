@@ -62,8 +62,8 @@ export class MachineConsole {
       release?.();
       release = null;
     };
-    const source: UnderlyingDefaultSource<Uint8Array> = {
-      start: (controller) => {
+    const source = {
+      start: (controller: ReadableStreamDefaultController<Uint8Array>) => {
         if (this.#ended) {
           controller.close();
           return;

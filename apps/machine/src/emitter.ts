@@ -14,7 +14,28 @@ export class Emitter<Events extends { [K in keyof Events]: unknown }> {
     return () => void set.delete(own);
   }
 
-  emit<K extends keyof Events>(name: K, event: Events[K]): void {
-    for (const listener of this.#listeners.get(name) ?? []) (listener as (event: Events[K]) => void)(event);
+  /** Calls every listener, whatever others throw. @returns what was thrown */
+  emit<K extends keyof Events>(name: K, event: Events[K]): readonly unknown[] {
+    const calls = [...(this.#listeners.get(name) ?? [])];
+    return callAll(calls.map((listener) => () => (listener as (event: Events[K]) => void)(event)));
   }
+}
+
+/** Calls every function, whatever others throw. @returns what was thrown, in the order of the calls */
+export function callAll(calls: readonly (() => void)[]): readonly unknown[] {
+  const errors: unknown[] = [];
+  for (const call of calls) {
+    try {
+      call();
+    } catch (error) {
+      errors.push(error);
+    }
+  }
+  return errors;
+}
+
+/** Throws what was thrown: the error if there is one, else an AggregateError. */
+export function throwAll(errors: readonly unknown[], message: string): void {
+  if (errors.length === 1) throw errors[0];
+  if (errors.length > 1) throw new AggregateError(errors, message);
 }

@@ -1,35 +1,22 @@
-import type { VcpuHooks } from "@vm/cpu";
+import type { VcpuHooks, Verdict } from "@vm/cpu";
 import type { Disposer } from "./emitter.js";
 
 export type HookName = keyof VcpuHooks;
 export type Hook<K extends HookName> = NonNullable<VcpuHooks[K]>;
 
-type AnyHook = (...args: never[]) => boolean | undefined;
+type AnyHook = (...args: never[]) => Verdict;
+
+/** The hooks of which one observer's true is the answer: it has handled what the others need not see. */
+const HANDLED_BY_ONE: ReadonlySet<HookName> = new Set(["hypercall", "pageAccess"]);
 
 /**
- * How the answers of several observers of one hook become one. `all`: each can veto, every one is asked. `first`: the first that
- * says true has handled it, the rest are not asked. `none`: there is no answer.
+ * Lets several observers share the hooks of one processor. A hook nobody observes stays undefined, and so costs nothing.
+ *
+ * How the answers of several observers become one:
+ * - `hypercall` and `pageAccess`: they are asked in the order they came until one says true; the rest are not asked;
+ * - any other: every one is asked, in that order, whatever those before said, and one veto (false) is enough. One that leaves or raises an
+ *   exception does so for all; when the instruction comes again, all are asked again.
  */
-const COMPOSITION: { readonly [K in HookName]-?: ReturnType<Hook<K>> extends boolean ? "all" | "first" : "none" } = {
-  controlRegister: "all",
-  msrWrite: "all",
-  msrRead: "none",
-  extendedControl: "all",
-  descriptorTable: "none",
-  cpuid: "none",
-  hlt: "none",
-  io: "none",
-  mmio: "none",
-  hypercall: "first",
-  breakpoint: "all",
-  execute: "none",
-  inject: "none",
-  singleStep: "none",
-  syscall: "none",
-  pageAccess: "first",
-};
-
-/** Lets several observers share the hooks of one processor. A hook nobody observes stays undefined, and so costs nothing. */
 export class HookSet {
   readonly #hooks: VcpuHooks;
   /** What the machine itself does; asked after every observer. */
@@ -58,14 +45,17 @@ export class HookSet {
     const own = this.#own[name] as AnyHook | undefined;
     const all = own === undefined ? observers : [...observers, own];
     if (all.length === 0) delete this.#hooks[name];
-    else Object.assign(this.#hooks, { [name]: compose(COMPOSITION[name], all) });
+    else Object.assign(this.#hooks, { [name]: HANDLED_BY_ONE.has(name) ? firstTrue(all) : unlessVetoed(all) });
   }
 }
 
-function compose(how: "all" | "first" | "none", observers: readonly AnyHook[]): AnyHook {
+function firstTrue(observers: readonly AnyHook[]): AnyHook {
+  return (...args) => observers.some((observer) => observer(...args) === true);
+}
+
+function unlessVetoed(observers: readonly AnyHook[]): AnyHook {
   const [only] = observers;
   if (observers.length === 1 && only !== undefined) return only;
-  if (how === "first") return (...args) => observers.some((observer) => observer(...args) === true);
   return (...args) => {
     let answer = true;
     for (const observer of observers) if (observer(...args) === false) answer = false;

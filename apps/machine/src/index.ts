@@ -1,7 +1,20 @@
-export { type CpuidLeaf, DEFAULT_CPUID, type Vcpu, type VcpuHooks } from "@vm/cpu";
-export type { BlockBackend, Clock, MmioDevice, PortDevice, Timer } from "@vm/devices";
+export { type CpuidLeaf, type CpuidResult, DEFAULT_CPUID, type Vcpu, type VcpuHooks, type Verdict } from "@vm/cpu";
+export type {
+  AcpiDevice,
+  BlockBackend,
+  Clock,
+  DescriptorChain,
+  IrqLine,
+  MmioDevice,
+  PortDevice,
+  Timer,
+  VirtioDevice,
+  VirtioHost,
+} from "@vm/devices";
 export type { Mmu } from "@vm/mmu";
 export { type BareOptions, createBareMachine } from "./bare.js";
+export type { Additions, CpuidProvider, HypercallProvider, MsrProvider } from "./board/additions.js";
+export type { VirtioSlot } from "./board/virtio-slots.js";
 export { BootError, KernelError } from "./boot/error.js";
 export type { Unpack } from "./boot/kernel.js";
 export type { BootModule } from "./boot/multiboot.js";
@@ -18,11 +31,11 @@ export { type Backing, Qcow2Disk, type Qcow2Options } from "./disk/qcow2/qcow2-d
 export { RawDisk, type RawDiskOptions } from "./disk/raw-disk.js";
 export { dumpRegisters } from "./dump.js";
 export type { Disposer } from "./emitter.js";
-export { MachineError } from "./error.js";
+export { MachineError, type MachineErrorCode } from "./error.js";
 export type { MachineExit, VcpuExit } from "./exit.js";
 export type { Hook, HookName } from "./hooks.js";
 export type { HostUsage } from "./host-usage.js";
-export { createMachine, type Machine } from "./machine.js";
+export { createMachine, type Machine, type MachineEnd } from "./machine.js";
 export { DEFAULT_COMMAND_LINE, type MachineOptions } from "./options.js";
 export type {
   Devices,
@@ -31,9 +44,11 @@ export type {
   MachineEvents,
   MachineHandle,
   Plugin,
-  VcpuHandle,
 } from "./plugin.js";
 export { type KvmiOptions, kvmi } from "./plugins/kvmi/plugin.js";
 export type { MemoryBackend } from "./ram.js";
+export type { VcpuRegisters } from "./registers.js";
 export type { SerialLine } from "./serial-line.js";
 export type { ExitName, MachineStats } from "./stats.js";
+export type { VcpuHandle, VcpuState } from "./vcpu-handle.js";
+export type { VirtualMemory } from "./virtual-memory.js";

@@ -22,10 +22,6 @@ export const COM2 = 0x2f8;
 export const COM2_GSI = 3;
 export const RTC = 0x70;
 export const POWER = 0x600;
-/** Interrupts of the virtio slots: above the 16 of the ISA bus, up to the I/O APIC's last. */
-export const VIRTIO_GSIS = [16, 17, 18, 19, 20, 21, 22, 23] as const;
-/** The same on a machine that has two 8259A, whose guest may use nothing else: what the ISA bus has left. */
-export const VIRTIO_IRQS = [5, 6, 7, 10, 11, 12, 14, 15] as const;
 /** Disks a machine can have; one slot is the entropy device's. */
 export const MAX_DISKS = 7;
 /** A byte written here is the exit status that a power-off reports; on machines with test devices it ends the machine. */
@@ -53,11 +49,15 @@ export const MIN_RAM = 16 * 2 ** 20;
 export const MAX_RAM = 3 * 2 ** 30;
 export const MAX_CPUS = 32;
 
+/** Where plugins find room for devices: addresses between RAM and the machine's own, and ports. */
+export const FREE_MMIO = [MAX_RAM, VIRTIO] as const;
+export const FREE_PORTS = [0x1000, 0x10000] as const;
+
 const PAGE = 4096;
 const WASM_PAGE = 65536;
-/** Range for decoded code; untouched parts cost nothing. */
 /** Frames beyond RAM, for memslots that plugins add; untouched they cost nothing. */
 const SPARE_FRAMES = 256;
+/** Range for decoded code; untouched parts cost nothing. */
 const CODE_CACHE = 128 * 2 ** 20;
 
 /** Where things are in the one WebAssembly.Memory: a trap page, vCPUs, decoded code, guest frames. */

@@ -3,10 +3,10 @@ import type { BlockBackend } from "@vm/devices";
 import type { Lockdep } from "@vm/lockdep";
 import type { Unpack } from "./boot/kernel.js";
 import type { ClockMode } from "./clock.js";
-import { MachineError } from "./error.js";
 import type { HostUsage } from "./host-usage.js";
-import * as L from "./layout.js";
+import { checkOptions } from "./option-checks.js";
 import type { Plugin } from "./plugin.js";
+import { kvmClock } from "./plugins/kvm-clock.js";
 import type { MemoryBackend, RamOptions } from "./ram.js";
 import { hostRandom, seededRandom } from "./random.js";
 
@@ -54,7 +54,7 @@ export interface MachineOptions {
   readonly unixTime?: number | undefined;
   /** 32-bit seed of the guest's random numbers. Default: the host's cryptographic generator, or 1 with `icount`. */
   readonly seed?: number | undefined;
-  /** Ends the making of the machine, which then rejects with the signal's reason. It does not end a machine that is made. */
+  /** Ends the making of the machine, which then rejects with the signal's reason; stops a machine that is made, as `stop` does. */
   readonly signal?: AbortSignal | undefined;
   /** What this program has used of its host, for statistics. Default: what Node tells. */
   readonly hostUsage?: (() => HostUsage) | undefined;
@@ -76,27 +76,16 @@ export interface MachineConfig extends RamOptions {
   readonly clock: ClockMode;
   readonly legacyDevices: boolean;
   readonly testDevices: boolean;
-  readonly kvmClock: boolean;
   readonly unpack: Unpack;
   readonly commandLine: string;
   readonly unixTime: number;
   readonly random: () => number;
 }
 
-/** @throws {MachineError} that names the value and what would be accepted */
+/** @throws {MachineError} `option`, which names the value and what would be accepted */
 export function resolveOptions(options: MachineOptions): MachineConfig {
+  checkOptions(options);
   const { memory = DEFAULT_MEMORY, cpus = 1, disks = [], clock = "host", seed } = options;
-  if (!(memory >= L.MIN_RAM && memory <= L.MAX_RAM)) {
-    throw new MachineError(`${mib(memory)} of memory: a machine can have ${mib(L.MIN_RAM)} to ${mib(L.MAX_RAM)}`);
-  }
-  if (memory % 4096 !== 0) throw new MachineError(`${memory} bytes of memory are not a multiple of 4096`);
-  if (!Number.isInteger(cpus) || cpus < 1 || cpus > L.MAX_CPUS) {
-    throw new MachineError(`${cpus} CPUs: a machine can have 1 to ${L.MAX_CPUS}`);
-  }
-  if (disks.length > L.MAX_DISKS) throw new MachineError(`${disks.length} disks: a machine can have ${L.MAX_DISKS}`);
-  if (options.initrd !== undefined && options.kernel === undefined) {
-    throw new MachineError("an initial ram disk needs a kernel to go with it");
-  }
   const deterministic = clock === "icount";
   return {
     ram: memory,
@@ -105,7 +94,6 @@ export function resolveOptions(options: MachineOptions): MachineConfig {
     cpus,
     disks,
     clock,
-    kvmClock: options.kvmClock ?? false,
     legacyDevices: options.legacyDevices ?? false,
     testDevices: options.testDevices ?? false,
     unpack: options.unpack ?? "auto",
@@ -115,4 +103,9 @@ export function resolveOptions(options: MachineOptions): MachineConfig {
   };
 }
 
-const mib = (bytes: number): string => `${Number((bytes / 2 ** 20).toFixed(3))} MiB`;
+/** The plugins of a machine: those that an option asks for, and the user's. */
+export const pluginsOf = ({
+  kvmClock: clock,
+  plugins = [],
+}: Pick<MachineOptions, "kvmClock" | "plugins">): readonly Plugin[] =>
+  clock === true ? [kvmClock(), ...plugins] : plugins;

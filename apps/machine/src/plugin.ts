@@ -1,23 +1,12 @@
-import type { Vcpu } from "@vm/cpu";
-import type { Clock } from "@vm/devices";
+import type { AcpiDevice, Clock, IrqLine, VirtioDevice } from "@vm/devices";
 import type { Mmu } from "@vm/mmu";
+import type { Additions } from "./board/additions.js";
+import type { Board } from "./board/board.js";
+import type { VirtioSlot } from "./board/virtio-slots.js";
 import type { MachineConsole } from "./console.js";
-import type { Disposer, Emitter } from "./emitter.js";
+import { callAll, type Disposer, type Emitter } from "./emitter.js";
 import type { MachineExit, VcpuExit } from "./exit.js";
-import { type Hook, type HookName, HookSet } from "./hooks.js";
-import type { System } from "./system.js";
-
-/** One processor of a machine. */
-export interface VcpuHandle {
-  /** Index, from 0; also its APIC id. */
-  readonly id: number;
-  /** Registers, memory as the guest sees it, injection: the processor itself. Its `hooks` belong to the machine; use `on`. */
-  readonly cpu: Vcpu;
-  /** Observes a hook beside any other observers. Returns the function that ends it. */
-  on<K extends HookName>(hook: K, observer: Hook<K>): Disposer;
-  /** Keeps this processor from executing anything more, from the next instruction boundary on; the others go on. Ends when every holder has let go. */
-  hold(): Disposer;
-}
+import type { VcpuHandle } from "./vcpu-handle.js";
 
 /** Takes part in what happens when a processor leaves the guest. */
 export interface Exits {
@@ -30,7 +19,7 @@ export interface Exits {
 }
 export type ExitHandler = (exit: VcpuExit, vcpu: VcpuHandle) => boolean | undefined | Promise<boolean | undefined>;
 
-/** The life of a machine. */
+/** The life of a machine. Every listener is called, whatever others throw. */
 export interface MachineEvents {
   readonly pause: undefined;
   readonly resume: undefined;
@@ -40,17 +29,40 @@ export interface MachineEvents {
   readonly end: MachineExit;
 }
 
-/** What is on the board, and the two buses a plugin can put devices of its own on. */
-export type Devices = Pick<System, "ports" | "mmio" | "uart" | "auxiliary" | "ioApic" | "apics">;
+/** What is on the board, what is free on it, and how to attach to it. */
+export interface Devices extends Pick<Board, "ports" | "mmio" | "uart" | "auxiliary" | "ioApic" | "apics"> {
+  /** The first of `count` ports in a row that nobody has; null if there are none. `ports.attach` takes them. */
+  freePorts(count: number): number | null;
+  /** The first of `size` guest-physical addresses in a row that neither a device nor memory has; null if there are none. `mmio.attach` takes them. */
+  freeAddresses(size: number): number | null;
+  /** Global system interrupts that nobody has, lowest first. */
+  readonly freeInterrupts: readonly number[];
+  /**
+   * Takes an interrupt, the first free one unless told, for a device of its own.
+   * @throws {MachineError} `taken` or `exhausted`
+   */
+  takeInterrupt(gsi?: number): { readonly gsi: number; readonly line: IrqLine };
+  /**
+   * Attaches a virtio device, which the guest finds by the ACPI tables. In a plugin's `install` only.
+   * @throws {MachineError} `exhausted` if no interrupt is left, `state` when the guest runs already
+   */
+  attachVirtio<S>(device: VirtioDevice<S>): VirtioSlot;
+  /** Has the guest find any other device by its name in the ACPI tables. In a plugin's `install` only. @throws {MachineError} `state` */
+  describe(device: AcpiDevice): void;
+}
 
 /** A machine as a plugin sees it. */
 export interface MachineHandle {
   readonly vcpus: readonly VcpuHandle[];
-  /** Guest-physical memory. */
+  /** Guest-physical memory. Its `read` and `write` are not seen by the guest or by who watches it. */
   readonly memory: Mmu;
   /** Virtual time, and calls at points of it. */
   readonly clock: Clock;
+  /** Seconds since 1970, with a fraction, as the guest's real-time clock has them. */
+  readonly unixTime: () => number;
   readonly devices: Devices;
+  /** MSRs, CPUID leaves and hypercalls that a plugin adds. */
+  readonly additions: Additions;
   readonly exits: Exits;
   readonly events: Pick<Emitter<MachineEvents>, "on">;
   readonly console: MachineConsole;
@@ -65,19 +77,11 @@ export interface MachineHandle {
 export interface Plugin {
   readonly name: string;
   /**
-   * Called once, before the guest runs. The function it returns is called when the machine has ended, or could not be made after
-   * all; plugins are undone in reverse order.
+   * Called once, with the guest loaded, before it runs. The function it returns is called when the machine has ended, or could not be made after
+   * all; plugins are undone in reverse order, each of them whatever others throw.
    */
   // biome-ignore lint/suspicious/noConfusingVoidType: a plugin with nothing to undo returns nothing
   install(machine: MachineHandle): Disposer | void | Promise<Disposer | void>;
-}
-
-/** The processors of a board as handles. */
-export function vcpuHandles(vcpus: readonly Vcpu[], hold: (cpu: Vcpu) => Disposer): readonly VcpuHandle[] {
-  return vcpus.map((cpu) => {
-    const hooks = new HookSet(cpu.hooks);
-    return { id: cpu.id, cpu, on: (hook, observer) => hooks.add(hook, observer), hold: () => hold(cpu) };
-  });
 }
 
 /** The handlers of exits, asked in the order they came. */
@@ -113,19 +117,25 @@ function askFrom(
   return false;
 }
 
-/** Installs plugins; returns what undoes them all. If one fails, those before it are undone. */
-export async function installPlugins(plugins: readonly Plugin[], machine: MachineHandle): Promise<Disposer> {
+/** Undoes plugins. @returns what they threw */
+export type Undo = () => readonly unknown[];
+
+/**
+ * Installs plugins; returns what undoes them all. If one fails, those before it are undone.
+ * @throws whatever a plugin's `install` throws; an AggregateError with it and what undoing threw
+ */
+export async function installPlugins(plugins: readonly Plugin[], machine: MachineHandle): Promise<Undo> {
   const disposers: Disposer[] = [];
-  const undo = (): void => {
-    for (const dispose of disposers.splice(0).reverse()) dispose();
-  };
+  const undo: Undo = () => callAll(disposers.splice(0).reverse());
   try {
     for (const plugin of plugins) {
       const dispose = await plugin.install(machine);
       if (dispose) disposers.push(dispose);
     }
   } catch (error) {
-    undo();
+    const more = undo();
+    if (more.length > 0)
+      throw new AggregateError([error, ...more], "a plugin could not be installed, nor those before it undone");
     throw error;
   }
   return undo;

@@ -50,6 +50,6 @@ function allocate(pages: number): WebAssembly.Memory {
   try {
     return new WebAssembly.Memory({ initial: pages, maximum: pages });
   } catch (cause) {
-    throw new MachineError(`the host cannot give the machine ${pages / 16} MiB of memory`, { cause });
+    throw new MachineError("exhausted", `the host cannot give the machine ${pages / 16} MiB of memory`, { cause });
   }
 }

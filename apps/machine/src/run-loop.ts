@@ -6,6 +6,7 @@ import type { MachineExit, VcpuExit } from "./exit.js";
 import { RunQueue } from "./run-queue.js";
 import { MAX_SLEEP_MS, Sleeper } from "./sleep.js";
 import { turn } from "./turn.js";
+import type { VcpuState } from "./vcpu-handle.js";
 
 export interface RunLoopDesc {
   readonly clock: VirtualClock;
@@ -82,6 +83,15 @@ export class RunLoop {
   /** How the machine ended, null while it has not. */
   get ended(): MachineExit | null {
     return this.#end;
+  }
+
+  /** What `vcpu` is about. */
+  state(vcpu: Vcpu): VcpuState {
+    if (this.#end !== null) return "finished";
+    if (this.#paused || !this.#started) return "paused";
+    if (this.#queue.keeps(vcpu)) return "held";
+    if (vcpu.waitForSipi) return "wait-for-sipi";
+    return vcpu.runnable ? "running" : "halted";
   }
 
   /** Ends the machine at the next instruction boundary. The first reason stays. */

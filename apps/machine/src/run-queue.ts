@@ -17,6 +17,11 @@ export class RunQueue {
     return this.#kept.size > 0;
   }
 
+  /** Whether `vcpu` is kept. */
+  keeps(vcpu: Vcpu): boolean {
+    return this.#kept.has(vcpu);
+  }
+
   /** Keeps `vcpu` from its turns until every keeper has let go. `onFree` is called when this one was the last. */
   keep(vcpu: Vcpu, onFree: () => void): Disposer {
     this.#kept.set(vcpu, (this.#kept.get(vcpu) ?? 0) + 1);

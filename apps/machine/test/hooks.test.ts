@@ -49,10 +49,10 @@ it("an effect takes place only if no observer vetoes it, and all are asked", () 
     seen.push("watch");
     return true;
   });
-  expect(hooks.msrWrite?.(0x10, 0, 0)).toBe(false);
+  expect(hooks.msrWrite?.(0x10, 0n)).toBe(false);
   expect(seen).toEqual(["veto", "watch"]);
   veto();
-  expect(hooks.msrWrite?.(0x10, 0, 0)).toBe(true);
+  expect(hooks.msrWrite?.(0x10, 0n)).toBe(true);
 });
 
 it("a hypercall is the first observer's who takes it", () => {

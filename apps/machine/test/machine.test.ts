@@ -1,6 +1,6 @@
 import { al, cr3, dx, eax, ecx, edi, edx, mem, rax, rcx, rdi, rsi, short, sp, ss } from "@vm/asm";
 import { describe, expect, it } from "vitest";
-import { createMachine, MachineError, type MachineOptions } from "../src/index.js";
+import { createMachine, MachineError, type MachineOptions, MemoryDisk } from "../src/index.js";
 import { flood, LOAD, machineOf, powerOff, transcript } from "./guest.js";
 
 const SMALL: MachineOptions = { memory: 16 << 20 };
@@ -10,13 +10,37 @@ async function turns(): Promise<void> {
 }
 
 describe("options", () => {
-  it.each<[string, MachineOptions]>([
-    ["8 MiB of memory: a machine can have 16 MiB to 3072 MiB", { memory: 8 << 20 }],
-    ["4096 MiB of memory: a machine can have 16 MiB to 3072 MiB", { memory: 2 ** 32 }],
-    ["16777217 bytes of memory are not a multiple of 4096", { memory: 2 ** 24 + 1 }],
-    ["0 CPUs: a machine can have 1 to 32", { cpus: 0 }],
-    ["1.5 CPUs: a machine can have 1 to 32", { cpus: 1.5 }],
-    ["an initial ram disk needs a kernel to go with it", { initrd: new Uint8Array(1) }],
+  it.each<[string | RegExp, MachineOptions]>([
+    ["memory is 8 MiB: a machine can have 16 MiB to 3072 MiB", { memory: 8 << 20 }],
+    ["memory is 4096 MiB: a machine can have 16 MiB to 3072 MiB", { memory: 2 ** 32 }],
+    ["memory is 16777217 bytes, which is no multiple of 4096", { memory: 2 ** 24 + 1 }],
+    ["memory is NaN MiB: a machine can have 16 MiB to 3072 MiB", { memory: Number.NaN }],
+    ['memory takes a number of bytes, such as 512 * 2 ** 20, not "512MB"', { memory: "512MB" as never }],
+    ["cpus takes a whole number from 1 to 32, not 0", { cpus: 0 }],
+    ["cpus takes a whole number from 1 to 32, not 1.5", { cpus: 1.5 }],
+    ['cpus takes a whole number from 1 to 32, not "2"', { cpus: "2" as never }],
+    ["initrd needs a kernel to go with it", { initrd: new Uint8Array(1) }],
+    [
+      'kernel takes the bytes of a file, a Uint8Array, not "vmlinuz"; read the file first, as with readFile of node:fs/promises',
+      { kernel: "vmlinuz" as never },
+    ],
+    [
+      "kernel takes the bytes of a file, a Uint8Array, not an object (ArrayBuffer)",
+      { kernel: new ArrayBuffer(8) as never },
+    ],
+    [
+      'disks takes an array of disks; element 0 is "disk.img"; open it first, as with openDisk of @vm/machine/node',
+      { disks: ["disk.img"] as never },
+    ],
+    ["disks has 8 elements: a machine can have 7 disks", { disks: Array(8).fill(new MemoryDisk(512)) }],
+    ['clock takes "host" or "icount", not "fast"', { clock: "fast" as never }],
+    ["plugins takes an array of plugins, not an object (Object)", { plugins: { name: "x" } as never }],
+    ["plugins takes an array of plugins; element 0 is a function", { plugins: [() => undefined] as never }],
+    ["kvmClock takes true or false, not 1", { kvmClock: 1 as never }],
+    ["seed takes a whole number from -2147483648 to 4294967295, not 7n", { seed: 7n as never }],
+    ["signal takes an AbortSignal, not an object (AbortController)", { signal: new AbortController() as never }],
+    [/^there is no option "cpu"; a machine takes kernel, .*, cpus, /, { cpu: 2 } as never],
+    [/^there is no option "toString"/, { toString: 2 } as never],
   ])("%s", async (message, options) => {
     const refusal = createMachine(options);
     await expect(refusal).rejects.toThrow(MachineError);

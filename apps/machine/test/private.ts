@@ -13,16 +13,15 @@ import { readKernel } from "../src/boot/kernel.js";
 import { loadLinux } from "../src/boot/linux.js";
 import type { MachineOptions } from "../src/index.js";
 import { hostLayout } from "../src/layout.js";
-import { Machine } from "../src/machine.js";
-import { resolveOptions } from "../src/options.js";
+import { pluginsOf, resolveOptions } from "../src/options.js";
 import { Pace } from "../src/pace.js";
-import { installPlugins } from "../src/plugin.js";
+import { VirtualMachine } from "../src/virtual-machine.js";
 import { elfKernel, powerOff } from "./guest.js";
 
 const PAGE = 4096;
 
 export interface PrivateMachine {
-  readonly machine: Machine;
+  readonly machine: VirtualMachine;
   /** Makes the pages at these addresses private. */
   hide(...gpas: number[]): Promise<void>;
 }
@@ -44,8 +43,8 @@ export async function privateMachine(
   const mmu = new Mmu({ memory, arenaStart, arenaEnd, lockdep, privateMemory, kvm });
   const gmem = GuestMemfd.create(mmu.vm, { size: ram, flags: GmemFlag.Mmap | GmemFlag.InitShared });
   await createRegion(task, mmu.vm, mmu.vm.slots, { slot: 0, gpa: 0, size: ram, userAddr: null, gmem, offset: 0 });
-  const machine = new Machine(config, options, { memory, layout, mmu, task });
-  const { rsdp, vcpus } = machine.system;
+  const machine = new VirtualMachine(config, options, { memory, layout, mmu, task });
+  const { rsdp, vcpus } = machine.board;
   const code = (a: Assembler): void => {
     write(a);
     powerOff(a);
@@ -53,9 +52,8 @@ export async function privateMachine(
   const pace = new Pace();
   const kernel = await readKernel(elfKernel(code), { unpack: "host", ram, pace });
   const [bootstrap] = vcpus;
-  if (bootstrap === undefined) throw new Error("a machine has a processor");
   await loadLinux(mmu, bootstrap, { kernel, initrd: null, commandLine: "", ram, rsdp, pace });
-  machine.undoPlugins = await installPlugins(options.plugins ?? [], machine);
+  await machine.equip(pluginsOf(options));
   const hide = async (...gpas: number[]): Promise<void> => {
     for (const offset of gpas)
       await setMemoryAttributes2(task, gmem, { offset, size: PAGE, attributes: MemoryAttribute.Private });

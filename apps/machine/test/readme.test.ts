@@ -1,26 +1,17 @@
 import { readFileSync } from "node:fs";
-import { expect, it, vi } from "vitest";
+import { runExample, testReadme } from "@vm/presets/testing";
+import { expect, it } from "vitest";
 
 const read = (path: string): string => readFileSync(new URL(path, import.meta.url), "utf8");
-const readme = read("../README.md");
 
-it("the example of the README runs and prints what the README says", async () => {
-  expect(readme).toContain(`\`\`\`ts\n${read("./readme.example.ts")}\`\`\``);
-  let printed = "";
-  const write = vi.spyOn(process.stdout, "write").mockImplementation((bytes) => {
-    printed += new TextDecoder().decode(bytes as Uint8Array);
-    return true;
-  });
-  const log = vi.spyOn(console, "log").mockImplementation((reason) => {
-    printed += `${String(reason)}\n`;
-  });
-  await import("./readme.example.js");
-  write.mockRestore();
-  log.mockRestore();
+it("the first example of the README boots the built-in guest", async () => {
+  const printed = await runExample(0);
   expect(printed).toContain("vm> echo hello\r\nhello\r\nvm> exit\r\n");
-  expect(printed).toMatch(/power-off\n$/);
+  expect(printed).toMatch(/\npower-off \{.*\}\n$/s);
 });
 
+testReadme();
+
 it("the plugin of the README is the one that is tested", () => {
-  expect(readme).toContain(`\`\`\`ts\n${read("./syscall-counter.example.ts")}\`\`\``);
+  expect(read("../README.md")).toContain(`\`\`\`js\n${read("./syscall-counter.example.mjs")}\`\`\``);
 });

@@ -1,7 +1,7 @@
 import { cr3, eax, ecx, edi, edx, esi, mem, rax, rcx } from "@vm/asm";
 import { expect, it } from "vitest";
 import { machineOf, powerOff } from "./guest.js";
-import { SyscallCounter } from "./syscall-counter.example.js";
+import { SyscallCounter } from "./syscall-counter.example.mjs";
 
 const [EFER, STAR, LSTAR] = [0xc0000080, 0xc0000081, 0xc0000082] as const;
 const [FIRST, SECOND] = [0x9000, 0x5_0000] as const;

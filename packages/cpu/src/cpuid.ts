@@ -85,6 +85,11 @@ export class CpuidTable implements CpuidPort {
     }
   }
 
+  /** Whether the list names a leaf. */
+  has(leaf: number): boolean {
+    return this.#leaves.has(leaf >>> 0);
+  }
+
   query(leaf: number, subleaf: number): CpuidResult {
     const list = this.#leaves.get(leaf >>> 0);
     return list?.find((entry) => entry.subleaf === undefined || entry.subleaf === subleaf) ?? NONE;

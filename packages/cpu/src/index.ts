@@ -19,12 +19,13 @@ export {
   type Translation,
   type VcpuPorts,
 } from "./ports.js";
-export { canonical } from "./vcpu/canonical.js";
-export { Seg } from "./vcpu/constants.js";
-export type { Exit } from "./vcpu/exit.js";
-export { writeControlRegister } from "./vcpu/helpers/control-registers.js";
-export type { VcpuHooks } from "./vcpu/hooks.js";
-export { readMsr, writeMsr } from "./vcpu/msr.js";
-export type { SegmentCache } from "./vcpu/segments.js";
+export type { Exit } from "./vcpu/context/exit.js";
+export type { VcpuHooks, Verdict } from "./vcpu/context/hooks.js";
+export { loadXsave, saveXsave } from "./vcpu/helpers/extended/xsave-image.js";
+export { canonical } from "./vcpu/registers/canonical.js";
+export { Seg } from "./vcpu/registers/constants.js";
+export type { SegmentCache } from "./vcpu/registers/segment-cache.js";
+export { halvesOf, u64 } from "./vcpu/registers/u64.js";
+export { writeControlRegister } from "./vcpu/system-registers/control-registers.js";
+export { isModelMsr, readMsr, writeMsr } from "./vcpu/system-registers/msr.js";
 export { Vcpu, type VcpuOptions } from "./vcpu/vcpu.js";
-export { loadXsave, saveXsave } from "./vcpu/xsave-image.js";

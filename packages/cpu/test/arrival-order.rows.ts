@@ -1,5 +1,5 @@
 import * as S from "../src/state.js";
-import { Vector } from "../src/vcpu/constants.js";
+import { Vector } from "../src/vcpu/registers/constants.js";
 import { all, type Row, step } from "./debug-priority.rows.js";
 import { DEVICE, HANDLERS, KERNEL_SS, KERNEL_STACK } from "./fake-machine.js";
 import type { Scene } from "./scene.js";

@@ -1,5 +1,5 @@
 import * as S from "../src/state.js";
-import { Seg } from "../src/vcpu/constants.js";
+import { Seg } from "../src/vcpu/registers/constants.js";
 import { DATA } from "./fake-machine.js";
 import { BEFORE_PORT, BEFORE_READS, type Condition, HERE, type Scene } from "./scene.js";
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { Vector } from "../src/vcpu/constants.js";
+import { Vector } from "../src/vcpu/registers/constants.js";
 import { CODE, FakeMachine, setReg, TSS } from "./fake-machine.js";
 import { eventsOf } from "./scene.js";
 

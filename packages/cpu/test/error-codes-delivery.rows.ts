@@ -1,4 +1,4 @@
-import { Vector } from "../src/vcpu/constants.js";
+import { Vector } from "../src/vcpu/registers/constants.js";
 import { type ErrorRow, hex, machine } from "./error-codes.js";
 import { CODE, FakeMachine, GDT, IDT, KERNEL_CS, TSS } from "./fake-machine.js";
 import {

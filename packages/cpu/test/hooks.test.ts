@@ -48,10 +48,10 @@ describe("hooks", () => {
         .mov(cr0, rcx);
     const seen = observed("controlRegister", true, write);
     expect(seen.calls).toEqual([
-      [3, 0x5000, 0],
-      [4, 0x6a4, 0],
-      [8, 3, 0],
-      [0, 0x80050033 | 0, 0],
+      [3, 0x5000n],
+      [4, 0x6a4n],
+      [8, 3n],
+      [0, 0x80050033n],
     ]);
     expect([seen.m.vcpu.paging.cr3Lo, seen.m.vcpu.cr4, seen.m.apic.cr8]).toEqual([0x5000, 0x6a4, 3]);
     const suppressed = observed("controlRegister", false, write);
@@ -62,16 +62,16 @@ describe("hooks", () => {
   test("controlRegister sees CLTS, and can suppress it", () => {
     const write: Write = (a) => a.mov(rax, cr0).or(rax, 8).mov(cr0, rax).clts();
     const seen = observed("controlRegister", true, write);
-    expect([seen.calls.at(-1), seen.m.vcpu.cr0 & 8]).toEqual([[0, 0x80050033 | 0, 0], 0]);
+    expect([seen.calls.at(-1), seen.m.vcpu.cr0 & 8]).toEqual([[0, 0x80050033n], 0]);
     const m = machine(write);
-    m.vcpu.hooks = { controlRegister: (_, lo) => (lo & 8) !== 0 };
+    m.vcpu.hooks = { controlRegister: (_, value) => (value & 8n) !== 0n };
     m.go();
     expect(m.vcpu.cr0 & 8).toBe(8);
   });
 
   test("msrWrite and msrRead see WRMSR and RDMSR; msrWrite can suppress", () => {
     const write: Write = (a) => a.mov(ecx, 0xc0000102).mov(eax, 7).mov(edx, 1).wrmsr().rdmsr();
-    expect(observed("msrWrite", true, write).calls).toEqual([[0xc0000102, 7, 1]]);
+    expect(observed("msrWrite", true, write).calls).toEqual([[0xc0000102, 0x1_0000_0007n]]);
     expect(observed("msrWrite", true, write).m.vcpu.msr(0xc0000102)).toEqual([7, 1]);
     const suppressed = observed("msrWrite", false, write);
     expect(suppressed.m.vcpu.msr(0xc0000102)).toEqual([0, 0]);
@@ -99,11 +99,15 @@ describe("hooks", () => {
     expect(observed("hlt", undefined, (a) => a.nop()).calls).toEqual([[]]);
     expect(observed("io", undefined, (a) => a.mov(eax, 5).out(0x10, al).in(al, 0x13)).calls).toEqual([
       [0x10, 1, true, 5],
-      [0x13, 1, false, 0x33333333],
+      [0x13, 1, false, null],
     ]);
+    expect(observed("ioRead", undefined, (a) => a.in(al, 0x13)).calls).toEqual([[0x13, 1, 0x33333333]]);
     expect(observed("mmio", undefined, (a) => a.mov(eax, mem(rbx, { disp: 4 })).mov(mem(rbx), eax)).calls).toEqual([
-      [DEVICE + 4, 4, false, 0x04040404, 0],
-      [DEVICE, 4, true, 0x04040404, 0],
+      [DEVICE + 4, 4, false, null],
+      [DEVICE, 4, true, 0x04040404n],
+    ]);
+    expect(observed("mmioRead", undefined, (a) => a.mov(eax, mem(rbx, { disp: 4 }))).calls).toEqual([
+      [DEVICE + 4, 4, 0x04040404n],
     ]);
   });
 
@@ -133,14 +137,16 @@ describe("hooks", () => {
   });
 
   test("inject sees exceptions, interrupts and software interrupts with vector and error code", () => {
-    expect(observed("inject", undefined, (a) => a.mov(rax, mem(0x7fff0000))).calls).toEqual([[14, 0, "exception"]]);
-    expect(observed("inject", undefined, (a) => a.int(0x33)).calls).toEqual([[0x33, null, "software"]]);
+    expect(observed("inject", undefined, (a) => a.mov(rax, mem(0x7fff0000))).calls).toEqual([
+      [14, 0, "exception", 0x7fff0000n],
+    ]);
+    expect(observed("inject", undefined, (a) => a.int(0x33)).calls).toEqual([[0x33, null, "software", null]]);
     const calls: unknown[][] = [];
     const m = machine((a) => a.sti().nop());
     m.vcpu.hooks = { inject: (...args) => void calls.push(args) };
     m.interrupt(0x40);
     m.go();
-    expect(calls).toEqual([[0x40, null, "interrupt"]]);
+    expect(calls).toEqual([[0x40, null, "interrupt", null]]);
   });
 
   test("syscall sees the caller's registers", () => {
@@ -174,7 +180,7 @@ describe("hooks", () => {
         .mov(rcx, mem(CODE + 5));
     });
     m.vcpu.watchCode(CODE + 5, 0, true);
-    m.vcpu.hooks = { execute: (lo) => void seen.push(lo - CODE, Number(reg(m.vcpu, RCX))) };
+    m.vcpu.hooks = { execute: (at) => void seen.push(Number(at) - CODE, Number(reg(m.vcpu, RCX))) };
     m.go();
     expect(seen).toEqual([5, 3, 5, 2, 5, 1]);
     expect(reg(m.vcpu, RAX)).toBe(3n);
@@ -201,7 +207,7 @@ describe("hooks", () => {
     const m = machine((a) => a.nop().inc(rax));
     m.vcpu.watchCode(CODE, 0, true);
     m.vcpu.watchCode(CODE + 1, 0, true);
-    m.vcpu.hooks = { execute: (lo) => void seen.push(lo - CODE) };
+    m.vcpu.hooks = { execute: (at) => void seen.push(Number(at) - CODE) };
     m.vcpu.unwatchCode();
     expect(m.vcpu.guards(CODE, 0)).toBe(false);
     m.go();
@@ -243,16 +249,16 @@ describe("withheld pages", () => {
     const m = machine(write);
     m.write(DATA, [0xf4]);
     m.map(DATA, { withheld: kind });
-    const calls: number[][] = [];
+    const calls: (number | bigint)[][] = [];
     m.vcpu.hooks = {
-      pageAccess: (gfn, access, lo, hi) => {
-        calls.push([gfn, access, lo & ~0xfff, hi]);
+      pageAccess: (gfn, access, address) => {
+        calls.push([gfn, access, address & ~0xfffn]);
         m.map(DATA, {});
         return true;
       },
     };
     expect(m.go()).toEqual({ reason: "hlt" });
-    expect(calls).toEqual([[DATA >> 12, kind, DATA, 0]]);
+    expect(calls).toEqual([[DATA >> 12, kind, BigInt(DATA)]]);
     const plain = machine(write);
     plain.write(DATA, [0xf4]);
     plain.go();

@@ -1,5 +1,5 @@
 import * as S from "../src/state.js";
-import { Seg } from "../src/vcpu/constants.js";
+import { Seg } from "../src/vcpu/registers/constants.js";
 import {
   absent,
   always,

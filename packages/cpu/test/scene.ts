@@ -1,5 +1,5 @@
 import * as S from "../src/state.js";
-import { Vector } from "../src/vcpu/constants.js";
+import { Vector } from "../src/vcpu/registers/constants.js";
 import { DATA, FakeMachine, KERNEL_STACK, setReg, USER_STACK } from "./fake-machine.js";
 
 const NAMES = new Map(Object.entries(Vector).map(([name, vector]) => [vector, name]));

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { boundsOf } from "../src/vcpu/segments.js";
+import { boundsOf } from "../src/vcpu/registers/segment-cache.js";
 
 /** A segment by its limit and attributes: bits 40-55 of a descriptor. */
 const bounds = (limit: number, attributes: number, protectedMode = true) =>

@@ -5,7 +5,7 @@
 export type Aml = readonly number[];
 
 /** What AML cannot express. */
-export type AmlErrorCode = "name" | "integer" | "length" | "eisa-id";
+export type AmlErrorCode = "name" | "integer" | "length" | "eisa-id" | "hid";
 
 /** Thrown for a name or value that AML cannot express. */
 export class AmlError extends Error {

@@ -43,6 +43,20 @@ export class PortBus {
     };
   }
 
+  /**
+   * The first of `count` ports within `from` to `to` - 1 that nobody owns, at a multiple of `count` rounded up to a power of two; null if there
+   * are none.
+   */
+  free(count: number, from = 0, to = PORTS): number | null {
+    const step = 2 ** Math.ceil(Math.log2(count));
+    for (let base = Math.ceil(from / step) * step; base + count <= to; base += step) {
+      let port = base;
+      while (port < base + count && !this.owners.has(port)) port++;
+      if (port === base + count) return base;
+    }
+    return null;
+  }
+
   /** Reads `size` bytes at `port`; unsigned. */
   read(port: number, size: PortSize): number {
     const device = this.owners.get(port);
@@ -102,6 +116,20 @@ export class MmioBus {
     return () => {
       this.windows = this.windows.filter((other) => other !== window);
     };
+  }
+
+  /**
+   * The first of `size` bytes within `from` to `to` - 1 that nobody owns, at a multiple of `size` rounded up to a power of two; null if
+   * there are none.
+   */
+  free(size: number, from: number, to: number): number | null {
+    const step = 2 ** Math.ceil(Math.log2(size));
+    for (let base = Math.ceil(from / step) * step; base + size <= to; ) {
+      const clash = this.windows.find((other) => other.start < base + size && base < other.end);
+      if (clash === undefined) return base;
+      base = Math.ceil(clash.end / step) * step;
+    }
+    return null;
   }
 
   /** True if a device owns the byte at `gpa`. */

@@ -1,5 +1,5 @@
 export { type AcpiDesc, AcpiError, type AcpiErrorCode, type AcpiImage, buildAcpiTables } from "./acpi.js";
-export type { AcpiUart, AcpiVirtio, DsdtDesc } from "./acpi-dsdt.js";
+export type { AcpiDevice, AcpiUart, AcpiVirtio, DsdtDesc } from "./acpi-dsdt.js";
 export { AcpiPm, type AcpiPmDesc, type AcpiPmState, PM_PORTS } from "./acpi-pm.js";
 export { AmlError, type AmlErrorCode } from "./aml.js";
 export {
@@ -68,3 +68,4 @@ export type { VirtioDevice, VirtioHost } from "./virtio-device.js";
 export { VIRTIO_MMIO_SIZE, VirtioMmio, type VirtioMmioDesc, type VirtioMmioState } from "./virtio-mmio.js";
 export { type Entropy, VirtioRng, type VirtioRngDesc } from "./virtio-rng.js";
 export type { VirtqueueState } from "./virtqueue.js";
+export { WorkBudget } from "./work-budget.js";

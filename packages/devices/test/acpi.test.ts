@@ -15,6 +15,10 @@ const desc: AcpiDesc = {
   uarts: [{ port: 0x3f8, gsi: 4 }],
   rtcPort: 0x70,
   virtio: Array.from({ length: 12 }, (_, i) => ({ base: 0xfeb00000 + 0x200 * i, size: 0x200, gsi: 5 + i })),
+  devices: [
+    { hid: "PNP0A06", ports: [{ base: 0x1000, count: 8 }] },
+    { hid: "ACME0001", memory: [{ base: 0xd0000000, size: 4096 }], interrupts: [{ gsi: 20, trigger: "edge" }] },
+  ],
   s5Type: 5,
 };
 
@@ -163,6 +167,8 @@ describe("DSDT", () => {
       expect(source.match(/LNRO0005/g)).toHaveLength(12);
       expect(source).toContain('EisaId ("PNP0501")');
       expect(source).toContain('EisaId ("PNP0B00")');
+      expect(source).toContain('EisaId ("PNP0A06")');
+      expect(source).toContain('Name (_HID, "ACME0001")');
     } finally {
       rmSync(folder, { recursive: true });
     }
@@ -173,6 +179,8 @@ test("a machine that cannot be described is refused", () => {
   expect(() => buildAcpiTables({ ...desc, base: 0xe0008 })).toThrow(expect.objectContaining({ code: "base" }));
   expect(() => buildAcpiTables({ ...desc, apicIds: [] })).toThrow(expect.objectContaining({ code: "no-cpu" }));
   expect(() => buildAcpiTables({ ...desc, localApicAddress: 2 ** 32 })).toThrow(AcpiError);
+  for (const hid of ["pnp0501", "PNP050", "ACME00012", "A\0CE0001"])
+    expect(() => buildAcpiTables({ ...desc, devices: [{ hid }] })).toThrow(expect.objectContaining({ code: "hid" }));
   expect(() => buildAcpiTables({ ...desc, s5Type: -1 })).toThrow(
     expect.objectContaining({ name: "AmlError", code: "integer" }),
   );

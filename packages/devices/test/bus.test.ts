@@ -78,6 +78,29 @@ describe("PortBus", () => {
   });
 });
 
+describe("what is free", () => {
+  const device = { ioRead: () => 0, ioWrite: () => undefined, mmioRead: () => 0, mmioWrite: () => undefined };
+
+  test("of ports: the first run that nobody owns, aligned; none if there is no such", () => {
+    const bus = new PortBus();
+    bus.attach(0x1004, 1, device);
+    expect([bus.free(1, 0x1000), bus.free(4, 0x1001), bus.free(5, 0x1000), bus.free(8, 0x1000, 0x100f)]).toEqual([
+      0x1000,
+      0x1008,
+      0x1008,
+      null,
+    ]);
+    expect([bus.free(2, 0xffff), bus.free(1, 0xffff)]).toEqual([null, 0xffff]);
+  });
+
+  test("of addresses: behind what is in the way, aligned", () => {
+    const bus = new MmioBus();
+    bus.attach(0xd0001000, 0x800, device);
+    const free = (size: number, to = 0xe0000000): number | null => bus.free(size, 0xd0000000, to);
+    expect([free(0x1000), free(0x1001), free(0x2000, 0xd0003fff)]).toEqual([0xd0000000, 0xd0002000, null]);
+  });
+});
+
 describe("MmioBus", () => {
   test("unmapped addresses read all ones in both halves and ignore writes", () => {
     const bus = new MmioBus();

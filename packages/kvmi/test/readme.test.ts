@@ -1,7 +1,7 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { connect } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { importExample, temporaryFolder } from "@vm/presets/testing";
 import { expect, it, vi } from "vitest";
 import { commandTable, connectTransport, DIALECTS, eventTable, KvmiServer, reconnect } from "../src/index.js";
 import { FakeVm } from "./fakes.js";
@@ -9,15 +9,12 @@ import { IDENTITY } from "./raw-tool.js";
 
 const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
 
-it("the example is what the README shows, and prints what it says", async () => {
-  const example = readFileSync(new URL("./readme.example.ts", import.meta.url), "utf8");
-  expect(readme).toContain(`\`\`\`ts\n${example}\`\`\``);
-  const folder = mkdtempSync(join(tmpdir(), "kvmi-"));
-  const path = join(folder, "sock");
+it("the example of the README prints what it says", async () => {
+  const path = join(temporaryFolder(), "sock");
   vi.stubEnv("INTROSPECTOR", path);
   const lines: string[] = [];
   vi.spyOn(console, "log").mockImplementation((line) => void lines.push(line));
-  await import("./readme.example.js");
+  await importExample(0);
   const vm = new FakeVm();
   const server = new KvmiServer({ vm, identity: IDENTITY });
   const stop = reconnect({ server, open: () => connectTransport((onread) => connect({ path, onread })), retryMs: 1 });
@@ -27,7 +24,6 @@ it("the example is what the README shows, and prints what it says", async () => 
   stop();
   vi.restoreAllMocks();
   vi.unstubAllEnvs();
-  rmSync(folder, { recursive: true });
   expect(lines).toEqual(["guest has 1 vCPU", "CR3 becomes 0x2000"]);
 });
 

@@ -7,6 +7,7 @@ import { HostPages } from "./host-pages.js";
 import { KvmError } from "./kvm/errors.js";
 import { type MemslotDesc, MemslotError } from "./memslots.js";
 import { PhysicalMemory } from "./physical.js";
+import { QuietWalk } from "./quiet-walk.js";
 import { type MemoryImage, restorePages, TouchedPages } from "./snapshot.js";
 import { TdpLevel } from "./tdp/level.js";
 import { RetPf } from "./tdp/ret-pf.js";
@@ -25,6 +26,7 @@ export class Mmu extends PhysicalMemory {
   readonly vm: GuestVm;
   readonly #second: TdpLevel;
   readonly #walker: PageWalker;
+  readonly #quiet: QuietWalk;
 
   /** @throws RangeError for `maxPhyAddr`, ArenaError for the arena's range */
   constructor(options: GuestVmOptions) {
@@ -33,6 +35,7 @@ export class Mmu extends PhysicalMemory {
     this.vm = vm;
     this.#second = new TdpLevel(vm);
     this.#walker = new PageWalker(vm.slots.arena.u32, this.#second, vm.maxPhyAddr);
+    this.#quiet = new QuietWalk(vm.slots.arena.u32, this.#second, vm.maxPhyAddr);
   }
 
   /**
@@ -79,6 +82,18 @@ export class Mmu extends PhysicalMemory {
       t.errorCode = want | second.flags;
     }
     return status;
+  }
+
+  /**
+   * Where a linear address leads, for one who looks at the guest without taking part: no rights are asked, nothing is marked in page tables, no
+   * watch is told. Read and write there by {@link read} and {@link write}.
+   * @param hi canonical, as for {@link translate}
+   * @returns the guest-physical address, in the view that `controls` names; null if the page tables name none
+   */
+  locate(controls: PagingControls, lo: number, hi: number): number | null {
+    this.#second.use(controls.view ?? 0);
+    const gfn = this.#quiet.gfn(controls, lo, hi);
+    return gfn < 0 ? null : this.#second.frame(gfn) * Page.Size + (lo & (Page.Size - 1));
   }
 
   /**

@@ -15,6 +15,8 @@ export interface SecondLevel {
   readonly flags: number;
   /** The walk ended because a page table could not be had: an Exit at `gfn`. Cleared by who has seen it. */
   refused: boolean;
+  /** The guest frame that `gfn`, as the guest's page tables name it, is in the view in use: without the bit that says shared, and as the view has it. */
+  frame(gfn: number): number;
   /** From now on translates as view number `view` has it. */
   use(view: number): void;
   /**

@@ -42,7 +42,7 @@ export class PageWalker {
   errorCode = 0;
 
   readonly #u32: Uint32Array;
-  readonly #second: SecondLevel;
+  readonly #second: Pick<SecondLevel, "table" | "mayMark">;
   /** Address bits of the high half of an entry: MAXPHYADDR-1:32. */
   readonly #addressHi: number;
   /** Reserved bits of the high half: 51:MAXPHYADDR in 4-level paging, 62:MAXPHYADDR in legacy PAE. */
@@ -52,7 +52,7 @@ export class PageWalker {
   readonly #reserved4M: number;
 
   /** @param maxPhyAddr CPUID.80000008H:EAX[7:0], 32..52 */
-  constructor(u32: Uint32Array, second: SecondLevel, maxPhyAddr: number) {
+  constructor(u32: Uint32Array, second: Pick<SecondLevel, "table" | "mayMark">, maxPhyAddr: number) {
     this.#u32 = u32;
     this.#second = second;
     this.#addressHi = (2 ** (maxPhyAddr - 32) - 1) | 0;

@@ -117,3 +117,27 @@ it("a view with many changes is announced at once when it goes", () => {
   expect(changes).toEqual([0]);
   expect(mmu.translate(controls(1), 0x3000, 0, Access.Write)).toBe(Status.Ok);
 });
+
+it("one who only looks finds what a page leads to: nothing marked, nobody told, no rights asked", () => {
+  const { mmu } = memory();
+  const paging = { cr0: 0x80000001, cr3Lo: 0x1000, cr3Hi: 0, cr4: 0x100020, efer: 0x500, pkru: 0 };
+  const tables = [
+    [0x1000, 0x2007],
+    [0x2000, 0x3007],
+    [0x3000, 0x4007],
+    [0x4008, 0x7007],
+    [0x6008, 0x8003],
+  ] as const;
+  for (const [at, entry] of tables) mmu.writeU32(at, entry);
+  mmu.withhold(7, Licence.All);
+  mmu.withhold(4, Licence.All);
+  // A user page under SMAP, withheld: as a translation it would be a fault or an exit.
+  expect(mmu.locate({ ...paging, cr4: 0x300020 }, 0x1abc, 0)).toBe(0x7abc);
+  expect(mmu.locate(paging, 0x2000, 0)).toBeNull();
+  expect(tables.map(([at]) => mmu.readU32(at))).toEqual(tables.map(([, entry]) => entry));
+  mmu.remap(4, 6, 1);
+  expect(mmu.locate({ ...paging, view: 1 }, 0x1abc, 0)).toBe(0x8abc);
+  mmu.remap(8, 9, 1);
+  expect(mmu.locate({ ...paging, view: 1 }, 0x1abc, 0)).toBe(0x9abc);
+  expect(mmu.locate(controls(), 0x5123, 0)).toBe(0x5123);
+});

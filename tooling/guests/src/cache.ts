@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
  * The directory the guests are kept in: `guests` below `VM_CACHE_DIR` if that is set, else below `.cache` at the root of
  * the repository this package lies in. It need not exist yet.
  */
-export function guestCacheDir(env: NodeJS.ProcessEnv = process.env): string {
+export function guestCacheDir(env: Readonly<Record<string, string | undefined>> = process.env): string {
   const root = env.VM_CACHE_DIR;
   if (root !== undefined && root !== "") return join(resolve(root), "guests");
   return join(fileURLToPath(new URL("../../../", import.meta.url)), ".cache", "guests");

@@ -77,7 +77,7 @@ export function packCpio(entries: readonly CpioEntry[]): Uint8Array {
   return bytes;
 }
 
-function content(entry: CpioEntry, encoder: TextEncoder): { mode: number; data: Uint8Array } {
+function content(entry: CpioEntry, encoder: InstanceType<typeof TextEncoder>): { mode: number; data: Uint8Array } {
   switch (entry.type) {
     case "directory":
       return { mode: S_IFDIR | (entry.mode ?? 0o755), data: new Uint8Array(0) };

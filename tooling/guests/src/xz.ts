@@ -17,7 +17,7 @@ export async function unxz(bytes: Uint8Array): Promise<Uint8Array> {
   // The library is written against the browser's stream type, which Node's equals at run time.
   const stream = new xz.XzReadableStream(source as ConstructorParameters<typeof xz.XzReadableStream>[0]);
   try {
-    return new Uint8Array(await new Response(stream as BodyInit).arrayBuffer());
+    return new Uint8Array(await new Response(stream as ReadableStream<Uint8Array>).arrayBuffer());
   } catch (cause) {
     throw new GuestError("bad-package", `not a complete xz stream of ${bytes.length} bytes`, { cause });
   }

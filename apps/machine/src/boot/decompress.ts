@@ -27,7 +27,7 @@ const FORMATS: readonly Format[] = [
     name: "gzip",
     magic: [0x1f, 0x8b, 0x08],
     unpack: (data, out, pace) => {
-      const unpacker = new DecompressionStream("gzip") as ReadableWritablePair<Uint8Array, Uint8Array>;
+      const unpacker = new DecompressionStream("gzip") as TransformStream<Uint8Array, Uint8Array>;
       return drain(pieces(data).pipeThrough(unpacker), out, pace);
     },
   },

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { createMachine } from "../../src/index.js";
 import { onTerminal, run, vm } from "../cli.js";
 import { transcript } from "../guest.js";
-import { SyscallCounter } from "../syscall-counter.example.js";
+import { SyscallCounter } from "../syscall-counter.example.mjs";
 import { bootFlags, guests } from "./debian.js";
 
 describe.skipIf(guests === null)("Debian's unmodified kernels", () => {

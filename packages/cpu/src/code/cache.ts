@@ -1,6 +1,6 @@
-import type { Insn, Mode } from "../decode/index.js";
+import type { Mode } from "../decode/index.js";
 import { RECORD } from "../record.js";
-import type { Helper } from "../vcpu/vcpu.js";
+import type { HelperSite } from "../vcpu/context/helper.js";
 
 /** Bytes of a page's map: one u32 per page offset, the record of the instruction that starts there or 0. */
 const MAP_BYTES = 4096 * 4;
@@ -27,15 +27,6 @@ export interface CodePage {
   readonly run: number;
   /** False once dropped: its records may finish the instruction they execute, no more. */
   alive: boolean;
-}
-
-/** What a helper record refers to. */
-export interface HelperSite {
-  readonly insn: Insn;
-  /** Name under which the helper is found; usually the mnemonic. */
-  readonly name: string;
-  /** The helper, once it has been found. */
-  helper?: Helper;
 }
 
 /** An instruction that spans two pages; decoded again whenever the second page is another one. */

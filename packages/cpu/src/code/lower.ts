@@ -3,7 +3,8 @@ import { handlerKey, handlerNumber } from "../interp/generate.js";
 import * as R from "../record.js";
 import { ROWS } from "../sem/index.js";
 import * as S from "../state.js";
-import type { CodeCache, CrossSite, HelperSite } from "./cache.js";
+import type { HelperSite } from "../vcpu/context/helper.js";
+import type { CodeCache, CrossSite } from "./cache.js";
 import { isMmx, mmxRecords } from "./mmx.js";
 import { rowOf } from "./rows.js";
 

@@ -1,18 +1,11 @@
 import { type Expr, i32, i64, type Label, ModuleBuilder } from "@vm/wasm";
+import { HelperResult, RunExit } from "../calls.js";
 import * as R from "../record.js";
 import { ROWS } from "../sem/index.js";
 import * as S from "../state.js";
 import { type Exits, type Frame, InterpreterCtx } from "./ictx.js";
 import { MMX_STEPS } from "./mmx-steps.js";
-import { HelperResult, STEPS } from "./steps.js";
-
-/** Why `run` returned. */
-export enum RunExit {
-  /** The budget is used up. */
-  Budget = 0,
-  /** The record at `REC` could not be executed; an exception or an exit is pending. */
-  Fault = 1,
-}
+import { STEPS } from "./steps.js";
 
 interface Handler {
   readonly key: string;

@@ -1,4 +1,5 @@
 import { type Expr, type FunctionBuilder, i32, i64, type Label, type Local, v128 } from "@vm/wasm";
+import { SlowAccess } from "../calls.js";
 import * as R from "../record.js";
 import type { Ctx, I32, I64, Row, Size, V128 } from "../sem/ctx.js";
 import { truncate } from "../sem/flags.js";
@@ -40,13 +41,6 @@ export interface Exits {
   readonly outside: Label;
   /** Decodes the target of a direct branch. */
   readonly link: Label;
-}
-
-/** What a missing TLB entry was wanted for; added to the size of the access in `SLOW_ACCESS`. */
-export enum SlowAccess {
-  Load = 0x100,
-  Store = 0x200,
-  Modify = 0x300,
 }
 
 const PAGE_MASK = i64.const(-4096);

@@ -28,17 +28,6 @@ const simple = (name: string, size: Size, form: string, body: (c: InterpreterCtx
 
 const SIZES: readonly Size[] = [1, 2, 4, 8];
 
-/** What a helper tells the interpreter. */
-export enum HelperResult {
-  /** Retired; go on with the next record. */
-  Next = 0,
-  /** Retired; go on at `PC`. */
-  Jump = 1,
-  /** Not retired: an exception or an exit is pending. */
-  Fault = 2,
-  // Any other value is the address of the record to go on with.
-}
-
 export const STEPS: readonly Step[] = [
   // Operand fetch into TMP, zero-extended.
   ...SIZES.map((size) =>

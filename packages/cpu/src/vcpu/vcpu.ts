@@ -1,27 +1,26 @@
-import type { CodeCache, CrossSite, HelperSite } from "../code/cache.js";
-import { handlerNumber, RunExit } from "../interp/generate.js";
-import { HelperResult } from "../interp/steps.js";
-import { CALLS_PER_LOOK, type VcpuPorts } from "../ports.js";
-import * as R from "../record.js";
+import type { CodeCache } from "../code/cache.js";
+import { handlerNumber } from "../interp/generate.js";
+import type { VcpuPorts } from "../ports.js";
 import * as S from "../state.js";
 import { Tlb } from "../tlb.js";
-import { Seg, Vector } from "./constants.js";
-import type { Pending } from "./event.js";
-import { Exceptions } from "./exceptions.js";
-import type { Exit } from "./exit.js";
-import { Fetcher } from "./fetch.js";
-import { undefinedOpcode } from "./helpers/common.js";
-import { HELPERS } from "./helpers.js";
-import type { VcpuHooks } from "./hooks.js";
-import { deliver } from "./interrupt.js";
-import { LinearMemory } from "./linear.js";
-import { add64, type Halves } from "./operands.js";
-import { Operands } from "./outside/operands.js";
-import { executeOutside } from "./outside.js";
-import type { SegmentCache } from "./segments.js";
-
-/** Executes an instruction that has no generated code; registered by name in `helpers.ts`. */
-export type Helper = (vcpu: Vcpu, site: HelperSite) => number;
+import type { Counts, VcpuContext } from "./context/context.js";
+import type { Pending } from "./context/event.js";
+import type { Exit } from "./context/exit.js";
+import type { VcpuHooks } from "./context/hooks.js";
+import { Interrupts } from "./events/interrupts.js";
+import { PendingEvents } from "./events/pending-events.js";
+import { Copies } from "./memory/copies.js";
+import { Fetcher } from "./memory/fetch.js";
+import { HostBytes } from "./memory/host-bytes.js";
+import { LinearMemory } from "./memory/linear.js";
+import { Misses } from "./memory/misses.js";
+import { Pages } from "./memory/pages.js";
+import { Seg, type Vector } from "./registers/constants.js";
+import { add64, type Halves } from "./registers/halves.js";
+import { Registers } from "./registers/registers.js";
+import { CodeGuard } from "./run/code-guard.js";
+import { GeneratedCode } from "./run/generated-code.js";
+import { RunLoop } from "./run/run-loop.js";
 
 export interface VcpuOptions {
   /** Index of this CPU, from 0; also its initial APIC id. */
@@ -37,21 +36,8 @@ export interface VcpuOptions {
   readonly bootstrap: boolean;
 }
 
-/** DR6: single step. */
-const DR6_BS = 0x4000;
-/** Bytes of the longest instruction. */
-const MAX_INSN = 15;
-/** Faults in a row, without an instruction retired in between, after which `run` returns to its caller. */
-const FUTILE_FAULTS = 1024;
-const EXIT_BUDGET: Exit = { reason: "budget" };
-const EXIT_HLT: Exit = { reason: "hlt" };
-const EXIT_SHUTDOWN: Exit = { reason: "shutdown" };
-const EXIT_SIPI: Exit = { reason: "wait-for-sipi" };
-const EXIT_KICKED: Exit = { reason: "kicked" };
-const EXIT_INTERCEPTED: Exit = { reason: "intercepted" };
-
-/** One virtual processor. */
-export class Vcpu extends Exceptions {
+/** One virtual processor: its registers, and the parts that run it. What instructions ask of it is passed on to them. */
+export class Vcpu extends Registers implements VcpuContext {
   readonly id: number;
   readonly ports: VcpuPorts;
   readonly code: CodeCache;
@@ -59,70 +45,50 @@ export class Vcpu extends Exceptions {
   /** Observers; assign members to intercept. */
   hooks: VcpuHooks = {};
 
-  /** Interrupts are held off for one instruction (STI, MOV SS). */
-  shadow = false;
-  /** IRET or a task switch loaded RF: it stays for one instruction more. */
-  keepRf = false;
-  /** The page at PC is executed an instruction at a time, each looked at by `#guard` first. */
-  #guarded = false;
-  #exit: Exit | null = null;
+  singleStep = false;
   halted = false;
   waitForSipi: boolean;
-  #nmi = false;
-  #kicked = false;
-  #shutdown = false;
-  /** A single-step trap follows the instruction. */
-  #traced = false;
-  /** An NMI is being handled; further ones wait for IRET. */
+  shadow = false;
+  keepRf = false;
   nmiBlocked = false;
-  /** Single-step every instruction and call `hooks.singleStep`. */
-  singleStep = false;
-  /** Instructions retired since reset, without the current slice. */
-  #retired = 0;
   /** Exits and events by name, for statistics. */
-  readonly counts = { faults: 0, interrupts: 0, io: 0, mmio: 0, cpuid: 0, msr: 0, hlt: 0, hypercall: 0, helper: 0 };
+  readonly counts: Counts = {
+    faults: 0,
+    interrupts: 0,
+    io: 0,
+    mmio: 0,
+    cpuid: 0,
+    msr: 0,
+    hlt: 0,
+    hypercall: 0,
+    helper: 0,
+  };
 
-  /** Calls out of generated code until the host looks. */
-  #calls = CALLS_PER_LOOK;
-  readonly #run: (cpu: number) => RunExit;
-  readonly #fetcher: Fetcher;
-  readonly #records: DataView;
+  readonly #events = new PendingEvents(this);
+  readonly #interrupts = new Interrupts(this);
+  readonly #guard = new CodeGuard(this, this.#events);
+  readonly #loop: RunLoop;
 
   /** Bytes of shared memory a vCPU needs: state block, a record of its own, TLBs. */
   static readonly bytes = 2 * S.STATE_SIZE + Tlb.bytes;
 
   constructor(options: VcpuOptions) {
-    const { memory, base, code, ports } = options;
+    const { memory, base, code, ports, interpreter } = options;
     super(memory, base, base + 2 * S.STATE_SIZE);
-    this.#records = new DataView(memory.buffer);
     this.id = options.id;
     this.ports = ports;
     this.code = code;
-    this.linear = new LinearMemory(this, memory, ports.mmu, ports.bus, code, this.tlb);
+    const host = new HostBytes(memory);
+    const pages = new Pages(this, code);
+    const copies = new Copies(this, code, pages, host);
+    this.linear = new LinearMemory(this, code, pages, copies, host);
+    const misses = new Misses(this, code, pages, copies);
     const refetch = base + S.STATE_SIZE;
-    this.#fetcher = new Fetcher(this, memory, code, this.linear, this.tlb, refetch, handlerNumber("refetch") as number);
-    const operands = new Operands(this);
-    const instance = new WebAssembly.Instance(options.interpreter, {
-      vm: {
-        memory,
-        miss: () => {
-          this.#called();
-          return this.linear.miss();
-        },
-        raise: () => this.raiseFromCode(this.i32(S.RAISE)),
-        helper: (record: number) => this.#helper(record),
-        outside: (record: number) => {
-          this.#called();
-          return executeOutside(operands, this.i32(S.OUTSIDE_OP), record) ? 1 : 0;
-        },
-        fetch: (lo: number, hi: number) => {
-          this.#called();
-          return this.#fetcher.fetch(lo, hi);
-        },
-        link: this.#fetcher.link,
-      },
-    });
-    this.#run = (instance.exports as { run: (cpu: number) => RunExit }).run;
+    const fetcher = new Fetcher(this, this.#guard, memory, code, pages, refetch, handlerNumber("refetch") as number);
+    const events = this.#events;
+    const generated = new GeneratedCode(this, { interpreter, memory, code, events, misses, fetcher });
+    const [interrupts, guard] = [this.#interrupts, this.#guard];
+    this.#loop = new RunLoop(this, { generated, events, interrupts, guard, misses, fetcher });
     code.onDrop(() => this.tlb.flush());
     code.onWatch(() => this.tlb.flush());
     this.waitForSipi = !options.bootstrap;
@@ -132,10 +98,10 @@ export class Vcpu extends Exceptions {
   // Life cycle
 
   /** Power-on state (SDM vol. 3, table 9-1). */
-  reset(): void {
-    this.resetRegisters();
-    this.resetExceptions();
-    this.#shutdown = false;
+  override reset(): void {
+    super.reset();
+    this.#events.reset();
+    this.#loop.reset();
     this.shadow = false;
     this.halted = false;
     this.nmiBlocked = false;
@@ -163,152 +129,52 @@ export class Vcpu extends Exceptions {
     this.setRip(0, 0);
   }
 
-  nmi(): void {
-    this.#nmi = true;
-    this.interrupt();
-  }
-
-  /** An interrupt may have become deliverable: have the run loop look. */
-  interrupt(): void {
-    this.setI32(S.INTR_PENDING, 1);
-    if (this.flags & S.IF || this.#nmi) this.stop();
-  }
-
-  /** Leaves `run` at the next instruction boundary. */
-  kick(): void {
-    this.#kicked = true;
-    this.stop();
-  }
-
   /** Instructions retired since reset. */
   get retired(): number {
-    return this.#retired + this.i32(S.SLICE) - this.i32(S.BUDGET);
+    return this.#loop.retired;
   }
 
   /** Something that can run: not halted, not waiting for SIPI, or with an event that ends that. */
   get runnable(): boolean {
-    if (this.#shutdown) return false;
-    if (this.waitForSipi) return false;
-    return !this.halted || this.#nmi || (this.ports.apic.hasInterrupt() && (this.flags & S.IF) !== 0);
-  }
-
-  /** Something was done outside generated code. */
-  #called(): void {
-    if (--this.#calls > 0) return;
-    this.#calls = CALLS_PER_LOOK;
-    this.ports.host?.look();
+    if (this.#loop.shutdown || this.waitForSipi) return false;
+    return !this.halted || this.#interrupts.wakes;
   }
 
   /** Runs at most `budget` instructions. */
   run(budget: number): Exit {
-    if (this.#shutdown) return EXIT_SHUTDOWN;
-    if (this.waitForSipi) return EXIT_SIPI;
-    this.#kicked = false;
-    this.#exit = null;
-    let left = budget;
-    // A handler that faults at its own first instruction retires nothing: the host gets its turn all the same.
-    for (let futile = 0; left > 0 && futile < FUTILE_FAULTS; ) {
-      this.#called();
-      if (this.pending !== null) this.#deliverPending();
-      else if (!this.shadow) this.#takeInterrupt();
-      if (this.#shutdown) return EXIT_SHUTDOWN;
-      if (this.#exit !== null) return this.#exit;
-      let done = 0;
-      // Delivery itself may have met data breakpoints.
-      if (!this.raiseNotedDebug()) {
-        if (this.#kicked) return EXIT_KICKED;
-        if (this.halted) return EXIT_HLT;
-        this.#guarded = this.guards(this.i32(S.PC), this.i32(S.PC + 4));
-        if (this.pending === null && !(this.#guarded && this.#guard())) done = this.#slice(left);
-      }
-      left -= done;
-      futile = done > 0 ? 0 : futile + 1;
-      if (this.#exit !== null) return this.#exit;
-      if (this.#kicked) return EXIT_KICKED;
-    }
-    if (this.pending !== null) this.#deliverPending();
-    return this.#shutdown ? EXIT_SHUTDOWN : (this.#exit ?? EXIT_BUDGET);
+    return this.#loop.run(budget);
   }
 
-  /** Executes up to `left` instructions, one where each must be looked after. @returns how many retired */
-  #slice(left: number): number {
-    const resumed = (this.flags & S.RF) !== 0;
-    const slice = this.shadow || this.singleStep || this.#guarded || resumed || this.flags & S.TF ? 1 : left;
-    this.shadow = false;
-    this.stackShadow = false;
-    this.setI32(S.SLICE, slice);
-    this.setI32(S.BUDGET, slice);
-    this.setI32(S.STI_LEFT, -1);
-    this.keepRf = false;
-    this.traceByFlags();
-    const outcome = this.#run(this.base);
-    const done = this.i32(S.SLICE) - this.i32(S.BUDGET);
-    this.setI32(S.SLICE, 0);
-    this.setI32(S.BUDGET, 0);
-    this.#retired += done;
-    this.loadRip();
-    if (outcome === RunExit.Fault) this.#faulted();
-    else {
-      this.linear.finish();
-      if (this.i32(S.STI_LEFT) === 0) this.shadow = true;
-    }
-    if (done > 0) {
-      if (resumed && !this.keepRf) this.setI32(S.FLAGS, this.flags & ~S.RF);
-      if (this.#traced && !this.stackShadow) this.noteDebug(DR6_BS);
-      this.raiseNotedDebug();
-      if (this.singleStep) this.hooks.singleStep?.();
-    }
-    return done;
+  /** Leaves `run` at the next instruction boundary. */
+  kick(): void {
+    this.#loop.kick();
   }
 
-  /** The instruction at PC could not be executed. */
-  #faulted(): void {
-    this.linear.discard();
-    this.discardDebug();
-    if (this.pending === null && this.#exit === null) {
-      this.#fetcher.raiseFetchFault(this.i32(S.PC), this.i32(S.PC + 4));
-    } else if (this.nonCanonical) {
-      const flags = this.#records.getUint16(this.i32(S.REC) + R.R_AUX2, true);
-      if (flags & R.AUX2_STACK) this.raiseError(Vector.SS, 0);
-    }
+  nmi(): void {
+    this.#interrupts.nmi();
   }
 
-  /** Delivers a waiting NMI or interrupt if the flags allow. */
-  #takeInterrupt(): void {
-    if (this.i32(S.INTR_PENDING) === 0) return;
-    if (this.#nmi && !this.nmiBlocked) {
-      this.#nmi = false;
-      this.halted = false;
-      this.nmiBlocked = true;
-      this.loadRip();
-      this.#deliver({ vector: Vector.NMI, errorCode: null, kind: "interrupt" });
-      return;
-    }
-    if (!this.ports.apic.hasInterrupt()) {
-      if (!this.#nmi) this.setI32(S.INTR_PENDING, 0);
-      return;
-    }
-    if (!(this.flags & S.IF)) return;
-    const vector = this.ports.apic.acknowledge();
-    if (!this.ports.apic.hasInterrupt() && !this.#nmi) this.setI32(S.INTR_PENDING, 0);
-    if (vector < 0) return;
-    this.halted = false;
-    this.counts.interrupts++;
-    this.loadRip();
-    this.#deliver({ vector, errorCode: null, kind: "interrupt" });
+  interrupt(): void {
+    this.#interrupts.arrived();
   }
 
-  // Instructions looked at before they run
-
-  /** Whether instructions in the page of linear address `hi:lo` must be looked at before they run: breakpoints, and the end of CS. */
-  guards(lo: number, hi: number): boolean {
-    if (this.breakpoints.onCodePage(lo, hi)) return true;
-    if (this.mode === 64) return false;
-    const { limit, baseLo } = this.segments[Seg.CS] as SegmentCache;
-    if (limit === 0xffffffff) return false;
-    const first = ((lo & ~0xfff) - baseLo) >>> 0;
-    return first + 4095 + MAX_INSN > limit;
+  /** Injects an event from outside, to be delivered before the next instruction. */
+  inject(vector: number, errorCode: number | null): void {
+    this.#events.inject(vector, errorCode);
   }
+
+  /** Time-stamp counter as the guest sees it, in ticks, into `out`. */
+  tsc(out: Halves): void {
+    const ticks = this.ports.clock.tsc();
+    add64(out, ticks | 0, Math.floor(ticks / 0x100000000), this.tscOffset.lo, this.tscOffset.hi);
+  }
+
+  halt(): void {
+    this.halted = true;
+    this.endSlice();
+  }
+
+  // Observers
 
   /**
    * Has `hooks.execute` called (or no longer called) before the instruction at linear address `hi:lo`, each time it is about to run.
@@ -325,61 +191,9 @@ export class Vcpu extends Exceptions {
     this.tlb.flush();
   }
 
-  /** Looks at the instruction at PC. @returns whether it must not run: an exception is pending, or the host wants to leave */
-  #guard(): boolean {
-    const lo = this.i32(S.PC);
-    const hi = this.i32(S.PC + 4);
-    if (!(this.flags & S.RF) && !this.stackShadow) {
-      const mask = this.breakpoints.code(lo, hi);
-      if (mask !== 0) return !this.raiseDebugFault(mask);
-    }
-    if (this.breakpoints.watched(lo, hi)) {
-      this.loadRip();
-      this.hooks.execute?.(lo, hi);
-      if (this.leaving) return true;
-    }
-    if (this.mode === 64) return false;
-    const { limit, baseLo } = this.segments[Seg.CS] as SegmentCache;
-    const offset = (lo - baseLo) >>> 0;
-    const inside = offset <= limit && offset + this.#fetcher.lengthAt(lo) - 1 <= limit;
-    return limit !== 0xffffffff && !inside && !this.raiseError(Vector.GP, 0);
-  }
-
-  /** Code of a guarded page was reached: the run loop takes over, unless it leads already. */
-  enterGuarded(): void {
-    if (!this.#guarded) this.stop();
-  }
-
-  #deliverPending(): void {
-    const pending = this.takePending() as Pending;
-    this.halted = false;
-    this.counts.faults++;
-    this.loadRip();
-    this.#deliver(pending);
-  }
-
-  #deliver(event: Pending): void {
-    if (!deliver(this, event)) {
-      this.#shutdown = true;
-    }
-  }
-
-  /** Delivers a software interrupt; `ripLo`, `ripHi` are its return address. A fault on the way returns to `at`, the instruction. */
-  deliverSoftware(event: Pending, at: readonly [number, number]): boolean {
-    if (deliver(this, event, at)) {
-      return !this.leaving;
-    }
-    this.#shutdown = true;
-    this.stop();
-    return true;
-  }
-
-  /** A withheld page was touched: ask the observer. @returns whether to translate again */
-  withheld(gfn: number, access: number, lo: number, hi: number): boolean {
-    const again = this.hooks.pageAccess?.(gfn, access, lo, hi) === true;
-    if (again && this.#exit === null) return true;
-    this.#exit ??= { reason: "memory-fault", gfn, access };
-    return false;
+  /** Whether instructions in the page of linear address `hi:lo` must be looked at before they run: breakpoints, and the end of CS. */
+  guards(lo: number, hi: number): boolean {
+    return this.#guard.guards(lo, hi);
   }
 
   /**
@@ -387,72 +201,69 @@ export class Vcpu extends Exceptions {
    * the instruction over, and the hook is called again.
    */
   leave(): false {
-    this.#exit = EXIT_INTERCEPTED;
-    return false;
+    return this.#loop.leave();
   }
 
-  /** `run` is about to return: nothing more of this instruction must happen. */
+  // For instructions: `RunControl`
+
   get leaving(): boolean {
-    return this.#exit !== null;
+    return this.#loop.leaving;
   }
-
-  /** No interrupt before the instruction after next has started: MOV SS, POP SS. */
   holdInterrupts(): void {
-    this.shadow = true;
-    this.stackShadow = true;
-    this.stop();
+    this.#loop.holdInterrupts();
   }
-
-  /** IF may have been set: an interrupt that waits for it gets its chance. */
   flagsChanged(): void {
-    this.updateAccess();
-    if (this.flags & (S.TF | S.RF) || (this.flags & S.IF && this.i32(S.INTR_PENDING) !== 0)) this.stop();
+    this.#loop.flagsChanged();
   }
-
-  /**
-   * TF as it is now, not as it was when the instruction started, decides whether a single-step trap follows: software interrupts, which
-   * clear it (SDM vol. 3, 17.3.1.4), SYSCALL and SYSRET.
-   */
   traceByFlags(): void {
-    this.#traced = (this.flags & S.TF) !== 0;
+    this.#loop.traceByFlags();
   }
-
-  /** A task was switched to: its first instruction is looked up anew, and traced only behind it (SDM vol. 3, 17.3.1.4). */
   startedTask(): void {
-    this.#traced = false;
-    this.keepRf = (this.flags & S.RF) !== 0;
-    this.flagsChanged();
-    this.stop();
+    this.#loop.startedTask();
+  }
+  deliverSoftware(event: Pending, at: readonly [number, number]): boolean {
+    return this.#loop.deliverSoftware(event, at);
+  }
+  get undoable(): boolean {
+    return this.#loop.undoable;
+  }
+  repeatUndoable(): void {
+    this.#loop.repeatUndoable();
+  }
+  withheld(gfn: number, access: number, lo: number, hi: number): boolean {
+    return this.#loop.withheld(gfn, access, lo, hi);
   }
 
-  /** Has the next instruction looked up anew. */
-  endSlice(): void {
-    this.stop();
+  // For instructions: `Raising`
+
+  get pending(): Pending | null {
+    return this.#events.pending;
   }
-
-  /** Time-stamp counter as the guest sees it, in ticks, into `out`. */
-  tsc(out: Halves): void {
-    const ticks = this.ports.clock.tsc();
-    add64(out, ticks | 0, Math.floor(ticks / 0x100000000), this.tscOffset.lo, this.tscOffset.hi);
+  raise(vector: Vector): false {
+    return this.#events.raise(vector);
   }
-
-  halt(): void {
-    this.halted = true;
-    this.stop();
+  raiseError(vector: Vector, errorCode: number): false {
+    return this.#events.raiseError(vector, errorCode);
   }
-
-  // Helpers
-
-  #helper(record: number): number {
-    this.#called();
-    const site = this.code.site(this.#records.getInt32(record + R.R_IMM, true)) as HelperSite | CrossSite;
-    if ("page" in site) return this.#fetcher.cross(site);
-    this.counts.helper++;
-    // The address of this instruction, for the helper and for what it raises.
-    this.setI32(S.PC, this.i32(S.PAGE_VA) + this.#records.getUint16(record + R.R_OFF, true));
-    this.setI32(S.PC + 4, this.i32(S.PAGE_VA + 4));
-    this.loadRip();
-    site.helper ??= HELPERS.get(site.name) ?? undefinedOpcode;
-    return site.helper(this, site);
+  raiseNonCanonical(): void {
+    this.#events.raiseNonCanonical();
+  }
+  raisePageFault(lo: number, hi: number, errorCode: number): false {
+    return this.#events.raisePageFault(lo, hi, errorCode);
+  }
+  raiseDebugFault(bits: number): false {
+    return this.#events.raiseDebugFault(bits);
+  }
+  debugTrap(mask: number): void {
+    this.#events.debugTrap(mask);
+  }
+  takeDebugTraps(): void {
+    this.#events.takeDebugTraps();
+  }
+  redeliver(event: Pending): void {
+    this.#events.redeliver(event);
+  }
+  forget(): void {
+    this.#events.forget();
   }
 }

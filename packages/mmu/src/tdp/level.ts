@@ -59,6 +59,10 @@ export class TdpLevel implements SecondLevel {
     this.#root = this.#mmu.mirror ?? this.#viewRoot;
   }
 
+  frame(seeming: number): number {
+    return this.#view.target(seeming >= this.#sharedFrom ? seeming - this.#sharedFrom : seeming);
+  }
+
   resolve(seeming: number, want: number): Status {
     const lo = (this.#u32[this.#root.cached(seeming)] as number) | 0;
     const need = want | Spte.Present;

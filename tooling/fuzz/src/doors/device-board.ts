@@ -9,7 +9,6 @@ import {
   FwCfg,
   I8254,
   IO_APIC_PINS,
-  IoApic,
   type IrqLine,
   LocalApic,
   MmioBus,
@@ -35,7 +34,7 @@ import {
 } from "@vm/devices";
 import { VirtualClock } from "../../../../apps/machine/src/clock.js";
 import * as L from "../../../../apps/machine/src/layout.js";
-import { irqLine } from "../../../../apps/machine/src/legacy.js";
+import { Interrupts } from "../../../../apps/machine/src/board/interrupts.js";
 import { RingHost } from "../rings/ring-host.js";
 
 export const CPUS = 2;
@@ -89,13 +88,14 @@ export class Board {
       this.heard[name] = (this.heard[name] ?? 0) + 1;
     };
     const bus = new ApicBus();
-    const ioApic = new IoApic({ bus });
-    bus.attachIoApic(ioApic);
+    const interrupts = new Interrupts(bus);
+    const { ioApic } = interrupts;
     mmio.attach(L.IO_APIC, 4096, ioApic);
     const pics = new PicPair({ onRequest: () => this.apics[0]?.externalChanged() });
     ports.attach(L.PIC_MASTER, PIC_PORTS, pics.master);
     ports.attach(L.PIC_SLAVE, PIC_PORTS, pics.slave);
     ports.attach(L.ELCR, ELCR_PORTS, pics.elcr);
+    interrupts.connect(pics);
     for (let id = 0; id < CPUS; id++) {
       const apic = new LocalApic({
         id,
@@ -110,7 +110,7 @@ export class Board {
       bus.attach(apic);
       this.apics.push(apic);
     }
-    const line = (irq: number): IrqLine => irqLine(irq, ioApic, pics);
+    const line = (irq: number): IrqLine => interrupts.line(irq);
     const pit = new I8254({ clock, irq: line(0) });
     ports.attach(L.PIT, PIT_PORTS, pit);
     const control = new SystemControlPort({ clock, pit });

@@ -1,5 +1,5 @@
+import { u64 } from "@vm/cpu";
 import type { Disposer } from "../../emitter.js";
-import { halves } from "./halves.js";
 import type { Intercepted } from "./intercepted.js";
 
 /** VMCALL of KVM_HC_XEN_HVM_OP with HVMOP_guest_request_vm_event: how a guest reaches its introspector. */
@@ -23,10 +23,9 @@ export function onDescriptor({ handle, undone, wants, events }: Intercepted): Di
 
 /** XSETBV that changes XCR0. */
 export function onXsetbv({ handle, undone, wants, events }: Intercepted): Disposer {
-  return handle.on("extendedControl", (lo, hi) => {
+  return handle.on("extendedControl", (value) => {
     if (undone.take("xsetbv") !== null || !wants("xsetbv")) return true;
-    const old = halves(handle.cpu.xcr0, 0);
-    const value = halves(lo, hi);
+    const old = u64(handle.cpu.xcr0, 0);
     if (old === value) return true;
     return undone.leave("xsetbv", () => undone.ask("xsetbv", (done) => events()?.xsetbv(0, old, value, done)));
   });

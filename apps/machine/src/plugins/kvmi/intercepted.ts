@@ -1,5 +1,5 @@
 import type { Interception, VcpuEvents } from "@vm/kvmi";
-import type { VcpuHandle } from "../../plugin.js";
+import type { VcpuHandle } from "../../vcpu-handle.js";
 import type { UndoneInstruction } from "./undone.js";
 
 /** What an interceptor knows of its vCPU. */

@@ -1,7 +1,7 @@
+import { halvesOf } from "@vm/cpu";
 import { Errno, type Interception, type Status } from "@vm/kvmi";
 import type { Disposer } from "../../emitter.js";
 import { onBreakpoint, onExecute } from "./breakpoints.js";
-import { split } from "./halves.js";
 import { onCpuid, onDescriptor, onHypercall, onXsetbv } from "./instructions.js";
 import type { Intercepted } from "./intercepted.js";
 import type { Quota } from "./quota.js";
@@ -59,7 +59,7 @@ export class Interceptions {
     if (on && !this.#breakpoints.take()) return Errno.ENOMEM;
     if (!on) this.#breakpoints.give();
     toggle(this.#code, gva, on);
-    this.#vcpu.handle.cpu.watchCode(...split(gva), on);
+    this.#vcpu.handle.cpu.watchCode(...halvesOf(gva), on);
     if (this.#code.size > 0) this.#hook("execute", onExecute);
     else this.#unhook("execute");
     return 0;

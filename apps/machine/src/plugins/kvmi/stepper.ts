@@ -1,8 +1,8 @@
 import type { PageVerdict } from "@vm/kvmi";
 import type { Mmu } from "@vm/mmu";
 import type { Disposer } from "../../emitter.js";
-import type { VcpuHandle } from "../../plugin.js";
 import { ReachableMemory } from "../../reach.js";
+import type { VcpuHandle } from "../../vcpu-handle.js";
 import { MemoryOverlay } from "./overlay.js";
 import type { RestrictedPages } from "./pages.js";
 

@@ -1,10 +1,19 @@
-import { Access, canonical, loadXsave, readMsr, saveXsave, Status as Translated, type Vcpu } from "@vm/cpu";
+import {
+  Access,
+  canonical,
+  halvesOf,
+  loadXsave,
+  readMsr,
+  saveXsave,
+  Status as Translated,
+  u64,
+  type Vcpu,
+} from "@vm/cpu";
 import type { Exception, Interception, PageVerdict, Status, VcpuEvents, VcpuPort } from "@vm/kvmi";
 import type { Mmu } from "@vm/mmu";
 import type { Disposer } from "../../emitter.js";
 import type { VcpuExit } from "../../exit.js";
-import type { VcpuHandle } from "../../plugin.js";
-import { halves, split } from "./halves.js";
+import type { VcpuHandle } from "../../vcpu-handle.js";
 import { Interceptions } from "./interceptions.js";
 import type { RestrictedPages } from "./pages.js";
 import type { Quota } from "./quota.js";
@@ -96,7 +105,7 @@ export class KvmiVcpu implements VcpuPort {
     if (this.#hooks.length > 0) return;
     const { handle } = this.#desc;
     this.#hooks = [
-      handle.on("pageAccess", (gfn, access, lo, hi) => this.#pageAccess(gfn, access, lo, hi)),
+      handle.on("pageAccess", (gfn, access, gva) => this.#pageAccess(gfn, access, gva)),
       handle.on("singleStep", () => this.#stepped()),
     ];
   }
@@ -143,10 +152,10 @@ export class KvmiVcpu implements VcpuPort {
     return addressWidth(this.#cpu);
   }
   rip(): bigint {
-    return halves(this.#cpu.ripLo, this.#cpu.ripHi);
+    return u64(this.#cpu.ripLo, this.#cpu.ripHi);
   }
   cr3(): bigint {
-    return halves(this.#cpu.paging.cr3Lo, this.#cpu.paging.cr3Hi);
+    return u64(this.#cpu.paging.cr3Lo, this.#cpu.paging.cr3Hi);
   }
   saveRegs(to: DataView, at: number): void {
     saveRegs(this.#cpu, to, at);
@@ -179,7 +188,7 @@ export class KvmiVcpu implements VcpuPort {
     return loadXsave(this.#cpu, from);
   }
   xcr0(): bigint {
-    return halves(this.#cpu.xcr0, 0);
+    return u64(this.#cpu.xcr0, 0);
   }
   mtrrType(): number {
     return WRITE_BACK;
@@ -187,7 +196,7 @@ export class KvmiVcpu implements VcpuPort {
 
   translate(gva: bigint): number | null {
     const cpu = this.#cpu;
-    const [lo, hi] = split(gva);
+    const [lo, hi] = halvesOf(gva);
     if (cpu.mode === 64 && !canonical(cpu, hi)) return null;
     const { memory } = this.#desc;
     const status = memory.translate(cpu.paging, lo, hi, Access.Ac);
@@ -222,13 +231,13 @@ export class KvmiVcpu implements VcpuPort {
     if (this.#undone.decided("breakpoint")) return { nr: BP, errorCode: 0, address: 0n };
     const { pending } = this.#cpu;
     if (pending === null) return null;
-    const address = halves(pending.cr2Lo ?? 0, pending.cr2Hi ?? 0);
+    const address = u64(pending.cr2Lo ?? 0, pending.cr2Hi ?? 0);
     return { nr: pending.vector, errorCode: pending.errorCode ?? 0, address };
   }
 
   inject({ nr, errorCode, address }: Exception): void {
     const cpu = this.#cpu;
-    if (nr === PF) [cpu.cr2Lo, cpu.cr2Hi] = split(address);
+    if (nr === PF) [cpu.cr2Lo, cpu.cr2Hi] = halvesOf(address);
     this.#undone.forget();
     cpu.halted = false;
     cpu.inject(nr, WITH_ERROR_CODE.has(nr) ? errorCode : null);
@@ -242,11 +251,10 @@ export class KvmiVcpu implements VcpuPort {
     if (this.#singlestep && this.#events?.stepped(false) === true) this.#cpu.kick();
   }
 
-  #pageAccess(gfn: number, access: number, lo: number, hi: number): boolean {
+  #pageAccess(gfn: number, access: number, gva: bigint): boolean {
     if (!this.#desc.pages(this.view).restricts(gfn, access)) return false;
     this.#stepper.interrupted();
-    const gpa = gfn * 4096 + (lo & 0xfff);
-    const gva = halves(lo, hi);
+    const gpa = gfn * 4096 + Number(gva & 0xfffn);
     return this.#undone.leave("pf", () => {
       const here = this.#undone.here();
       const done = (verdict: PageVerdict): void => {

@@ -1,7 +1,7 @@
 import { Relation, SoftFloat } from "../../softfloat/index.js";
 import * as S from "../../state.js";
-import { CR4_OSXMMEXCPT, Vector } from "../constants.js";
-import type { Vcpu } from "../vcpu.js";
+import type { VcpuContext } from "../context/context.js";
+import { CR4_OSXMMEXCPT, Vector } from "../registers/constants.js";
 import type { Operands, OutsideOperation } from "./operands.js";
 
 /** The arithmetic unit; every operation starts with `begin` and ends with `finish`. */
@@ -12,7 +12,7 @@ export function begin({ vcpu }: Operands): void {
 }
 
 /** Notes the exceptions in MXCSR; raises #XM for unmasked ones, or #UD if the system does not expect that (SDM vol. 1, 11.5.3). */
-export function finish({ vcpu }: { readonly vcpu: Vcpu }): boolean {
+export function finish({ vcpu }: { readonly vcpu: VcpuContext }): boolean {
   vcpu.setI32(S.MXCSR, vcpu.i32(S.MXCSR) | unit.reported());
   return !unit.faulted() || vcpu.raise(vcpu.cr4 & CR4_OSXMMEXCPT ? Vector.XM : Vector.UD);
 }

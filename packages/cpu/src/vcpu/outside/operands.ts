@@ -1,5 +1,5 @@
 import * as R from "../../record.js";
-import type { Vcpu } from "../vcpu.js";
+import type { VcpuContext } from "../context/context.js";
 
 /**
  * The operands of a record as an operation outside generated code sees them: two slots of the state block and an immediate. One object a
@@ -10,7 +10,7 @@ export class Operands {
   src = 0;
   imm = 0;
 
-  constructor(readonly vcpu: Vcpu) {}
+  constructor(readonly vcpu: VcpuContext) {}
 
   aim(record: number): void {
     const { memory } = this.vcpu;

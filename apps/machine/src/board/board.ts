@@ -1,0 +1,241 @@
+import { CodeCache, type CpuidLeaf, CpuidTable, type Vcpu } from "@vm/cpu";
+import {
+  type AcpiDevice,
+  ApicBus,
+  type BlockBackend,
+  buildAcpiTables,
+  CmosRtc,
+  type IoApic,
+  type LocalApic,
+  MmioBus,
+  POWER_PORTS,
+  POWER_RESET,
+  POWER_RESET_VALUE,
+  POWER_S5_TYPE,
+  POWER_SLEEP_CONTROL,
+  POWER_SLEEP_STATUS,
+  PortBus,
+  PowerControl,
+  type Turns,
+  Uart16550A,
+  VirtioBlk,
+  type VirtioDevice,
+  VirtioRng,
+} from "@vm/devices";
+import type { Mmu } from "@vm/mmu";
+import { writeBiosData } from "../boot/bios-data.js";
+import type { VirtualClock } from "../clock.js";
+import { MachineError } from "../error.js";
+import * as L from "../layout.js";
+import type { GuestRam } from "../ram.js";
+import { ReachableMemory } from "../reach.js";
+import type { VcpuHandle } from "../vcpu-handle.js";
+import { AdditionsTable } from "./additions.js";
+import { ownsHypercall } from "./hypercalls.js";
+import { Interrupts } from "./interrupts.js";
+import { attachLegacy } from "./legacy.js";
+import { buildProcessor } from "./processor.js";
+import { attachTestDevices } from "./test-devices.js";
+import { type VirtioSlot, VirtioSlots } from "./virtio-slots.js";
+
+export interface BoardOptions {
+  readonly cpus: number;
+  /** Bytes of guest RAM. */
+  readonly ram: number;
+  /** Where it is. */
+  readonly guest: GuestRam;
+  readonly clock: VirtualClock;
+  readonly disks: readonly BlockBackend[];
+  /** When devices work that take longer than an access. */
+  readonly turns: Turns;
+  /** With two 8259A, an 8254 and system control port B. */
+  readonly legacyDevices: boolean;
+  /** With the devices of test programs; without them the exit-status port is a single byte that ends nothing. */
+  readonly testDevices: boolean;
+  readonly cpuid?: readonly CpuidLeaf[];
+  /** Seconds since 1970 for the real-time clock. */
+  readonly unixTime: () => number;
+  readonly random: () => number;
+  readonly onConsole: (byte: number) => void;
+  /** The guest sent a byte over COM2. */
+  readonly onAuxiliary: (byte: number) => void;
+  readonly onPowerOff: () => void;
+  readonly onReset: () => void;
+  /** The guest wrote a byte to the exit-status port. */
+  readonly onExitStatus: (status: number) => void;
+  /** The guest wrote to the debug-exit port, `testDevices` only. */
+  readonly onDebugExit: (code: number) => void;
+  /** Something waits for a processor that may be idle or not the one that is running. */
+  readonly onAttention: (vcpu: Vcpu) => void;
+  readonly onDiskError: (error: unknown) => void;
+  /** A processor has done much: it is to be kicked if it has run for long enough. */
+  readonly onLook: () => void;
+  /** A processor as plugins know it. */
+  readonly handle: (id: number) => VcpuHandle;
+}
+
+/** Requests of a disk that are in flight at a time. */
+const DISK_DEPTH = 16;
+
+/** The board: every device, wired. What plugins attach stands in the ACPI tables, which {@link Board.seal} writes. */
+export class Board {
+  readonly memory: WebAssembly.Memory;
+  readonly mmu: Mmu;
+  readonly code: CodeCache;
+  /** The first is the bootstrap processor. */
+  readonly vcpus: readonly [Vcpu, ...Vcpu[]];
+  readonly apics: readonly LocalApic[];
+  readonly ports = new PortBus();
+  readonly mmio = new MmioBus();
+  readonly interrupts: Interrupts;
+  /** COM1, the console. */
+  readonly uart: Uart16550A;
+  /** COM2. */
+  readonly auxiliary: Uart16550A;
+  readonly additions: AdditionsTable;
+  /** Guest-physical address of the ACPI root pointer. */
+  readonly rsdp = L.ACPI_TABLES;
+  readonly #virtio: VirtioSlots;
+  readonly #described: AcpiDevice[] = [];
+  readonly #legacy: boolean;
+  #sealed = false;
+
+  constructor(options: BoardOptions) {
+    const { clock, turns } = options;
+    const { memory, layout, mmu } = options.guest;
+    this.memory = memory;
+    this.mmu = mmu;
+    this.#legacy = options.legacyDevices;
+    this.code = new CodeCache(memory, ...layout.code);
+    const { ports, mmio, code } = this;
+    const apicBus = new ApicBus();
+    this.interrupts = new Interrupts(apicBus);
+    const { interrupts } = this;
+    mmio.attach(L.IO_APIC, 4096, interrupts.ioApic);
+
+    const onRequest = (): void => this.apics[0]?.externalChanged();
+    const { onPowerOff } = options;
+    const legacy = options.legacyDevices ? attachLegacy({ ports, interrupts, clock, onRequest, onPowerOff }) : null;
+
+    // A person's line is paced, since its guest may have no flow control; on the other one both sides know what the other can take.
+    const { onConsole, onAuxiliary } = options;
+    this.uart = new Uart16550A({ irq: interrupts.line(L.COM1_GSI), onTransmit: onConsole, clock, paced: true });
+    this.auxiliary = new Uart16550A({ irq: interrupts.line(L.COM2_GSI), onTransmit: onAuxiliary, clock });
+    ports.attach(L.COM1, 8, this.uart);
+    ports.attach(L.COM2, 8, this.auxiliary);
+    ports.attach(L.RTC, 2, new CmosRtc({ clock: { unixTime: options.unixTime } }));
+    const { onReset } = options;
+    ports.attach(L.POWER, POWER_PORTS, new PowerControl({ basePort: L.POWER, onPowerOff, onReset }));
+    if (options.testDevices)
+      attachTestDevices({ ...options, ports, mmio, lines: interrupts.lines(), processors: options.cpus });
+    else
+      ports.attach(L.EXIT_STATUS, 1, {
+        ioWidth: 1,
+        ioRead: () => 0xff,
+        ioWrite: (_port, _size, status) => options.onExitStatus(status),
+      });
+
+    this.#virtio = new VirtioSlots({ mmio, interrupts, memory: new ReachableMemory(mmu), turns });
+    this.#attachDisks(options);
+
+    const cpuid = new CpuidTable(options.cpuid);
+    const ownsMsr = (msr: number): boolean => this.apics[0]?.ownsMsr(msr) ?? false;
+    this.additions = new AdditionsTable({ cpuid, ownsMsr, ownsHypercall });
+    const { additions } = this;
+    const external = legacy?.pics ?? null;
+    const shared = { ...options, memory, layout, mmu, code, ports, mmio, apicBus, cpuid, additions, external };
+    const bootstrap = buildProcessor(0, shared);
+    const others = Array.from({ length: options.cpus - 1 }, (_, k) => buildProcessor(k + 1, shared));
+    const processors = [bootstrap, ...others];
+    this.vcpus = [bootstrap.vcpu, ...others.map(({ vcpu }) => vcpu)];
+    this.apics = processors.map(({ apic }) => apic);
+
+    mmu.onInvalidate((gfn, pages, replaced) => {
+      for (const vcpu of this.vcpus) vcpu.tlb.flush();
+      if (replaced) for (let page = gfn; page < gfn + pages; page++) code.drop(page);
+    });
+    mmu.onHostWrite((gfn) => code.drop(gfn));
+    writeBiosData(mmu);
+  }
+
+  get ioApic(): IoApic {
+    return this.interrupts.ioApic;
+  }
+
+  #attachDisks({ disks, clock, random, onDiskError }: BoardOptions): void {
+    // The order in which a host finishes requests is not the guest's affair where runs repeat exactly.
+    const depth = clock.mode === "icount" ? 1 : DISK_DEPTH;
+    disks.forEach((backend, k) => {
+      this.#virtio.attach(new VirtioBlk({ backend, serial: `vm-disk-${k}`, onError: onDiskError, depth }));
+    });
+    if (disks.length === 0) return;
+    const fill = (dst: Uint8Array): void => {
+      for (let k = 0; k < dst.length; k++) dst[k] = random() & 0xff;
+    };
+    this.#virtio.attach(new VirtioRng({ entropy: { fill } }));
+  }
+
+  /**
+   * Puts a virtio device into the next slot.
+   * @throws {MachineError} `exhausted` if no interrupt is left, `state` once the guest has been told what there is
+   */
+  attachVirtio<S>(device: VirtioDevice<S>): VirtioSlot {
+    this.#beforeSealed();
+    return this.#virtio.attach(device);
+  }
+
+  /** Has the guest find a device by its ACPI name. @throws {MachineError} `state` once the guest has been told what there is */
+  describe(device: AcpiDevice): void {
+    this.#beforeSealed();
+    this.#described.push(device);
+  }
+
+  /** Addresses or ports that neither a device nor memory has; null if there are not as many in a row. */
+  freePorts(count: number): number | null {
+    return this.ports.free(count, ...L.FREE_PORTS);
+  }
+
+  freeAddresses(size: number): number | null {
+    let from: number = L.FREE_MMIO[0];
+    for (;;) {
+      const base = this.mmio.free(size, from, L.FREE_MMIO[1]);
+      const slot = this.mmu.memslots.find(
+        ({ gpa, size: length }) => base !== null && gpa < base + size && base < gpa + length,
+      );
+      if (base === null || slot === undefined) return base;
+      from = slot.gpa + slot.size;
+    }
+  }
+
+  #beforeSealed(): void {
+    if (this.#sealed)
+      throw new MachineError("state", "devices that the guest is to find are attached in a plugin's install");
+  }
+
+  /** Writes down for the guest what there is: the ACPI tables. @throws {AmlError} for a device that they cannot describe */
+  seal(): void {
+    this.#sealed = true;
+    const acpi = buildAcpiTables({
+      base: L.ACPI_TABLES,
+      apicIds: this.vcpus.map((vcpu) => vcpu.id),
+      localApicAddress: L.LOCAL_APIC,
+      ioApic: { id: 0, address: L.IO_APIC, gsiBase: 0 },
+      power: {
+        sleepControlPort: L.POWER + POWER_SLEEP_CONTROL,
+        sleepStatusPort: L.POWER + POWER_SLEEP_STATUS,
+        resetPort: L.POWER + POWER_RESET,
+        resetValue: POWER_RESET_VALUE,
+      },
+      ...(this.#legacy ? { fixedHardware: { basePort: L.ACPI_PM, sci: L.SCI } } : {}),
+      uarts: [
+        { port: L.COM1, gsi: L.COM1_GSI },
+        { port: L.COM2, gsi: L.COM2_GSI },
+      ],
+      rtcPort: L.RTC,
+      virtio: this.#virtio.all,
+      devices: this.#described,
+      s5Type: POWER_S5_TYPE,
+    });
+    this.mmu.write(L.ACPI_TABLES, acpi.bytes);
+  }
+}

@@ -1,0 +1,213 @@
+import type { Clock } from "@vm/devices";
+import { ExitFlag, type Mmu } from "@vm/mmu";
+import { Backlog } from "./backlog.js";
+import type { Additions } from "./board/additions.js";
+import { Board } from "./board/board.js";
+import { VirtualClock } from "./clock.js";
+import { MachineConsole } from "./console.js";
+import { type Disposer, Emitter, throwAll } from "./emitter.js";
+import type { MachineExit, VcpuExit } from "./exit.js";
+import { processUsage } from "./host-usage.js";
+import type { Machine, MachineEnd } from "./machine.js";
+import type { MachineConfig, MachineOptions } from "./options.js";
+import {
+  type Devices,
+  ExitHandlers,
+  type Exits,
+  installPlugins,
+  type MachineEvents,
+  type Plugin,
+  type Undo,
+} from "./plugin.js";
+import type { GuestRam } from "./ram.js";
+import { ReachableMemory } from "./reach.js";
+import { RunLoop } from "./run-loop.js";
+import { SerialLine } from "./serial-line.js";
+import { collectStats, type MachineStats } from "./stats.js";
+import { type VcpuHandle, vcpuHandle } from "./vcpu-handle.js";
+import { VirtualMemory } from "./virtual-memory.js";
+
+/** The machine behind {@link Machine}: a board, what runs it, and who takes part. Whoever makes one loads a guest and calls {@link equip}. */
+export class VirtualMachine implements Machine {
+  readonly board: Board;
+  readonly vcpus: readonly VcpuHandle[];
+  readonly console: MachineConsole;
+  readonly auxiliary: SerialLine;
+  readonly devices: Devices;
+  readonly unixTime: () => number;
+  readonly #clock: VirtualClock;
+  readonly #loop: RunLoop;
+  readonly #guest: GuestRam;
+  readonly #events = new Emitter<MachineEvents>();
+  readonly #exits = new ExitHandlers();
+  readonly #usage: NonNullable<MachineOptions["hostUsage"]>;
+  #undo: Undo = () => [];
+  #memoryFaults = 0;
+  #exitStatus: number | null = null;
+  #ended: Promise<MachineEnd> | null = null;
+
+  constructor(config: MachineConfig, { cpuid, hostUsage = processUsage }: MachineOptions, guest: GuestRam) {
+    this.#usage = hostUsage;
+    this.#guest = guest;
+    this.#clock = new VirtualClock(config.clock);
+    this.unixTime = () => config.unixTime + this.#clock.now() / 1e9;
+    const [console, auxiliary] = [new SerialLine(() => this.board.uart), new SerialLine(() => this.board.auxiliary)];
+    this.console = new MachineConsole(console);
+    this.auxiliary = auxiliary;
+    const backlog = new Backlog();
+    this.board = new Board({
+      ...config,
+      ...(cpuid === undefined ? {} : { cpuid }),
+      guest,
+      clock: this.#clock,
+      turns: backlog,
+      unixTime: this.unixTime,
+      onConsole: (byte) => this.console.transmit(byte),
+      onAuxiliary: (byte) => auxiliary.transmit(byte),
+      onPowerOff: () => this.#loop.end({ reason: "power-off", status: this.#exitStatus }),
+      onReset: () => this.#loop.end({ reason: "reset" }),
+      onExitStatus: (status) => {
+        this.#exitStatus = status;
+      },
+      onDebugExit: (code) => this.#loop.end({ reason: "debug-exit", code }),
+      onAttention: (vcpu) => this.#loop.attend(vcpu),
+      onLook: () => this.#loop.look(),
+      onDiskError: (error) => throwAll(this.#events.emit("disk-error", error), "observers of disk errors failed"),
+      handle: (id) => this.vcpus[id] as VcpuHandle,
+    });
+    const { board } = this;
+    this.devices = devicesOf(board);
+    const reachable = new ReachableMemory(board.mmu);
+    this.vcpus = board.vcpus.map((cpu) =>
+      vcpuHandle(cpu, {
+        memory: new VirtualMemory(cpu, board.mmu, reachable),
+        state: () => this.#loop.state(cpu),
+        hold: () => this.#loop.hold(cpu),
+      }),
+    );
+    this.#loop = new RunLoop({
+      clock: this.#clock,
+      vcpus: board.vcpus,
+      backlog,
+      settle: () => this.#settle(),
+      onExit: (exit, { id }) => this.#onExit(exit, this.vcpus[id] as VcpuHandle),
+    });
+  }
+
+  /**
+   * Installs plugins and tells the guest what is there. From then on an abort of `signal` stops the machine.
+   * @throws whatever a plugin's `install` throws, the reason of `signal`, {@link AmlError} for a device that cannot be described
+   */
+  async equip(plugins: readonly Plugin[], signal?: AbortSignal): Promise<void> {
+    this.#undo = await installPlugins(plugins, this);
+    try {
+      this.board.seal();
+      signal?.throwIfAborted();
+    } catch (error) {
+      throwAll([error, ...this.#undo()], "the machine could not be made, nor its plugins undone");
+    }
+    const onAbort = (): void => this.stop();
+    signal?.addEventListener("abort", onAbort);
+    this.#events.on("end", () => signal?.removeEventListener("abort", onAbort));
+  }
+
+  get memory(): Mmu {
+    return this.board.mmu;
+  }
+
+  get clock(): Clock {
+    return this.#clock;
+  }
+
+  get additions(): Additions {
+    return this.board.additions;
+  }
+
+  get exits(): Exits {
+    return this.#exits;
+  }
+
+  get events(): Pick<Emitter<MachineEvents>, "on"> {
+    return this.#events;
+  }
+
+  get ended(): MachineExit | null {
+    return this.#loop.ended;
+  }
+
+  get executingMs(): number {
+    return this.#loop.executingMs;
+  }
+
+  run(): Promise<MachineEnd> {
+    this.#ended ??= this.#loop.run().then((exit) => this.#finish(exit));
+    return this.#ended;
+  }
+
+  async pause(): Promise<void> {
+    await this.#loop.pause();
+    throwAll(this.#events.emit("pause", undefined), "observers of a pause failed");
+  }
+
+  resume(): void {
+    this.#loop.resume();
+    throwAll(this.#events.emit("resume", undefined), "observers of a resume failed");
+  }
+
+  stop(): void {
+    this.#loop.end({ reason: "stopped" });
+    if (this.#ended === null) void this.run();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.stop();
+    const { pluginErrors = [] } = await this.run();
+    throwAll(pluginErrors, "plugins failed when the machine had ended");
+  }
+
+  attentive(ms: number): Disposer {
+    return this.#loop.attentive(ms);
+  }
+
+  stats(): MachineStats {
+    const { vcpus, mmu } = this.board;
+    return collectStats(vcpus, this.#loop.executingMs, this.#memoryFaults, mmu.touchedFrames * 4096, this.#usage());
+  }
+
+  #onExit(exit: VcpuExit, vcpu: VcpuHandle): boolean | Promise<boolean> {
+    const { mmu, task } = this.#guest;
+    if (exit.reason === "memory-fault" && (exit.access & ExitFlag.Retry) !== 0)
+      return mmu.faultIn(task, exit.gfn, exit.access, vcpu.cpu.paging.view).then(() => true);
+    if (exit.reason === "memory-fault") this.#memoryFaults++;
+    return this.#exits.ask(exit, vcpu);
+  }
+
+  #settle(): void {
+    this.console.flush();
+    const { vcpus, uart, auxiliary } = this.board;
+    if (vcpus.some((vcpu) => vcpu.runnable)) return;
+    uart.hurry();
+    auxiliary.hurry();
+  }
+
+  #finish(exit: MachineExit): MachineEnd {
+    this.console.end();
+    const pluginErrors = [...this.#events.emit("end", exit), ...this.#undo()];
+    return pluginErrors.length === 0 ? exit : { ...exit, pluginErrors };
+  }
+}
+
+function devicesOf(board: Board): Devices {
+  const { ports, mmio, uart, auxiliary, ioApic, apics, interrupts } = board;
+  return {
+    ...{ ports, mmio, uart, auxiliary, ioApic, apics },
+    freePorts: (count) => board.freePorts(count),
+    freeAddresses: (size) => board.freeAddresses(size),
+    get freeInterrupts() {
+      return interrupts.free;
+    },
+    takeInterrupt: (gsi) => interrupts.take(gsi),
+    attachVirtio: (device) => board.attachVirtio(device),
+    describe: (device) => board.describe(device),
+  };
+}

@@ -1,0 +1,15 @@
+import type { Halves } from "../registers/halves.js";
+
+/** First byte of the page after that of `hi:lo`. */
+export function nextPage(lo: number, hi: number): Readonly<Halves> {
+  const next = ((lo | 0xfff) + 1) | 0;
+  return { lo: next, hi: next === 0 ? (hi + 1) | 0 : hi };
+}
+
+/** High half of the address whose low half is `at`, some bytes after `hi:lo`. */
+export function carried(lo: number, hi: number, at: number): number {
+  return at >>> 0 < lo >>> 0 ? (hi + 1) | 0 : hi;
+}
+
+/** Whether `size` bytes, at most a page, at low half `lo` are on two pages. */
+export const crosses = (lo: number, size: number): boolean => (lo & 0xfff) + size > 4096;

@@ -1,0 +1,267 @@
+import { HelperResult } from "../../calls.js";
+import type { CodeCache, CodePage, CrossSite } from "../../code/cache.js";
+import { cloneInsn, Flow, Lowering, MAX_RECORDS } from "../../code/lower.js";
+import { DecodeStatus, decode, Insn } from "../../decode/index.js";
+import { Access } from "../../ports.js";
+import * as R from "../../record.js";
+import * as S from "../../state.js";
+import type { VcpuContext } from "../context/context.js";
+import { Vector } from "../registers/constants.js";
+import type { Pages } from "./pages.js";
+
+const MAX_INSN = 15;
+
+/** A branch whose target is not wired yet; the target is relative to the page. */
+interface Branch {
+  readonly from: number;
+  readonly lo: number;
+  readonly hi: number;
+}
+
+/** Who looks at instructions of some pages before they run. */
+export interface FetchGuard {
+  /** Whether instructions in the page of linear address `hi:lo` must be looked at one by one. */
+  guards(lo: number, hi: number): boolean;
+  /** Code of such a page was reached. */
+  enterGuarded(): void;
+}
+
+/** Finds or makes the records for an address. */
+export class Fetcher {
+  readonly #vcpu: VcpuContext;
+  readonly #guard: FetchGuard;
+  readonly #cache: CodeCache;
+  readonly #lowering: Lowering;
+  readonly #pages: Pages;
+  readonly #u8: Uint8Array;
+  readonly #u16: Uint16Array;
+  readonly #i32: Int32Array;
+  readonly #insn = new Insn();
+  readonly #cross = new Uint8Array(2 * MAX_INSN);
+  /** Record that stands for "the fetch faulted", in the vCPU's own memory. */
+  readonly #refetch: number;
+
+  constructor(
+    vcpu: VcpuContext,
+    guard: FetchGuard,
+    memory: WebAssembly.Memory,
+    cache: CodeCache,
+    pages: Pages,
+    refetch: number,
+    handler: number,
+  ) {
+    this.#vcpu = vcpu;
+    this.#guard = guard;
+    this.#cache = cache;
+    this.#lowering = new Lowering(memory, cache);
+    this.#pages = pages;
+    this.#u8 = new Uint8Array(memory.buffer);
+    this.#u16 = new Uint16Array(memory.buffer);
+    this.#i32 = new Int32Array(memory.buffer);
+    this.#refetch = refetch;
+    this.#u16[refetch >> 1] = handler;
+    this.#u8[refetch + R.R_CHARGE] = 1;
+  }
+
+  /** See `SlowPaths.fetch`. */
+  readonly fetch = (lo: number, hi: number): number => {
+    const guarded = this.#guard.guards(lo, hi);
+    if (guarded) this.#guard.enterGuarded();
+    const host = this.#pages.resolve(lo, hi, this.#vcpu.accessMode | Access.Fetch, true);
+    if (host <= 0) {
+      // Raised again, and delivered, when the instruction is really started.
+      this.#vcpu.forget();
+      this.#u16[(this.#refetch + R.R_OFF) >> 1] = lo & 0xfff;
+      return this.#refetch;
+    }
+    const { gfn } = this.#pages;
+    const { global, large } = this.#vcpu.ports.mmu.translation;
+    const record = this.#record(this.#cache.page(gfn, this.#vcpu.mode, host), lo & 0xfff);
+    const { map } = this.#cache.page(gfn, this.#vcpu.mode, host);
+    if (!guarded) this.#vcpu.tlb.fill(this.#vcpu.tlbBases.tlb[2], lo, hi, map, global, large);
+    return record;
+  };
+
+  /** Raises what makes the instruction at `hi:lo` impossible to fetch; false if by now nothing does. */
+  raiseFetchFault(lo: number, hi: number): boolean {
+    const page = this.#pages.resolve(lo, hi, this.#vcpu.accessMode | Access.Fetch);
+    // Nothing, or a device, answers with all ones: FF FF is no instruction.
+    if (page === 0) this.#vcpu.raise(Vector.UD);
+    return page <= 0;
+  }
+
+  /** Length in bytes of the instruction at linear address `lo` outside 64-bit code; 1 where it cannot be fetched, which running it will tell. */
+  lengthAt(lo: number): number {
+    const { mode, accessMode } = this.#vcpu;
+    const room = 4096 - (lo & 0xfff);
+    const bytes = this.#cross;
+    let have = 0;
+    for (const at of [lo, lo + room]) {
+      const page = this.#pages.resolve(at | 0, 0, accessMode | Access.Fetch, true);
+      if (page <= 0) {
+        this.#vcpu.forget();
+        break;
+      }
+      const from = page + (at & 0xfff);
+      const length = have === 0 ? Math.min(room, MAX_INSN) : MAX_INSN - have;
+      bytes.set(this.#u8.subarray(from, from + length), have);
+      have += length;
+      if (have === MAX_INSN) break;
+    }
+    const status = decode(bytes, 0, have, mode, this.#insn);
+    if (status === DecodeStatus.Ok) return this.#insn.len;
+    return status === DecodeStatus.Truncated && have > 0 ? MAX_INSN : 1;
+  }
+
+  /** See `SlowPaths.link`: resolves the target of a direct branch to its own page. */
+  readonly link = (stub: number): number => {
+    const from = this.#i32[(stub + R.R_DISP) >> 2] as number;
+    const offset = this.#i32[(stub + R.R_IMM) >> 2] as number;
+    const pageIndex = this.#i32[(stub + R.R_DISP + 4) >> 2] as number;
+    const page = this.#cache.site(pageIndex) as CodePage;
+    if (!page.alive) {
+      // The page was rewritten by the very instruction that branches: look it up anew.
+      const pva = (this.#vcpu.base + S.PAGE_VA) >> 2;
+      return this.fetch((this.#i32[pva] as number) + offset, this.#i32[pva + 1] as number);
+    }
+    const { generation } = this.#cache;
+    const record = this.#record(page, offset);
+    if (generation === this.#cache.generation && page.alive) this.#lowering.setImmediate(from, record);
+    return record;
+  };
+
+  /** The record at `offset` of `page`, decoding a run of instructions if there is none. */
+  #record(page: CodePage, offset: number): number {
+    const known = this.#cache.recordAt(page, offset);
+    return known !== 0 ? known : this.#decodeRun(page, offset);
+  }
+
+  #decodeRun(page: CodePage, start: number): number {
+    const cache = this.#cache;
+    if (!cache.reserve(page, page.run * (MAX_RECORDS + 1) + 2)) {
+      // Everything was dropped: start over with a new page.
+      return this.#decodeRun(cache.page(page.gfn, page.mode, page.host), start);
+    }
+    const first = cache.nextRecord;
+    const branches: Branch[] = [];
+    const lowering = this.#lowering;
+    const insn = this.#insn;
+    let offset = start;
+    let flow = Flow.Through;
+    for (let count = 0; flow === Flow.Through || flow === Flow.Branch; count++) {
+      if (offset >= 4096) {
+        lowering.setDisplacement(lowering.step(page.mode === 64 ? "goto" : "gotoL", 4095), offset, 0);
+        break;
+      }
+      const next = cache.recordAt(page, offset);
+      if (next !== 0) {
+        lowering.setImmediate(lowering.step("join", offset), next);
+        break;
+      }
+      // Straight-line code continues through a link.
+      if (count === page.run) {
+        const join = lowering.step("join", offset);
+        branches.push({ from: join, lo: offset, hi: 0 });
+        break;
+      }
+      const record = cache.nextRecord;
+      const status = decode(this.#u8, page.host + offset, page.host + 4096, page.mode, insn);
+      // That there are too many bytes is found out by the sixteenth: a page fault there comes first (recorded from hardware).
+      const cutOff = status === DecodeStatus.TooLong && offset + MAX_INSN === 4096;
+      if (status === DecodeStatus.Truncated || cutOff) {
+        const site: CrossSite = { page, offset, next: null, records: 0 };
+        lowering.helperRecord(site, offset);
+        cache.setRecord(page, offset, record);
+        cache.mark(page, offset, 4096 - offset);
+        break;
+      }
+      cache.setRecord(page, offset, record);
+      cache.mark(page, offset, Math.min(insn.len, 4096 - offset));
+      if (status !== DecodeStatus.Ok) {
+        insn.op = status === DecodeStatus.Invalid ? "invalid" : "toolong";
+        insn.nops = 0;
+        lowering.helperRecord({ insn: cloneInsn(insn), name: insn.op }, offset);
+        break;
+      }
+      flow = lowering.lower(insn, offset);
+      // Outside 64-bit code a branch finds its target each time: where that is depends on the base and limit of CS.
+      if (page.mode === 64 && (flow === Flow.Branch || flow === Flow.Jump)) {
+        branches.push({ from: lowering.branchRecord, lo: lowering.targetLo, hi: lowering.targetHi });
+      }
+      offset += insn.len;
+    }
+    for (const branch of branches) this.#target(page, branch);
+    return first;
+  }
+
+  /** Leads a branch to its target: a known record, a stub that decodes it on demand, or a step to another page. */
+  #target(page: CodePage, { from, lo, hi }: Branch): void {
+    const lowering = this.#lowering;
+    if (hi !== 0 || lo < 0 || lo >= 4096) {
+      const step = lowering.step(page.mode === 64 ? "goto" : "gotoL", 0);
+      lowering.setDisplacement(step, lo, hi);
+      lowering.setImmediate(from, step);
+      return;
+    }
+    const known = this.#cache.recordAt(page, lo);
+    if (known !== 0) {
+      lowering.setImmediate(from, known);
+      return;
+    }
+    const stub = lowering.step("link", lo);
+    lowering.setDisplacement(stub, from, this.#cache.addSite(page));
+    lowering.setImmediate(stub, lo);
+    lowering.setImmediate(from, stub);
+  }
+
+  /** Executes an instruction that spans two pages: the records to go on with, or `HelperResult.Fault`. */
+  cross(site: CrossSite): number {
+    const vcpu = this.#vcpu;
+    const pva = (vcpu.base + S.PAGE_VA) >> 2;
+    const lo = ((this.#i32[pva] as number) + 4096) | 0;
+    const hi = lo === 0 ? ((this.#i32[pva + 1] as number) + 1) | 0 : (this.#i32[pva + 1] as number);
+    const host = this.#pages.resolve(lo, hi, vcpu.accessMode | Access.Fetch);
+    if (host < 0) return HelperResult.Fault;
+    if (host === 0) {
+      vcpu.raise(Vector.UD);
+      return HelperResult.Fault;
+    }
+    const cache = this.#cache;
+    const { gfn } = this.#pages;
+    if (site.next?.alive && site.next.gfn === gfn && site.page.alive) return site.records;
+    const head = 4096 - site.offset;
+    this.#cross.set(this.#u8.subarray(site.page.host + site.offset, site.page.host + 4096));
+    this.#cross.set(this.#u8.subarray(host, host + MAX_INSN), head);
+    if (!cache.reserve(site.page, MAX_RECORDS + 3)) {
+      // Everything was dropped, this record too: start over from the address.
+      const at = (this.#i32[pva] as number) + site.offset;
+      return this.fetch(at, this.#i32[pva + 1] as number);
+    }
+    const next = cache.page(gfn, vcpu.mode, host);
+    const insn = this.#insn;
+    const status = decode(this.#cross, 0, head + MAX_INSN, vcpu.mode, insn);
+    site.records = cache.nextRecord;
+    site.next = next;
+    if (status !== DecodeStatus.Ok) {
+      insn.op = status === DecodeStatus.Invalid ? "invalid" : "toolong";
+      insn.nops = 0;
+      this.#lowering.helperRecord({ insn: cloneInsn(insn), name: insn.op }, site.offset, false);
+      cache.mark(next, 0, 1);
+      return site.records;
+    }
+    cache.mark(next, 0, Math.max(1, insn.len - head));
+    const flow = this.#lowering.lower(insn, site.offset, false);
+    const branch = this.#lowering.branchRecord;
+    const { targetLo, targetHi } = this.#lowering;
+    const far = vcpu.mode === 64 ? "goto" : "gotoL";
+    if (flow === Flow.Through || flow === Flow.Branch) {
+      this.#lowering.setDisplacement(this.#lowering.step(far, site.offset), site.offset + insn.len, 0);
+    }
+    if (vcpu.mode === 64 && (flow === Flow.Branch || flow === Flow.Jump)) {
+      const step = this.#lowering.step(far, site.offset);
+      this.#lowering.setDisplacement(step, targetLo, targetHi);
+      this.#lowering.setImmediate(branch, step);
+    }
+    return site.records;
+  }
+}

@@ -1,0 +1,95 @@
+import type { HelperResult, Miss, RunExit } from "../../calls.js";
+import type { CodeCache, CrossSite } from "../../code/cache.js";
+import { CALLS_PER_LOOK } from "../../ports.js";
+import * as R from "../../record.js";
+import * as S from "../../state.js";
+import type { VcpuContext } from "../context/context.js";
+import type { HelperSite } from "../context/helper.js";
+import type { PendingEvents } from "../events/pending-events.js";
+import { undefinedOpcode } from "../helpers/common.js";
+import type { Fetcher } from "../memory/fetch.js";
+import type { Misses } from "../memory/misses.js";
+import { Operands } from "../outside/operands.js";
+import { executeOutside } from "../outside/outside.js";
+import { HELPERS } from "./helpers.js";
+
+export interface GeneratedCodeDesc {
+  /** The compiled interpreter, shared by all vCPUs. */
+  readonly interpreter: WebAssembly.Module;
+  readonly memory: WebAssembly.Memory;
+  readonly code: CodeCache;
+  readonly events: PendingEvents;
+  readonly misses: Misses;
+  readonly fetcher: Fetcher;
+}
+
+/** Generated code as the run loop has it: it is entered here, and calls out to here for what it cannot do. */
+export class GeneratedCode {
+  readonly #vcpu: VcpuContext;
+  readonly #code: CodeCache;
+  readonly #fetcher: Fetcher;
+  readonly #records: DataView;
+  readonly #run: (cpu: number) => RunExit;
+  /** Calls out until the host looks. */
+  #calls = CALLS_PER_LOOK;
+
+  constructor(vcpu: VcpuContext, { interpreter, memory, code, events, misses, fetcher }: GeneratedCodeDesc) {
+    this.#vcpu = vcpu;
+    this.#code = code;
+    this.#fetcher = fetcher;
+    this.#records = new DataView(memory.buffer);
+    const operands = new Operands(vcpu);
+    const instance = new WebAssembly.Instance(interpreter, {
+      vm: {
+        memory,
+        miss: (): Miss => {
+          this.called();
+          return misses.miss();
+        },
+        raise: () => events.raiseFromCode(vcpu.i32(S.RAISE)),
+        helper: (record: number) => this.#helper(record),
+        outside: (record: number) => {
+          this.called();
+          return executeOutside(operands, vcpu.i32(S.OUTSIDE_OP), record) ? 1 : 0;
+        },
+        fetch: (lo: number, hi: number) => {
+          this.called();
+          return fetcher.fetch(lo, hi);
+        },
+        link: fetcher.link,
+      },
+    });
+    this.#run = (instance.exports as { run: (cpu: number) => RunExit }).run;
+  }
+
+  /** Executes as many instructions as `BUDGET` says, from `PC` on. */
+  run(): RunExit {
+    return this.#run(this.#vcpu.base);
+  }
+
+  /** Something was done outside generated code. */
+  called(): void {
+    if (--this.#calls > 0) return;
+    this.#calls = CALLS_PER_LOOK;
+    this.#vcpu.ports.host?.look();
+  }
+
+  /** The record that was left last accesses the stack. */
+  get onStack(): boolean {
+    return (this.#records.getUint16(this.#vcpu.i32(S.REC) + R.R_AUX2, true) & R.AUX2_STACK) !== 0;
+  }
+
+  #helper(record: number): HelperResult {
+    this.called();
+    const site = this.#code.site(this.#records.getInt32(record + R.R_IMM, true)) as HelperSite | CrossSite;
+    if ("page" in site) return this.#fetcher.cross(site);
+    const vcpu = this.#vcpu;
+    vcpu.counts.helper++;
+    // The address of this instruction, for the helper and for what it raises.
+    vcpu.setI32(S.PC, vcpu.i32(S.PAGE_VA) + this.#records.getUint16(record + R.R_OFF, true));
+    vcpu.setI32(S.PC + 4, vcpu.i32(S.PAGE_VA + 4));
+    vcpu.loadRip();
+    site.helper ??= HELPERS.get(site.name) ?? undefinedOpcode;
+    return site.helper(vcpu, site);
+  }
+}

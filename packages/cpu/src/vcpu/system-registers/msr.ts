@@ -1,0 +1,55 @@
+import type { VcpuContext } from "../context/context.js";
+import { canonicalAtWidest } from "../registers/canonical.js";
+import type { Halves } from "../registers/halves.js";
+import { type MsrRow, offers, type Pair } from "./msr-row.js";
+import { MSR_TABLE } from "./msr-table.js";
+
+const ROWS: ReadonlyMap<number, MsrRow> = new Map(MSR_TABLE.map((row) => [row.number, row]));
+
+const ZERO: Pair = [0, 0];
+
+/** Whether an MSR is of the processor's model, be it that the CPUID in force offers it or not. */
+export const isModelMsr = (msr: number): boolean => ROWS.has(msr >>> 0);
+
+/** RDMSR. False = #GP(0). */
+export function readMsr(vcpu: VcpuContext, msr: number, out: Halves): boolean {
+  const row = ROWS.get(msr);
+  if (row === undefined) {
+    const { apic } = vcpu.ports;
+    if (!apic.readMsr(msr)) return false;
+    [out.lo, out.hi] = [apic.msrLo, apic.msrHi];
+    return true;
+  }
+  if (!isOffered(vcpu, row) || row.access === "write-only") return false;
+  if (row.read !== undefined) row.read(vcpu, out);
+  else [out.lo, out.hi] = current(vcpu, row);
+  return true;
+}
+
+/** WRMSR. False = #GP(0), with nothing changed. */
+export function writeMsr(vcpu: VcpuContext, msr: number, lo: number, hi: number): boolean {
+  const row = ROWS.get(msr);
+  if (row === undefined) return vcpu.ports.apic.writeMsr(msr, lo, hi);
+  if (!isOffered(vcpu, row) || row.access === "read-only" || !isAcceptable(vcpu, row, lo, hi)) return false;
+  if (row.write !== undefined) return row.write(vcpu, lo, hi);
+  if (row.access !== "write-only") vcpu.msrs.set(msr, [lo, hi]);
+  return true;
+}
+
+const isOffered = (vcpu: VcpuContext, { features }: MsrRow): boolean =>
+  features === undefined || features.some((feature) => offers(vcpu, feature));
+
+const current = (vcpu: VcpuContext, { number, reset = ZERO }: MsrRow): Pair => vcpu.msrs.get(number) ?? reset;
+
+function isAcceptable(vcpu: VcpuContext, row: MsrRow, lo: number, hi: number): boolean {
+  if (row.writable !== undefined) {
+    const [low, high] = typeof row.writable === "function" ? row.writable(vcpu) : row.writable;
+    if (lo & ~low || hi & ~high) return false;
+  }
+  if (row.constant !== undefined) {
+    const [oldLo, oldHi] = current(vcpu, row);
+    if ((lo ^ oldLo) & row.constant[0] || (hi ^ oldHi) & row.constant[1]) return false;
+  }
+  if (row.address && !canonicalAtWidest(vcpu, hi)) return false;
+  return row.valid?.(lo, hi) ?? true;
+}

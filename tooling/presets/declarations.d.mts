@@ -1,0 +1,2 @@
+export function markTypes(text: string, values: ReadonlySet<string>): string;
+export function declareHostTypes(text: string): string;

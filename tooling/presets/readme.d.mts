@@ -1,0 +1,1 @@
+export function examplesOf(readme: string): { readonly code: string; readonly prints: string | undefined }[];

@@ -1,0 +1,1 @@
+export { checkApi, writeReports } from "./report.js";

@@ -1,0 +1,4 @@
+import preset from "@vm/presets/tsup";
+import { defineConfig } from "tsup";
+
+export default defineConfig({ ...preset, dts: false });
