@@ -34,6 +34,7 @@ export { dumpRegisters } from "./dump.js";
 export type { Disposer } from "./emitter.js";
 export { MachineError, type MachineErrorCode } from "./error.js";
 export { withAgent } from "./exec/agent-archive.js";
+export type { ExecOptions, ExecResult } from "./exec/guest-exec.js";
 export { type Size as WindowDimensions, WindowSize } from "./exec/window-size.js";
 export type { MachineExit, VcpuExit } from "./exit.js";
 export type { Hook, HookName } from "./hooks.js";

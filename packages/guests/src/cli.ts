@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 /** Fetches the guests and prints where they are, as JSON. Exit status: 0, 1 (could not), 2 (usage), 3 (no apt here). */
 import { ensureDistro } from "./distro.js";
 import { GuestError } from "./errors.js";
@@ -5,7 +6,7 @@ import { ensureGuests } from "./guests.js";
 import { progressLine } from "./progress.js";
 import { SERIES } from "./resolve.js";
 
-const USAGE = `usage: node tooling/guests/dist/cli.js [--refresh | --distro]
+const USAGE = `usage: vm-guests [--refresh | --distro]
 Prints a JSON object: busybox, kernels and initrds by series; with --distro, the Debian root, which is made if need be.
 `;
 

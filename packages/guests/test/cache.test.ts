@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { homedir, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { expect, it } from "vitest";
 import { guestCacheDir, withLock, writeWhole } from "../src/cache.js";
@@ -10,6 +10,12 @@ const scratch = () => mkdtempSync(join(tmpdir(), "vm-cache-"));
 it("keeps guests below VM_CACHE_DIR, else below .cache of the repository", () => {
   expect(guestCacheDir({ VM_CACHE_DIR: "/var/cache/vm" })).toBe("/var/cache/vm/guests");
   expect(guestCacheDir({})).toBe(resolve(import.meta.dirname, "../../../.cache/guests"));
+});
+
+it("keeps them in the user's cache where the package is installed", () => {
+  expect(guestCacheDir({ XDG_CACHE_HOME: "/c" }, null)).toBe("/c/vm/guests");
+  expect(guestCacheDir({ XDG_CACHE_HOME: "relative" }, null)).toBe(join(homedir(), ".cache/vm/guests"));
+  expect(guestCacheDir({ VM_CACHE_DIR: "/var/cache/vm" }, null)).toBe("/var/cache/vm/guests");
 });
 
 it("writes a file whole and leaves nothing beside it", async () => {

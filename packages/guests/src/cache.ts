@@ -1,17 +1,30 @@
 import { randomUUID } from "node:crypto";
+import { existsSync } from "node:fs";
 import { link, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
+import { homedir } from "node:os";
+import { dirname, isAbsolute, join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
+/** The repository this package is developed in, null where it is installed. */
+function ownRepository(): string | null {
+  const root = fileURLToPath(new URL("../../../", import.meta.url));
+  return existsSync(join(root, "pnpm-workspace.yaml")) ? root : null;
+}
+
 /**
- * The directory the guests are kept in: `guests` below `VM_CACHE_DIR` if that is set, else below `.cache` at the root of
- * the repository this package lies in. It need not exist yet.
+ * The directory the guests are kept in: `guests` below `VM_CACHE_DIR` if that is set; else below `.cache` of the repository this package is
+ * developed in; where it is installed `vm/guests` below `XDG_CACHE_HOME`, which is `~/.cache` by default. It need not exist yet.
  */
-export function guestCacheDir(env: Readonly<Record<string, string | undefined>> = process.env): string {
-  const root = env.VM_CACHE_DIR;
-  if (root !== undefined && root !== "") return join(resolve(root), "guests");
-  return join(fileURLToPath(new URL("../../../", import.meta.url)), ".cache", "guests");
+export function guestCacheDir(
+  env: Readonly<Record<string, string | undefined>> = process.env,
+  repository: string | null = ownRepository(),
+): string {
+  if (env.VM_CACHE_DIR) return join(resolve(env.VM_CACHE_DIR), "guests");
+  if (repository !== null) return join(repository, ".cache", "guests");
+  // The specification has relative paths ignored.
+  const cache = env.XDG_CACHE_HOME && isAbsolute(env.XDG_CACHE_HOME) ? env.XDG_CACHE_HOME : join(homedir(), ".cache");
+  return join(cache, "vm", "guests");
 }
 
 /** Writes a file so that it is seen whole or not at all. */
