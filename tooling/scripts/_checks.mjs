@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { checkManifests } from "../floors/manifests.mjs";
+import { checkRooms } from "../floors/rooms.mjs";
 import { inLanes } from "./_lanes.mjs";
 import { root } from "./_paths.mjs";
 import { bin, toolEnv } from "./_prepare.mjs";
@@ -69,6 +70,7 @@ const checks = [
     async () =>
       [
         checkManifests(workspace()),
+        checkRooms(root, workspace()),
         await complaint("depcruise", ["--config", "tooling/floors/rules.mjs", ...sources()]),
       ]
         .filter(Boolean)

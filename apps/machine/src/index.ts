@@ -32,6 +32,7 @@ export { RawDisk, type RawDiskOptions } from "./disk/raw-disk.js";
 export { dumpRegisters } from "./dump.js";
 export type { Disposer } from "./emitter.js";
 export { MachineError, type MachineErrorCode } from "./error.js";
+export type { ExecOptions, ExecResult } from "./exec/guest-exec.js";
 export type { MachineExit, VcpuExit } from "./exit.js";
 export type { Hook, HookName } from "./hooks.js";
 export type { HostUsage } from "./host-usage.js";

@@ -1,4 +1,4 @@
-import type { Fixup } from "./_encode.js";
+import type { Fixup } from "./_fixup.js";
 import { type Bits, fitsField } from "./_match.js";
 import { AddressError, DisplacementOverflowError } from "./errors.js";
 import { describeOperand, type Mem } from "./operand.js";

@@ -1,22 +1,10 @@
 import { type EncodedAddress, encodeAddress } from "./_address.js";
+import type { Fixup } from "./_fixup.js";
 import { type Bits, immWidth } from "./_match.js";
 import type { Form, Pattern } from "./_notation.js";
 import { NoSuchFormError } from "./errors.js";
-import type { Label } from "./label.js";
 import { describeOperand, type Mem, type Operand, toBigInt } from "./operand.js";
 import type { Register } from "./registers.js";
-
-/** A field whose value is known only when every label is bound. `at` counts from the start of the instruction. */
-export interface Fixup {
-  readonly at: number;
-  /** Bytes. */
-  readonly width: number;
-  /** Relative fields count from the end of their instruction. */
-  readonly relative: boolean;
-  /** Undefined for a branch to an absolute address. */
-  readonly label: Label | undefined;
-  readonly addend: bigint;
-}
 
 /** One encoded instruction with zeros where the fixups go. */
 export interface Encoded {

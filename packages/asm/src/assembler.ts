@@ -1,4 +1,5 @@
-import { type Encoded, encode, type Fixup, littleEndian } from "./_encode.js";
+import { type Encoded, encode, littleEndian } from "./_encode.js";
+import type { Fixup } from "./_fixup.js";
 import { type Bits, fitsField, matches } from "./_match.js";
 import { type Form, parseForm } from "./_notation.js";
 import { LOCKABLE, REPEATABLE } from "./_prefixes.js";

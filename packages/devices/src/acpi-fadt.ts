@@ -1,4 +1,4 @@
-import type { AcpiDesc } from "./acpi.js";
+import type { AcpiDesc } from "./acpi-desc.js";
 import { PM_TIMER, PM1_CONTROL, PM1_EVENT } from "./acpi-pm.js";
 import { ascii, HEADER, table, u16, u32, u64 } from "./acpi-table.js";
 

@@ -18,6 +18,24 @@ export class ByteQueue {
     this.bytes += bytes.length;
   }
 
+  /** Puts `bytes`, which are the queue's from now on, in front of the oldest. */
+  unshift(bytes: Uint8Array): void {
+    if (bytes.length === 0) return;
+    const rest = this.chunks.slice(this.first);
+    if (rest[0] !== undefined) rest[0] = rest[0].subarray(this.offset);
+    this.chunks = [bytes, ...rest];
+    this.first = this.offset = 0;
+    this.bytes += bytes.length;
+  }
+
+  /** Removes the oldest byte and returns it; -1 if there is none. */
+  shift(): number {
+    const byte = this.chunks[this.first]?.[this.offset];
+    if (byte === undefined) return -1;
+    this.drop(1);
+    return byte;
+  }
+
   /** A copy of the oldest `count` bytes, or of all if there are fewer. */
   peek(count: number): Uint8Array {
     const copy = new Uint8Array(Math.min(count, this.bytes));

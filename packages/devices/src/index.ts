@@ -1,4 +1,5 @@
-export { type AcpiDesc, AcpiError, type AcpiErrorCode, type AcpiImage, buildAcpiTables } from "./acpi.js";
+export { AcpiError, type AcpiErrorCode, type AcpiImage, buildAcpiTables } from "./acpi.js";
+export type { AcpiDesc } from "./acpi-desc.js";
 export type { AcpiDevice, AcpiUart, AcpiVirtio, DsdtDesc } from "./acpi-dsdt.js";
 export { AcpiPm, type AcpiPmDesc, type AcpiPmState, PM_PORTS } from "./acpi-pm.js";
 export { AmlError, type AmlErrorCode } from "./aml.js";
@@ -61,7 +62,8 @@ export {
   type TestDeviceDesc,
   type TestDeviceState,
 } from "./test-device.js";
-export { Uart16550A, type Uart16550ADesc, type Uart16550AState } from "./uart16550a.js";
+export { Uart16550A } from "./uart16550a.js";
+export type { Uart16550ADesc, Uart16550AState } from "./uart16550a-desc.js";
 export { type BlockBackend, SECTOR_SIZE, VirtioBlk, type VirtioBlkDesc, type VirtioBlkState } from "./virtio-blk.js";
 export { VirtioConsole, type VirtioConsoleDesc, type VirtioConsoleState } from "./virtio-console.js";
 export type { VirtioDevice, VirtioHost } from "./virtio-device.js";

@@ -5,26 +5,14 @@ import { AttributeMap, MemoryAttribute } from "./gmem/attribute-map.js";
 import { Mm } from "./gmem/mm.js";
 import { GmemPageSource } from "./gmem/page-source.js";
 import { UserMemoryNotifier } from "./gmem/user-notifier.js";
+import type { Vm } from "./gmem/vm.js";
 import { VmLocks } from "./kvm/locks.js";
 import { type KvmParams, kvmParams } from "./kvm/params.js";
-import type { Vm } from "./kvm/vm.js";
 import { Listeners } from "./listeners.js";
 import { Memslots } from "./memslots.js";
-import type { ExternalPageTable } from "./tdp/external.js";
+import type { ExternalPageTable, PrivateMemory } from "./tdp/external.js";
 import { TdpMmu } from "./tdp/tdp-mmu.js";
 import { Views } from "./views.js";
-
-/**
- * How a guest that can have private memory says which memory it means: by nothing, so that it gets what there is ("attributes", as KVM_X86_SW_PROTECTED_VM), or by
- * an address without the shared bit, which other page tables map (TDX).
- */
-export type PrivateMemory =
-  | "attributes"
-  | {
-      readonly external: ExternalPageTable;
-      /** Frame number of the shared bit. */
-      readonly sharedFrom: number;
-    };
 
 export interface GuestVmOptions {
   /** Allocated once at its final size; it must never grow. */

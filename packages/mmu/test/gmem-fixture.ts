@@ -7,11 +7,11 @@ import { Mm } from "../src/gmem/mm.js";
 import { GmemPageSource } from "../src/gmem/page-source.js";
 import { createRegion, type GmemRegion, type SlotEditor } from "../src/gmem/region.js";
 import { UserMemoryNotifier } from "../src/gmem/user-notifier.js";
+import type { Vm } from "../src/gmem/vm.js";
 import { KvmError } from "../src/kvm/errors.js";
 import { VmLocks } from "../src/kvm/locks.js";
 import { type KvmParams, kvmParams } from "../src/kvm/params.js";
 import type { BackedSlot, GfnRange, GfnRangeTarget } from "../src/kvm/ports.js";
-import type { Vm } from "../src/kvm/vm.js";
 import { newMemory } from "./fixture.js";
 
 export const PAGE = 4096;

@@ -1,8 +1,6 @@
 import {
   Assembler,
   eax,
-  ebp,
-  ebx,
   ecx,
   edi,
   edx,
@@ -14,9 +12,6 @@ import {
   r10,
   r12d,
   r13,
-  r13d,
-  r14d,
-  r15d,
   rax,
   rbx,
   rcx,
@@ -25,65 +20,16 @@ import {
   rsi,
   rsp,
 } from "@vm/asm";
-import {
-  AGENT_BASE,
-  AGENT_END,
-  Ask,
-  FIRST_TAG,
-  FRAME,
-  HEAD_SIZE,
-  INPUT,
-  PAYLOAD_MAX,
-  POLL,
-  REQUEST,
-  REQUEST_SIZE,
-  Say,
-  SIGNAL,
-  TAG,
-} from "./agent-abi.js";
+import { Ask, FIRST_TAG, FRAME, HEAD_SIZE, INPUT, PAYLOAD_MAX, REQUEST, REQUEST_SIZE, Say, TAG } from "./agent-abi.js";
+import { argument, call, dword, qword, type Subroutines, SYS } from "./agent-code.js";
+import { CODE, elf } from "./agent-elf.js";
+import { emitPump } from "./agent-pump.js";
 
-/** System calls that the agent makes by itself (Linux arch/x86/entry/syscalls/syscall_64.tbl). */
-const SYS = {
-  read: 0,
-  write: 1,
-  open: 2,
-  close: 3,
-  poll: 7,
-  ioctl: 16,
-  clone: 56,
-  wait4: 61,
-  kill: 62,
-  fcntl: 72,
-  mkdir: 83,
-  mknod: 133,
-  mount: 165,
-  exitGroup: 231,
-} as const;
-
-const ELF_HEADER = 64;
-const PROGRAM_HEADER = 56;
 const O_RDWR_NOCTTY_CLOEXEC = 2 | 0o400 | 0o2000000;
 const TCSETS = 0x5402;
 const F_DUPFD_CLOEXEC = 1030;
-const POLLIN = 1;
-const POLLOUT = 4;
-const POLLERR_NVAL = 0x28;
-const EAGAIN = 11;
 /** CLONE_VM | CLONE_VFORK | SIGCHLD: the child runs in our memory while we wait until it has become another program. */
 const VFORK = 0x4111;
-
-/** Entries of the poll table. */
-const [TTY, OUT, ERR, IN, CHILD] = [0, 1, 2, 3, 4].map((k) => POLL + 8 * k) as [number, number, number, number, number];
-/** Bits of R14 while a command runs. */
-const REQUESTED = 1;
-const EXITED = 2;
-
-const byte = (address: number) => mem(address, { size: 1 });
-const word = (address: number) => mem(address, { size: 2 });
-const dword = (address: number) => mem(address, { size: 4 });
-const qword = (address: number) => mem(address, { size: 8 });
-/** Argument `n` of the request, the number being 0. */
-const argument = (n: number) => qword(REQUEST + 8 * n);
 
 /**
  * The program that does the host's work inside the guest: a static x86-64 ELF file that needs nothing of the root it runs in. It opens
@@ -93,8 +39,7 @@ const argument = (n: number) => qword(REQUEST + 8 * n);
  * R12 is the line's descriptor throughout.
  */
 export function agentImage(): Uint8Array {
-  const code = AGENT_BASE + ELF_HEADER + PROGRAM_HEADER;
-  const a = new Assembler({ org: code });
+  const a = new Assembler({ org: CODE });
   const sub = {
     /** Writes a frame of type EAX with the EDX bytes behind the head. */
     send: a.label("send"),
@@ -110,14 +55,7 @@ export function agentImage(): Uint8Array {
   emitServe(a, sub);
   emitPump(a, sub);
   emitTransfers(a, sub);
-  return elf(a.assemble(), code);
-}
-
-type Subroutines = Readonly<Record<"send" | "receive" | "relay" | "serve" | "pump" | "fail", Label>>;
-
-/** A system call whose arguments are in place. It keeps all registers but RAX, RCX and R11. */
-function call(a: Assembler, number: number): void {
-  a.mov(eax, number).syscall();
+  return elf(a.assemble());
 }
 
 function emitStart(a: Assembler, sub: Subroutines): void {
@@ -239,108 +177,6 @@ function loadCall(a: Assembler, address: number): void {
   [rax, rdi, rsi, rdx, r10, r8, r9].forEach((register, k) => void a.mov(register, qword(address + 8 * k)));
 }
 
-/** Carries a command's input and outputs. EBX is where in the piece of input, EBP what is left of it; R13 the child, R15 its status. */
-function emitPump(a: Assembler, sub: Subroutines): void {
-  const [loop, noInput, wait, noLine, noChild, reap, discard, data, dropped] = [
-    "loop",
-    "noInput",
-    "wait",
-    "noLine",
-    "noChild",
-    "reap",
-    "discard",
-    "data",
-    "dropped",
-  ].map((name) => a.label(name)) as [Label, Label, Label, Label, Label, Label, Label, Label, Label];
-  const [closeInput, inputClosed, next] = [a.label("closeInput"), a.label("inputClosed"), a.label("next")];
-  const watch = (entry: number, events: number): void => void a.mov(word(entry + 4), events);
-
-  a.bind(sub.pump);
-  a.mov(dword(TTY), r12d);
-  for (const [entry, n] of [
-    [IN, 1],
-    [OUT, 2],
-    [ERR, 3],
-    [CHILD, 4],
-  ] as const)
-    a.mov(rax, argument(n)).mov(dword(entry), eax);
-  for (const entry of [TTY, OUT, ERR, CHILD]) watch(entry, POLLIN);
-  a.mov(r13, argument(5)).xor(r14d, r14d).xor(ebp, ebp);
-
-  a.bind(loop);
-  watch(IN, 0);
-  a.cmp(dword(IN), 0).jl(noInput);
-  const empty = a.label("empty");
-  a.test(ebp, ebp).jz(empty);
-  watch(IN, POLLOUT);
-  a.jmp(noInput);
-  a.bind(empty).test(r14d, REQUESTED).jnz(noInput);
-  a.or(r14d, REQUESTED).mov(eax, Say.Ready).xor(edx, edx).call(sub.send);
-  a.bind(noInput);
-  a.test(r14d, EXITED).jz(wait);
-  a.cmp(dword(OUT), 0).jge(wait);
-  a.cmp(dword(ERR), 0).jge(wait);
-  a.mov(dword(FRAME + HEAD_SIZE), r15d)
-    .mov(eax, Say.Exit)
-    .mov(edx, 4)
-    .call(sub.send);
-  a.jmp(sub.serve);
-
-  a.bind(wait);
-  a.mov(edi, POLL).mov(esi, 5).mov(rdx, -1);
-  call(a, SYS.poll);
-  a.test(eax, eax).jle(loop);
-  a.mov(r8, OUT).mov(r9, Say.Output).call(sub.relay);
-  a.mov(r8, ERR).mov(r9, Say.Errors).call(sub.relay);
-
-  a.cmp(word(CHILD + 6), 0).je(noChild);
-  a.mov(edi, dword(CHILD)).mov(esi, SIGNAL).mov(edx, 128);
-  call(a, SYS.read);
-  a.bind(reap);
-  a.mov(rdi, -1).mov(esi, SIGNAL).mov(edx, 1).xor(eax, eax).mov(r10, rax);
-  call(a, SYS.wait4);
-  a.test(eax, eax).jle(noChild);
-  a.cmp(eax, r13d).jne(reap);
-  a.mov(r15d, dword(SIGNAL)).or(r14d, EXITED).jmp(reap);
-  a.bind(noChild);
-
-  a.test(byte(TTY + 6), POLLIN).jz(noLine);
-  a.mov(esi, REQUEST).mov(edx, REQUEST_SIZE).call(sub.receive);
-  a.mov(rax, argument(0)).cmp(rax, Ask.Data).je(data);
-  a.cmp(rax, Ask.Kill).jne(noLine);
-  a.mov(rdi, r13).neg(rdi).mov(rsi, argument(1));
-  call(a, SYS.kill);
-  a.jmp(noLine);
-  a.bind(data);
-  a.mov(esi, INPUT).mov(rdx, argument(1)).mov(ebp, edx).xor(ebx, ebx).and(r14d, ~REQUESTED).call(sub.receive);
-  a.cmp(dword(IN), 0).jl(discard);
-  a.test(ebp, ebp).jnz(noLine);
-  // The end of the input.
-  a.mov(edi, dword(IN)).mov(dword(IN), -1);
-  call(a, SYS.close);
-  a.jmp(loop);
-  a.bind(discard).xor(ebp, ebp);
-  a.bind(noLine);
-
-  a.cmp(dword(IN), 0).jl(next);
-  a.test(byte(IN + 6), POLLERR_NVAL).jnz(closeInput);
-  a.test(byte(IN + 6), POLLOUT).jz(next);
-  a.mov(edi, dword(IN))
-    .lea(rsi, mem(rbx, { disp: INPUT }))
-    .mov(edx, ebp);
-  call(a, SYS.write);
-  a.cmp(rax, -EAGAIN).je(next);
-  a.test(rax, rax).js(closeInput);
-  a.add(ebx, eax).sub(ebp, eax);
-  a.bind(next).jmp(loop);
-
-  a.bind(closeInput);
-  a.mov(edi, dword(IN)).mov(dword(IN), -1).xor(ebp, ebp);
-  call(a, SYS.close);
-  a.bind(inputClosed).mov(eax, Say.Closed).xor(edx, edx).call(sub.send);
-  a.bind(dropped).jmp(loop);
-}
-
 function emitTransfers(a: Assembler, sub: Subroutines): void {
   a.bind(sub.relay);
   const [some, none] = [a.label("some"), a.label("none")];
@@ -376,31 +212,6 @@ function emitTransfers(a: Assembler, sub: Subroutines): void {
   a.test(rax, rax).jle(sub.fail);
   a.add(rsi, rax).sub(rdx, rax).jmp(read);
   a.bind(done).ret();
-}
-
-/** An executable of one segment, which is loaded whole and continues as zeros to the end of the agent's memory (ELF-64, x86-64 psABI). */
-function elf(code: Uint8Array, entry: number): Uint8Array {
-  const file = new Uint8Array(ELF_HEADER + PROGRAM_HEADER + code.length);
-  const view = new DataView(file.buffer);
-  file.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]);
-  view.setUint16(16, 2, true);
-  view.setUint16(18, 62, true);
-  view.setUint32(20, 1, true);
-  view.setUint32(24, entry, true);
-  view.setUint32(32, ELF_HEADER, true);
-  view.setUint16(52, ELF_HEADER, true);
-  view.setUint16(54, PROGRAM_HEADER, true);
-  view.setUint16(56, 1, true);
-  const segment = ELF_HEADER;
-  view.setUint32(segment, 1, true);
-  view.setUint32(segment + 4, 7, true);
-  view.setUint32(segment + 16, AGENT_BASE, true);
-  view.setUint32(segment + 24, AGENT_BASE, true);
-  view.setUint32(segment + 32, file.length, true);
-  view.setUint32(segment + 40, AGENT_END - AGENT_BASE, true);
-  view.setUint32(segment + 48, 4096, true);
-  file.set(code, ELF_HEADER + PROGRAM_HEADER);
-  return file;
 }
 
 function littleEndian(text: string): bigint {

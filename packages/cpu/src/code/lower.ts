@@ -1,14 +1,11 @@
 import { type Insn, Kind, type Operand } from "../decode/index.js";
 import { handlerKey, handlerNumber } from "../interp/generate.js";
-import * as R from "../record.js";
-import { ROWS } from "../sem/index.js";
 import * as S from "../state.js";
-import type { HelperSite } from "../vcpu/context/helper.js";
-import type { CodeCache, CrossSite } from "./cache.js";
 import { isMmx, mmxRecords } from "./mmx.js";
+import { cloneInsn, letterOf, slotOf, swap } from "./operands.js";
+import type { MemoryFields, RecordWriter } from "./records.js";
 import { rowOf } from "./rows.js";
-
-const MODIFY: ReadonlySet<string> = new Set(ROWS.filter((row) => row.modify).map((row) => row.name));
+import { BIT_STRINGS, BRANCHES, ENDS, LEGACY, MODIFY, READS, SSE, STACK, UNALIGNED } from "./traits.js";
 
 /** Records an instruction can become, at most. */
 export const MAX_RECORDS = 9;
@@ -25,38 +22,20 @@ export enum Flow {
   End,
 }
 
-interface Memory {
-  base: number;
-  index: number;
-  scale: number;
-  dispLo: number;
-  dispHi: number;
-  seg: number;
-}
-
 /** Turns decoded instructions into records. */
 export class Lowering {
-  readonly #cache: CodeCache;
-  readonly #u8: Uint8Array;
-  readonly #u16: Uint16Array;
-  readonly #i32: Int32Array;
-  #first = true;
+  readonly #records: RecordWriter;
+  /** Page offset of the instruction. */
   #offset = 0;
-  #length = 0;
-  /** Memory accesses of the instruction go to the stack segment. */
-  #stack = false;
-  readonly #memory: Memory = { base: 0, index: 0, scale: 0, dispLo: 0, dispHi: 0, seg: 0 };
+  readonly #memory: MemoryFields = { base: 0, index: 0, scale: 0, dispLo: 0, dispHi: 0, seg: 0 };
   /** Page-relative target of the last instruction, as halves. */
   targetLo = 0;
   targetHi = 0;
   /** Record whose immediate takes the target, for `Flow.Branch` and `Flow.Jump`. */
   branchRecord = 0;
 
-  constructor(memory: WebAssembly.Memory, cache: CodeCache) {
-    this.#cache = cache;
-    this.#u8 = new Uint8Array(memory.buffer);
-    this.#u16 = new Uint16Array(memory.buffer);
-    this.#i32 = new Int32Array(memory.buffer);
+  constructor(records: RecordWriter) {
+    this.#records = records;
   }
 
   /**
@@ -64,45 +43,18 @@ export class Lowering {
    * @param charge false when another record already charged for it
    */
   lower(insn: Insn, offset: number, charge = true): Flow {
-    this.#first = charge;
     this.#offset = offset;
-    this.#length = insn.len;
+    this.#records.begin(offset, insn.len, charge);
     const inMemory = insn.operands.some((o, k) => k < insn.nops && o.kind === Kind.Mem);
-    this.#stack = inMemory ? insn.seg === 2 : STACK.has(insn.op);
+    this.#records.stack = inMemory ? insn.seg === 2 : STACK.has(insn.op);
     if (isMmx(insn)) return this.#mmx(insn);
     const row = rowOf(insn);
     if (row === null) return this.#helper(insn, insn.op);
     return this.#row(insn, row.name, row.size);
   }
 
-  /** A record that is no instruction: charges nothing. */
-  step(name: string, offset: number): number {
-    this.#first = false;
-    this.#offset = offset;
-    this.#length = 0;
-    return this.#emit(name);
-  }
-
-  setImmediate(record: number, value: number): void {
-    this.#i32[(record + R.R_IMM) >> 2] = value;
-  }
-
-  setDisplacement(record: number, lo: number, hi: number): void {
-    this.#i32[(record + R.R_DISP) >> 2] = lo;
-    this.#i32[(record + R.R_DISP + 4) >> 2] = hi;
-  }
-
-  /** A record that calls TypeScript with `site`, for an instruction at `offset`. */
-  helperRecord(site: HelperSite | CrossSite, offset: number, charge = true): void {
-    this.#first = charge;
-    this.#offset = offset;
-    this.#length = "insn" in site ? site.insn.len : 0;
-    this.setImmediate(this.#emit("helper"), this.#cache.addSite(site));
-  }
-
   #helper(insn: Insn, name: string): Flow {
-    const record = this.#emit("helper");
-    this.setImmediate(record, this.#cache.addSite({ insn: cloneInsn(insn), name }));
+    this.#records.call({ insn: cloneInsn(insn), name });
     return ENDS.has(name) ? Flow.End : Flow.Through;
   }
 
@@ -112,7 +64,7 @@ export class Lowering {
     if (name === "xchg" && insn.operands[1].kind === Kind.Mem) swap(insn.operands[0], insn.operands[1]);
     const memoryAt = insn.operands.findIndex((o, k) => k < insn.nops && o.kind === Kind.Mem);
     if (memoryAt >= 0 && name !== "lea") {
-      if (insn.mode !== 64 && SSE.has(name)) this.#emit("sse");
+      if (insn.mode !== 64 && SSE.has(name)) this.#records.emit("sse");
       const bitString = BIT_STRINGS.has(name) && insn.operands[1].kind === Kind.Gpr;
       this.#address(insn, memoryAt === 0 && !READS.has(name), bitString ? size : 0);
     }
@@ -147,8 +99,8 @@ export class Lowering {
     if (number === undefined) return this.#missing(insn);
     // INSERTPS takes the only element there is in memory.
     if (name === "insertps" && memoryAt === 1) insn.immLo &= 0x3f;
-    if (pushes) this.#stack = true;
-    const record = this.#emitNumber(number);
+    if (pushes) this.#records.stack = true;
+    const record = this.#records.emitNumber(number);
     this.#fill(record, insn, form, temporary === -1 ? -1 : memoryAt, temporary);
     if (writeBack) this.#memoryRecord(`wb${size}`);
     return this.#flow(insn, name, record);
@@ -158,17 +110,17 @@ export class Lowering {
     const memoryAt = insn.operands.findIndex((o, k) => k < insn.nops && o.kind === Kind.Mem);
     if (memoryAt >= 0) {
       if (insn.mode !== 64) {
-        this.#emit("mmx.check");
-        if (memoryAt === 0) this.#emit("mmx.top");
+        this.#records.emit("mmx.check");
+        if (memoryAt === 0) this.#records.emit("mmx.top");
       }
       this.#address(insn, memoryAt === 0, 0);
     }
     for (const { handler, dst = 0, src = 0, imm = 0, memory } of mmxRecords(insn, slotOf)) {
-      const record = this.#emit(handler);
-      this.#u16[(record + R.R_DST) >> 1] = dst;
-      this.#u16[(record + R.R_SRC) >> 1] = src;
-      this.setImmediate(record, imm);
-      if (memory) this.#fillMemory(record);
+      const record = this.#records.emit(handler);
+      this.#records.setDestination(record, dst);
+      this.#records.setSource(record, src);
+      this.#records.setImmediate(record, imm);
+      if (memory) this.#records.setMemory(record, this.#memory);
     }
     return Flow.Through;
   }
@@ -186,8 +138,8 @@ export class Lowering {
     this.#plainAddress(insn, false);
     const short = insn.addrSize < size;
     const record = short
-      ? this.#emit(insn.addrSize === 4 ? "lea32" : "lea16")
-      : this.#emit(handlerKey("lea", size, "rm"));
+      ? this.#records.emit(insn.addrSize === 4 ? "lea32" : "lea16")
+      : this.#records.emit(handlerKey("lea", size, "rm"));
     this.#fill(record, insn, "rm", -1);
     return Flow.Through;
   }
@@ -203,7 +155,7 @@ export class Lowering {
     if (bits !== 0) {
       // The address of the element is an offset like any other: it is selected before the address is truncated and checked.
       this.#memory.seg = S.ZERO;
-      const step = this.#emit(handlerKey("bitaddr", bits, "mr"));
+      const step = this.#records.emit(handlerKey("bitaddr", bits, "mr"));
       this.#fill(step, insn, "mr", -1);
       this.#useEaTmp(seg);
     }
@@ -218,10 +170,10 @@ export class Lowering {
         this.#memoryRecord("aligned");
         Object.assign(this.#memory, memory);
       }
-      const record = this.#emit(`ea${8 * insn.addrSize}L`);
-      this.#fillMemory(record);
-      this.#u16[(record + R.R_DST) >> 1] = S.SEG_RANGE + 16 * insn.seg + (write ? 8 : 0);
-      this.#u8[record + R.R_AUX] = size;
+      const record = this.#records.emit(`ea${8 * insn.addrSize}L`);
+      this.#records.setMemory(record, this.#memory);
+      this.#records.setDestination(record, S.SEG_RANGE + 16 * insn.seg + (write ? 8 : 0));
+      this.#records.setAuxiliary(record, size);
     }
     this.#useEaTmp(S.ZERO);
   }
@@ -246,26 +198,19 @@ export class Lowering {
   }
 
   #memoryRecord(step: string): void {
-    this.#fillMemory(this.#emit(step));
-  }
-
-  #fillMemory(record: number): void {
-    const m = this.#memory;
-    this.#u16[(record + R.R_BASE) >> 1] = m.base;
-    this.#u16[(record + R.R_INDEX) >> 1] = m.index;
-    this.#u8[record + R.R_SCALE] = m.scale;
-    this.#u16[(record + R.R_SEG) >> 1] = m.seg;
-    this.setDisplacement(record, m.dispLo, m.dispHi);
+    this.#records.setMemory(this.#records.emit(step), this.#memory);
   }
 
   /** Fills register, memory and immediate fields. Operand `replaced` was fetched into slot `temporary`. */
   #fill(record: number, insn: Insn, form: string, replaced: number, temporary = 0): void {
     for (let k = 0; k < form.length; k++) {
       const slot = k === replaced ? temporary : slotOf(insn.operands[k] as Operand);
-      if (form[k] === "r" || form[k] === "x") this.#u16[(record + (k === 0 ? R.R_DST : R.R_SRC)) >> 1] = slot;
-      else if (form[k] === "m") this.#fillMemory(record);
-      else if (form[k] === "i") this.setImmediate(record, insn.immLo);
-      else if (form[k] === "I") this.setDisplacement(record, insn.immLo, insn.immHi);
+      if (form[k] === "r" || form[k] === "x") {
+        if (k === 0) this.#records.setDestination(record, slot);
+        else this.#records.setSource(record, slot);
+      } else if (form[k] === "m") this.#records.setMemory(record, this.#memory);
+      else if (form[k] === "i") this.#records.setImmediate(record, insn.immLo);
+      else if (form[k] === "I") this.#records.setDisplacement(record, insn.immLo, insn.immHi);
     }
   }
 
@@ -277,98 +222,9 @@ export class Lowering {
     this.targetHi = (insn.immHi + (insn.immLo >>> 0 > this.targetLo >>> 0 ? 1 : 0)) | 0;
     this.branchRecord = record;
     if (insn.mode !== 64) {
-      this.setDisplacement(record, this.targetLo, this.targetHi);
-      this.#u8[record + R.R_AUX] = insn.opSize === 2 ? 16 : 0;
+      this.#records.setDisplacement(record, this.targetLo, this.targetHi);
+      this.#records.setAuxiliary(record, insn.opSize === 2 ? 16 : 0);
     }
     return name === "jmp" || name === "call" ? Flow.Jump : Flow.Branch;
   }
-
-  #emit(name: string): number {
-    const number = handlerNumber(name);
-    if (number === undefined) throw new Error(`no interpreter step ${name}`);
-    return this.#emitNumber(number);
-  }
-
-  #emitNumber(number: number): number {
-    const record = this.#cache.append();
-    this.#u16[record >> 1] = number;
-    this.#u8[record + R.R_LEN] = this.#length;
-    this.#u8[record + R.R_CHARGE] = this.#first ? 1 : 0;
-    this.#u16[(record + R.R_OFF) >> 1] = this.#offset;
-    this.#u16[(record + R.R_AUX2) >> 1] = this.#stack ? R.AUX2_STACK : 0;
-    this.#first = false;
-    return record;
-  }
-}
-
-/** Helpers that never go on with the next record. */
-const ENDS: ReadonlySet<string> = new Set(
-  "iret callf jmpf retf syscall sysret sysenter sysexit int int1 hlt".split(" "),
-);
-/** Instructions without a memory operand that access the stack. */
-const STACK: ReadonlySet<string> = new Set("push pop call ret leave enter pushf popf pusha popa".split(" "));
-/** Instructions whose first operand, in memory, is only read. */
-const READS: ReadonlySet<string> = new Set("cmp test bt push callr jmpr mul imul1 div idiv".split(" "));
-const SSE: ReadonlySet<string> = new Set(ROWS.filter((row) => row.sse).map((row) => row.name));
-const LEGACY: ReadonlySet<string> = new Set(ROWS.filter((row) => row.legacy).map((row) => row.name));
-const BRANCHES: ReadonlySet<string> = new Set([
-  "jmp",
-  "call",
-  "loop",
-  "loope",
-  "loopne",
-  "jcxz",
-  ...Array.from({ length: 16 }, (_, cc) => `j${cc}`),
-]);
-const BIT_STRINGS: ReadonlySet<string> = new Set(["bt", "bts", "btr", "btc"]);
-/** Vector instructions whose 16-byte memory operand need not be aligned. */
-export const UNALIGNED: ReadonlySet<string> = new Set(
-  "movups movupd movdqu lddqu pcmpistri pcmpistrm pcmpestri pcmpestrm pcmpestri64 pcmpestrm64".split(" "),
-);
-
-function letterOf(operand: Operand, name: string, k: number): string {
-  switch (operand.kind) {
-    case Kind.Gpr:
-    case Kind.Gpr8High:
-      return k === 2 ? "c" : "r";
-    case Kind.Mem:
-      return "m";
-    case Kind.Imm:
-    case Kind.Const1:
-      return name === "movabs" ? "I" : "i";
-    case Kind.Xmm:
-    case Kind.Mmx:
-      return "x";
-    case Kind.Rel:
-      return "-";
-    default:
-      return "";
-  }
-}
-
-function slotOf(operand: Operand): number {
-  switch (operand.kind) {
-    case Kind.Gpr:
-      return S.GPR + 8 * operand.reg;
-    case Kind.Gpr8High:
-      return S.GPR + 8 * operand.reg + 1;
-    case Kind.Xmm:
-      return S.XMM + 16 * operand.reg;
-    case Kind.Mmx:
-      return S.FPR + 16 * operand.reg;
-    default:
-      return 0;
-  }
-}
-
-/** A copy that stays when the original is reused. */
-export function cloneInsn(insn: Insn): Insn {
-  const copy = Object.assign(Object.create(Object.getPrototypeOf(insn)) as Insn, insn);
-  return Object.assign(copy, { operands: insn.operands.map((o) => ({ ...o })) });
-}
-
-function swap(a: Operand, b: Operand): void {
-  const { kind, reg, size } = a;
-  Object.assign(a, b);
-  Object.assign(b, { kind, reg, size });
 }

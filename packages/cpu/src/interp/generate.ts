@@ -3,7 +3,8 @@ import { HelperResult, RunExit } from "../calls.js";
 import * as R from "../record.js";
 import { ROWS } from "../sem/index.js";
 import * as S from "../state.js";
-import { type Exits, type Frame, InterpreterCtx } from "./ictx.js";
+import type { Exits, Frame } from "./frame.js";
+import { InterpreterCtx } from "./ictx.js";
 import { MMX_STEPS } from "./mmx-steps.js";
 import { STEPS } from "./steps.js";
 

@@ -1,49 +1,17 @@
-import { type Expr, type FunctionBuilder, i32, i64, type Label, type Local, v128 } from "@vm/wasm";
+import { type FunctionBuilder, i32, i64, type Local, v128 } from "@vm/wasm";
 import { SlowAccess } from "../calls.js";
 import * as R from "../record.js";
 import type { Ctx, I32, I64, Row, Size, V128 } from "../sem/ctx.js";
 import { truncate } from "../sem/flags.js";
 import { type OutsideName, outsideNumber } from "../sem/outside.js";
 import * as S from "../state.js";
-
-/** The function under construction and its fixed parts. */
-export interface Frame {
-  readonly f: FunctionBuilder;
-  /** Base of the vCPU state block. */
-  readonly cpu: Local<"i32">;
-  /** Current record. */
-  readonly rec: Local<"i32">;
-  /** Instructions that may still be started. */
-  readonly left: Local<"i32">;
-  /** Linear address for `lookup`. */
-  readonly target: Local<"i64">;
-  /** Starts the record `rec`. */
-  readonly next: Label;
-  /** Finds the record for `target` and starts it. */
-  readonly lookup: Label;
-  /**
-   * Ways out of the loop, where TypeScript is called. The loop itself contains no call: that keeps `rec` and the bases in registers.
-   * The reason of leaving is in the state block where one is needed.
-   */
-  readonly exits: Exits;
-}
-
-/** Labels outside the dispatch loop. */
-export interface Exits {
-  /** TLB miss: fills the TLB (or stages the access) and starts the record again. `SLOW_ADDRESS` and `SLOW_ACCESS` tell the access. */
-  readonly miss: Label;
-  /** Leaves with the instruction undone and exception `RAISE` pending, or whatever TypeScript noted. */
-  readonly raise: Label;
-  readonly fault: Label;
-  /** Executes the record's instruction in TypeScript; see `HelperResult`. */
-  readonly helper: Label;
-  /** Executes operation `OUTSIDE_OP` on the record's operands in TypeScript and goes on with the next record. */
-  readonly outside: Label;
-  /** Decodes the target of a direct branch. */
-  readonly link: Label;
-}
-
-const PAGE_MASK = i64.const(-4096);
+import { branchLegacy, branchLinked } from "./branch.js";
+import { directTarget, raiseIf } from "./checks.js";
+import type { Frame } from "./frame.js";
+import { probe } from "./probe.js";
+import { loadSized, storeRegister, storeSized } from "./sized.js";
+import { stackLinear, stackMasked } from "./stack.js";
+import { divide, mulHigh } from "./wide.js";
 
 /** A handler of the interpreter: operands come from the fields of the current record. */
 export class InterpreterCtx implements Ctx {
@@ -86,7 +54,7 @@ export class InterpreterCtx implements Ctx {
         return f.let("i64", i64.load(this.#frame.rec, R.R_DISP));
       case "m":
         if (k === 0 && this.#modify) {
-          this.#host = this.#probe(this.linear(), size, SlowAccess.Modify);
+          this.#host = probe(this.#frame, this.linear(), size, SlowAccess.Modify);
           return f.let("i64", loadSized(this.#host, size));
         }
         return this.load(this.linear(), size);
@@ -98,7 +66,7 @@ export class InterpreterCtx implements Ctx {
   set(k: number, value: I64): void {
     const { f, size } = this;
     if (this.#form[k] === "r") {
-      this.#storeRegister(this.#slot(k), value, size);
+      storeRegister(this.f, this.#slot(k), value, size);
     } else if (this.#host !== undefined) {
       storeSized(f, this.#host, value, size);
     } else {
@@ -111,7 +79,7 @@ export class InterpreterCtx implements Ctx {
   }
 
   setReg(number: number, value: I64, size: Size = this.size): void {
-    this.#storeRegister(i32.add(this.#frame.cpu, i32.const(S.GPR + 8 * number)), value, size);
+    storeRegister(this.f, i32.add(this.#frame.cpu, i32.const(S.GPR + 8 * number)), value, size);
   }
 
   offset(): I64 {
@@ -133,26 +101,26 @@ export class InterpreterCtx implements Ctx {
   // Memory
 
   load(linear: Local<"i64">, size: Size): Local<"i64"> {
-    return this.f.let("i64", loadSized(this.#probe(linear, size, SlowAccess.Load), size));
+    return this.f.let("i64", loadSized(probe(this.#frame, linear, size, SlowAccess.Load), size));
   }
 
   store(linear: Local<"i64">, value: I64, size: Size): void {
     const v = this.f.let("i64", value);
-    storeSized(this.f, this.#probe(linear, size, SlowAccess.Store), v, size);
+    storeSized(this.f, probe(this.#frame, linear, size, SlowAccess.Store), v, size);
   }
 
   /** Vector load of 16 bytes. */
   loadX(linear: Local<"i64">): Local<"v128"> {
-    return this.f.let("v128", v128.load(this.#probe(linear, 16, SlowAccess.Load)));
+    return this.f.let("v128", v128.load(probe(this.#frame, linear, 16, SlowAccess.Load)));
   }
 
   storeX(linear: Local<"i64">, value: V128): void {
-    this.f.store("v128.store", this.#probe(linear, 16, SlowAccess.Store), value);
+    this.f.store("v128.store", probe(this.#frame, linear, 16, SlowAccess.Store), value);
   }
 
   /** Probes the memory operand for reading and writing; the host address is kept in the state block for `modifyEnd`. */
   modifyBegin(): void {
-    const host = this.#probe(this.linear(), this.size, SlowAccess.Modify);
+    const host = probe(this.#frame, this.linear(), this.size, SlowAccess.Modify);
     this.f.store("i32.store", this.#frame.cpu, host, S.RMW_HOST);
     this.f.store("i64.store", this.#frame.cpu, loadSized(host, this.size), S.TMP);
   }
@@ -209,7 +177,7 @@ export class InterpreterCtx implements Ctx {
   /** Raises what is in `word` (`SSE_OFF` or `MMX_OFF`) unless it is 0. */
   checkUnit(word: number): void {
     const vector = (): I32 => i32.load(this.#frame.cpu, word);
-    this.#raiseIf(vector(), vector());
+    raiseIf(this.#frame, vector(), vector());
   }
 
   getX(k: number): Local<"v128"> {
@@ -263,20 +231,6 @@ export class InterpreterCtx implements Ctx {
     this.setReg(4, i64.or(this.#stackMasked(offset), kept), 8);
   }
 
-  /**
-   * Leaves the instruction with #GP(0), or #SS(0) for the stack segment, unless `size` bytes at `offset` are in the range at host address `range`
-   * of the segment whose base is at host address `base`. In a flat segment accesses wrap at 4 GiB (recorded from hardware).
-   */
-  checkRange(offset: Local<"i64">, size: I64, range: I32, base: I32): void {
-    const { f } = this;
-    const at = f.let("i32", range);
-    const last = i64.add(offset, i64.sub(size, i64.const(1)));
-    const flat = i32.eqz(i32.or(i32.load(base), i32.xor(i32.load(at, 4), i32.const(-1))));
-    const beyond = i32.gt_u(i64.gt_u(last, i64.load32_u(at, 4)), flat);
-    const outside = i32.or(i64.lt_u(offset, i64.load32_u(at)), beyond);
-    this.#raiseIf(outside, i32.sub(i32.const(13), i32.and(i32.load16_u(this.#frame.rec, R.R_AUX2), i32.const(1))));
-  }
-
   next(): I64 {
     const { cpu, rec } = this.#frame;
     const linear = i64.add(i64.load(cpu, S.PAGE_VA), i64.add(i64.load16_u(rec, R.R_OFF), i64.load8_u(rec, R.R_LEN)));
@@ -305,43 +259,15 @@ export class InterpreterCtx implements Ctx {
   }
 
   checkDirect(): void {
-    if (this.legacy) this.#directTarget();
-  }
-
-  /** Offset in CS of the direct target outside 64-bit code, truncated to the operand size, checked against the limit. */
-  #directTarget(): Local<"i64"> {
-    const { f } = this;
-    const { cpu, rec } = this.#frame;
-    const linear = i64.add(i64.load(cpu, S.PAGE_VA), i64.load(rec, R.R_DISP));
-    const mask = i64.shr_u(i64.const2(-1, 0), i64.load8_u(rec, R.R_AUX));
-    const target = f.let("i64", i64.and(i64.sub(linear, i64.load(cpu, S.SEG_BASE + 8)), mask));
-    this.faultIf(i64.gt_u(target, i64.load32_u(cpu, S.CS_LIMIT)), 13);
-    return target;
+    if (this.legacy) directTarget(this.#frame);
   }
 
   branch(condition: I32, commit?: () => void): void {
-    const { f } = this;
-    const { rec, next, target: linear, lookup, cpu } = this.#frame;
-    if (this.legacy) {
-      f.if(condition, () => {
-        const target = this.#directTarget();
-        commit?.();
-        f.set(linear, truncate(i64.add(target, i64.load(cpu, S.SEG_BASE + 8)), 4));
-        f.br(lookup);
-      });
+    if (this.legacy) branchLegacy(this.#frame, condition, commit);
+    else {
       commit?.();
-      f.set(rec, i32.add(rec, i32.const(R.RECORD)));
-      f.br(next);
-      this.#continued = true;
-      return;
+      branchLinked(this.#frame, condition);
     }
-    commit?.();
-    f.if(
-      condition,
-      () => f.set(rec, i32.load(rec, R.R_IMM)),
-      () => f.set(rec, i32.add(rec, i32.const(R.RECORD))),
-    );
-    f.br(next);
     this.#continued = true;
   }
 
@@ -358,15 +284,7 @@ export class InterpreterCtx implements Ctx {
   }
 
   faultIf(condition: I32, vector: number): void {
-    this.#raiseIf(condition, i32.const(vector));
-  }
-
-  #raiseIf(condition: I32, vector: I32): void {
-    const { f } = this;
-    f.if(condition, () => {
-      f.store("i32.store", this.#frame.cpu, vector, S.RAISE);
-      f.br(this.#frame.exits.raise);
-    });
+    raiseIf(this.#frame, condition, i32.const(vector));
   }
 
   yieldToInterrupt(wasClear: I32): void {
@@ -385,46 +303,11 @@ export class InterpreterCtx implements Ctx {
   }
 
   mulHigh(a: I64, b: I64): I64 {
-    const { f } = this;
-    const x = f.let("i64", a);
-    const y = f.let("i64", b);
-    const low = (v: I64): I64 => i64.and(v, i64.const2(-1, 0));
-    const high = (v: I64): I64 => i64.shr_u(v, i64.const(32));
-    const mid = f.let("i64", i64.add(i64.mul(high(x), low(y)), high(i64.mul(low(x), low(y)))));
-    const cross = f.let("i64", i64.add(i64.mul(low(x), high(y)), low(mid)));
-    return i64.add(i64.add(i64.mul(high(x), high(y)), high(mid)), high(cross));
+    return mulHigh(this.f, a, b);
   }
 
   divide(dividendHigh: I64, dividendLow: I64, by: I64): { quotient: Local<"i64">; remainder: Local<"i64"> } {
-    const { f } = this;
-    const high = f.let("i64", dividendHigh);
-    const low = f.let("i64", dividendLow);
-    const divisor = f.let("i64", by);
-    const quotient = f.let("i64", low);
-    f.if(
-      i64.eqz(high),
-      () => f.set(quotient, i64.div_u(low, divisor)),
-      () => this.#divideBitwise(high, quotient, divisor),
-    );
-    return { quotient, remainder: f.let("i64", i64.sub(low, i64.mul(quotient, divisor))) };
-  }
-
-  /** `low` = `high:low / divisor`, a bit at a time; `high` is used up. */
-  #divideBitwise(high: Local<"i64">, low: Local<"i64">, divisor: Local<"i64">): void {
-    const { f } = this;
-    const count = f.let("i32", i32.const(64));
-    const out = f.temp("i64");
-    const one = i64.const(1);
-    f.loop((again) => {
-      f.set(out, i64.shr_u(high, i64.const(63)));
-      f.set(high, i64.or(i64.shl(high, one), i64.shr_u(low, i64.const(63))));
-      f.set(low, i64.shl(low, one));
-      f.if(i32.or(i64.ne(out, i64.const(0)), i64.ge_u(high, divisor)), () => {
-        f.set(high, i64.sub(high, divisor));
-        f.set(low, i64.or(low, one));
-      });
-      f.brIf(f.tee(count, i32.sub(count, i32.const(1))), again);
-    });
+    return divide(this.f, dividendHigh, dividendLow, by);
   }
 
   /** Ends the handler: on to the next record unless the emitter went elsewhere. */
@@ -447,54 +330,11 @@ export class InterpreterCtx implements Ctx {
     return slot;
   }
 
-  #storeRegister(address: I32, value: I64, size: Size): void {
-    if (size === 4) this.f.store("i64.store", address, truncate(value, 4));
-    else storeSized(this.f, address, value, size);
-  }
-
-  /** Host address of a memory access. A miss leaves the loop; the record is then started again. */
-  #probe(linear: Local<"i64">, size: number, access: SlowAccess): Local<"i32"> {
-    const { f } = this;
-    const { cpu, exits } = this.#frame;
-    const index = i32.and(i32.shr_u(i32.wrap_i64(linear), i32.const(8)), i32.const((S.TLB_ENTRIES - 1) * S.TLB_ENTRY));
-    const entry = f.let("i32", i32.add(i32.load(cpu, access === SlowAccess.Load ? S.TLB_READ : S.TLB_WRITE), index));
-    f.if(i64.ne(lastPage(linear, size), i64.load(entry)), () => {
-      f.store("i64.store", cpu, linear, S.SLOW_ADDRESS);
-      f.store("i32.store", cpu, i32.const(access + size), S.SLOW_ACCESS);
-      f.br(exits.miss);
-    });
-    return f.let("i32", i32.add(i32.wrap_i64(linear), i32.load(entry, 8)));
-  }
-
   #stackMasked(offset: I64): I64 {
-    return this.legacy ? i64.and(offset, i64.load(this.#frame.cpu, S.STACK_MASK)) : offset;
+    return this.legacy ? stackMasked(this.#frame, offset) : offset;
   }
 
   #stackLinear(offset: Local<"i64">, write: boolean): Local<"i64"> {
-    if (!this.legacy) return offset;
-    const { cpu } = this.#frame;
-    const range = i32.add(cpu, i32.const(S.SEG_RANGE + 32 + (write ? 8 : 0)));
-    this.checkRange(offset, i64.const(this.size), range, i32.add(cpu, i32.const(S.SEG_BASE + 16)));
-    return this.f.let("i64", truncate(i64.add(offset, i64.load(cpu, S.SEG_BASE + 16)), 4));
+    return this.legacy ? stackLinear(this.#frame, offset, this.size, write) : offset;
   }
-}
-
-/** Page of the last byte of an access: differs from the entry's tag for a miss and for an access that crosses the page. */
-function lastPage(linear: Local<"i64">, size: number): I64 {
-  return i64.and(size === 1 ? linear : i64.add(linear, i64.const(size - 1)), PAGE_MASK);
-}
-
-export function loadSized(address: Expr<"i32">, size: Size, offset = 0): I64 {
-  return size === 1
-    ? i64.load8_u(address, offset)
-    : size === 2
-      ? i64.load16_u(address, offset)
-      : size === 4
-        ? i64.load32_u(address, offset)
-        : i64.load(address, offset);
-}
-
-export function storeSized(f: FunctionBuilder, address: Expr<"i32">, value: I64, size: Size): void {
-  const op = size === 1 ? "i64.store8" : size === 2 ? "i64.store16" : size === 4 ? "i64.store32" : "i64.store";
-  f.store(op, address, value);
 }

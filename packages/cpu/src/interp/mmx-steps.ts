@@ -1,7 +1,8 @@
 import { i32, i64 } from "@vm/wasm";
 import * as R from "../record.js";
 import * as S from "../state.js";
-import { type Frame, InterpreterCtx } from "./ictx.js";
+import type { Frame } from "./frame.js";
+import { InterpreterCtx } from "./ictx.js";
 import type { Step } from "./steps.js";
 
 /** Steps of MMX instructions; `code/mmx.ts` composes them with SSE rows. */

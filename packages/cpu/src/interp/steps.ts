@@ -3,7 +3,10 @@ import * as R from "../record.js";
 import type { Size } from "../sem/ctx.js";
 import { truncate } from "../sem/flags.js";
 import * as S from "../state.js";
-import { type Frame, InterpreterCtx, loadSized } from "./ictx.js";
+import { checkRange } from "./checks.js";
+import type { Frame } from "./frame.js";
+import { InterpreterCtx } from "./ictx.js";
+import { loadSized } from "./sized.js";
 
 /**
  * Steps: records that are part of an instruction, or lead from one page's records to another's. Only the interpreter has them;
@@ -64,10 +67,11 @@ export const STEPS: readonly Step[] = [
   // The same outside 64-bit code, where the linear address wraps at 32 bits too and the segment has bounds: R_DST is the slot of the
   // lowest and highest offset, R_AUX the size of the access in bytes.
   ...([2, 4] as const).map((size) =>
-    simple(`ea${8 * size}L`, size, "m", (c, { f, cpu, rec }) => {
+    simple(`ea${8 * size}L`, size, "m", (c, frame) => {
+      const { f, cpu, rec } = frame;
       const offset = f.let("i64", truncate(c.offset(), size));
       const base = f.let("i32", i32.add(cpu, i32.load16_u(rec, R.R_SEG)));
-      c.checkRange(offset, i64.load8_u(rec, R.R_AUX), i32.add(cpu, i32.load16_u(rec, R.R_DST)), base);
+      checkRange(frame, offset, i64.load8_u(rec, R.R_AUX), i32.add(cpu, i32.load16_u(rec, R.R_DST)), base);
       f.store("i64.store", cpu, truncate(i64.add(offset, loadSized(base, 8)), 4), S.EA_TMP);
     }),
   ),

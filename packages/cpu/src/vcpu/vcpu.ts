@@ -7,6 +7,7 @@ import type { Counts, VcpuContext } from "./context/context.js";
 import type { Pending } from "./context/event.js";
 import type { Exit } from "./context/exit.js";
 import type { VcpuHooks } from "./context/hooks.js";
+import type { LinearAccess } from "./context/linear-access.js";
 import { Interrupts } from "./events/interrupts.js";
 import { PendingEvents } from "./events/pending-events.js";
 import { Copies } from "./memory/copies.js";
@@ -41,7 +42,7 @@ export class Vcpu extends Registers implements VcpuContext {
   readonly id: number;
   readonly ports: VcpuPorts;
   readonly code: CodeCache;
-  readonly linear: LinearMemory;
+  readonly linear: LinearAccess;
   /** Observers; assign members to intercept. */
   hooks: VcpuHooks = {};
 

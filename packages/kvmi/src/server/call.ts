@@ -3,7 +3,7 @@ import type { CommandName, ReplyOf, Requests } from "../dialect/commands.js";
 import type { CommandSpec, Dialect } from "../dialect/dialect.js";
 import type { Errno } from "../errno.js";
 import type { Message } from "../framing.js";
-import type { Introspection } from "./introspection.js";
+import type { Session, Silence } from "./session.js";
 import type { HookedVcpu } from "./vcpu.js";
 
 /** No reply: the connection ends. */
@@ -15,12 +15,9 @@ export type Outcome = 0 | Errno | DataView | typeof CLOSE;
 /** Where the data lies in a reply: behind the header and the error code. */
 export const DATA = header.size + errorCode.size;
 
-/** How errors of commands without replies are treated (CONTROL_CMD_RESPONSE); null: replies are sent. */
-export type Silence = { readonly withEvent: boolean } | null;
-
 /** One command on its way. */
 export interface Call<K extends CommandName = CommandName> {
-  readonly session: Introspection;
+  readonly session: Session;
   readonly dialect: Dialect;
   readonly spec: CommandSpec<K>;
   readonly message: Message;

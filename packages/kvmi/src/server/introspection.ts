@@ -11,8 +11,9 @@ import type { VmPort } from "../ports.js";
 import { bytesOf, Slab } from "../slab.js";
 import type { Transport } from "../transport.js";
 import { afterTurn } from "../turn.js";
-import { type Call, CLOSE, DATA, type Outcome, type Silence, type VcpuCall } from "./call.js";
+import { type Call, CLOSE, DATA, type Outcome, type VcpuCall } from "./call.js";
 import type { Masks } from "./masks.js";
+import type { Session, Silence } from "./session.js";
 import { EVENT_COMMON } from "./state.js";
 import { HookedVcpu } from "./vcpu.js";
 import { VCPU_HANDLERS } from "./vcpu-commands.js";
@@ -36,20 +37,15 @@ export interface IntrospectionDesc {
  * One hook: from the end of the handshake until the connection is gone. Takes messages in the order of the kernel's receiving thread,
  * carries VM commands out itself and hands vCPU commands to their vCPU as jobs.
  */
-export class Introspection {
+export class Introspection implements Session {
   readonly vm: VmPort;
   readonly index: DialectIndex;
   readonly masks: Masks;
   readonly vcpus: readonly HookedVcpu[];
-  /** VM events that are enabled. */
   readonly vmEvents = new Set<EventName>();
-  /** VM_CONTROL_CLEANUP: undo everything when the tool goes. */
   cleanup = true;
-  /** Replies of commands are not sent (CONTROL_CMD_RESPONSE). */
   silence: Silence = null;
-  /** Events that need not cross the connection, as the owner of the machine says. */
   filter: EventFilter | null;
-  /** The same, as the tool says. */
   toolFilter: EventFilter | null = null;
   readonly #transport: Transport;
   readonly #log: (message: string) => void;
@@ -105,14 +101,12 @@ export class Introspection {
     this.#intake.goOn(Stop.Full);
   }
 
-  /** A vCPU has as many jobs as may wait, or no longer has. */
   crowded(crowded: boolean): void {
     this.#crowded += crowded ? 1 : -1;
     if (this.#crowded > 0) this.#intake.stop(Stop.Jobs);
     else afterTurn(() => this.#crowded === 0 && this.#intake.goOn(Stop.Jobs));
   }
 
-  /** Does a job of a vCPU. */
   carry(job: () => void): void {
     try {
       job();
@@ -226,7 +220,6 @@ export class Introspection {
     after?.();
   }
 
-  /** Has `work` done behind the reply of the command that is being carried out. */
   afterReply(work: () => void): void {
     this.#after = work;
   }
@@ -248,7 +241,6 @@ export class Introspection {
     else if (this.silence.withEvent) this.#reportError(message, error);
   }
 
-  /** A reply with room for `size` bytes of data. */
   replyWith(size: number): DataView {
     return this.#slab.take(DATA + size);
   }
@@ -271,7 +263,6 @@ export class Introspection {
 
   // Events
 
-  /** Sends one event; returns its sequence number, null if the hook has ended. `fill` writes the state of the vCPU. */
   sendEvent(spec: EventSpec, specific: object, fill?: (view: DataView) => void, vcpu = 0): number | null {
     if (this.#ended) return null;
     const { vmEventId } = this.index.dialect.rules;
@@ -303,7 +294,6 @@ export class Introspection {
     return this.sendEvent(spec, {}) !== null;
   }
 
-  /** A reply said CRASH. */
   crash(vcpu: number): void {
     this.#log(`the tool ends the machine (vCPU ${vcpu})`);
     this.vm.crash();

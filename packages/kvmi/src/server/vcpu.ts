@@ -4,8 +4,8 @@ import * as L from "../dialect/layouts.js";
 import { passes } from "../filter.js";
 import type { Message } from "../framing.js";
 import type { Exception, Interception, PageVerdict, Status, VcpuEvents, VcpuPort, Verdict } from "../ports.js";
-import type { Introspection } from "./introspection.js";
 import { Action, LOST, pageVerdict, type Reply, readSpecific, replacement, verdict } from "./reply.js";
+import type { Session, SessionVcpu } from "./session.js";
 import { EVENT_HEAD, writeState } from "./state.js";
 
 /** PAUSEs that may wait; one more is EBUSY. */
@@ -27,7 +27,7 @@ interface Waiting {
  * A vCPU that waits for a reply or a pause is held by its port and runs jobs meanwhile. {@link boundary} does everything that is due
  * and releases it when nothing is.
  */
-export class HookedVcpu implements VcpuEvents {
+export class HookedVcpu implements VcpuEvents, SessionVcpu {
   readonly #enabled = new Set<EventName>();
   readonly #crs = new Set<number>();
   readonly #msrs = new Set<number>();
@@ -44,7 +44,7 @@ export class HookedVcpu implements VcpuEvents {
   constructor(
     readonly index: number,
     readonly port: VcpuPort,
-    readonly session: Introspection,
+    readonly session: Session,
   ) {}
 
   // Jobs and pauses
@@ -64,7 +64,6 @@ export class HookedVcpu implements VcpuEvents {
     this.session.crowded(crowded);
   }
 
-  /** Asks for one PAUSE event. False: too many wait. */
   pause(): boolean {
     if (this.#pauses >= MAX_PAUSES) return false;
     this.#pauses++;

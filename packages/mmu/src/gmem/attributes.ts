@@ -3,8 +3,8 @@ import type { Task } from "@vm/lockdep";
 import { Page } from "../bits.js";
 import { KvmError } from "../kvm/errors.js";
 import { invalidateBegin, invalidateEnd, PRIVATE, SHARED } from "../kvm/invalidate.js";
-import type { Vm } from "../kvm/vm.js";
 import { MemoryAttribute } from "./attribute-map.js";
+import type { Vm } from "./vm.js";
 
 export interface SetMemoryAttributes {
   /** First guest-physical byte and bytes: multiples of 4096, size more than 0. */

@@ -3,13 +3,12 @@ import type { Task } from "@vm/lockdep";
 import type { KvmParams } from "../kvm/params.js";
 import type { BackedSlot, Faultin } from "../kvm/ports.js";
 import { MemoryAttribute } from "./attribute-map.js";
-import { Binding } from "./binding.js";
+import { Binding, type GmemFile } from "./binding.js";
 import type { Folio } from "./folio.js";
-import type { GuestMemfd } from "./guest-memfd.js";
 import type { FaultResult } from "./vma.js";
 
 export async function faultUserMapping(
-  file: GuestMemfd,
+  file: GmemFile,
   task: Task,
   index: number,
   install: (folio: Folio) => void,
@@ -25,7 +24,7 @@ export async function faultUserMapping(
 }
 
 export function tryFaultUserMapping(
-  file: GuestMemfd,
+  file: GmemFile,
   task: Task,
   index: number,
   install: (folio: Folio) => void,
@@ -42,7 +41,7 @@ export function tryFaultUserMapping(
 }
 
 /** No await from the test of the attribute to the table entry. */
-function mapUser({ inode, vm }: GuestMemfd, index: number, install: (folio: Folio) => void): FaultResult {
+function mapUser({ inode, vm }: GmemFile, index: number, install: (folio: Folio) => void): FaultResult {
   if (index >= inode.pages) return "SIGBUS";
   const shared = vm.params.vmMemoryAttributes
     ? inode.initShared

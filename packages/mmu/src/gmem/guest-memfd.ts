@@ -3,11 +3,11 @@ import { Page } from "../bits.js";
 import { KvmError } from "../kvm/errors.js";
 import { BOTH, type Filter, type Gfns, invalidateBegin, invalidateEnd, PRIVATE, SHARED } from "../kvm/invalidate.js";
 import type { BackedSlot } from "../kvm/ports.js";
-import type { Vm } from "../kvm/vm.js";
-import { Binding } from "./binding.js";
+import { Binding, type GmemFile } from "./binding.js";
 import { faultUserMapping, tryFaultUserMapping } from "./fault.js";
 import type { Folio } from "./folio.js";
-import { GmemFlag, GmemInode } from "./inode.js";
+import { GmemFlag, GmemInode, type InodeFile } from "./inode.js";
+import type { Vm } from "./vm.js";
 import type { FaultResult, UserFile, Vma } from "./vma.js";
 
 /** Argument of KVM_CREATE_GUEST_MEMFD. */
@@ -28,7 +28,7 @@ export function supportedFlags({ hasPrivateMem, params }: Vm): number {
  * A guest_memfd as one VM has it: an open file of memory that belongs to the guest. Memslots are bound to it; user space can map it if it was made
  * for that, and then only what is shared. Source: linux, virt/kvm/guest_memfd.c.
  */
-export class GuestMemfd implements UserFile {
+export class GuestMemfd implements UserFile, GmemFile, InodeFile {
   readonly #bindings = new Set<Binding>();
   /** The descriptor and the user mappings. */
   #opens = 1;
@@ -65,7 +65,6 @@ export class GuestMemfd implements UserFile {
     return this.inode.pages * Page.Size;
   }
 
-  /** The guest frames that show pages `[start, end)`. */
   gfns(start: number, end: number): Gfns[] {
     return [...this.#bindings].flatMap(({ slot, pgoff, end: last }) => {
       const from = Math.max(start, pgoff);
@@ -74,16 +73,18 @@ export class GuestMemfd implements UserFile {
     });
   }
 
-  /** The kinds of mappings its pages can have. */
   get mappable(): Filter {
     if (!this.vm.params.vmMemoryAttributes) return BOTH;
     return this.inode.initShared ? SHARED : PRIVATE;
   }
 
-  /** What shows page `index`. */
   bindingOf(index: number): Binding | undefined {
     for (const binding of this.#bindings) if (index >= binding.pgoff && index < binding.end) return binding;
     return undefined;
+  }
+
+  unbound(binding: Binding): void {
+    this.#bindings.delete(binding);
   }
 
   /**
@@ -121,7 +122,7 @@ export class GuestMemfd implements UserFile {
     if (!(binding instanceof Binding)) return;
     binding.file.vm.locks.slotsLock.assertHeld(task);
     await binding.invalidateLock.write(task, () => {
-      binding.file.#bindings.delete(binding);
+      binding.file.unbound(binding);
       slot.gmem = null;
     });
   }

@@ -1,8 +1,8 @@
 import { LockClass, type Lockdep, RwSemaphore, type Task } from "@vm/lockdep";
 import type { FrameArena } from "../arena.js";
+import type { Filter, Gfns, Mapped } from "../kvm/invalidate.js";
 import { AttributeMap, MemoryAttribute } from "./attribute-map.js";
 import { type Folio, FolioPool } from "./folio.js";
-import type { GuestMemfd } from "./guest-memfd.js";
 import type { Vma } from "./vma.js";
 
 /** Flags of KVM_CREATE_GUEST_MEMFD; uapi linux/kvm.h. */
@@ -11,6 +11,15 @@ export enum GmemFlag {
   Mmap = 1 << 0,
   /** Its memory is shared at first, not private. */
   InitShared = 1 << 1,
+}
+
+/** One VM's view of an inode. */
+export interface InodeFile {
+  readonly vm: Mapped;
+  /** The kinds of mappings its pages can have. */
+  readonly mappable: Filter;
+  /** The guest frames that show pages `[start, end)`. */
+  gfns(start: number, end: number): Gfns[];
 }
 
 /** Class of every inode's lock, as in the kernel one per file system type. */
@@ -23,7 +32,7 @@ const INVALIDATE_LOCK = new LockClass("mapping.invalidate_lock");
 export class GmemInode {
   readonly invalidateLock: RwSemaphore;
   /** One per VM that uses it. */
-  readonly files = new Set<GuestMemfd>();
+  readonly files = new Set<InodeFile>();
   /** User mappings of its files. */
   readonly vmas = new Set<Vma>();
   /** In force where attributes are those of a guest_memfd; under invalidate_lock. */

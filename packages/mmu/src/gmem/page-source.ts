@@ -3,11 +3,11 @@ import type { Pfn } from "../arena.js";
 import { Page } from "../bits.js";
 import { KvmError } from "../kvm/errors.js";
 import type { BackedSlot, Faultin, PageSource } from "../kvm/ports.js";
-import type { Vm } from "../kvm/vm.js";
 import { MemoryAttribute } from "./attribute-map.js";
 import { Binding } from "./binding.js";
 import { getPfn, tryGetPfn } from "./fault.js";
 import type { Folio } from "./folio.js";
+import type { Vm } from "./vm.js";
 
 /** What the lookups need of a VM. */
 export type SourceVm = Pick<Vm, "params" | "mm" | "attributes">;

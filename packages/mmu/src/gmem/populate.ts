@@ -2,10 +2,10 @@ import type { Task } from "@vm/lockdep";
 import type { Pfn } from "../arena.js";
 import { Page } from "../bits.js";
 import { KvmError } from "../kvm/errors.js";
-import type { Vm } from "../kvm/vm.js";
 import { Binding } from "./binding.js";
 import type { Folio } from "./folio.js";
 import { isPrivate } from "./page-source.js";
+import type { Vm } from "./vm.js";
 
 /** What goes into private memory before the guest first runs. */
 export interface Populate {

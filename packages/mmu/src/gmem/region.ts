@@ -3,8 +3,8 @@ import type { Task } from "@vm/lockdep";
 import { Page } from "../bits.js";
 import { KvmError } from "../kvm/errors.js";
 import type { BackedSlot } from "../kvm/ports.js";
-import type { SlotTable, Vm } from "../kvm/vm.js";
 import { GuestMemfd } from "./guest-memfd.js";
+import type { SlotTable, Vm } from "./vm.js";
 
 /** A memslot as user space describes it. */
 export interface GmemRegion {

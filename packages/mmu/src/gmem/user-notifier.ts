@@ -1,8 +1,8 @@
 import type { Task } from "@vm/lockdep";
 import { Page } from "../bits.js";
 import { type Gfns, invalidateBegin, invalidateEnd, SHARED } from "../kvm/invalidate.js";
-import type { Vm } from "../kvm/vm.js";
 import type { MmuNotifier } from "./mm.js";
+import type { Vm } from "./vm.js";
 
 /** Unmaps from a VM what its process unmaps under a memslot's user address. Linux: kvm_mmu_notifier_invalidate_range_start and _end. */
 export class UserMemoryNotifier implements MmuNotifier {

@@ -16,3 +16,15 @@ export interface ExternalPageTable {
   /** The tree is gone and the table that covered `gfn` free. */
   freeSpt(gfn: number, level: number, table: number): void;
 }
+
+/**
+ * How a guest that can have private memory says which memory it means: by nothing, so that it gets what there is ("attributes", as KVM_X86_SW_PROTECTED_VM), or by
+ * an address without the shared bit, which other page tables map (TDX).
+ */
+export type PrivateMemory =
+  | "attributes"
+  | {
+      readonly external: ExternalPageTable;
+      /** Frame number of the shared bit. */
+      readonly sharedFrom: number;
+    };

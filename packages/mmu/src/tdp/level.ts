@@ -1,15 +1,24 @@
 import type { Task } from "@vm/lockdep";
 import { ExitFlag, Licence, Status } from "../access.js";
 import { RUN } from "../arena.js";
-import type { GuestVm } from "../guest-vm.js";
 import type { SecondLevel } from "../second-level.js";
 import type { View } from "../views.js";
 import { Ept } from "./ept.js";
 import { EptExit, EptWalker } from "./ept-walk.js";
+import type { PrivateMemory } from "./external.js";
 import { RetPf } from "./ret-pf.js";
 import type { TdpRoot } from "./root.js";
 import { isPresent, Spte } from "./spte.js";
 import type { TdpMmu } from "./tdp-mmu.js";
+import type { TdpVm } from "./vm.js";
+
+/** What the processor's side needs besides. */
+export interface TdpLevelVm extends TdpVm {
+  readonly target: TdpMmu;
+  readonly privateMemory: PrivateMemory | null;
+  /** From this guest frame on, addresses have the shared bit. */
+  readonly sharedFrom: number;
+}
 
 /** Of the processor that walks SPTEs. Frames and table pages have numbers below 2^20. */
 const FEATURES = { executeOnly: true, pages2M: true, pages1G: false, accessedDirty: false, maxPhyAddr: 32 } as const;
@@ -26,7 +35,7 @@ export class TdpLevel implements SecondLevel {
   licence = 0;
   flags = 0;
   refused = false;
-  readonly #vm: GuestVm;
+  readonly #vm: TdpLevelVm;
   readonly #mmu: TdpMmu;
   readonly #u32: Uint32Array;
   readonly #walker: EptWalker;
@@ -37,7 +46,7 @@ export class TdpLevel implements SecondLevel {
   /** Of addresses without the shared bit. */
   #root: TdpRoot;
 
-  constructor(vm: GuestVm) {
+  constructor(vm: TdpLevelVm) {
     this.#vm = vm;
     this.#mmu = vm.target;
     this.#u32 = vm.target.pages.u32;

@@ -1,7 +1,6 @@
 import { Task } from "@vm/lockdep";
 import { Licence } from "../access.js";
 import { type Pfn, RUN } from "../arena.js";
-import type { GuestVm } from "../guest-vm.js";
 import { KvmError } from "../kvm/errors.js";
 import type { Faultin, GfnRange, GfnRangeTarget } from "../kvm/ports.js";
 import type { Memslot } from "../memslots.js";
@@ -13,12 +12,7 @@ import { RetPf } from "./ret-pf.js";
 import { TdpRoot } from "./root.js";
 import { isPresent, leafLo, Spte } from "./spte.js";
 import { TablePages } from "./table-pages.js";
-
-/** What the page tables need of a VM. */
-export type TdpVm = Pick<
-  GuestVm,
-  "host" | "slots" | "source" | "views" | "locks" | "maxPhyAddr" | "external" | "invalidated"
->;
+import type { TdpVm } from "./vm.js";
 
 /** Table pages besides those that map every frame of the arena once: for views, and for addresses where nothing is. At 0 left, trees start over. */
 const SPARE_TABLES = 1024;

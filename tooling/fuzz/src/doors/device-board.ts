@@ -141,7 +141,7 @@ export class Board {
     const virtio = new VirtioMmio({
       device: rng,
       memory: this.host,
-      irq: ioApic.line(L.VIRTIO_GSIS[0]),
+      irq: ioApic.line(16),
       turns: this.host,
     });
     mmio.attach(L.VIRTIO, VIRTIO_MMIO_SIZE, virtio);

@@ -4,6 +4,7 @@ import type { ByteStore } from "../byte-store.js";
 import type { Disk } from "../disk.js";
 import { DiskError } from "../error.js";
 import { decompressCluster } from "./decompress.js";
+import { type Extent, runsOf } from "./extent.js";
 import { HEADER_AUTOCLEAR, type Qcow2Header, readQcow2Header } from "./header.js";
 import { L1Table } from "./l1-table.js";
 import { type Mapping, readMapping } from "./mapping.js";
@@ -17,16 +18,6 @@ export type Backing = BlockBackend & Partial<Disk>;
 export interface Qcow2Options {
   /** Opens the backing file that the header names; its format is null where the header does not say. Default: such an image is refused. */
   readonly openBacking?: (name: string, format: string | null) => Promise<Backing>;
-}
-
-/** A piece of a read or write that lies in one cluster. */
-export interface Extent {
-  readonly mapping: Mapping;
-  /** Index of the cluster on the disk. */
-  readonly cluster: number;
-  /** Bytes of the cluster before it. */
-  readonly within: number;
-  readonly bytes: Uint8Array;
 }
 
 /**
@@ -287,22 +278,4 @@ async function openBackingOf(
   if (open === undefined)
     throw new DiskError("unsupported", `it is a qcow2 image over ${JSON.stringify(name)}, which cannot be opened here`);
   return open(name, format);
-}
-
-/** Joins extents that one read can serve. */
-export function runsOf(extents: readonly Extent[], clusterSize: number): Extent[][] {
-  const runs: Extent[][] = [];
-  for (const extent of extents) {
-    const run = runs.at(-1);
-    const last = run?.at(-1);
-    if (run !== undefined && last !== undefined && continues(last.mapping, extent.mapping, clusterSize))
-      run.push(extent);
-    else runs.push([extent]);
-  }
-  return runs;
-}
-
-function continues(before: Mapping, after: Mapping, clusterSize: number): boolean {
-  if (before.kind === "data" && after.kind === "data") return after.offset === before.offset + clusterSize;
-  return before.kind === after.kind && (before.kind === "none" || before.kind === "zero");
 }

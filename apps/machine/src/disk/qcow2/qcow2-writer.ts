@@ -1,10 +1,10 @@
 import type { ByteStore } from "../byte-store.js";
 import { DiskError } from "../error.js";
 import { u64Bytes } from "./bits.js";
+import type { Extent } from "./extent.js";
 import type { Qcow2Header } from "./header.js";
 import type { L1Table } from "./l1-table.js";
 import { COPIED, type Mapping } from "./mapping.js";
-import type { Extent } from "./qcow2-disk.js";
 import type { Refcounts } from "./refcounts.js";
 import type { Table, TableCache } from "./table-cache.js";
 

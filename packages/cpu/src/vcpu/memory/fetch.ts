@@ -1,6 +1,8 @@
 import { HelperResult } from "../../calls.js";
 import type { CodeCache, CodePage, CrossSite } from "../../code/cache.js";
-import { cloneInsn, Flow, Lowering, MAX_RECORDS } from "../../code/lower.js";
+import { Flow, Lowering, MAX_RECORDS } from "../../code/lower.js";
+import { cloneInsn } from "../../code/operands.js";
+import { RecordWriter } from "../../code/records.js";
 import { DecodeStatus, decode, Insn } from "../../decode/index.js";
 import { Access } from "../../ports.js";
 import * as R from "../../record.js";
@@ -31,6 +33,7 @@ export class Fetcher {
   readonly #vcpu: VcpuContext;
   readonly #guard: FetchGuard;
   readonly #cache: CodeCache;
+  readonly #records: RecordWriter;
   readonly #lowering: Lowering;
   readonly #pages: Pages;
   readonly #u8: Uint8Array;
@@ -53,7 +56,8 @@ export class Fetcher {
     this.#vcpu = vcpu;
     this.#guard = guard;
     this.#cache = cache;
-    this.#lowering = new Lowering(memory, cache);
+    this.#records = new RecordWriter(memory, cache);
+    this.#lowering = new Lowering(this.#records);
     this.#pages = pages;
     this.#u8 = new Uint8Array(memory.buffer);
     this.#u16 = new Uint16Array(memory.buffer);
@@ -63,7 +67,7 @@ export class Fetcher {
     this.#u8[refetch + R.R_CHARGE] = 1;
   }
 
-  /** See `SlowPaths.fetch`. */
+  /** The record for linear address `hi:lo`; its page gets its TLB entry. */
   readonly fetch = (lo: number, hi: number): number => {
     const guarded = this.#guard.guards(lo, hi);
     if (guarded) this.#guard.enterGuarded();
@@ -113,7 +117,7 @@ export class Fetcher {
     return status === DecodeStatus.Truncated && have > 0 ? MAX_INSN : 1;
   }
 
-  /** See `SlowPaths.link`: resolves the target of a direct branch to its own page. */
+  /** Generated code reached a direct branch whose target, in its own page, is not decoded yet: the record there. */
   readonly link = (stub: number): number => {
     const from = this.#i32[(stub + R.R_DISP) >> 2] as number;
     const offset = this.#i32[(stub + R.R_IMM) >> 2] as number;
@@ -126,7 +130,7 @@ export class Fetcher {
     }
     const { generation } = this.#cache;
     const record = this.#record(page, offset);
-    if (generation === this.#cache.generation && page.alive) this.#lowering.setImmediate(from, record);
+    if (generation === this.#cache.generation && page.alive) this.#records.setImmediate(from, record);
     return record;
   };
 
@@ -145,22 +149,23 @@ export class Fetcher {
     const first = cache.nextRecord;
     const branches: Branch[] = [];
     const lowering = this.#lowering;
+    const records = this.#records;
     const insn = this.#insn;
     let offset = start;
     let flow = Flow.Through;
     for (let count = 0; flow === Flow.Through || flow === Flow.Branch; count++) {
       if (offset >= 4096) {
-        lowering.setDisplacement(lowering.step(page.mode === 64 ? "goto" : "gotoL", 4095), offset, 0);
+        records.setDisplacement(records.step(page.mode === 64 ? "goto" : "gotoL", 4095), offset, 0);
         break;
       }
       const next = cache.recordAt(page, offset);
       if (next !== 0) {
-        lowering.setImmediate(lowering.step("join", offset), next);
+        records.setImmediate(records.step("join", offset), next);
         break;
       }
       // Straight-line code continues through a link.
       if (count === page.run) {
-        const join = lowering.step("join", offset);
+        const join = records.step("join", offset);
         branches.push({ from: join, lo: offset, hi: 0 });
         break;
       }
@@ -170,7 +175,8 @@ export class Fetcher {
       const cutOff = status === DecodeStatus.TooLong && offset + MAX_INSN === 4096;
       if (status === DecodeStatus.Truncated || cutOff) {
         const site: CrossSite = { page, offset, next: null, records: 0 };
-        lowering.helperRecord(site, offset);
+        records.begin(offset, 0, true);
+        records.call(site);
         cache.setRecord(page, offset, record);
         cache.mark(page, offset, 4096 - offset);
         break;
@@ -180,7 +186,8 @@ export class Fetcher {
       if (status !== DecodeStatus.Ok) {
         insn.op = status === DecodeStatus.Invalid ? "invalid" : "toolong";
         insn.nops = 0;
-        lowering.helperRecord({ insn: cloneInsn(insn), name: insn.op }, offset);
+        records.begin(offset, insn.len, true);
+        records.call({ insn: cloneInsn(insn), name: insn.op });
         break;
       }
       flow = lowering.lower(insn, offset);
@@ -196,22 +203,22 @@ export class Fetcher {
 
   /** Leads a branch to its target: a known record, a stub that decodes it on demand, or a step to another page. */
   #target(page: CodePage, { from, lo, hi }: Branch): void {
-    const lowering = this.#lowering;
+    const records = this.#records;
     if (hi !== 0 || lo < 0 || lo >= 4096) {
-      const step = lowering.step(page.mode === 64 ? "goto" : "gotoL", 0);
-      lowering.setDisplacement(step, lo, hi);
-      lowering.setImmediate(from, step);
+      const step = records.step(page.mode === 64 ? "goto" : "gotoL", 0);
+      records.setDisplacement(step, lo, hi);
+      records.setImmediate(from, step);
       return;
     }
     const known = this.#cache.recordAt(page, lo);
     if (known !== 0) {
-      lowering.setImmediate(from, known);
+      records.setImmediate(from, known);
       return;
     }
-    const stub = lowering.step("link", lo);
-    lowering.setDisplacement(stub, from, this.#cache.addSite(page));
-    lowering.setImmediate(stub, lo);
-    lowering.setImmediate(from, stub);
+    const stub = records.step("link", lo);
+    records.setDisplacement(stub, from, this.#cache.addSite(page));
+    records.setImmediate(stub, lo);
+    records.setImmediate(from, stub);
   }
 
   /** Executes an instruction that spans two pages: the records to go on with, or `HelperResult.Fault`. */
@@ -245,7 +252,8 @@ export class Fetcher {
     if (status !== DecodeStatus.Ok) {
       insn.op = status === DecodeStatus.Invalid ? "invalid" : "toolong";
       insn.nops = 0;
-      this.#lowering.helperRecord({ insn: cloneInsn(insn), name: insn.op }, site.offset, false);
+      this.#records.begin(site.offset, insn.len, false);
+      this.#records.call({ insn: cloneInsn(insn), name: insn.op });
       cache.mark(next, 0, 1);
       return site.records;
     }
@@ -255,12 +263,12 @@ export class Fetcher {
     const { targetLo, targetHi } = this.#lowering;
     const far = vcpu.mode === 64 ? "goto" : "gotoL";
     if (flow === Flow.Through || flow === Flow.Branch) {
-      this.#lowering.setDisplacement(this.#lowering.step(far, site.offset), site.offset + insn.len, 0);
+      this.#records.setDisplacement(this.#records.step(far, site.offset), site.offset + insn.len, 0);
     }
     if (vcpu.mode === 64 && (flow === Flow.Branch || flow === Flow.Jump)) {
-      const step = this.#lowering.step(far, site.offset);
-      this.#lowering.setDisplacement(step, targetLo, targetHi);
-      this.#lowering.setImmediate(branch, step);
+      const step = this.#records.step(far, site.offset);
+      this.#records.setDisplacement(step, targetLo, targetHi);
+      this.#records.setImmediate(branch, step);
     }
     return site.records;
   }

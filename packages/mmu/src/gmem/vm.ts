@@ -1,8 +1,8 @@
-import type { AttributeMap } from "../gmem/attribute-map.js";
-import type { Mm } from "../gmem/mm.js";
-import type { VmLocks } from "./locks.js";
-import type { KvmParams } from "./params.js";
-import type { BackedSlot, GfnRangeTarget } from "./ports.js";
+import type { VmLocks } from "../kvm/locks.js";
+import type { KvmParams } from "../kvm/params.js";
+import type { BackedSlot, GfnRangeTarget } from "../kvm/ports.js";
+import type { AttributeMap } from "./attribute-map.js";
+import type { Mm } from "./mm.js";
 
 /** What guest_memfd needs of a VM. */
 export interface Vm {

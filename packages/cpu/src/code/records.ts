@@ -1,0 +1,102 @@
+import { handlerNumber } from "../interp/generate.js";
+import * as R from "../record.js";
+import type { HelperSite } from "../vcpu/context/helper.js";
+import type { CodeCache, CrossSite } from "./cache.js";
+
+/** The address of a memory operand: slots of the state block, and a displacement. */
+export interface MemoryFields {
+  base: number;
+  index: number;
+  scale: number;
+  dispLo: number;
+  dispHi: number;
+  seg: number;
+}
+
+/** Appends records to the code cache and fills their fields; `record.ts` has the layout. */
+export class RecordWriter {
+  readonly #cache: CodeCache;
+  readonly #u8: Uint8Array;
+  readonly #u16: Uint16Array;
+  readonly #i32: Int32Array;
+  #charge = false;
+  #offset = 0;
+  #length = 0;
+  /** Memory accesses of the instruction go to the stack segment. */
+  stack = false;
+
+  constructor(memory: WebAssembly.Memory, cache: CodeCache) {
+    this.#cache = cache;
+    this.#u8 = new Uint8Array(memory.buffer);
+    this.#u16 = new Uint16Array(memory.buffer);
+    this.#i32 = new Int32Array(memory.buffer);
+  }
+
+  /**
+   * The records that follow are of an instruction of `length` bytes at page offset `offset`.
+   * @param charge whether the first one charges for it
+   */
+  begin(offset: number, length: number, charge: boolean): void {
+    this.#offset = offset;
+    this.#length = length;
+    this.#charge = charge;
+  }
+
+  /** @throws Error if the interpreter has no such handler or step */
+  emit(name: string): number {
+    const number = handlerNumber(name);
+    if (number === undefined) throw new Error(`no interpreter step ${name}`);
+    return this.emitNumber(number);
+  }
+
+  emitNumber(handler: number): number {
+    const record = this.#cache.append();
+    this.#u16[record >> 1] = handler;
+    this.#u8[record + R.R_LEN] = this.#length;
+    this.#u8[record + R.R_CHARGE] = this.#charge ? 1 : 0;
+    this.#u16[(record + R.R_OFF) >> 1] = this.#offset;
+    this.#u16[(record + R.R_AUX2) >> 1] = this.stack ? R.AUX2_STACK : 0;
+    this.#charge = false;
+    return record;
+  }
+
+  /** A record that is no instruction: charges nothing. */
+  step(name: string, offset: number): number {
+    this.begin(offset, 0, false);
+    return this.emit(name);
+  }
+
+  /** A record that calls TypeScript with `site`. */
+  call(site: HelperSite | CrossSite): void {
+    this.setImmediate(this.emit("helper"), this.#cache.addSite(site));
+  }
+
+  setDestination(record: number, slot: number): void {
+    this.#u16[(record + R.R_DST) >> 1] = slot;
+  }
+
+  setSource(record: number, slot: number): void {
+    this.#u16[(record + R.R_SRC) >> 1] = slot;
+  }
+
+  setAuxiliary(record: number, value: number): void {
+    this.#u8[record + R.R_AUX] = value;
+  }
+
+  setImmediate(record: number, value: number): void {
+    this.#i32[(record + R.R_IMM) >> 2] = value;
+  }
+
+  setDisplacement(record: number, lo: number, hi: number): void {
+    this.#i32[(record + R.R_DISP) >> 2] = lo;
+    this.#i32[(record + R.R_DISP + 4) >> 2] = hi;
+  }
+
+  setMemory(record: number, { base, index, scale, dispLo, dispHi, seg }: Readonly<MemoryFields>): void {
+    this.#u16[(record + R.R_BASE) >> 1] = base;
+    this.#u16[(record + R.R_INDEX) >> 1] = index;
+    this.#u8[record + R.R_SCALE] = scale;
+    this.#u16[(record + R.R_SEG) >> 1] = seg;
+    this.setDisplacement(record, dispLo, dispHi);
+  }
+}
