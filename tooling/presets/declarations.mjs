@@ -27,19 +27,26 @@ const HOST_TYPES = {
   "WebAssembly.Module": "namespace WebAssembly { interface Module {} }",
 };
 
+/** Names of TypeScript libraries that a consumer need not have named, and where they are. */
+const LIBRARIES = { AsyncDisposable: "esnext.disposable", asyncDispose: "esnext.disposable" };
+
 /**
- * The text of a declaration file with an empty declaration of each global type it mentions that only the DOM library or Node's types declare: so
- * it compiles without either, and with them an empty interface adds nothing to theirs.
+ * The text of a declaration file with a reference to each library it needs beyond ES2023, which bundling has dropped, and with an empty declaration of
+ * each global type it mentions that only the DOM library or Node's types declare: so it compiles without either, and with them an empty interface
+ * adds nothing to theirs.
  */
 export function declareHostTypes(text) {
   const file = parse(text);
   const mentioned = new Set();
+  const libraries = new Set();
   const visit = (node) => {
+    if (ts.isIdentifier(node) && Object.hasOwn(LIBRARIES, node.text)) libraries.add(LIBRARIES[node.text]);
     if (ts.isTypeReferenceNode(node)) mentioned.add(node.typeName.getText(file));
     ts.forEachChild(node, visit);
   };
   visit(file);
   const needed = Object.keys(HOST_TYPES).filter((name) => mentioned.has(name));
-  if (needed.length === 0) return text;
-  return `${text}\ndeclare global {\n${needed.map((name) => `    ${HOST_TYPES[name]}\n`).join("")}}\n`;
+  const referring = `${[...libraries].map((name) => `/// <reference lib="${name}" />\n`).join("")}${text}`;
+  if (needed.length === 0) return referring;
+  return `${referring}\ndeclare global {\n${needed.map((name) => `    ${HOST_TYPES[name]}\n`).join("")}}\n`;
 }

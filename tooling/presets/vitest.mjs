@@ -25,6 +25,7 @@ export default defineConfig({
   resolve: { alias },
   test: {
     include: ["test/**/*.test.ts"],
+    globalSetup: fileURLToPath(new URL("temporary.mjs", import.meta.url)),
     maxWorkers: "100%",
     // Files share modules, the generated interpreter above all: no test file depends on a fresh one.
     isolate: false,

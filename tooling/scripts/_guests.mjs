@@ -6,7 +6,7 @@ import { progress } from "./_step.mjs";
  * The packages must be built.
  */
 export async function guests(otherwise) {
-  const { ensureGuests, GuestError } = await import(`${root}tooling/guests/dist/index.js`);
+  const { ensureGuests, GuestError } = await import(`${root}packages/guests/dist/index.js`);
   const bar = progress("getting the Debian guest");
   try {
     return await ensureGuests({

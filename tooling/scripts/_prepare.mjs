@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { delimiter } from "node:path";
+import { inTurn } from "./_lock.mjs";
 import { readJson, root } from "./_paths.mjs";
 import { capture, step } from "./_step.mjs";
 
@@ -50,8 +51,13 @@ export async function build(...names) {
   await step("building", `${bin}/turbo`, ["run", "build", "--output-logs=errors-only", ...filters], { env: toolEnv });
 }
 
-/** Installs and builds. */
+/** Installs and builds; another process of this clone that does so is waited for. */
 export async function prepare(...names) {
-  await install();
-  await build(...names);
+  const make = async () => {
+    await install();
+    await build(...names);
+  };
+  await inTurn(`${root}.cache/prepare`, make, (pid) =>
+    process.stderr.write(`waiting for process ${pid}, which is building\n`),
+  );
 }

@@ -1,6 +1,6 @@
 // The whole gate: checks, then `npm test`; the last line counts both. A failed check counts as one failure.
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runChecks } from "./_checks.mjs";
@@ -11,7 +11,8 @@ import { StepError } from "./_step.mjs";
 const failed = [];
 
 async function runTests() {
-  const file = join(mkdtempSync(join(tmpdir(), "vm-ci-")), "counts.json");
+  const folder = mkdtempSync(join(tmpdir(), "vm-ci-"));
+  const file = join(folder, "counts.json");
   await new Promise((resolve, reject) => {
     const child = spawn("npm", ["test"], {
       cwd: root,
@@ -21,7 +22,9 @@ async function runTests() {
     child.on("error", reject);
     child.on("close", resolve);
   });
-  if (existsSync(file)) return JSON.parse(readFileSync(file, "utf8"));
+  const counts = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : undefined;
+  rmSync(folder, { recursive: true });
+  if (counts !== undefined) return counts;
   failed.push("npm test");
   return { passed: 0, failed: 0 };
 }

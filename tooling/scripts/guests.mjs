@@ -5,5 +5,5 @@ import { become, main } from "./_step.mjs";
 
 await main(async () => {
   await prepare("@vm/guests...");
-  become(process.execPath, [`${root}tooling/guests/dist/cli.js`, ...process.argv.slice(2)]);
+  become(process.execPath, [`${root}packages/guests/dist/cli.js`, ...process.argv.slice(2)]);
 });

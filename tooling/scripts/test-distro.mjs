@@ -1,4 +1,4 @@
-// `npm run test:distro`: a Debian root with systemd, made once (tooling/guests), booted and worked in.
+// `npm run test:distro`: a Debian root with systemd, made once (packages/guests), booted and worked in.
 import { guests } from "./_guests.mjs";
 import { root } from "./_paths.mjs";
 import { bin, prepare } from "./_prepare.mjs";
@@ -7,7 +7,7 @@ import { become, main, progress } from "./_step.mjs";
 await main(async () => {
   await prepare("@vm/machine...", "@vm/guests...");
   if ((await guests("; the Debian root boots with its kernel")) === undefined) process.exit(1);
-  const { ensureDistro, GuestError } = await import(`${root}tooling/guests/dist/index.js`);
+  const { ensureDistro, GuestError } = await import(`${root}packages/guests/dist/index.js`);
   const bar = progress("making the Debian root");
   try {
     const { image, size, seconds } = await ensureDistro({ onProgress: ({ step }) => bar.detail(step) });

@@ -12,7 +12,7 @@ await main(async () => {
     process.exitCode = 3;
     return;
   }
-  const { ensureImages, GuestError } = await import(`${root}tooling/guests/dist/index.js`);
+  const { ensureImages, GuestError } = await import(`${root}packages/guests/dist/index.js`);
   const bar = progress("getting the images");
   try {
     await ensureImages({

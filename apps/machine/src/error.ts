@@ -7,7 +7,9 @@ export type MachineErrorCode =
   /** There is nothing left of what was asked for. */
   | "exhausted"
   /** It is too late, or too early. */
-  | "state";
+  | "state"
+  /** A command of the guest's has not ended, or never started. */
+  | "exec";
 
 /** What was asked of a machine is impossible. Nothing has changed. The message is one sentence for the user. */
 export class MachineError extends Error {

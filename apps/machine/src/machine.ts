@@ -3,6 +3,9 @@ import { loadBuiltinGuest } from "./boot/builtin.js";
 import { readKernel } from "./boot/kernel.js";
 import { loadLinux } from "./boot/linux.js";
 import { checkDisks, wantsOldPc } from "./boot/old-pc.js";
+import { withAgent } from "./exec/agent-archive.js";
+import { rootWords } from "./exec/exec-plan.js";
+import type { ExecOptions, ExecResult } from "./exec/guest-exec.js";
 import type { MachineExit } from "./exit.js";
 import { type MachineOptions, pluginsOf, resolveOptions } from "./options.js";
 import { Pace } from "./pace.js";
@@ -26,6 +29,13 @@ export interface Machine extends MachineHandle, AsyncDisposable {
   readonly ended: MachineExit | null;
   /** Runs the machine until it ends, and tells why it did. Once; further calls give the same promise. Never rejects. */
   run(): Promise<MachineEnd>;
+  /**
+   * Runs `sh -c COMMAND` in a Linux guest whose machine was made with `agent: true`, and starts the machine if nobody has. Commands run one after
+   * the other; when the last has ended the guest waits for more, until `stop`.
+   * @throws {MachineError} `state` without an agent, `option` for a command that cannot be handed over, `exec` if it could not be run to its end
+   * @example const { status, stdout } = await machine.exec("uname -a");
+   */
+  exec(command: string, options?: ExecOptions): Promise<ExecResult>;
   /** Stops at an instruction boundary; resolves when the guest stands still. Virtual time stands still with it. */
   pause(): Promise<void>;
   /** Ends the machine at the next instruction boundary: `run` resolves with `stopped`, unless it has ended otherwise. */
@@ -56,7 +66,11 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
   const { mmu, rsdp, vcpus } = machine.board;
   const [bootstrap] = vcpus;
   if (kernel === null) loadBuiltinGuest(mmu, bootstrap, commandLine);
-  else await loadLinux(mmu, bootstrap, { kernel, initrd: options.initrd ?? null, commandLine, ram, rsdp, pace });
+  else {
+    const initrd = options.agent === true ? withAgent(options.initrd) : (options.initrd ?? null);
+    await loadLinux(mmu, bootstrap, { kernel, initrd, commandLine, ram, rsdp, pace });
+  }
+  if (options.agent === true) machine.expectAgent(rootWords(options.commandLine ?? ""));
   await machine.equip(pluginsOf(options), options.signal);
   return machine;
 }

@@ -61,6 +61,7 @@ const CHECKS: { readonly [K in keyof MachineOptions]-?: Check } = {
   kernel: bytes,
   initrd: bytes,
   unpack: oneOf("host", "guest", "auto"),
+  agent: flag,
   commandLine: text,
   memory,
   memoryBackend: oneOf("anonymous", "guest-memfd"),
@@ -92,4 +93,6 @@ export function checkOptions(options: MachineOptions): void {
   }
   if (options.initrd !== undefined && options.kernel === undefined)
     throw new MachineError("option", "initrd needs a kernel to go with it");
+  if (options.agent === true && options.kernel === undefined)
+    throw new MachineError("option", "agent needs a Linux kernel; the built-in guest runs no other programs");
 }

@@ -3,6 +3,7 @@ import type { BlockBackend } from "@vm/devices";
 import type { Lockdep } from "@vm/lockdep";
 import type { Unpack } from "./boot/kernel.js";
 import type { ClockMode } from "./clock.js";
+import { withAgentAsInit } from "./exec/exec-plan.js";
 import type { HostUsage } from "./host-usage.js";
 import { checkOptions } from "./option-checks.js";
 import type { Plugin } from "./plugin.js";
@@ -21,6 +22,11 @@ export interface MachineOptions {
    * address of the kernel's text is random; `auto` (default), the host where it can, else the guest.
    */
   readonly unpack?: Unpack | undefined;
+  /**
+   * With an agent as the guest's first program, for `Machine.exec`: in the initial ram disk or the root that the kernel boots into, before or
+   * instead of its own init. Needs a kernel. Default false.
+   */
+  readonly agent?: boolean | undefined;
   /** Words added to the kernel command line after {@link DEFAULT_COMMAND_LINE}. As many bytes in all as the kernel takes, usually 2047. */
   readonly commandLine?: string | undefined;
   /** Bytes of RAM: a multiple of 4096, 16 MiB to 3 GiB. Default 512 MiB. Pages the guest never touches take no host memory. */
@@ -85,7 +91,7 @@ export interface MachineConfig extends RamOptions {
 /** @throws {MachineError} `option`, which names the value and what would be accepted */
 export function resolveOptions(options: MachineOptions): MachineConfig {
   checkOptions(options);
-  const { memory = DEFAULT_MEMORY, cpus = 1, disks = [], clock = "host", seed } = options;
+  const { memory = DEFAULT_MEMORY, cpus = 1, disks = [], clock = "host", seed, commandLine: own = "" } = options;
   const deterministic = clock === "icount";
   return {
     ram: memory,
@@ -97,7 +103,7 @@ export function resolveOptions(options: MachineOptions): MachineConfig {
     legacyDevices: options.legacyDevices ?? false,
     testDevices: options.testDevices ?? false,
     unpack: options.unpack ?? "auto",
-    commandLine: [DEFAULT_COMMAND_LINE, options.commandLine ?? ""].join(" ").trim(),
+    commandLine: [DEFAULT_COMMAND_LINE, options.agent ? withAgentAsInit(own) : own].join(" ").trim(),
     unixTime: options.unixTime ?? (deterministic ? ICOUNT_UNIX_TIME : Date.now() / 1000),
     random: seed === undefined && !deterministic ? hostRandom() : seededRandom(seed ?? 1),
   };

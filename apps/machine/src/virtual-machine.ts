@@ -6,6 +6,9 @@ import { Board } from "./board/board.js";
 import { VirtualClock } from "./clock.js";
 import { MachineConsole } from "./console.js";
 import { type Disposer, Emitter, throwAll } from "./emitter.js";
+import { MachineError } from "./error.js";
+import type { RootWords } from "./exec/exec-plan.js";
+import { type ExecOptions, type ExecResult, GuestExec } from "./exec/guest-exec.js";
 import type { MachineExit, VcpuExit } from "./exit.js";
 import { processUsage } from "./host-usage.js";
 import type { Machine, MachineEnd } from "./machine.js";
@@ -42,6 +45,8 @@ export class VirtualMachine implements Machine {
   readonly #exits = new ExitHandlers();
   readonly #usage: NonNullable<MachineOptions["hostUsage"]>;
   #undo: Undo = () => [];
+  readonly #random: () => number;
+  #exec: GuestExec | null = null;
   #memoryFaults = 0;
   #exitStatus: number | null = null;
   #ended: Promise<MachineEnd> | null = null;
@@ -49,6 +54,7 @@ export class VirtualMachine implements Machine {
   constructor(config: MachineConfig, { cpuid, hostUsage = processUsage }: MachineOptions, guest: GuestRam) {
     this.#usage = hostUsage;
     this.#guest = guest;
+    this.#random = config.random;
     this.#clock = new VirtualClock(config.clock);
     this.unixTime = () => config.unixTime + this.#clock.now() / 1e9;
     const [console, auxiliary] = [new SerialLine(() => this.board.uart), new SerialLine(() => this.board.auxiliary)];
@@ -142,6 +148,25 @@ export class VirtualMachine implements Machine {
   run(): Promise<MachineEnd> {
     this.#ended ??= this.#loop.run().then((exit) => this.#finish(exit));
     return this.#ended;
+  }
+
+  /** The guest starts the agent of `Machine.exec`, which finds its root by these words. */
+  expectAgent(root: RootWords): void {
+    const word = new DataView(new ArrayBuffer(8));
+    // A run that repeats exactly has the same tag each time.
+    for (const at of [0, 4]) word.setInt32(at, this.#random(), true);
+    const plan = { tag: new Uint8Array(word.buffer), root };
+    const exec = new GuestExec(plan, this.auxiliary, () => this.stop());
+    this.#events.on("end", ({ reason }) => exec.end(`the machine has ended (${reason})`));
+    this.#exec = exec;
+  }
+
+  async exec(command: string, options: ExecOptions = {}): Promise<ExecResult> {
+    if (this.#exec === null)
+      throw new MachineError("state", "exec needs a machine with a Linux kernel that was made with agent: true");
+    const result = this.#exec.run(command, options);
+    void this.run();
+    return result;
   }
 
   async pause(): Promise<void> {

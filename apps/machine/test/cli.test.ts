@@ -26,7 +26,7 @@ describe("help", () => {
     });
     const { status, stdout } = await run("boot", "--help");
     expect(status).toBe(0);
-    for (const flag of "kernel initrd append memory cpus disk clock exec stats timeout".split(" ")) {
+    for (const flag of "builtin kernel initrd append memory cpus disk clock exec stats timeout".split(" ")) {
       expect(stdout).toContain(`--${flag}`);
     }
   });
@@ -48,17 +48,17 @@ describe("what cannot be used is one sentence on stderr and status 2, and nothin
     ["an unknown clock", ["--clock", "sun"], "'sun' is invalid"],
     ["a stray argument", ["vmlinuz"], "too many arguments"],
     ["a bad memory size", ["--memory", "plenty"], '--memory "plenty" is not a size'],
-    ["too little memory", ["--memory", "4M"], "a machine can have 16 MiB"],
-    ["no CPUs", ["--cpus", "0"], "0 CPUs"],
+    ["too little memory", ["--builtin", "--memory", "4M"], "a machine can have 16 MiB"],
+    ["no CPUs", ["--builtin", "--cpus", "0"], "0 CPUs"],
     ["a missing kernel", ["--kernel", join(dir, "none")], "none: no such file"],
     ["a foreign kernel", ["--kernel", text], "neither a Linux bzImage nor"],
     ["a program as kernel", ["--kernel", process.execPath], "ELF program, not a kernel"],
     ["a missing ram disk", ["--kernel", good, "--initrd", join(dir, "none")], "--initrd"],
-    ["a ram disk without a kernel", ["--initrd", good], "--initrd needs --kernel"],
-    ["a missing disk", ["--disk", join(dir, "none")], "none: no such file"],
-    ["a disk of odd size", ["--disk", odd], "700 bytes is not a multiple of 512"],
+    ["two things to boot", ["--builtin", "--initrd", good], "--builtin and --initrd name two things"],
+    ["a missing disk", ["--builtin", "--disk", join(dir, "none")], "none: no such file"],
+    ["a disk of odd size", ["--builtin", "--disk", odd], "700 bytes is not a multiple of 512"],
     ["a bad time-out", ["--timeout", "soon"], '--timeout "soon"'],
-    ["a command the built-in guest cannot take", ["--exec", 'say "x"'], "without double quotes"],
+    ["a command the built-in guest cannot take", ["--builtin", "--exec", 'say "x"'], "without double quotes"],
   ])("%s", async (_, args, message) => {
     const { status, stdout, stderr } = await run("boot", ...args);
     expect(stderr).toContain(message);
@@ -83,8 +83,8 @@ describe("what cannot be used is one sentence on stderr and status 2, and nothin
 });
 
 describe("the built-in guest", () => {
-  it("without --kernel it boots, and a line says how to boot Linux", async () => {
-    const running = vm("boot", "--memory", "16M");
+  it("with --builtin it boots, and a line says how to boot Linux", async () => {
+    const running = vm("boot", "--builtin", "--memory", "16M");
     await running.until("vm> ");
     expect(running.stderr).toMatch(/^vm: [^\n]*--kernel[^\n]*--initrd[^\n]*\n$/);
     running.type("echo piped\r");
@@ -94,13 +94,13 @@ describe("the built-in guest", () => {
   });
 
   it("--exec prints the command's output and nothing else, and ends with its status", async () => {
-    expect(await run("boot", "--memory", "16M", "--exec", "echo a  b")).toEqual({
+    expect(await run("boot", "--builtin", "--memory", "16M", "--exec", "echo a  b")).toEqual({
       status: 0,
       signal: null,
       stdout: "a  b\n",
       stderr: "",
     });
-    expect(await run("boot", "--memory", "16M", "--exec", "exit 42")).toMatchObject({
+    expect(await run("boot", "--builtin", "--memory", "16M", "--exec", "exit 42")).toMatchObject({
       status: 42,
       stdout: "",
       stderr: "",
@@ -108,7 +108,17 @@ describe("the built-in guest", () => {
   });
 
   it("--stats is one line of JSON on stderr", async () => {
-    const { stderr } = await run("boot", "--memory", "16M", "--clock", "icount", "--stats", "--exec", "echo x");
+    const { stderr } = await run(
+      "boot",
+      "--builtin",
+      "--memory",
+      "16M",
+      "--clock",
+      "icount",
+      "--stats",
+      "--exec",
+      "echo x",
+    );
     expect(stderr).toMatch(/^\{[^\n]*\}\n$/);
     const stats = JSON.parse(stderr) as Record<string, unknown>;
     for (const key of [
@@ -128,7 +138,7 @@ describe("the built-in guest", () => {
   });
 
   it("--timeout ends it with status 124", async () => {
-    const { status, stderr } = await run("boot", "--memory", "16M", "--timeout", "0.5");
+    const { status, stderr } = await run("boot", "--builtin", "--memory", "16M", "--timeout", "0.5");
     expect(status).toBe(124);
     expect(stderr).toContain("vm: timed out after 0.5 s\n");
   });
@@ -151,7 +161,7 @@ describe("the built-in guest", () => {
   });
 
   it("a reader that goes away ends it", async () => {
-    const running = vm("boot", "--memory", "16M");
+    const running = vm("boot", "--builtin", "--memory", "16M");
     await running.until("vm> ");
     running.process.stdout.destroy();
     running.type("help\rhelp\rhelp\r");
@@ -199,7 +209,7 @@ describe("on a terminal", () => {
   const SHOW_MODES = "stty -a";
 
   it("keys reach the guest raw, Ctrl-A h helps, Ctrl-A x quits, the terminal is restored", async () => {
-    const running = onTerminal(["boot", "--memory", "16M"], SHOW_MODES);
+    const running = onTerminal(["boot", "--builtin", "--memory", "16M"], SHOW_MODES);
     await running.until("vm> ");
     running.type("echo via\x7f\x7f\x7fpty\r");
     await running.until(/\npty\r*\n/);
@@ -218,7 +228,7 @@ describe("on a terminal", () => {
     ["SIGHUP", 129],
     ["SIGINT", 130],
   ] as const)("a %s ends it, and the terminal is restored", async (signal, expected) => {
-    const running = onTerminal(["boot", "--memory", "16M"], SHOW_MODES);
+    const running = onTerminal(["boot", "--builtin", "--memory", "16M"], SHOW_MODES);
     const seen = await running.until("vm> ");
     process.kill(Number(/pid (\d+)/.exec(seen)?.[1]), signal);
     const { status, stdout } = await running.ended;
@@ -227,7 +237,7 @@ describe("on a terminal", () => {
   });
 
   it("a power-off restores it too", async () => {
-    const running = onTerminal(["boot", "--memory", "16M"], SHOW_MODES);
+    const running = onTerminal(["boot", "--builtin", "--memory", "16M"], SHOW_MODES);
     await running.until("vm> ");
     running.type("exit 9\r");
     const { status, stdout } = await running.ended;

@@ -37,7 +37,7 @@ describe("flags", () => {
     [{ cpu: "+la58" }, '"+la58" is no feature to add or take away: + or - and one of fsgsbase'],
     [{ cpu: "pcid" }, '"pcid" is no feature'],
     [{ exec: " " }, "--exec needs a command"],
-    [{ initrd: "x" }, "--initrd needs --kernel"],
+    [{ builtin: true, initrd: "x" }, "--builtin and --initrd name two things to boot"],
   ])("refuses %j", (flags, message) => {
     expect(() => parseFlags({ ...defaults, ...flags })).toThrow(UsageError);
     expect(() => parseFlags({ ...defaults, ...flags })).toThrow(message);

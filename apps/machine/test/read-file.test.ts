@@ -75,8 +75,8 @@ describe("vm boot and run-bare", () => {
   it("--kvmi-key /dev/zero is one sentence, for the machine and for a tool", async () => {
     const flags = ["--kvmi", path("socket"), "--kvmi-key", "/dev/zero"];
     const message = "vm: --kvmi-key /dev/zero: it is a device, not a file\n";
-    for (const command of ["boot", "ps"])
-      expect(await run(command, ...flags)).toMatchObject({ status: 2, stderr: message });
+    for (const command of [["boot", "--builtin"], ["ps"]])
+      expect(await run(...command, ...flags)).toMatchObject({ status: 2, stderr: message });
   });
 
   it("run-bare /dev/zero is one sentence", async () => {

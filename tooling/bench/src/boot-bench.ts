@@ -6,7 +6,7 @@ import { median, table } from "./numbers.js";
 import { APPEND, type Boot, bootHere } from "./vm.js";
 
 const QEMU = "qemu-system-x86_64";
-/** `true` in base64url: what `vm boot --exec true` asks of the guest's /init (tooling/guests/README.md). */
+/** `true` in base64url: what `vm boot --exec true` asks of the guest's /init (packages/guests/README.md). */
 const EXEC_TRUE = "vm.exec=dHJ1ZQ vm.nonce=0";
 
 /** Whether QEMU is installed; its version line if so. */

@@ -15,6 +15,11 @@ declare global {
 `);
 });
 
+it("refers to the library of what is to be disposed of", () => {
+  const text = "export interface A extends AsyncDisposable {}\n";
+  expect(declareHostTypes(text)).toBe(`/// <reference lib="esnext.disposable" />\n${text}`);
+});
+
 it("leaves a file alone that mentions none", () => {
   const text = "export declare const a: Uint8Array;\n";
   expect(declareHostTypes(text)).toBe(text);

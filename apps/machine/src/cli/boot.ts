@@ -6,6 +6,7 @@ import { openDisk } from "./disk-argument.js";
 import { reason, UsageError } from "./errors.js";
 import { type BootFlags, type MachineNumbers, parseFlags } from "./flags.js";
 import { collectGarbage } from "./garbage.js";
+import { withGuest } from "./guest.js";
 import { kvmiPlugins } from "./kvmi/machine.js";
 import { Progress } from "./progress.js";
 import { IMAGE_MAX, readFile } from "./read-file.js";
@@ -15,12 +16,14 @@ import type { Session } from "./session.js";
 import { usage } from "./usage.js";
 import { withinTime } from "./within-time.js";
 
-const BUILTIN_NOTE = "booting the built-in guest; --kernel VMLINUZ and --initrd INITRAMFS boot a Linux of your own";
+const BUILTIN_NOTE =
+  "booting the built-in guest; without --builtin it is Debian's kernel, with --kernel and --initrd a Linux of your own";
 
 /** `vm boot`: returns the status of the program. @throws {UsageError} before anything has started */
-export async function boot(flags: BootFlags): Promise<number> {
+export async function boot(typed: BootFlags): Promise<number> {
+  const numbers = parseFlags(typed);
+  const flags = await withGuest(typed);
   const began = performance.now();
-  const numbers = parseFlags(flags);
   const session = chooseSession(flags);
   const disks: Disk[] = [];
   try {

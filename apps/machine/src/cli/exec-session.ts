@@ -1,9 +1,8 @@
 import { createHash, randomBytes } from "node:crypto";
 import { withAgent } from "../exec/agent-archive.js";
 import { agentImage } from "../exec/agent-image.js";
-import { AGENT_IN_DEV, AGENT_IN_INITRD } from "../exec/enter-root.js";
 import { ExecAgent } from "../exec/exec-agent.js";
-import { COMMAND_MAX, rootWords } from "../exec/exec-plan.js";
+import { commandFault, rootWords, withAgentAsInit } from "../exec/exec-plan.js";
 import type { Machine } from "../index.js";
 import { BootWatch } from "./boot-watch.js";
 import { type CommandInput, liveInput, wholeInput } from "./command-input.js";
@@ -29,9 +28,8 @@ const IDLE_SHARE = 0.1;
  * @throws {UsageError} for a command that cannot be handed over
  */
 export function execSession(command: string, flags: BootFlags): Session {
-  if (Buffer.byteLength(command) > COMMAND_MAX)
-    throw new UsageError(`--exec: the command has ${Buffer.byteLength(command)} bytes; Linux takes ${COMMAND_MAX}`);
-  if (command.includes("\0")) throw new UsageError("--exec: the command holds a NUL, which no argument can");
+  const fault = commandFault(command);
+  if (fault !== null) throw new UsageError(`--exec: the command ${fault}`);
   const repeats = flags.clock === "icount";
   // A run that repeats exactly must have the same tag each time.
   const tag = repeats ? createHash("sha256").update(command).digest().subarray(0, 8) : randomBytes(8);
@@ -66,7 +64,8 @@ export function execSession(command: string, flags: BootFlags): Session {
         progress?.end();
         clearInterval(idle);
       };
-      agent = new ExecAgent({ command, tag, input: true, root: rootWords(flags.append ?? "") }, agentImage().length, {
+      agent = new ExecAgent({ tag, root: rootWords(flags.append ?? "") }, agentImage().length, {
+        next: () => (status === null ? { command, input: true } : "leave"),
         send: (bytes) => machine.auxiliary.send(bytes),
         begin: began,
         output: (bytes) => output.write(bytes),
@@ -110,13 +109,6 @@ export function execSession(command: string, flags: BootFlags): Session {
     status: () => status,
     why: () => why ?? watch?.why ?? null,
   };
-}
-
-/** The command line with the agent as first program, in place of the user's if he names one. What follows `--` is for init and left alone. */
-function withAgentAsInit(own: string): string {
-  const end = own.search(/(?:^|\s)--(?:\s|$)/);
-  const kernels = (end < 0 ? own : own.slice(0, end)).replace(/(?<!\S)(?:rd)?init=\S*/g, "");
-  return `${kernels} rdinit=${AGENT_IN_INITRD} init=${AGENT_IN_DEV}${end < 0 ? "" : ` ${own.slice(end).trim()}`}`;
 }
 
 /**

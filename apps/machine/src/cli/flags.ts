@@ -17,6 +17,7 @@ export interface MachineFlags {
 
 /** The flags of `vm boot`. */
 export interface BootFlags extends MachineFlags, KvmiFlags {
+  readonly builtin?: true;
   readonly kernel?: string;
   readonly initrd?: string;
   readonly unpack?: Unpack;
@@ -49,9 +50,9 @@ const MAX_TIMEOUT = 2 ** 31 / 1000 - 1;
 
 /** @throws {UsageError} for what is no number, or what cannot go together */
 export function parseFlags(flags: BootFlags): MachineNumbers {
-  if (flags.initrd !== undefined && flags.kernel === undefined) {
-    throw new UsageError("--initrd needs --kernel: the built-in guest has no initial ram disk");
-  }
+  for (const name of ["kernel", "initrd"] as const)
+    if (flags.builtin && flags[name] !== undefined)
+      throw new UsageError(`--builtin and --${name} name two things to boot`);
   if (flags.exec?.trim() === "") throw new UsageError("--exec needs a command");
   return parseNumbers(flags);
 }

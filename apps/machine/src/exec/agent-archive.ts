@@ -1,5 +1,5 @@
 import { agentImage } from "./agent-image.js";
-import { AGENT_IN_INITRD } from "./enter-root.js";
+import { AGENT_IN_INITRD } from "./agent-paths.js";
 
 /** Where an archive of an initial ram disk may begin (Linux Documentation/driver-api/early-userspace/buffer-format.rst), and cpio's block. */
 const BLOCK = 512;

@@ -1,4 +1,5 @@
 import { AGENT_BASE, Ask, SCRATCH } from "./agent-abi.js";
+import { AGENT_IN_DEV, AGENT_IN_INITRD } from "./agent-paths.js";
 import { peek, poke, request, resultOf, type Script } from "./agent-script.js";
 import { errnoName } from "./errno-name.js";
 import { ExecFailure, type ExecPlan } from "./exec-plan.js";
@@ -16,13 +17,10 @@ import {
   syscall,
 } from "./guest-syscalls.js";
 
-/** Where the agent lies in the initial ram disk, which names it as the first program (`rdinit=`). */
-export const AGENT_IN_INITRD = "/vm-agent";
 /**
  * Where it lies afterwards (`init=`). There is one devtmpfs in a kernel, whoever mounts it where: what is in it stays when the ram disk is
  * left for a root.
  */
-export const AGENT_IN_DEV = "/dev/.vm-agent";
 
 const EBUSY = -16;
 const MNT_DETACH = 2;

@@ -2,14 +2,16 @@ import { Ask, FIRST_TAG, PAYLOAD_MAX, Say, TAG } from "./agent-abi.js";
 import { FrameReader } from "./agent-frames.js";
 import { poke, request, type Script } from "./agent-script.js";
 import { enterRoot } from "./enter-root.js";
-import { ExecFailure, type ExecPlan } from "./exec-plan.js";
+import { type ExecCommand, ExecFailure, type ExecPlan } from "./exec-plan.js";
 import { leaveRoot } from "./leave-root.js";
-import { prepareRoot, runCommand } from "./run-command.js";
+import { closeLeftovers, type Leftovers, prepareRoot, runCommand } from "./run-command.js";
 
 /** What an agent's host wants to hear, and how it speaks. */
 export interface ExecPort {
   /** Bytes for the line to the agent. */
   send(bytes: Uint8Array): void;
+  /** The agent can run a command: the next one; `leave` to have the guest tidy up and turn itself off; `wait` until {@link ExecAgent.wake}. */
+  next(): ExecCommand | "leave" | "wait";
   /** The command starts. */
   begin(): void;
   output(bytes: Uint8Array): void;
@@ -18,9 +20,9 @@ export interface ExecPort {
   ready(): void;
   /** The command takes no more input. */
   closed(): void;
-  /** The command has ended; the guest tidies up and turns itself off. */
+  /** The command has ended. */
   exit(status: number): void;
-  /** The command cannot be run, and why: half a sentence. The guest turns itself off. */
+  /** No command can be run, and why: half a sentence. The guest turns itself off. */
   fail(why: string): void;
   /** The guest is done and could not turn itself off. */
   done(): void;
@@ -43,6 +45,8 @@ export class ExecAgent {
   /** The frame that answers what was asked last. */
   #answer: number = Say.Reply;
   #asked = false;
+  #waiting = false;
+  #leftovers: Leftovers = [];
 
   /** @param imageSize size of the agent's file, bytes */
   constructor(plan: ExecPlan, imageSize: number, port: ExecPort) {
@@ -87,6 +91,14 @@ export class ExecAgent {
     this.#port.send(request([Ask.Data, data.length], data));
   }
 
+  /** There is a command to run, or it is time to leave: asks again where `next` had the agent wait. */
+  wake(): void {
+    if (!this.#waiting) return;
+    this.#waiting = false;
+    this.#script = this.#commands();
+    this.#go(new Uint8Array(0));
+  }
+
   /** Sends a signal to the command. False if none is running. */
   kill(signal: number): boolean {
     if (!this.#pumping) return false;
@@ -120,9 +132,25 @@ export class ExecAgent {
     this.#frames.retag(this.#plan.tag);
     yield* poke(TAG, this.#plan.tag);
     yield* prepareRoot(this.#plan);
-    const status = yield* runCommand(this.#plan, () => this.#port.begin());
-    this.#asked = false;
-    this.#port.exit(status);
+    yield* this.#commands();
+  }
+
+  /** Runs commands for as long as there are some. */
+  *#commands(): Script<void> {
+    for (;;) {
+      const command = this.#port.next();
+      if (command === "wait") {
+        this.#waiting = true;
+        return;
+      }
+      if (command === "leave") break;
+      yield* closeLeftovers(this.#leftovers);
+      const { status, leftovers } = yield* runCommand(command);
+      this.#leftovers = leftovers;
+      this.#asked = false;
+      this.#answer = Say.Reply;
+      this.#port.exit(status);
+    }
     yield* this.#leave();
   }
 
@@ -139,8 +167,10 @@ export class ExecAgent {
       const { done, value } = this.#script.next(reply);
       if (done === true) return;
       const [number] = new BigInt64Array(value.slice(0, 8).buffer);
-      if (number === BigInt(Ask.Pump)) this.#answer = Say.Exit;
+      const starts = number === BigInt(Ask.Pump);
+      if (starts) this.#answer = Say.Exit;
       this.#port.send(value);
+      if (starts) this.#port.begin();
     } catch (error) {
       if (!(error instanceof ExecFailure)) throw error;
       this.#port.fail(error.message);

@@ -1,17 +1,39 @@
-/** One command in a Linux guest, and where in the guest it is to run. */
+import { AGENT_IN_DEV, AGENT_IN_INITRD } from "./agent-paths.js";
+
+/** How an agent gets to where commands are to run, and is told from what only looks like one. */
 export interface ExecPlan {
-  /** For the shell: `sh -c COMMAND`. Up to {@link COMMAND_MAX} bytes of UTF-8, no NUL. */
-  readonly command: string;
   /** Eight bytes that nobody in the guest can know: they open the agent's frames. */
   readonly tag: Uint8Array;
-  /** The command has an input; without one it reads from /dev/null. */
-  readonly input: boolean;
   /** What the kernel command line says of the root. */
   readonly root: RootWords;
 }
 
+/** One command in a Linux guest. */
+export interface ExecCommand {
+  /** For the shell: `sh -c COMMAND`; see {@link commandFault}. */
+  readonly command: string;
+  /** It has an input; without one it reads from /dev/null. */
+  readonly input: boolean;
+}
+
 /** Most bytes a command can have: Linux limits one argument to 32 pages with its NUL (MAX_ARG_STRLEN). */
 export const COMMAND_MAX = 32 * 4096 - 1;
+
+/** Why a command cannot be handed over: the end of a sentence that begins with "the command"; null if it can. */
+export function commandFault(command: string): string | null {
+  const { length } = new TextEncoder().encode(command);
+  if (length > COMMAND_MAX) return `has ${length} bytes; Linux takes ${COMMAND_MAX}`;
+  return command.includes("\0") ? "holds a NUL, which no argument can" : null;
+}
+
+/**
+ * The command line with the agent as first program, in place of the user's if he names one. What follows `--` is for init and left alone.
+ */
+export function withAgentAsInit(own: string): string {
+  const end = own.search(/(?:^|\s)--(?:\s|$)/);
+  const kernels = (end < 0 ? own : own.slice(0, end)).replace(/(?<!\S)(?:rd)?init=\S*/g, "");
+  return `${kernels} rdinit=${AGENT_IN_INITRD} init=${AGENT_IN_DEV}${end < 0 ? "" : ` ${own.slice(end).trim()}`}`;
+}
 
 /** Words of the kernel command line by which a root is found. */
 export interface RootWords {

@@ -1,7 +1,7 @@
 import { Ask, SCRATCH } from "./agent-abi.js";
 import { peek, poke, request, resultOf, Scratch, type Script } from "./agent-script.js";
 import { errnoName } from "./errno-name.js";
-import { ExecFailure, type ExecPlan } from "./exec-plan.js";
+import { type ExecCommand, ExecFailure, type ExecPlan } from "./exec-plan.js";
 import {
   executable,
   exists,
@@ -63,8 +63,14 @@ export function* prepareRoot({ root }: ExecPlan): Script<void> {
   yield* plainSyscall(Nr.close, socket);
 }
 
-/** Runs the command and carries its input and outputs until all have ended. Returns its status, 0 to 255; 128 and the signal that ended it. */
-export function* runCommand(plan: ExecPlan, onBegin: () => void): Script<number> {
+/** Descriptors that a command leaves open in the agent. */
+export type Leftovers = readonly number[];
+
+/**
+ * Runs the command and carries its input and outputs until all have ended.
+ * @returns its status, 0 to 255; 128 and the signal that ended it. And what to close before another one.
+ */
+export function* runCommand(plan: ExecCommand): Script<{ readonly status: number; readonly leftovers: Leftovers }> {
   const shell = yield* findShell();
   const pipes = [yield* pipe(), yield* pipe(), yield* pipe()];
   const [input, output, errors] = pipes;
@@ -108,10 +114,15 @@ export function* runCommand(plan: ExecPlan, onBegin: () => void): Script<number>
   for (const fd of [input.read, output.write, errors.write, ...(plan.input ? [] : [input.write, nothing])])
     yield* plainSyscall(Nr.close, fd);
   if (plan.input) yield* plainSyscall(Nr.fcntl, input.write, F_SETFL, O_NONBLOCK);
-  onBegin();
   const status = yield request([Ask.Pump, plan.input ? input.write : -1, output.read, errors.read, children, child]);
   const raw = status.length < 4 ? 0xff00 : new DataView(status.buffer, status.byteOffset).getUint32(0, true);
-  return (raw & 0x7f) === 0 ? (raw >> 8) & 0xff : 128 + (raw & 0x7f);
+  const leftovers = [...(plan.input ? [input.write] : []), output.read, errors.read, children];
+  return { status: (raw & 0x7f) === 0 ? (raw >> 8) & 0xff : 128 + (raw & 0x7f), leftovers };
+}
+
+/** Closes what a command has left open; what the agent has closed itself is no matter. */
+export function* closeLeftovers(leftovers: Leftovers): Script<void> {
+  for (const fd of leftovers) yield* plainSyscall(Nr.close, fd);
 }
 
 function* findShell(): Script<string> {

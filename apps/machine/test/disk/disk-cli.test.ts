@@ -18,7 +18,7 @@ const image = (name: string, size = 65536): string => {
   return path;
 };
 const noFlock = spawnSync("flock", ["--version"]).error !== undefined;
-const BUILTIN = ["boot", "--memory", "16M"];
+const BUILTIN = ["boot", "--builtin", "--memory", "16M"];
 
 describe("--disk", () => {
   it("refuses the same image twice, with a sentence and status 2, and takes it with lock=off", async () => {

@@ -1,18 +1,19 @@
 import { describe, expect, it } from "vitest";
 import { Say } from "../../src/exec/agent-abi.js";
 import { ExecAgent } from "../../src/exec/exec-agent.js";
-import { rootWords } from "../../src/exec/exec-plan.js";
+import { type ExecCommand, rootWords } from "../../src/exec/exec-plan.js";
 import { Nr } from "../../src/exec/guest-syscalls.js";
 import { AGENT_SIZE, FakeAgent, frame, int32, int64 } from "./fake-agent.js";
 
 const TAG = Uint8Array.of(9, 8, 7, 6, 5, 4, 3, 2);
 
-function setup(commandLine = "") {
+function setup(commandLine = "", commands: (ExecCommand | "wait")[] = [{ command: "true", input: true }]) {
   const heard: string[] = [];
   const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString("latin1");
-  const plan = { command: "true", tag: TAG, input: true, root: rootWords(commandLine) };
+  const plan = { tag: TAG, root: rootWords(commandLine) };
   const agent = new ExecAgent(plan, AGENT_SIZE, {
     send: (bytes) => guest.receive(bytes),
+    next: () => commands.shift() ?? "leave",
     begin: () => void heard.push("begin"),
     output: (bytes) => void heard.push(`output ${text(bytes)}`),
     errors: (bytes) => void heard.push(`errors ${text(bytes)}`),
@@ -39,6 +40,25 @@ describe("a command in a guest", () => {
     guest.say(Say.Exit, int32(7 << 8));
     expect(heard).toEqual(["begin", "output out", "errors err", "exit 7", "done"]);
     expect(guest.calls.slice(-2)).toEqual([Nr.sync, Nr.reboot]);
+  });
+
+  it("is followed by others, at once or when there is one; what each leaves open is closed first", () => {
+    const command = { command: "true", input: true };
+    const commands: (ExecCommand | "wait")[] = [command, command, "wait"];
+    const { agent, guest, heard } = setup("", commands);
+    agent.wake();
+    guest.say(Say.Hello, int64(0x7000));
+    guest.say(Say.Exit, int32(1 << 8));
+    const closed = guest.calls.filter((call) => call === Nr.close).length;
+    guest.say(Say.Exit, int32(2 << 8));
+    expect([heard, agent.running]).toEqual([["begin", "exit 1", "begin", "exit 2"], false]);
+    commands.push({ command: "true", input: false });
+    agent.wake();
+    expect(guest.calls.filter((call) => call === Nr.close).length).toBeGreaterThan(closed);
+    guest.say(Say.Exit, int32(3 << 8));
+    expect(heard.slice(4)).toEqual(["begin", "exit 3", "done"]);
+    agent.wake();
+    expect(heard).toHaveLength(7);
   });
 
   it("that a signal ends has the status shells give it", () => {

@@ -32,9 +32,9 @@ import {
   VirtioMmio,
   VirtioRng,
 } from "@vm/devices";
+import { Interrupts } from "../../../../apps/machine/src/board/interrupts.js";
 import { VirtualClock } from "../../../../apps/machine/src/clock.js";
 import * as L from "../../../../apps/machine/src/layout.js";
-import { Interrupts } from "../../../../apps/machine/src/board/interrupts.js";
 import { RingHost } from "../rings/ring-host.js";
 
 export const CPUS = 2;
@@ -141,7 +141,7 @@ export class Board {
     const virtio = new VirtioMmio({
       device: rng,
       memory: this.host,
-      irq: ioApic.line(L.VIRTIO_GSIS[0]),
+      irq: ioApic.line(16),
       turns: this.host,
     });
     mmio.attach(L.VIRTIO, VIRTIO_MMIO_SIZE, virtio);

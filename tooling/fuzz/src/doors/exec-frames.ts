@@ -29,7 +29,10 @@ export const execFrames: Door = {
     let opening: Uint8Array = new TextEncoder().encode(FIRST_TAG);
     let sent = 0;
     const status: number[] = [];
-    const agent: ExecAgent = new ExecAgent({ command: "true", tag, input: random.chance(80), root }, 1000, {
+    let commands = random.below(4);
+    const agent: ExecAgent = new ExecAgent({ tag, root }, 1000, {
+      next: () =>
+        commands-- > 0 ? { command: "true", input: random.chance(80) } : random.chance(50) ? "leave" : "wait",
       send: (bytes) => {
         sent += bytes.length;
         // The request that stores the tag in the guest: a liar goes on with it.
