@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { Btf, findBtf, findKallsyms } from "../src/index.js";
-import { prototype } from "../src/linux/prototype.js";
+import { Btf, findBtf, findKallsyms, prototype } from "../src/index.js";
 import { random } from "./fuzz.js";
 import { ascii, BASE, image, type Order } from "./linux-image.js";
 import { bytes, le } from "./raw-tool.js";
