@@ -49,9 +49,23 @@ async function api() {
   return (await checkApi(published())).join("\n");
 }
 
+/** Files that READMEs and docs mention. */
+async function documents() {
+  const { checkPaths } = await import(`${root}tooling/publish/dist/index.js`);
+  const docs = readdirSync(`${root}apps/docs`, { recursive: true }).map((name) => `apps/docs/${name}`);
+  const files = ["README.md", "CONTRIBUTING.md", ...docs, ...workspace().map(({ dir }) => `${dir}/README.md`)];
+  const present = files.filter((file) => file.endsWith(".md") && existsSync(root + file));
+  return checkPaths(
+    root,
+    present.map((file) => root + file),
+  ).join("\n");
+}
+
 /** The slowest first: two run at a time. */
 const checks = [
   ["types", () => complaint("tsc", ["-p", "tooling/presets/workspace.json"])],
+  // Of a page, with the DOM, against what is built.
+  ["types of the page", () => complaint("tsc", ["-p", "apps/web"])],
   ["package contents", publishableAll],
   [
     "floors",
@@ -65,6 +79,7 @@ const checks = [
         .join("\n"),
   ],
   ["api", api],
+  ["documents", documents],
   ["format and lint", () => complaint("biome", ["ci", "--colors=off", "."])],
 ];
 

@@ -8,7 +8,6 @@ export * from "./codec/wire.js";
 export type { CommandName, Replies, Requests } from "./dialect/commands.js";
 export type { CommandSpec, Dialect, DialectRules, EventName, EventSpec, RunsOn } from "./dialect/dialect.js";
 export { DIALECTS, DialectIndex, type DialectName } from "./dialect/index.js";
-export { commandTable, eventTable } from "./dialect/tables.js";
 export { commandsOf, VENDOR } from "./dialect/vendor.js";
 export { Errno, errnoName, KvmiError, type KvmiErrorCode } from "./errno.js";
 export { type EventFilter, parseFilter } from "./filter.js";

@@ -1,13 +1,10 @@
-import { readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { importExample, temporaryFolder } from "@vm/presets/testing";
 import { expect, it, vi } from "vitest";
-import { commandTable, connectTransport, DIALECTS, eventTable, KvmiServer, reconnect } from "../src/index.js";
+import { connectTransport, KvmiServer, reconnect } from "../src/index.js";
 import { FakeVm } from "./fakes.js";
 import { IDENTITY } from "./raw-tool.js";
-
-const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
 
 it("the example of the README prints what it says", async () => {
   const path = join(temporaryFolder(), "sock");
@@ -25,9 +22,4 @@ it("the example of the README prints what it says", async () => {
   vi.restoreAllMocks();
   vi.unstubAllEnvs();
   expect(lines).toEqual(["guest has 1 vCPU", "CR3 becomes 0x2000"]);
-});
-
-it("the tables are those of the code", () => {
-  expect(readme).toContain(commandTable(Object.values(DIALECTS)));
-  expect(readme).toContain(eventTable(Object.values(DIALECTS)));
 });

@@ -1,1 +1,2 @@
+export { checkPaths } from "./paths.js";
 export { checkApi, writeReports } from "./report.js";

@@ -1,14 +1,6 @@
-import type { Dialect } from "./dialect.js";
-import { commandsOf } from "./vendor.js";
-
-/** Rows as a table of Markdown, columns as wide as their widest cell. */
-function table(rows: readonly (readonly string[])[]): string {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  const line = (cells: readonly string[]): string =>
-    `| ${cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(" | ")} |`;
-  const [head = [], ...body] = rows;
-  return [line(head), line(widths.map((width) => "-".repeat(width))), ...body.map(line)].join("\n");
-}
+import { markdownTable } from "@vm/presets/docs";
+import type { Dialect } from "../../src/dialect/dialect.js";
+import { commandsOf } from "../../src/dialect/vendor.js";
 
 /** Names in the order they first occur. */
 const names = (lists: readonly (readonly { readonly name: string }[])[]): readonly string[] => [
@@ -23,7 +15,7 @@ export function commandTable(dialects: readonly Dialect[]): string {
     const runsOn = specs.find((spec) => spec !== undefined)?.runsOn === "vm" ? "receiver" : "vCPU";
     return [`\`${name}\``, runsOn, ...specs.map((spec) => (spec === undefined ? "" : String(spec.id)))];
   });
-  return table([head, ...rows]);
+  return markdownTable([head, ...rows]);
 }
 
 /** Every event and its number in each dialect, as Markdown; in brackets where it need not be enabled. */
@@ -36,5 +28,5 @@ export function eventTable(dialects: readonly Dialect[]): string {
       ...specs.map((spec) => (spec === undefined ? "" : spec.always ? `(${spec.id})` : `${spec.id}`)),
     ];
   });
-  return table([head, ...rows]);
+  return markdownTable([head, ...rows]);
 }
