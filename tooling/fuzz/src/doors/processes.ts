@@ -28,7 +28,9 @@ export const processList: Door = {
   check: async (seed) => {
     const random = new Random(seed);
     const far = random.chance(3) ? random.pick(TASK_MEMBERS) : null;
-    const offsets = new Map(TASK_MEMBERS.map((name, k) => [name, name === far ? random.below(1 << 22) : 16 * k]));
+    const offsets = new Map<string, number>(
+      TASK_MEMBERS.map((name, k) => [name, name === far ? random.below(1 << 22) : 16 * k]),
+    );
     const kernel = {
       symbol: () => BigInt(PAGE),
       offset: (_: string, path: string) => offsets.get(path) ?? 256 + 8 * random.below(8),
