@@ -3,5 +3,5 @@ import { defineConfig } from "tsup";
 
 export default defineConfig({
   ...preset,
-  entry: { index: "src/index.ts", node: "src/node.ts", cli: "src/cli/main.ts" },
+  entry: { index: "src/index.ts", browser: "src/browser.ts", node: "src/node.ts", cli: "src/cli/main.ts" },
 });

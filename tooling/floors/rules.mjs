@@ -43,7 +43,7 @@ export default {
       comment: "What a package does not export is private; only the fuzzer goes behind its doors.",
       severity: "error",
       from: { path: "^((?:packages|apps|tooling)/[^/]+)/", pathNot: "^tooling/fuzz/src/doors/" },
-      to: { path: "^(packages|apps|tooling)/[^/]+/src/", pathNot: ["^$1/", "/src/index\\.ts$"] },
+      to: { path: "^(packages|apps|tooling)/[^/]+/src/", pathNot: ["^$1/", "/src/(browser|index|node)\\.ts$"] },
     },
     {
       name: "by-name",

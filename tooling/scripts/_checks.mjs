@@ -64,6 +64,8 @@ async function documents() {
 /** The slowest first: two run at a time. */
 const checks = [
   ["types", () => complaint("tsc", ["-p", "tooling/presets/workspace.json"])],
+  // Of a page, with the DOM, against what is built.
+  ["types of the page", () => complaint("tsc", ["-p", "apps/web"])],
   ["package contents", publishableAll],
   [
     "floors",

@@ -2,6 +2,7 @@ export { KvmiClient, type RegisterSet, type Registers } from "./client/client.js
 export type { ClientOptions } from "./client/connection.js";
 export { DisconnectedError, ProtocolError } from "./client/errors.js";
 export type { EventAnswer, EventData, KvmiEvent, VcpuState } from "./client/events.js";
+export { whilePaused } from "./client/while-paused.js";
 export { LayoutError, type Placed, type Struct, struct, type ValueOf } from "./codec/struct.js";
 export * from "./codec/wire.js";
 export type { CommandName, Replies, Requests } from "./dialect/commands.js";
@@ -12,10 +13,15 @@ export { Errno, errnoName, KvmiError, type KvmiErrorCode } from "./errno.js";
 export { type EventFilter, parseFilter } from "./filter.js";
 export { Btf, btfIn, findBtf, type Member } from "./linux/btf.js";
 export { BtfError, GuestOsError, type GuestOsErrorCode, NotStartedError, UnmappedError } from "./linux/errors.js";
+export { linux, type OnceOptions, once } from "./linux/find.js";
 export { findKallsyms, kallsymsIn, type Symbols } from "./linux/kallsyms.js";
 export { LinuxKernel } from "./linux/kernel.js";
+export { isLibvmiName, isLibvmiPath, libvmiEntry, systemMap } from "./linux/libvmi.js";
+export { matching, nearest } from "./linux/names.js";
 export { type Process, processes } from "./linux/processes.js";
+export type { Parameter, Prototype, ValueType } from "./linux/prototype.js";
 export { GuestReader } from "./linux/reader.js";
+export { running, type Task } from "./linux/running.js";
 export { decodeText } from "./linux/text.js";
 export { finish, inTurns, type Work } from "./linux/work.js";
 export {

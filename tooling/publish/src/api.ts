@@ -15,8 +15,10 @@ const byName = (a: { name: string }, b: { name: string }) => (a.name < b.name ? 
 /**
  * What an entry offers, as Markdown: every export and, marked so, what they mention without it being exported; sorted by name, without comments and
  * without what is private. Two builds of the same sources give the same text on any machine.
+ *
+ * @param told what other entries of the package have told already, to which this adds: it is not told again where it is only mentioned
  */
-export function apiReport(entry: Entry, { checker, module }: Declarations): string {
+export function apiReport(entry: Entry, { checker, module }: Declarations, told = new Set<ts.Symbol>()): string {
   const owner = ownerOf(entry.types);
   const values = new Set(checker.getPropertiesOfType(checker.getTypeOfSymbol(module(entry))).map(({ name }) => name));
   const resolve = (symbol: ts.Symbol) =>
@@ -50,9 +52,12 @@ export function apiReport(entry: Entry, { checker, module }: Declarations): stri
   }
   for (let symbol = mentioned.pop(); symbol !== undefined; symbol = mentioned.pop()) {
     const [first] = symbol.declarations ?? [];
-    if (first === undefined || printed.has(symbol) || !ts.isSourceFile(topLevelParent(first))) continue;
+    if (first === undefined || printed.has(symbol) || told.has(symbol) || !ts.isSourceFile(topLevelParent(first)))
+      continue;
     if (ownerOf(first.getSourceFile().fileName) === owner) print(symbol, ["// not exported"]);
   }
+
+  for (const symbol of printed) told.add(symbol);
 
   const needed = [...imports].map(([name, names]) => ({
     name,

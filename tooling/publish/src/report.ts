@@ -1,5 +1,6 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type ts from "typescript";
 import { apiReport } from "./api.js";
 import { entriesOf } from "./entries.js";
 import { type Declarations, readDeclarations } from "./program.js";
@@ -13,7 +14,8 @@ Written by \`npm run api\` from the built declarations, and compared in \`npm ru
 const reportPath = (folder: string) => join(folder, "api.md");
 
 function report(folder: string, declarations: Declarations): string {
-  return [HEAD, ...entriesOf(folder).map((entry) => apiReport(entry, declarations))].join("\n");
+  const told = new Set<ts.Symbol>();
+  return [HEAD, ...entriesOf(folder).map((entry) => apiReport(entry, declarations, told))].join("\n");
 }
 
 const read = (folders: readonly string[]) => readDeclarations(folders.flatMap(entriesOf));

@@ -5,6 +5,7 @@ import { boot } from "./boot.js";
 import { UsageError } from "./errors.js";
 import { ExitCode } from "./exit-code.js";
 import type { BareFlags, BootFlags } from "./flags.js";
+import { type ConfFlags, conf } from "./kvmi/conf.js";
 import { type TraceFlags, trace } from "./kvmi/trace.js";
 import { type LockdepDemoFlags, lockdepDemo } from "./lockdep/demo.js";
 import { printableLines } from "./printable.js";
@@ -42,8 +43,16 @@ const TRACE_HELP = `
 Examples:
   vm boot --kernel vmlinuz --initrd initramfs.cpio --kvmi /tmp/introspector
   vm kvmi trace --kvmi /tmp/introspector --syscalls
+  vm kvmi trace --kvmi /tmp/introspector --function 'vfs_read,vfs_open*' --return --count 20
 
 The machine looks for its tool several times a second, so either can be started first.`;
+
+const CONF_HELP = `
+Examples:
+  vm kvmi conf --kvmi /tmp/introspector --sysmap /tmp/System.map >~/etc/libvmi.conf
+
+LibVMI reads libvmi.conf in the current folder, ~/etc or /etc. linux_init_task, linux_kaslr and kpgd are those of this start of the guest; for the same
+kernel started anew, write the entry anew.`;
 
 const LOCKDEP_DEMO_HELP = `
 With the validator one thread populates the memory of a VM and then writes into memory that another VM shares with it: nothing hangs, and the report
@@ -66,6 +75,9 @@ export async function main(argv: readonly string[]): Promise<number> {
     },
     trace: async (flags) => {
       status = await trace(flags);
+    },
+    conf: async (flags) => {
+      status = await conf(flags);
     },
     lockdepDemo: async (flags) => {
       status = await lockdepDemo(flags);
@@ -91,6 +103,7 @@ interface Actions {
   readonly runBare: (image: string, flags: BareFlags) => Promise<void>;
   readonly ps: (flags: PsFlags) => Promise<void>;
   readonly trace: (flags: TraceFlags) => Promise<void>;
+  readonly conf: (flags: ConfFlags) => Promise<void>;
   readonly lockdepDemo: (flags: LockdepDemoFlags) => Promise<void>;
 }
 
@@ -163,11 +176,22 @@ function makeProgram(actions: Actions): Command {
       "--msr [numbers]",
       "writes to model-specific registers: all that system calls need, or those of a list 0x..,0x..",
     )
-    .option("--syscalls", "system calls of a Linux guest")
+    .option("--syscalls", "system calls of a Linux guest, with their arguments and results")
+    .option(
+      "--function <names>",
+      "calls of functions of a Linux kernel, with their arguments: names or patterns (vfs_*), separated by commas",
+    )
+    .option("--return", "with --function, each call when it returns, with its result")
     .option("--exec <page>", "instructions fetched from a page: guest-physical address, or symbol of a Linux kernel")
     .option("--count <n>", "stop after so many events")
     .addHelpText("after", TRACE_HELP)
     .action(actions.trace);
+  toolOptions(kvmi.command("conf"))
+    .description("print the entry of libvmi.conf for a Linux guest that runs")
+    .requiredOption("--sysmap <file>", "where to write the kernel's symbols, which the entry names")
+    .option("--name <name>", "of the domain (default: what the machine calls itself)")
+    .addHelpText("after", CONF_HELP)
+    .action(actions.conf);
   program
     .command("lockdep-demo")
     .description("show a deadlock of KVM's guest_memfd, found by the lock validator or really")

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -60,7 +60,7 @@ describe.skipIf(guests === null)("Debian from outside", () => {
     }
     expect(ps.stdout).toMatch(/^ *\d+ 0 +\{\\x1b\[2J\\x0a\\x9b 1 0\} /m);
     expect(JSON.parse(json.stdout)).toContainEqual(expect.objectContaining({ name: "\x1b[2J\n\udc9b 1 0" }));
-    expect(trace.stdout).toMatch(/^vcpu0 \\x1b\[2J\\x0a\\x9b 1 0\[\d+\] \w+\(/m);
+    expect(trace.stdout).toMatch(/^\d+\.\d{6} vcpu0 \\x1b\[2J\\x0a\\x9b 1 0\[\d+\] \w+\(/m);
   });
 
   it("vm ps waits for a guest that still boots until its first process runs a program", async () => {
@@ -111,17 +111,60 @@ describe.skipIf(guests === null)("Debian from outside", () => {
     const machine = vm(...bootFlags("6.1"), "--kvmi", socket, "--exec", `echo begun; ${busy}`);
     await machine.until("begun\n");
     const killed = vm("kvmi", "trace", "--kvmi", socket, "--syscalls");
-    await killed.until(/ openat\(.*\n/);
+    await killed.until(/ cat\[\d+\] openat\(.*\n/);
     killed.process.kill("SIGKILL");
-    expect(killed.stdout).toMatch(/^vcpu0 \w+\[\d+\] openat\(0xffffff9c, 0x[0-9a-f]+, 0x[0-9a-f]+, \.\.\.\)$/m);
+    expect(killed.stdout).toMatch(/^\d+\.\d{6} vcpu0 cat\[\d+\] openat\(AT_FDCWD, "\/proc\/uptime", O_RDONLY\) = 3$/m);
     await killed.ended;
     const common = ["--kvmi", socket, "--count", "5"];
     const switches = await run("kvmi", "trace", ...common, "--cr3");
     expect(switches.status).toBe(0);
-    expect(switches.stdout).toMatch(/^(vcpu0 cr3 0x[0-9a-f]+ -> 0x[0-9a-f]+\n){5}$/);
+    expect(switches.stdout).toMatch(/^(\d+\.\d{6} vcpu0 cr3 0x[0-9a-f]+ -> 0x[0-9a-f]+\n){5}$/);
     const fetches = await run("kvmi", "trace", ...common, "--exec", "do_exit");
-    expect(fetches.stdout).toMatch(/^(vcpu0 exec 0xffffffff[0-9a-f]{8} \(physical 0x[0-9a-f]+\)\n){5}$/);
+    expect(fetches.stdout).toMatch(/^(\d+\.\d{6} vcpu0 exec 0xffffffff[0-9a-f]{8} \(physical 0x[0-9a-f]+\)\n){5}$/);
     machine.process.kill();
     await machine.ended;
+  });
+
+  it.each(["6.1", "6.12"] as const)("%s: calls of kernel functions, with arguments and results", async (series) => {
+    const socket = join(dir, `calls-${series}`);
+    const busy = "while :; do ls /nowhere; echo hi > /tmp/x; rm /tmp/x; done > /dev/null 2>&1";
+    const machine = vm(...bootFlags(series), "--kvmi", socket, "--exec", `echo begun; ${busy}`);
+    await machine.until("begun\n");
+    const names = "do_sys_openat2,vfs_fstatat,vfs_unlink";
+    const flags = ["--syscalls", "--function", names, "--return", "--count", "90"];
+    const { status, stdout } = await run("kvmi", "trace", "--kvmi", socket, ...flags);
+    expect(status).toBe(0);
+    for (const call of [
+      String.raw`sh\[\d+\] do_sys_openat2\(dfd=-100, filename="/tmp/x", how=0xffff[0-9a-f]{12}\) = 3`,
+      String.raw`ls\[\d+\] vfs_fstatat\(dfd=-100, filename="/nowhere", stat=0xffff[0-9a-f]{12}, flags=\d+\) = -2 ENOENT`,
+      String.raw`rm\[\d+\] vfs_unlink\(\w+=0xffff[0-9a-f]{12}, dir=.*\) = 0`,
+      String.raw`sh\[\d+\] openat\(AT_FDCWD, "/tmp/x", O_WRONLY\|O_CREAT\|O_TRUNC, 0666\) = 3`,
+      String.raw`sh\[\d+\] write\(1, "hi\\n", 3\) = 3`,
+      String.raw`rm\[\d+\] unlink\("/tmp/x"\) = 0`,
+      String.raw`ls\[\d+\] newfstatat\(AT_FDCWD, "/nowhere", 0x[0-9a-f]+, 0\) = -1 ENOENT`,
+      String.raw`ls\[\d+\] exit_group\(\d\) = \?`,
+    ])
+      expect(stdout).toMatch(new RegExp(String.raw`^\d+\.\d{6} vcpu0 ${call}$`, "m"));
+    machine.process.kill();
+    await machine.ended;
+  });
+
+  it("vm kvmi conf: what LibVMI is told of a kernel, also one that has moved itself", async () => {
+    const socket = join(dir, "conf");
+    const map = join(dir, "System.map");
+    const machine = vm(...bootFlags("6.1"), "--unpack", "guest", "--kvmi", socket, "--exec", "exec sleep 600");
+    const { status, stdout } = await run("kvmi", "conf", "--kvmi", socket, "--sysmap", map, "--name", "guest-1");
+    machine.process.kill();
+    await machine.ended;
+    expect(status).toBe(0);
+    const numbers = "linux_name linux_tasks linux_mm linux_pid linux_pgd linux_init_task linux_kaslr kpgd".split(" ");
+    const rows = numbers.map((name) => `    ${name} = (0x[0-9a-f]+);\n`).join("");
+    const entry = new RegExp(`^guest-1 {\n    ostype = "Linux";\n    sysmap = "${map}";\n${rows}}\n$`).exec(stdout);
+    const value = (name: string): bigint => BigInt(entry?.[1 + numbers.indexOf(name)] ?? 0);
+    const symbols = readFileSync(map, "utf8");
+    expect(symbols).toMatch(/^ffffffff81000000 T _text$/m);
+    const linked = BigInt(`0x${/^([0-9a-f]{16}) D init_task$/m.exec(symbols)?.[1]}`);
+    expect(value("linux_kaslr")).toBeGreaterThan(0n);
+    expect(value("linux_init_task")).toBe(linked + value("linux_kaslr"));
   });
 });

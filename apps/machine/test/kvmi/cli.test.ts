@@ -35,13 +35,23 @@ describe("vm kvmi trace", () => {
     writeFileSync(plain, "");
     const at = ["kvmi", "trace", "--kvmi", join(dir, "nobody")];
     const cases: readonly (readonly [string, ...string[]])[] = [
-      ["vm: nothing to trace: --cr3, --msr, --syscalls or --exec PAGE\n", ...at],
+      ["vm: nothing to trace: --cr3, --msr, --syscalls, --exec PAGE or --function NAME\n", ...at],
+      ["vm: --return needs --function\n", ...at, "--cr3", "--return"],
+      ['vm: --function "," names no function\n', ...at, "--function", ","],
       ['vm: --count "1.5" is no number of events\n', ...at, "--cr3", "--count", "1.5"],
       ['vm: "123456789012345678" is no number\n', ...at, "--exec", "123456789012345678"],
       ["vm: --msr 0x4000: only 0 to 0x1fff and 0xc0000000 to 0xc0001fff can be watched\n", ...at, "--msr", "0x4000"],
       [`vm: --kvmi ${plain}: there is a file that is no socket\n`, "ps", "--kvmi", plain],
       [`vm: --kvmi ${dir}/no/socket: no such directory\n`, "ps", "--kvmi", `${dir}/no/socket`],
       ["vm: --kvmi-filter needs --kvmi\n", "boot", "--kvmi-filter", "cr3=0"],
+      [
+        "vm: --sysmap /tmp/a b: LibVMI reads paths of letters, digits and / . _ @ - only\n",
+        ...["kvmi", "conf", "--kvmi", join(dir, "nobody"), "--sysmap", "/tmp/a b"],
+      ],
+      [
+        'vm: --name "ostype": LibVMI reads two or more letters, digits and . _ - as a name\n',
+        ...["kvmi", "conf", "--kvmi", join(dir, "nobody"), "--sysmap", "/tmp/map", "--name", "ostype"],
+      ],
     ];
     for (const [stderr, ...args] of cases) expect(await run(...args)).toMatchObject({ status: 2, stdout: "", stderr });
   });

@@ -121,6 +121,22 @@ export class KvmiClient {
     await this.command("pause", { wait: 0, vcpu }, vcpu);
   }
 
+  /**
+   * Has a vCPU stand still at its next boundary, or in the event that waits for its reply. Resolves when it does, with the function that lets it
+   * go on; its PAUSE event is not among {@link events}.
+   */
+  async standStill(vcpu: number): Promise<() => void> {
+    const hold = this.#connection.still.hold(vcpu);
+    try {
+      await this.pause(vcpu);
+    } catch (error) {
+      hold.forget();
+      throw error;
+    }
+    await hold.stands();
+    return () => hold.release();
+  }
+
   /** Events of a vCPU, or of the whole machine for `unhook`, `createVcpu` and `cmdError`. */
   async controlEvent(vcpu: number, event: EventName, on: boolean): Promise<void> {
     const spec = this.#connection.index.eventNamed(event);
@@ -143,6 +159,22 @@ export class KvmiClient {
    */
   async controlCodeBreakpoint(vcpu: number, gva: bigint, on: boolean): Promise<void> {
     await this.command("controlCodeBreakpoint", { gva, enable: on ? 1 : 0 }, vcpu);
+  }
+
+  /**
+   * A breakpoint on the instruction at `gva` for every vCPU that has been started, as {@link controlCodeBreakpoint}: `breakpoint` events
+   * with that RIP. Switching one off leaves the event enabled for others.
+   */
+  async breakpoint(gva: bigint, on = true): Promise<void> {
+    for (let vcpu = 0, count = await this.vcpuCount(); vcpu < count; vcpu++) {
+      try {
+        if (on) await this.controlEvent(vcpu, "breakpoint", true);
+        await this.controlCodeBreakpoint(vcpu, gva, on);
+      } catch (error) {
+        // One that has not been started executes nothing.
+        if (!(error instanceof KvmiError && error.errno === Errno.EAGAIN)) throw error;
+      }
+    }
   }
 
   /** Leaves only the events that matter; judged in the machine. null: all that are enabled. */

@@ -11,6 +11,7 @@ import type { Transport } from "../transport.js";
 import { DisconnectedError, ProtocolError } from "./errors.js";
 import { type KvmiEvent, readEvent } from "./events.js";
 import { AsyncQueue } from "./queue.js";
+import { Still } from "./still.js";
 
 export interface ClientOptions {
   /** Default: `DIALECTS.libkvmi`. Both sides must be told the same. */
@@ -40,6 +41,8 @@ export class ToolConnection {
   readonly events = new AsyncQueue<KvmiEvent>();
   /** Resolves when the connection has ended. */
   readonly closed: Promise<void>;
+  /** Which vCPUs stand still. */
+  readonly still = new Still();
   readonly #transport: Transport;
   readonly #intake: Intake;
   readonly #outstanding = new Map<number, Outstanding>();
@@ -152,8 +155,13 @@ export class ToolConnection {
     const { eventReplyId, vmEventId } = this.index.dialect.rules;
     const outstanding = this.#outstanding.get(message.seq);
     if (message.id === EVENT_ID || message.id === vmEventId) {
-      const event = readEvent(this.index, message, (payload) => this.#send(eventReplyId, message.seq, payload));
+      const { seq } = message;
+      const event = readEvent(this.index, message, (payload, vcpu) => {
+        this.still.answered(vcpu);
+        this.#send(eventReplyId, seq, payload);
+      });
       if (typeof event === "string") this.fail(event);
+      else if (this.index.eventNamed(event.name)?.reply !== null && this.still.came(event)) return;
       else if (this.events.size >= MAX_EVENTS) this.fail(`more than ${MAX_EVENTS} events that nobody has read`);
       else this.events.push(event);
       return;
@@ -180,6 +188,7 @@ export class ToolConnection {
     this.events.end(error instanceof ProtocolError ? error : null);
     for (const { reject } of this.#outstanding.values()) reject(error);
     this.#outstanding.clear();
+    this.still.end(error);
     this.#tellClosed();
   }
 }

@@ -59,7 +59,7 @@ const NO_STATE = new DataView(new ArrayBuffer(eventArch.size));
 export function readEvent(
   index: DialectIndex,
   message: Message,
-  send: (payload: Uint8Array) => void,
+  send: (payload: Uint8Array, vcpu: number) => void,
 ): KvmiEvent | string {
   const { view, seq, size } = message;
   const { vmEventId } = index.dialect.rules;
@@ -91,7 +91,7 @@ export function readEvent(
     reply: (answer = {}) => {
       if (!open) return;
       open = false;
-      send(encodeReply(spec, vcpu, data, answer));
+      send(encodeReply(spec, vcpu, data, answer), vcpu);
     },
   } as KvmiEvent;
 }

@@ -1,48 +1,18 @@
+import { HEADER, type Index, indexTypes, Kind, kindOf, LINKS, MEMBER, TYPE, viewOf } from "./btf-format.js";
 import { BtfError, GuestOsError } from "./errors.js";
-import { find } from "./search.js";
+import { cString, find } from "./search.js";
 import { finish, type Work } from "./work.js";
 
 /** btf_header: magic, version 1, no flags, 24 bytes, types from 0 on (linux, Documentation/bpf/btf.rst). */
 const MAGIC = Uint8Array.of(0x9f, 0xeb, 1, 0, 24, 0, 0, 0, 0, 0, 0, 0);
-const HEADER = 24;
-/** btf_type. */
-const TYPE = 12;
-/** btf_member. */
-const MEMBER = 12;
 /** A kernel's own has some MB. */
 const LEAST = 0x10000;
-const MOST = 16 << 20;
 /** Blobs that begin like type information, programs' and modules' among them. */
 const MOST_BLOBS = 4096;
-/** Types between two stops. */
-const STRETCH = 8192;
 /** Typedefs and qualifiers one behind another (MAX_RESOLVE_DEPTH is half of it). */
 const MOST_LINKS = 64;
-
-enum Kind {
-  Int = 1,
-  Ptr = 2,
-  Array = 3,
-  Struct = 4,
-  Union = 5,
-  Enum = 6,
-  Fwd = 7,
-  Typedef = 8,
-  Volatile = 9,
-  Const = 10,
-  Restrict = 11,
-  Func = 12,
-  FuncProto = 13,
-  Var = 14,
-  DataSec = 15,
-  Float = 16,
-  DeclTag = 17,
-  TypeTag = 18,
-  Enum64 = 19,
-}
-
-/** Those that lead to another type and mean the same. */
-const LINKS: ReadonlySet<number> = new Set([Kind.Typedef, Kind.Volatile, Kind.Const, Kind.Restrict, Kind.TypeTag]);
+/** Characters of a name that are read (KSYM_NAME_LEN). */
+const NAME_MOST = 512;
 
 /** A member's place. */
 export interface Member {
@@ -54,14 +24,18 @@ export interface Member {
   readonly type: number;
 }
 
-/** What lies where in type information. */
-interface Index {
-  /** Byte offset of each type; type 0 is void. */
-  readonly types: readonly number[];
-  /** Numbers of the structures and unions that have a name. */
-  readonly named: readonly number[];
-  /** Strings, as byte offsets `[start, end)`. */
-  readonly strings: { readonly start: number; readonly end: number };
+/** One type: btf_type, and where what belongs to it lies. */
+export interface BtfType {
+  readonly id: number;
+  readonly kind: Kind;
+  /** Empty if it has none. */
+  readonly name: string;
+  /** How many members, parameters or values it has. */
+  readonly count: number;
+  /** `kind_flag`: of an enum, that it is signed. */
+  readonly flag: boolean;
+  /** Bytes, or the number of the type it is made of. */
+  readonly sizeOrType: number;
 }
 
 /** The type information a kernel carries about itself. Whatever the bytes are, nothing is read outside them, and no search goes on for ever. */
@@ -70,6 +44,7 @@ export class Btf {
   readonly #view: DataView;
   readonly #index: Index;
   readonly #byName = new Map<string, number | null>();
+  readonly #functions = new Map<string, number | null>();
 
   /** @param bytes from the header on. @throws {BtfError} if they are no type information, or of a kind that is not known */
   constructor(bytes: Uint8Array, index = finish(indexTypes(bytes))) {
@@ -112,13 +87,61 @@ export class Btf {
     return found;
   }
 
+  /** Number of a function's FUNC_PROTO; null if there is none of that name. */
+  prototypeOf(name: string): number | null {
+    const id = this.#first(name, this.#index.functions, this.#functions);
+    return id === null ? null : this.#u32(this.#at(id) + 8);
+  }
+
+  /** A type by its number; 0 is void. @throws {BtfError} */
+  type(id: number): BtfType {
+    const at = this.#at(id);
+    if (at === 0) return { id, kind: Kind.Void, name: "", count: 0, flag: false, sizeOrType: 0 };
+    const info = this.#u32(at + 4);
+    return {
+      id,
+      kind: kindOf(info),
+      name: this.#string(this.#u32(at)),
+      count: info & 0xffff,
+      flag: info >>> 31 === 1,
+      sizeOrType: this.#u32(at + 8),
+    };
+  }
+
+  /** Through typedefs and qualifiers. @throws {BtfError} */
+  resolve(id: number): number {
+    return this.#resolve(id);
+  }
+
+  /** Word `k` behind a type's own 12 bytes. @throws {BtfError} beyond them */
+  word(id: number, k: number): number {
+    const at = this.#at(id) + TYPE + 4 * k;
+    if (at + 4 > this.#bytes.length) throw new BtfError(`type ${id} has no word ${k}`);
+    return this.#u32(at);
+  }
+
+  /** The string at an offset, as Latin-1: 512 characters at most. */
+  #string(offset: number): string {
+    const { start, end } = this.#index.strings;
+    return cString(this.#bytes.subarray(0, end), start + offset, NAME_MOST);
+  }
+
+  /** The string that word `k` behind a type's own bytes leads to. @throws {BtfError} */
+  stringAt(id: number, k: number): string {
+    return this.#string(this.word(id, k));
+  }
+
   /** Number of the first structure or union of that name. */
   #named(name: string): number | null {
-    let found = this.#byName.get(name);
+    return this.#first(name, this.#index.named, this.#byName);
+  }
+
+  #first(name: string, ids: readonly number[], known: Map<string, number | null>): number | null {
+    let found = known.get(name);
     if (found === undefined) {
       const bytes = encode(name);
-      found = this.#index.named.find((id) => this.#isString(this.#u32(this.#at(id)), bytes)) ?? null;
-      this.#byName.set(name, found);
+      found = ids.find((id) => this.#isString(this.#u32(this.#at(id)), bytes)) ?? null;
+      known.set(name, found);
     }
     return found;
   }
@@ -187,69 +210,6 @@ export class Btf {
 }
 
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
-const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-const kindOf = (info: number): Kind => (info >>> 24) & 31;
-
-/** Goes through all types once. @throws {BtfError} */
-function* indexTypes(bytes: Uint8Array): Work<Index> {
-  if (bytes.length < HEADER || bytes.length > MOST)
-    throw new BtfError(`${bytes.length} bytes, where ${HEADER} to ${MOST} make sense`);
-  const view = viewOf(bytes);
-  const [typeOffset, typeLength, stringOffset, stringLength] = [8, 12, 16, 20].map((at) =>
-    view.getUint32(at, true),
-  ) as [number, number, number, number];
-  const start = HEADER + typeOffset;
-  const end = start + typeLength;
-  const strings = { start: HEADER + stringOffset, end: HEADER + stringOffset + stringLength };
-  if (end > bytes.length || strings.end > bytes.length)
-    throw new BtfError(`types up to ${end} and strings up to ${strings.end} in ${bytes.length} bytes`);
-  const types = [0];
-  const named: number[] = [];
-  for (let at = start; at < end; ) {
-    const id = types.length;
-    const info = at + TYPE <= end ? view.getUint32(at + 4, true) : 0;
-    const kind = kindOf(info);
-    const size = TYPE + extra(kind, info & 0xffff, id);
-    if (at + size > end) throw new BtfError(`type ${id} ends at ${at + size}, behind all types, ${end}`);
-    types.push(at);
-    if ((kind === Kind.Struct || kind === Kind.Union) && view.getUint32(at, true) !== 0) named.push(id);
-    at += size;
-    if (id % STRETCH === 0) yield;
-  }
-  return { types, named, strings };
-}
-
-/** Bytes behind a type of `kind` with `n` members. @throws {BtfError} */
-function extra(kind: Kind, n: number, id: number): number {
-  switch (kind) {
-    case Kind.Int:
-    case Kind.Var:
-    case Kind.DeclTag:
-      return 4;
-    case Kind.Array:
-      return 12;
-    case Kind.Struct:
-    case Kind.Union:
-    case Kind.DataSec:
-    case Kind.Enum64:
-      return MEMBER * n;
-    case Kind.Enum:
-    case Kind.FuncProto:
-      return 8 * n;
-    case Kind.Ptr:
-    case Kind.Fwd:
-    case Kind.Typedef:
-    case Kind.Volatile:
-    case Kind.Const:
-    case Kind.Restrict:
-    case Kind.Func:
-    case Kind.Float:
-    case Kind.TypeTag:
-      return 0;
-    default:
-      throw new BtfError(`type ${id} is of kind ${String(kind)}, which is not known`);
-  }
-}
 
 /** Finds the type information in a kernel's read-only data, in pieces; null if it has none (CONFIG_DEBUG_INFO_BTF). @throws {BtfError} */
 export function* btfIn(image: Uint8Array): Work<Btf | null> {

@@ -2,6 +2,8 @@ import type { KvmiClient } from "../client/client.js";
 import { type Btf, btfIn, type Member } from "./btf.js";
 import { GuestOsError, NotStartedError } from "./errors.js";
 import { kallsymsIn, type Symbols } from "./kallsyms.js";
+import { nearest } from "./names.js";
+import { type Prototype, prototype } from "./prototype.js";
 import { GuestReader } from "./reader.js";
 import { inTurns } from "./work.js";
 
@@ -40,11 +42,23 @@ export class LinuxKernel {
     return new LinuxKernel(symbols, types);
   }
 
-  /** Address of a symbol. @throws {GuestOsError} */
+  /** Address of a symbol. @throws {GuestOsError} which names some that are near */
   symbol(name: string): bigint {
     const address = this.symbols.get(name);
-    if (address === undefined) throw new GuestOsError("no-symbol", `the kernel has no symbol ${name}`);
-    return address;
+    if (address !== undefined) return address;
+    const near = nearest(this.symbols.keys(), name);
+    const meant = near.length === 0 ? "" : `; there is ${near.join(", ")}`;
+    throw new GuestOsError("no-symbol", `the kernel has no symbol ${name}${meant}`);
+  }
+
+  /** Whether an address lies in the kernel's code, without that which is gone after the start. */
+  isCode(address: bigint): boolean {
+    return address >= this.symbol("_stext") && address < this.symbol("_etext");
+  }
+
+  /** What a function takes and gives, by the kernel's own types; null if they do not tell. @throws {BtfError} */
+  prototype(name: string): Prototype | null {
+    return prototype(this.types, name);
   }
 
   /** A member by its path. @throws {GuestOsError} */

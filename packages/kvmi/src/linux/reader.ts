@@ -2,11 +2,14 @@ import type { KvmiClient } from "../client/client.js";
 import { PAGE } from "../codec/wire.js";
 import { Errno, KvmiError } from "../errno.js";
 import { UnmappedError } from "./errors.js";
+import { decodeText } from "./text.js";
 
 const LOW_12 = 0xfffn;
 const ADDRESS = 0x000f_ffff_ffff_f000n;
 const PRESENT = 1n;
 const LARGE = 0x80n;
+/** Bytes of a string unless told otherwise: PATH_MAX. */
+const STRING_MOST = 4096;
 /** Commands on their way at once. */
 const AT_ONCE = 512;
 /** Translations, and page tables, that are remembered; then they are looked up anew. */
@@ -57,6 +60,28 @@ export class GuestReader {
 
   async u64(gva: bigint): Promise<bigint> {
     return view(await this.read(gva, 8)).getBigUint64(0, true);
+  }
+
+  /**
+   * Bytes from `gva` up to a NUL, `most` of them: `whole` if there was one. Reads no page behind the one with the NUL.
+   * @throws {UnmappedError}
+   */
+  async cString(gva: bigint, most: number): Promise<{ readonly bytes: Uint8Array; readonly whole: boolean }> {
+    const out = new Uint8Array(most);
+    for (let done = 0; done < most; ) {
+      const at = gva + BigInt(done);
+      const part = await this.read(at, Math.min(most - done, PAGE - Number(at & LOW_12)));
+      const nul = part.indexOf(0);
+      out.set(nul < 0 ? part : part.subarray(0, nul), done);
+      if (nul >= 0) return { bytes: out.subarray(0, done + nul), whole: true };
+      done += part.length;
+    }
+    return { bytes: out, whole: false };
+  }
+
+  /** The text at `gva` up to its NUL or `most` bytes, as {@link decodeText} reads it. @throws {UnmappedError} */
+  async string(gva: bigint, most = STRING_MOST): Promise<string> {
+    return decodeText((await this.cString(gva, most)).bytes);
   }
 
   /** `size` bytes of memory that is contiguous. @throws {UnmappedError} where no memory is */

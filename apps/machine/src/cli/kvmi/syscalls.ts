@@ -1,93 +1,136 @@
-import {
-  decodeText,
-  Errno,
-  GuestReader,
-  type KvmiClient,
-  KvmiError,
-  type KvmiEvent,
-  type LinuxKernel,
-  UnmappedError,
-} from "@vm/kvmi";
+import { GuestReader, type KvmiClient, type KvmiEvent, type LinuxKernel, UnmappedError } from "@vm/kvmi";
 import { printable } from "../printable.js";
+import type { GuestClock, Line, Source } from "./lines.js";
+import { ENDS, SYSCALLS, type SyscallShape, syscallName } from "./syscall-table.js";
+import { SyscallArguments, syscallResult, unknownArguments } from "./syscall-values.js";
+import { who } from "./who.js";
 
-const SYSCALL_TABLE = 512;
-const TASK_COMM = 16;
+const NUMBERS = 512;
+/** Calls whose end is waited for; the oldest are given up. */
+const CALLS_MOST = 4096;
 
-const hex = (value: bigint): string => `0x${value.toString(16)}`;
+/** pt_regs, bytes (arch/x86/include/asm/ptrace.h): where arguments, the result and the number are. */
+const PT_REGS = { r10: 56, r9: 64, r8: 72, ax: 80, dx: 96, si: 104, di: 112, origAx: 120, size: 168 } as const;
+const ARGUMENTS = [PT_REGS.di, PT_REGS.si, PT_REGS.dx, PT_REGS.r10, PT_REGS.r8, PT_REGS.r9];
 
-/** Sees every system call of a guest by a breakpoint on the instruction where SYSCALL leads, of which the guest sees nothing. */
-export class SyscallTrace {
+/** A system call that has not ended. */
+interface Call extends Line {
+  readonly name: string;
+  readonly shape: SyscallShape | undefined;
+  readonly values: readonly bigint[];
+  readonly given: SyscallArguments | null;
+}
+
+/**
+ * Sees every system call of 64-bit programs by breakpoints, of which the guest sees nothing: where the kernel has saved the registers, and where it is about
+ * to go back, before it looks after signals.
+ */
+export class SyscallTrace implements Source {
   readonly #client: KvmiClient;
+  readonly #kernel: LinuxKernel;
+  readonly #clock: GuestClock;
   readonly #names: readonly string[];
   readonly #entry: bigint;
-  /** Offset of the pointer to the running task in per-CPU data. */
-  readonly #current: bigint;
-  readonly #comm: bigint;
-  readonly #tgid: bigint;
+  /** Where the kernel goes on to user mode; 6.17 and later have no function for that, and null until it is known where do_syscall_64 returns to. */
+  #exit: bigint | null;
+  readonly #exitIsFunction: boolean;
+  /** Before 5.13 the number was the first parameter. */
+  readonly #regsFirst: boolean;
+  /** By the address of the saved registers. */
+  readonly #calls = new Map<bigint, Call>();
 
-  private constructor(
-    client: KvmiClient,
-    parts: {
-      readonly names: readonly string[];
-      readonly entry: bigint;
-      readonly current: bigint;
-      readonly comm: number;
-      readonly tgid: number;
-    },
-  ) {
+  private constructor(client: KvmiClient, kernel: LinuxKernel, clock: GuestClock, names: readonly string[]) {
     this.#client = client;
-    this.#names = parts.names;
-    this.#entry = parts.entry;
-    this.#current = parts.current;
-    this.#comm = BigInt(parts.comm);
-    this.#tgid = BigInt(parts.tgid);
+    this.#kernel = kernel;
+    this.#clock = clock;
+    this.#names = names;
+    this.#entry = kernel.symbol("do_syscall_64");
+    this.#exit = kernel.symbols.get("syscall_exit_to_user_mode") ?? null;
+    this.#exitIsFunction = this.#exit !== null;
+    this.#regsFirst = kernel.prototype("do_syscall_64")?.parameters[0]?.type.kind !== "int";
   }
 
-  /** Sets the breakpoint on every vCPU that has been started. @throws {GuestOsError} */
-  static async start(client: KvmiClient, kernel: LinuxKernel): Promise<SyscallTrace> {
-    const entry = kernel.symbol("entry_SYSCALL_64");
-    // Since 6.2 the running task is the first member of pcpu_hot; before, and again since 6.15, it is a variable of its own.
-    const hot = kernel.symbols.get("pcpu_hot");
-    const current =
-      hot === undefined
-        ? kernel.symbol("current_task")
-        : hot + BigInt(kernel.types.member("pcpu_hot", "current_task")?.offset ?? 0);
-    const [comm, tgid] = [kernel.offset("task_struct", "comm"), kernel.offset("task_struct", "tgid")];
-    const names = await syscallNames(kernel, new GuestReader(client));
-    for (let vcpu = 0; vcpu < (await client.vcpuCount()); vcpu++) {
-      try {
-        await client.controlEvent(vcpu, "breakpoint", true);
-        await client.controlCodeBreakpoint(vcpu, entry, true);
-      } catch (error) {
-        if (!(error instanceof KvmiError) || error.errno !== Errno.EAGAIN) throw error;
-      }
-    }
-    return new SyscallTrace(client, { names, entry, current, comm, tgid });
+  /** Sets the breakpoints. @throws {GuestOsError} */
+  static async start(client: KvmiClient, kernel: LinuxKernel, clock: GuestClock): Promise<SyscallTrace> {
+    const trace = new SyscallTrace(client, kernel, clock, await syscallNames(kernel, new GuestReader(client)));
+    await client.breakpoint(trace.#entry);
+    if (trace.#exit !== null) await client.breakpoint(trace.#exit);
+    return trace;
   }
 
-  /** A line for a system call, null for what is none. */
-  async describe(event: KvmiEvent): Promise<string | null> {
-    if (event.name !== "breakpoint" || event.state.regs.rip !== this.#entry) return null;
-    const { regs, msrs } = event.state;
-    const name = this.#names[Number(regs.rax & 0xffffffffn)] ?? `syscall_${regs.rax}`;
-    const { rdi, rsi, rdx } = regs;
-    const who = await this.#who(msrs.shadow_gs).catch((error: unknown) => {
-      // A guest may lead astray whoever looks; its system calls are seen all the same.
-      if (error instanceof UnmappedError) return "?[?]";
+  async take(event: KvmiEvent): Promise<readonly Line[]> {
+    if (event.name !== "breakpoint") return [];
+    const { rip, rdi, rsi, rsp } = event.state.regs;
+    // The caller's frame is the saved registers.
+    if (rip === this.#exit) return this.#end(event, this.#exitIsFunction ? rdi : rsp);
+    return rip === this.#entry ? this.#begin(event, this.#regsFirst ? rdi : rsi) : [];
+  }
+
+  rest(): readonly Line[] {
+    return [...this.#calls.values()].map(unfinished);
+  }
+
+  async #begin(event: KvmiEvent, at: bigint): Promise<readonly Line[]> {
+    const { vcpu, state } = event;
+    const reader = new GuestReader(this.#client, vcpu);
+    const [time, task] = await Promise.all([this.#clock.now(vcpu), who(this.#kernel, reader, state)]);
+    const saved = await reader.read(at, PT_REGS.size).catch((error: unknown) => {
+      // A kernel that leads whoever looks astray.
+      if (error instanceof UnmappedError) return null;
       throw error;
     });
-    return `${who} ${printable(name)}(${[rdi, rsi, rdx].map(hex).join(", ")}, ...)`;
+    if (saved === null) return [{ time, vcpu, text: `${task} ?` }];
+    if (this.#exit === null) {
+      this.#exit = await reader.u64(state.regs.rsp);
+      await this.#client.breakpoint(this.#exit);
+    }
+    const regs = new DataView(saved.buffer, saved.byteOffset);
+    const number = regs.getUint32(PT_REGS.origAx, true);
+    const name = syscallName(this.#names[number] ?? `syscall_${number}`);
+    const shape = SYSCALLS.get(name);
+    const values = ARGUMENTS.map((offset) => regs.getBigUint64(offset, true));
+    const given = shape === undefined ? null : await SyscallArguments.read(shape, values, reader);
+    const call: Call = { time, vcpu, text: `${task} ${printable(name)}`, name, shape, values, given };
+    if (ENDS.has(name)) return [await this.#line(call, null, reader)];
+    const lost = this.#makeRoom(at);
+    this.#calls.set(at, call);
+    return lost;
   }
 
-  /** The running process: SWAPGS has not happened yet, so per-CPU data is where KERNEL_GS_BASE points. */
-  async #who(percpu: bigint): Promise<string> {
-    const reader = new GuestReader(this.#client);
-    const task = await reader.u64(percpu + this.#current);
-    const [comm, tgid] = await Promise.all([reader.read(task + this.#comm, TASK_COMM), reader.u32(task + this.#tgid)]);
-    const end = comm.indexOf(0);
-    return `${printable(decodeText(end < 0 ? comm : comm.subarray(0, end)))}[${tgid}]`;
+  async #end({ vcpu }: KvmiEvent, at: bigint): Promise<readonly Line[]> {
+    const call = this.#calls.get(at);
+    if (call === undefined) return [];
+    this.#calls.delete(at);
+    const reader = new GuestReader(this.#client, vcpu);
+    const result = await reader.u64(at + BigInt(PT_REGS.ax)).catch((error: unknown) => {
+      if (error instanceof UnmappedError) return null;
+      throw error;
+    });
+    return [await this.#line(call, result, reader)];
+  }
+
+  async #line(
+    { time, vcpu, text, shape, values, given }: Call,
+    result: bigint | null,
+    reader: GuestReader,
+  ): Promise<Line> {
+    const shown = given === null ? unknownArguments(values) : await given.text(result, reader);
+    const end = result === null ? "?" : syscallResult(result, shape?.address ?? false);
+    return { time, vcpu, text: `${text}(${shown}) = ${end}` };
+  }
+
+  /** Gives up what will not end: what has the place of the new call, whose task is gone, and the oldest of too many. */
+  #makeRoom(at: bigint): readonly Line[] {
+    const stale = this.#calls.has(at) ? at : this.#calls.size >= CALLS_MOST ? [...this.#calls.keys()][0] : undefined;
+    const call = stale === undefined ? undefined : this.#calls.get(stale);
+    if (stale === undefined || call === undefined) return [];
+    this.#calls.delete(stale);
+    return [unfinished(call)];
   }
 }
+
+/** A call of which nothing more will be known. */
+const unfinished = ({ time, vcpu, text }: Line): Line => ({ time, vcpu, text: `${text}(...) = ?` });
 
 /** Names of the system calls by number, from what the kernel's table points to. */
 async function syscallNames(kernel: LinuxKernel, reader: GuestReader): Promise<readonly string[]> {
@@ -97,9 +140,9 @@ async function syscallNames(kernel: LinuxKernel, reader: GuestReader): Promise<r
     if (name.startsWith(prefix)) byAddress.set(address, name.slice(prefix.length));
   const table = kernel.symbols.get("sys_call_table");
   if (table === undefined) return [];
-  const bytes = await reader.read(table, 8 * SYSCALL_TABLE);
+  const bytes = await reader.read(table, 8 * NUMBERS);
   const view = new DataView(bytes.buffer);
   const names: string[] = [];
-  for (let k = 0; k < SYSCALL_TABLE; k++) names.push(byAddress.get(view.getBigUint64(8 * k, true)) ?? `syscall_${k}`);
+  for (let k = 0; k < NUMBERS; k++) names.push(byAddress.get(view.getBigUint64(8 * k, true)) ?? `syscall_${k}`);
   return names;
 }

@@ -1,25 +1,21 @@
-import type { Server } from "node:net";
-import { setTimeout as delay } from "node:timers/promises";
 import {
   cookieHash,
   DIALECTS,
   type DialectName,
   DisconnectedError,
+  linux as findLinux,
   GuestOsError,
-  KvmiClient,
-  type KvmiEvent,
-  LinuxKernel,
-  NotStartedError,
-  ProtocolError,
-  streamTransport,
+  type KvmiClient,
+  type LinuxKernel,
+  once,
 } from "@vm/kvmi";
+import { AttachError, attach } from "@vm/kvmi/node";
 import { UsageError } from "../errors.js";
 import { ExitCode } from "../exit-code.js";
 import { Progress } from "../progress.js";
 import { say } from "../report.js";
 import { withinTime } from "../within-time.js";
 import { readKey } from "./machine.js";
-import { listen } from "./socket.js";
 
 /** The flags of every command that looks into a machine which runs elsewhere. */
 export interface ToolFlags {
@@ -61,77 +57,46 @@ export async function withMachine(flags: ToolFlags, work: Work): Promise<number>
           say(`timed out after ${timeout} s`);
         }, timeout * 1000);
   const progress = new Progress("waiting for the machine");
-  let listener: Server | undefined;
   let client: KvmiClient | undefined;
+  const attached = async (): Promise<number> => {
+    client = await attach(flags.kvmi, {
+      dialect: DIALECTS[flags.kvmiDialect],
+      cookieHash: hash,
+      signal: stop.signal,
+      onStranger: (error) => say(error.message),
+    }).catch((error: unknown) => {
+      throw error instanceof AttachError ? new UsageError(`--kvmi ${flags.kvmi}: ${error.message}`) : error;
+    });
+    progress.end();
+    return work(client, stop.signal).catch((error: unknown) => {
+      if (!(error instanceof GuestOsError || error instanceof DisconnectedError)) throw error;
+      if (!stop.signal.aborted) say(error.message);
+      return ExitCode.NoStatus;
+    });
+  };
   try {
-    const dialect = DIALECTS[flags.kvmiDialect];
-    const arrived = new Promise<KvmiClient>((resolve, reject) => {
-      listen(flags.kvmi, (socket) => {
-        // Whoever is no machine is left, and the next one waited for.
-        KvmiClient.accept(streamTransport(socket), { dialect, cookieHash: hash }).then(resolve, (error: unknown) => {
-          if (error instanceof ProtocolError) say(error.message);
-        });
-      }).then((server) => {
-        listener = server;
-      }, reject);
-    });
-    const worked = arrived.then((machine) => {
-      client = machine;
-      progress.end();
-      // Its path is free for the next tool from here on.
-      listener?.close();
-      return work(machine, stop.signal).catch((error: unknown) => {
-        if (!(error instanceof GuestOsError || error instanceof DisconnectedError)) throw error;
-        if (!stop.signal.aborted) say(error.message);
-        return ExitCode.NoStatus;
-      });
-    });
-    return await Promise.race([worked, stopped]);
+    return await Promise.race([stopped, attached()]);
   } finally {
     progress.end();
     clearTimeout(timer);
     process.off("SIGINT", interrupt);
-    listener?.close();
     client?.close();
   }
 }
 
-/** Time between two looks at a guest that has not got far enough, ms. */
-const LOOK_MS = 100;
-
 /** Calls `look` until it finds something, as long as the guest has not got that far. */
-export async function once<T>(look: () => Promise<T | null>): Promise<T> {
-  const progress = new Progress("waiting for the guest's kernel");
-  try {
-    for (;;) {
-      const found = await look().catch((error: unknown) => {
-        if (error instanceof NotStartedError) return null;
-        throw error;
-      });
-      if (found !== null) return found;
-      await delay(LOOK_MS);
-    }
-  } finally {
-    progress.end();
-  }
-}
+export const waitFor = <T>(look: () => Promise<T | null>, stop: AbortSignal): Promise<T> =>
+  told(() => once(look, { signal: stop }));
 
 /** The guest's kernel, as soon as it has got far enough to be found. @throws {GuestOsError} */
-export const linux = (client: KvmiClient): Promise<LinuxKernel> => once(() => LinuxKernel.find(client));
+export const linux = (client: KvmiClient, stop: AbortSignal): Promise<LinuxKernel> =>
+  told(() => findLinux(client, { signal: stop }));
 
-/** Stops all vCPUs while `work` looks, then lets them go on. No other events must be enabled. */
-export async function whilePaused<T>(client: KvmiClient, work: () => Promise<T>): Promise<T> {
-  const count = await client.vcpuCount();
-  const events: KvmiEvent[] = [];
-  for (let vcpu = 0; vcpu < count; vcpu++) await client.pause(vcpu);
-  while (events.length < count) {
-    const { value, done } = await client.events.next();
-    if (done === true) break;
-    events.push(value);
-  }
+async function told<T>(wait: () => Promise<T>): Promise<T> {
+  const progress = new Progress("waiting for the guest's kernel");
   try {
-    return await work();
+    return await wait();
   } finally {
-    for (const event of events) event.reply();
+    progress.end();
   }
 }

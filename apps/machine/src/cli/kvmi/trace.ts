@@ -1,17 +1,13 @@
-import {
-  Errno,
-  GuestOsError,
-  GuestReader,
-  type KvmiClient,
-  KvmiError,
-  type KvmiEvent,
-  type LinuxKernel,
-} from "@vm/kvmi";
+import { Errno, GuestOsError, GuestReader, type KvmiClient, KvmiError, type LinuxKernel, whilePaused } from "@vm/kvmi";
 import { UsageError } from "../errors.js";
 import { ExitCode } from "../exit-code.js";
 import { say } from "../report.js";
+import { FunctionTrace } from "./functions.js";
+import { GuestClock } from "./lines.js";
+import { probes } from "./probes.js";
 import { SyscallTrace } from "./syscalls.js";
-import { linux, type ToolFlags, whilePaused, withMachine } from "./tool.js";
+import { linux, type ToolFlags, withMachine } from "./tool.js";
+import { MSRS, Tracer } from "./tracer.js";
 
 export interface TraceFlags extends ToolFlags {
   readonly cr3?: true;
@@ -19,56 +15,53 @@ export interface TraceFlags extends ToolFlags {
   readonly msr?: true | string;
   readonly syscalls?: true;
   readonly exec?: string;
+  readonly function?: string;
+  readonly return?: true;
   readonly count?: string;
 }
 
-/** MSRs that are watched unless told otherwise, by the names of the SDM. */
-const MSRS: ReadonlyMap<number, string> = new Map([
-  [0x174, "SYSENTER_CS"],
-  [0x175, "SYSENTER_ESP"],
-  [0x176, "SYSENTER_EIP"],
-  [0x277, "PAT"],
-  [0xc0000080, "EFER"],
-  [0xc0000081, "STAR"],
-  [0xc0000082, "LSTAR"],
-  [0xc0000083, "CSTAR"],
-  [0xc0000084, "FMASK"],
-  [0xc0000100, "FS_BASE"],
-  [0xc0000101, "GS_BASE"],
-  [0xc0000102, "KERNEL_GS_BASE"],
-]);
 const MSR_RANGE = 0x2000;
 const HIGH_MSRS = 0xc0000000;
 const READ_WRITE = 3;
 
-const hex = (value: bigint | number): string => `0x${value.toString(16)}`;
-
 /** `vm kvmi trace`: prints events of a running guest, one a line. @throws {UsageError} */
 export function trace(flags: TraceFlags): Promise<number> {
-  if (!flags.cr3 && flags.msr === undefined && !flags.syscalls && flags.exec === undefined)
-    throw new UsageError("nothing to trace: --cr3, --msr, --syscalls or --exec PAGE");
+  const { cr3, msr, syscalls, exec, function: functions, return: returns } = flags;
+  if (!cr3 && msr === undefined && !syscalls && exec === undefined && functions === undefined)
+    throw new UsageError("nothing to trace: --cr3, --msr, --syscalls, --exec PAGE or --function NAME");
+  if (returns && functions === undefined) throw new UsageError("--return needs --function");
   const most = flags.count === undefined ? Number.POSITIVE_INFINITY : Number(flags.count);
   if (most !== Number.POSITIVE_INFINITY && !(Number.isInteger(most) && most >= 1))
     throw new UsageError(`--count "${flags.count}" is no number of events`);
-  const msrs = typeof flags.msr === "string" ? flags.msr.split(",").map(parseMsr) : [...MSRS.keys()];
-  const page = flags.exec === undefined || isSymbol(flags.exec) ? flags.exec : parseNumber(flags.exec);
+  const msrs = typeof msr === "string" ? msr.split(",").map(parseMsr) : [...MSRS.keys()];
+  const page = exec === undefined || isSymbol(exec) ? exec : parseNumber(exec);
+  const names = functions?.split(",").filter((name) => name !== "");
+  if (names?.length === 0) throw new UsageError(`--function "${functions}" names no function`);
   return withMachine(flags, async (client, stop) => {
-    const tracer = new Tracer(client, most);
-    const kernel = flags.syscalls || typeof page === "string" ? await linux(client) : null;
+    const clock = await GuestClock.of(client);
+    const tracer = new Tracer(client, clock, most);
+    const kernel = syscalls || names !== undefined || typeof page === "string" ? await linux(client, stop) : null;
     await whilePaused(client, async () => {
-      if (flags.syscalls && kernel !== null) tracer.syscalls = await SyscallTrace.start(client, kernel);
+      if (syscalls && kernel !== null) tracer.sources.push(await SyscallTrace.start(client, kernel, clock));
+      if (names !== undefined && kernel !== null) {
+        const { functions: found, left } = probes(kernel, names);
+        if (left !== null) say(left);
+        const calls = new FunctionTrace(client, kernel, clock, returns === true);
+        tracer.sources.push(calls);
+        for (const [address, name] of found) await calls.watch(address, name);
+      }
       for (let vcpu = 0; vcpu < (await client.vcpuCount()); vcpu++) {
-        if (flags.cr3) await watch(client, vcpu, "cr", () => client.controlCr(vcpu, 3, true));
-        if (flags.msr !== undefined)
+        if (cr3) await watch(client, vcpu, "cr", () => client.controlCr(vcpu, 3, true));
+        if (msr !== undefined)
           await watch(client, vcpu, "msr", async () => {
-            for (const msr of msrs) await client.controlMsr(vcpu, msr, true);
+            for (const each of msrs) await client.controlMsr(vcpu, each, true);
           });
         if (page !== undefined) await watch(client, vcpu, "pf", async () => undefined);
       }
       const gpa = typeof page === "string" && kernel !== null ? await addressOf(client, page, kernel) : page;
       if (typeof gpa === "number") await client.setPageAccess(new Map([[gpa, READ_WRITE]]));
     });
-    if (!(await tracer.run()) && !stop.aborted) say("the machine has ended");
+    if (!(await tracer.run(stop)) && !stop.aborted) say("the machine has ended");
     return ExitCode.Ok;
   });
 }
@@ -85,48 +78,6 @@ async function watch(
     await then();
   } catch (error) {
     if (!(error instanceof KvmiError) || error.errno !== Errno.EAGAIN) throw error;
-  }
-}
-
-/** Prints events and answers them. */
-class Tracer {
-  syscalls: SyscallTrace | null = null;
-  readonly #client: KvmiClient;
-  readonly #most: number;
-  #printed = 0;
-
-  constructor(client: KvmiClient, most: number) {
-    this.#client = client;
-    this.#most = most;
-  }
-
-  /** False: the machine went before there were enough. */
-  async run(): Promise<boolean> {
-    for await (const event of this.#client.events) {
-      const line = (await this.syscalls?.describe(event)) ?? this.#describe(event);
-      if (line !== "") {
-        process.stdout.write(`vcpu${event.vcpu} ${line}\n`);
-        this.#printed++;
-      }
-      event.reply();
-      if (this.#printed >= this.#most) return true;
-    }
-    return false;
-  }
-
-  #describe(event: KvmiEvent): string {
-    switch (event.name) {
-      case "cr":
-        return `cr${event.data.cr} ${hex(event.data.old_value)} -> ${hex(event.data.new_value)}`;
-      case "msr": {
-        const { msr, old_value, new_value } = event.data;
-        return `msr ${MSRS.get(msr) ?? hex(msr)} ${hex(old_value)} -> ${hex(new_value)}`;
-      }
-      case "pf":
-        return `exec ${hex(event.data.gva)} (physical ${hex(event.data.gpa)})`;
-      default:
-        return "";
-    }
   }
 }
 

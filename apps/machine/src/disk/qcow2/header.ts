@@ -7,9 +7,9 @@ export const HEADER_REFCOUNT_TABLE = 48;
 export const HEADER_AUTOCLEAR = 88;
 
 /** Bytes the tables may have, as in QEMU: they are kept in memory. */
-const MAX_L1_BYTES = 32 * 2 ** 20;
+export const MAX_L1_BYTES = 32 * 2 ** 20;
 export const MAX_REFCOUNT_TABLE_BYTES = 8 * 2 ** 20;
-const MAX_BACKING_NAME = 1023;
+export const MAX_BACKING_NAME = 1023;
 /** Header and extensions are looked for in this much; a cluster may be smaller. */
 const HEAD_BYTES = 64 * 1024;
 
@@ -19,7 +19,7 @@ const CORRUPT = 2;
 const COMPRESSION = 8;
 const SUPPORTED = DIRTY | CORRUPT | COMPRESSION;
 
-const EXTENSION_BACKING_FORMAT = 0xe2792aca;
+export const EXTENSION_BACKING_FORMAT = 0xe2792aca;
 const EXTENSION_FEATURE_NAMES = 0x6803f857;
 
 export interface Qcow2Header {

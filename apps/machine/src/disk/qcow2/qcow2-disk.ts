@@ -18,6 +18,8 @@ export type Backing = BlockBackend & Partial<Disk>;
 export interface Qcow2Options {
   /** Opens the backing file that the header names; its format is null where the header does not say. Default: such an image is refused. */
   readonly openBacking?: (name: string, format: string | null) => Promise<Backing>;
+  /** Bytes that are reserved ahead of what is written, at most (default 64 MiB): what is lost when nobody closes the image, and one flush each. */
+  readonly reserve?: number;
 }
 
 /**
@@ -68,7 +70,7 @@ export class Qcow2Disk implements Disk {
   }
 
   /** @throws {DiskError} that says why the image cannot be used; the store is the caller's then */
-  static async open(store: ByteStore, { openBacking }: Qcow2Options = {}): Promise<Qcow2Disk> {
+  static async open(store: ByteStore, { openBacking, reserve }: Qcow2Options = {}): Promise<Qcow2Disk> {
     const header = await readQcow2Header(store);
     if (!store.readonly && (header.dirty || header.corrupt)) {
       const what = header.corrupt ? "corrupt" : "not closed properly";
@@ -79,7 +81,7 @@ export class Qcow2Disk implements Disk {
     }
     const cache = new TableCache(store, header.clusterSize);
     const l1 = await L1Table.open(store, cache, header);
-    const refcounts = store.readonly ? null : await Refcounts.open(store, cache, header);
+    const refcounts = store.readonly ? null : await Refcounts.open(store, cache, header, reserve);
     const backing = header.backing === null ? null : await openBackingOf(header.backing, openBacking);
     return new Qcow2Disk(store, header, { cache, l1, refcounts, backing });
   }

@@ -40,10 +40,11 @@ export class Refcounts {
   #hint: number;
   #reserved: Run = { first: 0, count: 0 };
   #reserve: number;
+  readonly #mostReserve: number;
   /** Clusters that are no longer used since the last flush. */
   #freed: number[] = [];
 
-  private constructor(store: ByteStore, cache: TableCache, header: Qcow2Header, table: Uint8Array) {
+  private constructor(store: ByteStore, cache: TableCache, header: Qcow2Header, table: Uint8Array, reserve: number) {
     this.#store = store;
     this.#cache = cache;
     this.#clusterSize = header.clusterSize;
@@ -52,15 +53,24 @@ export class Refcounts {
     this.#tableOffset = header.refcountTableOffset;
     this.#table = table;
     this.#hint = Math.ceil(store.size / header.clusterSize);
-    this.#reserve = Math.max(8, Math.ceil(FIRST_RESERVE / header.clusterSize));
+    this.#mostReserve = Math.max(8, Math.ceil(reserve / header.clusterSize));
+    this.#reserve = Math.min(this.#mostReserve, Math.max(8, Math.ceil(FIRST_RESERVE / header.clusterSize)));
   }
 
-  /** @throws {DiskError} if the table is not there */
-  static async open(store: ByteStore, cache: TableCache, header: Qcow2Header): Promise<Refcounts> {
+  /**
+   * @param reserve bytes that are reserved at a time, at most
+   * @throws {DiskError} if the table is not there
+   */
+  static async open(
+    store: ByteStore,
+    cache: TableCache,
+    header: Qcow2Header,
+    reserve = MOST_RESERVE,
+  ): Promise<Refcounts> {
     const table = new Uint8Array(header.refcountTableClusters * header.clusterSize);
     if ((await store.read(header.refcountTableOffset, table)) === 0)
       throw damaged("its refcount table lies behind its end");
-    return new Refcounts(store, cache, header, table);
+    return new Refcounts(store, cache, header, table, reserve);
   }
 
   /** Where the refcount table is: offset and bytes. */
@@ -118,7 +128,7 @@ export class Refcounts {
     if (this.#store.size < end) await this.#store.truncate(end);
     await this.#store.flush();
     this.#hint = run.first + run.count;
-    this.#reserve = Math.min(2 * this.#reserve, Math.max(8, MOST_RESERVE / this.#clusterSize));
+    this.#reserve = Math.min(2 * this.#reserve, this.#mostReserve);
     return run;
   }
 
