@@ -6,14 +6,18 @@ import { KvmError, type Mmu, PrivateMemoryError } from "@vm/mmu";
  * is not RAM: an IOMMU would say no more.
  */
 export class ReachableMemory implements GuestMemory {
-  constructor(private readonly mmu: Mmu) {}
+  readonly #mmu: Mmu;
+
+  constructor(mmu: Mmu) {
+    this.#mmu = mmu;
+  }
 
   read(gpa: number, dst: Uint8Array): boolean {
-    return succeeds(() => this.mmu.read(gpa, dst));
+    return succeeds(() => this.#mmu.read(gpa, dst));
   }
 
   write(gpa: number, src: Uint8Array): boolean {
-    return succeeds(() => this.mmu.write(gpa, src));
+    return succeeds(() => this.#mmu.write(gpa, src));
   }
 }
 

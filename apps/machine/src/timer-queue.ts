@@ -7,17 +7,20 @@ export interface Timer {
 class Entry implements Timer {
   /** Place in the heap, -1 when it is not there any more. */
   place = -1;
+  readonly #queue: TimerQueue;
 
   constructor(
-    private readonly queue: TimerQueue,
+    queue: TimerQueue,
     readonly at: number,
     /** Ties go in the order they were added. */
     readonly order: number,
     public fn: (() => void) | null,
-  ) {}
+  ) {
+    this.#queue = queue;
+  }
 
   cancel(): void {
-    this.queue.remove(this);
+    this.#queue.remove(this);
   }
 
   isBefore(other: Entry): boolean {

@@ -20,9 +20,14 @@ const WHAT: Readonly<Record<FileKind, string>> = {
   image: "the disk image",
 };
 
+/** RIS: a terminal as it was at first. */
+const RESET = "\x1bc";
+
 let session: Session | null = null;
 /** What the machine that runs was started with. */
 let started = "";
+/** Whether the machine that ends makes room for the next one. */
+let restarting = false;
 
 const panel = new Panel({
   restart: () => void restart(),
@@ -35,7 +40,7 @@ const terminal = openTerminal(byId("terminal", HTMLDivElement), byId("hint", HTM
   resized: (rows, columns) => session?.resize(rows, columns),
 });
 const form = new Form(await servedGuests(location.href), formChanged);
-const kept = new KeptList((error) => panel.say(sentence(error)));
+const kept = new KeptList((error) => panel.say(sentence(error), "problem"));
 
 form.settings = recall();
 terminal.options.screenReaderMode = form.settings.reader;
@@ -45,7 +50,9 @@ takeDrops(byId("dropping", HTMLDivElement), (files) => {
   const named = files.map(([kind, file]) => `${file.name} is ${WHAT[kind]}`);
   panel.say(
     `${named.join(", ")}. ${session === null ? "Start" : "Restart"} to use ${files.length > 1 ? "them" : "it"}.`,
+    "news",
   );
+  panel.focusRestart();
 });
 
 const toggle = byId("toggle", HTMLButtonElement);
@@ -74,12 +81,15 @@ await restart();
 
 /** Ends the machine that runs, if one does, and starts the one that the form asks for. */
 async function restart(): Promise<void> {
+  if (restarting) return;
   panel.clear();
   try {
     const choice = form.choice();
+    restarting = true;
     await session?.end();
     started = form.mark;
-    terminal.reset();
+    // In line with what the machine before wrote, some of which may still be on its way.
+    terminal.write(RESET);
     panel.show("starting");
     if (choice.disk.kind !== "none") void navigator.storage?.persist?.();
     const { rows, cols: columns } = terminal;
@@ -88,7 +98,9 @@ async function restart(): Promise<void> {
     formChanged();
     terminal.focus();
   } catch (error) {
-    panel.say(sentence(error));
+    panel.say(sentence(error), "problem");
+  } finally {
+    restarting = false;
   }
 }
 
@@ -105,14 +117,15 @@ function hear(told: Told): void {
     case "output": {
       const { bytes } = told;
       const { length } = bytes;
-      terminal.write(bytes, () => session?.shown(length));
+      const from = session;
+      terminal.write(bytes, () => from?.shown(length));
       break;
     }
     case "pulse":
       panel.pulse(told.pulse);
       break;
     case "notice":
-      panel.say(told.sentence);
+      panel.say(told.sentence, "problem");
       break;
     case "ended":
     case "failed":
@@ -126,8 +139,8 @@ function over(state: "ended" | "failed", text: string): void {
   kept.busy = false;
   byId("changed", HTMLParagraphElement).textContent = "";
   panel.show(state);
-  if (state === "failed") panel.say(text);
-  terminal.write(`\r\n\x1b[2m[${text} Start boots it again.]\x1b[0m\r\n`);
+  if (state === "failed") panel.say(text, "problem");
+  else if (!restarting) terminal.write(`\r\n\x1b[90m[${text} Start boots it again.]\x1b[0m\r\n`);
 }
 
 function formChanged(): void {

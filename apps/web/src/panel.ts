@@ -54,7 +54,8 @@ export class Panel {
   }
 
   /** Says something until it is closed, or something else is said. */
-  say(sentence: string): void {
+  say(sentence: string, tone: "news" | "problem"): void {
+    this.#message.dataset.tone = tone;
     const text = this.#message.querySelector("p");
     if (text !== null) text.textContent = sentence;
     this.#message.hidden = false;
@@ -68,6 +69,10 @@ export class Panel {
   focus(): void {
     (this.#pause.disabled ? this.#restart : this.#pause).focus();
   }
+
+  focusRestart(): void {
+    this.#restart.focus();
+  }
 }
 
 const isOver = (state: State): boolean => state === "ended" || state === "failed";
@@ -77,5 +82,5 @@ const NAMES: Readonly<Record<State, string>> = {
   running: "Running",
   paused: "Paused",
   ended: "Ended",
-  failed: "Not started",
+  failed: "Failed",
 };

@@ -4,6 +4,8 @@ import type { CpuidResult } from "./ports.js";
 /** A list of features that cannot be used; the message says what would be accepted. */
 export class CpuFeatureError extends Error {
   override readonly name = "CpuFeatureError";
+  /** A word that names no feature. */
+  readonly code = "unknown-feature";
 }
 
 type Register = keyof CpuidResult;

@@ -40,57 +40,60 @@ export interface AcpiPmState {
  */
 export class AcpiPm implements PortDevice {
   readonly ioWidth = 4;
-  private enable = 0;
-  private control = 0;
+  #enable = 0;
+  #control = 0;
+  readonly #desc: AcpiPmDesc;
 
-  constructor(private readonly desc: AcpiPmDesc) {}
+  constructor(desc: AcpiPmDesc) {
+    this.#desc = desc;
+  }
 
   ioRead(port: number, size: PortSize): number {
-    const offset = port - this.desc.basePort;
+    const offset = port - this.#desc.basePort;
     let value = 0;
-    for (let k = 0; k < size; k++) value += this.byte(offset + k) * 2 ** (8 * k);
+    for (let k = 0; k < size; k++) value += this.#byte(offset + k) * 2 ** (8 * k);
     return value;
   }
 
   ioWrite(port: number, size: PortSize, value: number): void {
-    const offset = port - this.desc.basePort;
+    const offset = port - this.#desc.basePort;
     // Byte by byte as well: SLP_EN is in the second byte of its register.
-    for (let k = 0; k < size; k++) this.writeByte(offset + k, (value >>> (8 * k)) & 0xff);
+    for (let k = 0; k < size; k++) this.#writeByte(offset + k, (value >>> (8 * k)) & 0xff);
   }
 
-  private byte(offset: number): number {
-    if (offset >= PM_TIMER) return (this.ticks() >>> (8 * (offset - PM_TIMER))) & 0xff;
+  #byte(offset: number): number {
+    if (offset >= PM_TIMER) return (this.#ticks() >>> (8 * (offset - PM_TIMER))) & 0xff;
     if (offset >= PM1_CONTROL + 2) return 0;
-    if (offset >= PM1_CONTROL) return ((this.control | SCI_EN) >>> (8 * (offset - PM1_CONTROL))) & 0xff;
-    return offset < ENABLE ? 0 : (this.enable >>> (8 * (offset - ENABLE))) & 0xff;
+    if (offset >= PM1_CONTROL) return ((this.#control | SCI_EN) >>> (8 * (offset - PM1_CONTROL))) & 0xff;
+    return offset < ENABLE ? 0 : (this.#enable >>> (8 * (offset - ENABLE))) & 0xff;
   }
 
-  private writeByte(offset: number, value: number): void {
+  #writeByte(offset: number, value: number): void {
     const inRegister = (register: number): number => 8 * (offset - register);
     if (offset >= PM1_CONTROL && offset < PM1_CONTROL + 2) {
       const bits = inRegister(PM1_CONTROL);
-      this.control = ((this.control & ~(0xff << bits)) | (value << bits)) & (CONTROL_WRITABLE | SLEEP_ENABLE);
-      const sleep = (this.control & SLEEP_ENABLE) !== 0;
-      this.control &= ~SLEEP_ENABLE;
-      if (sleep && ((this.control >>> SLEEP_TYPE_SHIFT) & 7) === this.desc.s5Type) this.desc.onPowerOff();
+      this.#control = ((this.#control & ~(0xff << bits)) | (value << bits)) & (CONTROL_WRITABLE | SLEEP_ENABLE);
+      const sleep = (this.#control & SLEEP_ENABLE) !== 0;
+      this.#control &= ~SLEEP_ENABLE;
+      if (sleep && ((this.#control >>> SLEEP_TYPE_SHIFT) & 7) === this.#desc.s5Type) this.#desc.onPowerOff();
     } else if (offset >= ENABLE && offset < PM1_CONTROL) {
       const bits = inRegister(ENABLE);
-      this.enable = (this.enable & ~(0xff << bits)) | (value << bits);
+      this.#enable = (this.#enable & ~(0xff << bits)) | (value << bits);
     }
     // A one written to the status register clears what is clear already.
   }
 
   /** What the timer counts to, modulo 2^32. */
-  private ticks(): number {
-    return Math.floor((this.desc.clock.now() * FREQUENCY) / 1e9) >>> 0;
+  #ticks(): number {
+    return Math.floor((this.#desc.clock.now() * FREQUENCY) / 1e9) >>> 0;
   }
 
   save(): AcpiPmState {
-    return { enable: this.enable, control: this.control };
+    return { enable: this.#enable, control: this.#control };
   }
 
   restore({ enable, control }: AcpiPmState): void {
-    this.enable = enable;
-    this.control = control;
+    this.#enable = enable;
+    this.#control = control;
   }
 }

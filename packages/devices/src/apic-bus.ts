@@ -65,40 +65,40 @@ export interface ApicFabric {
  * The bus has no state of its own.
  */
 export class ApicBus implements ApicFabric {
-  private readonly targets: ApicTarget[] = [];
-  private readonly listeners: EoiListener[] = [];
+  readonly #targets: ApicTarget[] = [];
+  readonly #listeners: EoiListener[] = [];
 
   /** Adds a local APIC. */
   attach(target: ApicTarget): void {
-    this.targets.push(target);
+    this.#targets.push(target);
   }
 
   /** Adds an IO-APIC. */
   attachIoApic(listener: EoiListener): void {
-    this.listeners.push(listener);
+    this.#listeners.push(listener);
   }
 
   send(message: ApicMessage): boolean {
-    if (message.mode === DeliveryMode.LowestPriority) return this.sendLowest(message);
+    if (message.mode === DeliveryMode.LowestPriority) return this.#sendLowest(message);
     let accepted = false;
-    for (const target of this.targets)
+    for (const target of this.#targets)
       if (target.matches(message.destination, message.logical)) accepted = target.accept(message) || accepted;
     return accepted;
   }
 
   broadcast(message: ApicMessage, except: ApicTarget | null): boolean {
     let accepted = false;
-    for (const target of this.targets) if (target !== except) accepted = target.accept(message) || accepted;
+    for (const target of this.#targets) if (target !== except) accepted = target.accept(message) || accepted;
     return accepted;
   }
 
   eoi(vector: number): void {
-    for (const listener of this.listeners) listener.eoi(vector);
+    for (const listener of this.#listeners) listener.eoi(vector);
   }
 
-  private sendLowest(message: ApicMessage): boolean {
+  #sendLowest(message: ApicMessage): boolean {
     let best: ApicTarget | null = null;
-    for (const target of this.targets) {
+    for (const target of this.#targets) {
       if (!target.acceptsFixed || !target.matches(message.destination, message.logical)) continue;
       if (best === null || target.priority < best.priority) best = target;
     }

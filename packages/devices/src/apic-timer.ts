@@ -38,42 +38,45 @@ export class ApicTimer {
   deadlineLo = 0;
   deadlineHi = 0;
   /** Virtual ns at which the count was `initialCount`. */
-  private startNs = 0;
+  #startNs = 0;
   /** Counting down in one-shot or periodic mode. */
-  private running = false;
-  private timer: Timer | null = null;
+  #running = false;
+  #timer: Timer | null = null;
+  readonly #clock: Clock;
+  readonly #tsc: TscPort;
+  readonly #onExpire: () => void;
 
-  constructor(
-    private readonly clock: Clock,
-    private readonly tsc: TscPort,
-    private readonly onExpire: () => void,
-  ) {}
+  constructor(clock: Clock, tsc: TscPort, onExpire: () => void) {
+    this.#clock = clock;
+    this.#tsc = tsc;
+    this.#onExpire = onExpire;
+  }
 
   /** Selects the mode. Entering or leaving TSC-deadline mode disarms the timer (SDM 3A 11.5.4.1). */
   setMode(mode: ApicTimerMode): void {
     // A count that has reached zero stays there in the new mode, also where the host has not served its expiry yet.
-    if (this.mode === "one-shot" && this.running && this.currentCount === 0) {
-      this.timer?.cancel();
-      this.expire();
+    if (this.mode === "one-shot" && this.#running && this.currentCount === 0) {
+      this.#timer?.cancel();
+      this.#expire();
     }
-    if ((mode === "tsc-deadline") !== (this.mode === "tsc-deadline")) this.disarm();
+    if ((mode === "tsc-deadline") !== (this.mode === "tsc-deadline")) this.#disarm();
     this.mode = mode;
   }
 
   /** Writes the initial count: 0 stops the timer, anything else starts it anew. Ignored in TSC-deadline mode. */
   setInitialCount(count: number): void {
     if (this.mode === "tsc-deadline") return;
-    this.disarm();
+    this.#disarm();
     this.initialCount = count;
-    this.running = count !== 0;
-    this.startNs = this.clock.now();
-    this.arm();
+    this.#running = count !== 0;
+    this.#startNs = this.#clock.now();
+    this.#arm();
   }
 
   /** The current count; 0 when stopped and in TSC-deadline mode. */
   get currentCount(): number {
-    if (!this.running) return 0;
-    const elapsed = Math.floor((this.clock.now() - this.startNs) / this.divisor);
+    if (!this.#running) return 0;
+    const elapsed = Math.floor((this.#clock.now() - this.#startNs) / this.#divisor);
     if (this.mode === "periodic") return this.initialCount - (elapsed % this.initialCount);
     return Math.max(0, this.initialCount - elapsed);
   }
@@ -82,9 +85,9 @@ export class ApicTimer {
   setDivideConfig(config: number): void {
     const remaining = this.currentCount;
     this.divideConfig = config & 0b1011;
-    if (!this.running) return;
-    this.startNs = this.clock.now() - (this.initialCount - remaining) * this.divisor;
-    this.arm();
+    if (!this.#running) return;
+    this.#startNs = this.#clock.now() - (this.initialCount - remaining) * this.#divisor;
+    this.#arm();
   }
 
   /** Writes IA32_TSC_DEADLINE: 0 disarms, a TSC value that has passed expires at once. Ignored in the other modes. */
@@ -92,23 +95,24 @@ export class ApicTimer {
     if (this.mode !== "tsc-deadline") return;
     this.deadlineLo = lo;
     this.deadlineHi = hi;
-    this.arm();
+    this.#arm();
   }
 
   /** The mapping of {@link TscPort} has changed (a write to IA32_TIME_STAMP_COUNTER or IA32_TSC_ADJUST). */
   tscChanged(): void {
-    if (this.mode === "tsc-deadline") this.arm();
+    if (this.mode === "tsc-deadline") this.#arm();
   }
 
   /** Back to the power-up state: one-shot, stopped, divide by 2. */
   reset(): void {
-    this.disarm();
+    this.#disarm();
     this.mode = "one-shot";
     this.divideConfig = 0;
   }
 
   save(): ApicTimerState {
-    const { mode, initialCount, divideConfig, startNs, running, deadlineLo, deadlineHi } = this;
+    const { mode, initialCount, divideConfig, deadlineLo, deadlineHi } = this;
+    const [startNs, running] = [this.#startNs, this.#running];
     return { mode, initialCount, divideConfig, startNs, running, deadlineLo, deadlineHi };
   }
 
@@ -117,58 +121,58 @@ export class ApicTimer {
     this.mode = state.mode;
     this.initialCount = state.initialCount;
     this.divideConfig = state.divideConfig;
-    this.startNs = state.startNs;
-    this.running = state.running;
+    this.#startNs = state.startNs;
+    this.#running = state.running;
     this.deadlineLo = state.deadlineLo;
     this.deadlineHi = state.deadlineHi;
-    this.arm();
+    this.#arm();
   }
 
   /** 1, 2, 4 ... 128: the encoding is the exponent minus one, with 7 for 1 (SDM 3A figure 11-10). */
-  private get divisor(): number {
+  get #divisor(): number {
     const code = (this.divideConfig & 3) | ((this.divideConfig & 8) >> 1);
     return code === 7 ? 1 : 2 << code;
   }
 
-  private disarm(): void {
-    this.timer?.cancel();
-    this.timer = null;
+  #disarm(): void {
+    this.#timer?.cancel();
+    this.#timer = null;
     this.initialCount = 0;
-    this.running = false;
+    this.#running = false;
     this.deadlineLo = 0;
     this.deadlineHi = 0;
   }
 
   /** Schedules the next expiry, replacing whatever was scheduled. */
-  private arm(): void {
-    this.timer?.cancel();
-    this.timer = null;
-    const at = this.expiry();
+  #arm(): void {
+    this.#timer?.cancel();
+    this.#timer = null;
+    const at = this.#expiry();
     if (at === null) return;
-    if (at <= this.clock.now()) this.expire();
-    else this.timer = this.clock.schedule(at, () => this.expire());
+    if (at <= this.#clock.now()) this.#expire();
+    else this.#timer = this.#clock.schedule(at, () => this.#expire());
   }
 
   /** When the timer expires next, in virtual ns; null if it does not. */
-  private expiry(): number | null {
+  #expiry(): number | null {
     if (this.mode === "tsc-deadline") {
       if (this.deadlineLo === 0 && this.deadlineHi === 0) return null;
-      return this.tsc.tscToNs(this.deadlineHi * HI + this.deadlineLo);
+      return this.#tsc.tscToNs(this.deadlineHi * HI + this.deadlineLo);
     }
-    return this.running ? this.startNs + this.initialCount * this.divisor : null;
+    return this.#running ? this.#startNs + this.initialCount * this.#divisor : null;
   }
 
-  private expire(): void {
-    this.timer = null;
+  #expire(): void {
+    this.#timer = null;
     if (this.mode === "periodic") {
-      const period = this.initialCount * this.divisor;
-      this.startNs += Math.max(1, Math.floor((this.clock.now() - this.startNs) / period)) * period;
-      this.timer = this.clock.schedule(this.startNs + period, () => this.expire());
+      const period = this.initialCount * this.#divisor;
+      this.#startNs += Math.max(1, Math.floor((this.#clock.now() - this.#startNs) / period)) * period;
+      this.#timer = this.#clock.schedule(this.#startNs + period, () => this.#expire());
     } else {
-      this.running = false;
+      this.#running = false;
       this.deadlineLo = 0;
       this.deadlineHi = 0;
     }
-    this.onExpire();
+    this.#onExpire();
   }
 }

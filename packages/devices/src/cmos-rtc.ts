@@ -48,107 +48,109 @@ const HOUR_PM = 0x80;
  */
 export class CmosRtc implements PortDevice {
   readonly ioWidth = 1;
-  private index = 0;
-  private readonly ram = new Uint8Array(128);
+  #index = 0;
+  readonly #ram = new Uint8Array(128);
   /** Seconds the guest's clock is ahead of the wall clock. */
-  private offset = 0;
+  #offset = 0;
+  readonly #desc: CmosRtcDesc;
 
-  constructor(private readonly desc: CmosRtcDesc) {
-    this.ram[REG_A] = 0x26;
-    this.ram[REG_B] = B_24_HOURS;
-    this.ram[REG_D] = 0x80;
+  constructor(desc: CmosRtcDesc) {
+    this.#desc = desc;
+    this.#ram[REG_A] = 0x26;
+    this.#ram[REG_B] = B_24_HOURS;
+    this.#ram[REG_D] = 0x80;
   }
 
   ioRead(port: number, _size: PortSize): number {
     // The index register is write-only.
     if ((port & 1) === 0) return 0xff;
-    if (!this.frozen && TIME_REGISTERS.includes(this.index)) this.latch();
-    return this.ram[this.index] ?? 0xff;
+    if (!this.#frozen && TIME_REGISTERS.includes(this.#index)) this.#latch();
+    return this.#ram[this.#index] ?? 0xff;
   }
 
   ioWrite(port: number, _size: PortSize, value: number): void {
     const byte = value & 0xff;
-    if ((port & 1) === 0) this.index = byte & 0x7f;
-    else if (this.index === REG_A) this.ram[REG_A] = byte & 0x7f;
-    else if (this.index === REG_B) this.writeB(byte);
-    else if (this.index !== REG_C && this.index !== REG_D) this.writeRam(byte);
+    if ((port & 1) === 0) this.#index = byte & 0x7f;
+    else if (this.#index === REG_A) this.#ram[REG_A] = byte & 0x7f;
+    else if (this.#index === REG_B) this.#writeB(byte);
+    else if (this.#index !== REG_C && this.#index !== REG_D) this.#writeRam(byte);
   }
 
   save(): CmosRtcState {
-    return { index: this.index, ram: [...this.ram], offset: this.offset };
+    return { index: this.#index, ram: [...this.#ram], offset: this.#offset };
   }
 
   restore(state: CmosRtcState): void {
-    this.index = state.index;
-    this.ram.set(state.ram);
-    this.offset = state.offset;
+    this.#index = state.index;
+    this.#ram.set(state.ram);
+    this.#offset = state.offset;
   }
 
-  private get frozen(): boolean {
-    return ((this.ram[REG_B] ?? 0) & B_SET) !== 0;
+  get #frozen(): boolean {
+    return ((this.#ram[REG_B] ?? 0) & B_SET) !== 0;
   }
 
-  private writeRam(byte: number): void {
-    const time = !this.frozen && TIME_REGISTERS.includes(this.index);
-    if (time) this.latch();
-    this.ram[this.index] = byte;
-    if (time) this.setTime();
+  #writeRam(byte: number): void {
+    const time = !this.#frozen && TIME_REGISTERS.includes(this.#index);
+    if (time) this.#latch();
+    this.#ram[this.#index] = byte;
+    if (time) this.#setTime();
   }
 
-  private writeB(byte: number): void {
-    const before = this.frozen;
-    if (!before) this.latch();
-    this.ram[REG_B] = byte;
-    if (before && !this.frozen) this.setTime();
+  #writeB(byte: number): void {
+    const before = this.#frozen;
+    if (!before) this.#latch();
+    this.#ram[REG_B] = byte;
+    if (before && !this.#frozen) this.#setTime();
   }
 
   /** Writes the current time into the time registers. */
-  private latch(): void {
-    const date = new Date((Math.floor(this.desc.clock.unixTime()) + this.offset) * 1000);
+  #latch(): void {
+    const date = new Date((Math.floor(this.#desc.clock.unixTime()) + this.#offset) * 1000);
     const year = date.getUTCFullYear();
-    this.put(SECONDS, date.getUTCSeconds());
-    this.put(MINUTES, date.getUTCMinutes());
-    this.putHours(date.getUTCHours());
-    this.put(WEEKDAY, date.getUTCDay() + 1);
-    this.put(DAY, date.getUTCDate());
-    this.put(MONTH, date.getUTCMonth() + 1);
-    this.put(YEAR, year % 100);
-    this.put(CENTURY, Math.floor(year / 100));
+    this.#put(SECONDS, date.getUTCSeconds());
+    this.#put(MINUTES, date.getUTCMinutes());
+    this.#putHours(date.getUTCHours());
+    this.#put(WEEKDAY, date.getUTCDay() + 1);
+    this.#put(DAY, date.getUTCDate());
+    this.#put(MONTH, date.getUTCMonth() + 1);
+    this.#put(YEAR, year % 100);
+    this.#put(CENTURY, Math.floor(year / 100));
   }
 
   /** Takes the time registers as the guest's time. Values out of range carry over, as calendars do. */
-  private setTime(): void {
-    const year = this.get(CENTURY) * 100 + this.get(YEAR);
-    const day = Date.UTC(year, this.get(MONTH) - 1, this.get(DAY)) / 1000;
-    const time = this.getHours() * 3600 + this.get(MINUTES) * 60 + this.get(SECONDS);
-    this.offset = day + time - Math.floor(this.desc.clock.unixTime());
+  #setTime(): void {
+    const year = this.#get(CENTURY) * 100 + this.#get(YEAR);
+    const day = Date.UTC(year, this.#get(MONTH) - 1, this.#get(DAY)) / 1000;
+    const time = this.#getHours() * 3600 + this.#get(MINUTES) * 60 + this.#get(SECONDS);
+    this.#offset = day + time - Math.floor(this.#desc.clock.unixTime());
   }
 
-  private get binary(): boolean {
-    return ((this.ram[REG_B] ?? 0) & B_BINARY) !== 0;
+  get #binary(): boolean {
+    return ((this.#ram[REG_B] ?? 0) & B_BINARY) !== 0;
   }
 
-  private put(register: number, value: number): void {
-    this.ram[register] = this.binary ? value : (Math.floor(value / 10) << 4) | (value % 10);
+  #put(register: number, value: number): void {
+    this.#ram[register] = this.#binary ? value : (Math.floor(value / 10) << 4) | (value % 10);
   }
 
-  private get(register: number): number {
-    return this.decode(this.ram[register] ?? 0);
+  #get(register: number): number {
+    return this.#decode(this.#ram[register] ?? 0);
   }
 
-  private decode(raw: number): number {
-    return this.binary ? raw : (raw >> 4) * 10 + (raw & 15);
+  #decode(raw: number): number {
+    return this.#binary ? raw : (raw >> 4) * 10 + (raw & 15);
   }
 
-  private putHours(hours: number): void {
-    const whole = ((this.ram[REG_B] ?? 0) & B_24_HOURS) !== 0;
-    this.put(HOURS, whole ? hours : hours % 12 === 0 ? 12 : hours % 12);
-    if (!whole && hours >= 12) this.ram[HOURS] = (this.ram[HOURS] ?? 0) | HOUR_PM;
+  #putHours(hours: number): void {
+    const whole = ((this.#ram[REG_B] ?? 0) & B_24_HOURS) !== 0;
+    this.#put(HOURS, whole ? hours : hours % 12 === 0 ? 12 : hours % 12);
+    if (!whole && hours >= 12) this.#ram[HOURS] = (this.#ram[HOURS] ?? 0) | HOUR_PM;
   }
 
-  private getHours(): number {
-    if (((this.ram[REG_B] ?? 0) & B_24_HOURS) !== 0) return this.get(HOURS);
-    const raw = this.ram[HOURS] ?? 0;
-    return (this.decode(raw & 0x7f) % 12) + ((raw & HOUR_PM) !== 0 ? 12 : 0);
+  #getHours(): number {
+    if (((this.#ram[REG_B] ?? 0) & B_24_HOURS) !== 0) return this.#get(HOURS);
+    const raw = this.#ram[HOURS] ?? 0;
+    return (this.#decode(raw & 0x7f) % 12) + ((raw & HOUR_PM) !== 0 ? 12 : 0);
   }
 }

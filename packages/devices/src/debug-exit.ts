@@ -13,14 +13,18 @@ export interface DebugExitDesc {
  * without an operating system tell their verdict this way. Reads give zeros.
  */
 export class DebugExit implements PortDevice {
-  constructor(private readonly desc: DebugExitDesc) {}
+  readonly #desc: DebugExitDesc;
+
+  constructor(desc: DebugExitDesc) {
+    this.#desc = desc;
+  }
 
   ioRead(_port: number, _size: PortSize): number {
     return 0;
   }
 
   ioWrite(_port: number, _size: PortSize, value: number): void {
-    this.desc.onExit(value);
+    this.#desc.onExit(value);
   }
 }
 

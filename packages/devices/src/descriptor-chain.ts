@@ -18,40 +18,48 @@ export class DescriptorChain {
   readonly readableLength: number;
   /** Bytes the device may write. */
   readonly writableLength: number;
+  readonly #memory: GuestMemory;
+  readonly #readable: readonly Segment[];
+  readonly #writable: readonly Segment[];
+  readonly #alive: () => boolean;
 
   constructor(
-    private readonly memory: GuestMemory,
+    memory: GuestMemory,
     /** Index of the first descriptor: what the used ring names the chain by. */
     readonly head: number,
-    private readonly readable: readonly Segment[],
-    private readonly writable: readonly Segment[],
-    private readonly alive: () => boolean,
+    readable: readonly Segment[],
+    writable: readonly Segment[],
+    alive: () => boolean,
   ) {
+    this.#memory = memory;
+    this.#readable = readable;
+    this.#writable = writable;
+    this.#alive = alive;
     this.readableLength = total(readable);
     this.writableLength = total(writable);
   }
 
   /** How many buffers the chain has: what following it costs. */
   get buffers(): number {
-    return this.readable.length + this.writable.length;
+    return this.#readable.length + this.#writable.length;
   }
 
   /** False once the device was reset. */
   get live(): boolean {
-    return this.alive();
+    return this.#alive();
   }
 
   /** Fills `dst` from byte `offset` of the readable part; false if the part is too short, not RAM, or the chain dead. */
   read(offset: number, dst: Uint8Array): boolean {
-    return this.each(this.readable, offset, dst, (gpa, bytes) => this.memory.read(gpa, bytes));
+    return this.#each(this.#readable, offset, dst, (gpa, bytes) => this.#memory.read(gpa, bytes));
   }
 
   /** Stores `src` at byte `offset` of the writable part; false as for `read`. What came before the failure is stored. */
   write(offset: number, src: Uint8Array): boolean {
-    return this.each(this.writable, offset, src, (gpa, bytes) => this.memory.write(gpa, bytes));
+    return this.#each(this.#writable, offset, src, (gpa, bytes) => this.#memory.write(gpa, bytes));
   }
 
-  private each(
+  #each(
     segments: readonly Segment[],
     offset: number,
     bytes: Uint8Array,

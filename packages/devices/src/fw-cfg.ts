@@ -40,12 +40,12 @@ export interface FwCfgState {
  */
 export class FwCfg implements PortDevice {
   readonly ioWidth = 2;
-  private readonly items: ReadonlyMap<number, Uint8Array>;
-  private selector = 0;
-  private offset = 0;
+  readonly #items: ReadonlyMap<number, Uint8Array>;
+  #selector = 0;
+  #offset = 0;
 
   constructor({ ram, processors }: FwCfgDesc) {
-    this.items = new Map<number, Uint8Array>([
+    this.#items = new Map<number, Uint8Array>([
       [FwCfgItem.Signature, Uint8Array.from("QEMU", (letter) => letter.charCodeAt(0))],
       [FwCfgItem.Id, littleEndian(1, 4)],
       [FwCfgItem.RamSize, littleEndian(ram, 8)],
@@ -57,22 +57,22 @@ export class FwCfg implements PortDevice {
 
   ioRead(port: number, size: PortSize): number {
     if (size !== 1 || (port & 1) === 0) return size === 1 ? 0xff : 0xffff;
-    return this.items.get(this.selector)?.[this.offset++] ?? 0;
+    return this.#items.get(this.#selector)?.[this.#offset++] ?? 0;
   }
 
   ioWrite(port: number, size: PortSize, value: number): void {
     if (size !== 2 || (port & 1) !== 0) return;
-    this.selector = value & 0xffff;
-    this.offset = 0;
+    this.#selector = value & 0xffff;
+    this.#offset = 0;
   }
 
   save(): FwCfgState {
-    return { selector: this.selector, offset: this.offset };
+    return { selector: this.#selector, offset: this.#offset };
   }
 
   restore(state: FwCfgState): void {
-    this.selector = state.selector;
-    this.offset = state.offset;
+    this.#selector = state.selector;
+    this.#offset = state.offset;
   }
 }
 

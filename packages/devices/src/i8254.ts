@@ -33,90 +33,92 @@ export interface I8254State {
  */
 export class I8254 implements PortDevice {
   readonly ioWidth = 1;
-  private readonly counters = [new I8254Counter(), new I8254Counter(), new I8254Counter()] as const;
-  private timer: Timer | null = null;
+  readonly #counters = [new I8254Counter(), new I8254Counter(), new I8254Counter()] as const;
+  #timer: Timer | null = null;
+  readonly #desc: I8254Desc;
 
-  constructor(private readonly desc: I8254Desc) {
+  constructor(desc: I8254Desc) {
+    this.#desc = desc;
     // Nobody has programmed it yet; the gate of counter 2 is port 0x61's.
-    this.counters[2].setGate(0, false);
-    for (const counter of this.counters) counter.control(0x30);
+    this.#counters[2].setGate(0, false);
+    for (const counter of this.#counters) counter.control(0x30);
   }
 
   ioRead(port: number, _size: PortSize): number {
-    const counter = this.counters[port & 3];
-    return counter === undefined ? 0xff : counter.read(this.tick);
+    const counter = this.#counters[port & 3];
+    return counter === undefined ? 0xff : counter.read(this.#tick);
   }
 
   ioWrite(port: number, _size: PortSize, value: number): void {
     const byte = value & 0xff;
     const index = (port & 3) === CONTROL ? byte >> 6 : port & 3;
     if (index === READ_BACK) {
-      this.readBack(byte);
+      this.#readBack(byte);
       return;
     }
-    const counter = this.counters[index as 0 | 1 | 2];
-    if ((port & 3) !== CONTROL) counter.write(this.tick, byte);
+    const counter = this.#counters[index as 0 | 1 | 2];
+    if ((port & 3) !== CONTROL) counter.write(this.#tick, byte);
     else if (((byte >> 4) & 3) === LATCH_COMMAND) {
-      counter.latch(this.tick);
+      counter.latch(this.#tick);
       return;
     } else counter.control(byte);
-    if (index === 0) this.drive();
+    if (index === 0) this.#drive();
   }
 
   /** The gate of counter 2: port 0x61 bit 0. */
   setGate2(level: boolean): void {
-    this.counters[2].setGate(this.tick, level);
+    this.#counters[2].setGate(this.#tick, level);
   }
 
   /** OUT of counter 2, the tone. */
   get output2(): boolean {
-    return this.counters[2].output(this.tick);
+    return this.#counters[2].output(this.#tick);
   }
 
   save(): I8254State {
-    return { counters: this.counters.map((counter) => counter.save()) };
+    return { counters: this.#counters.map((counter) => counter.save()) };
   }
 
   /** Takes a saved state; the clock must already show the time of the save. */
   restore({ counters }: I8254State): void {
     counters.forEach((state, k) => {
-      this.counters[k]?.restore(state);
+      this.#counters[k]?.restore(state);
     });
-    this.schedule();
+    this.#schedule();
   }
 
-  private get tick(): number {
-    return Math.floor((this.desc.clock.now() * TICKS) / PER_NS);
+  get #tick(): number {
+    return Math.floor((this.#desc.clock.now() * TICKS) / PER_NS);
   }
 
-  private readBack(command: number): void {
-    this.counters.forEach((counter, k) => {
+  #readBack(command: number): void {
+    this.#counters.forEach((counter, k) => {
       if ((command & (2 << k)) === 0) return;
-      if ((command & 0x20) === 0) counter.latch(this.tick);
-      if ((command & 0x10) === 0) counter.latchStatus(this.tick);
+      if ((command & 0x20) === 0) counter.latch(this.#tick);
+      if ((command & 0x10) === 0) counter.latchStatus(this.#tick);
     });
   }
 
   /** Puts counter 0's output on IRQ 0 and sees to its next rise. */
-  private drive(): void {
-    this.desc.irq.set(this.counters[0].output(this.tick));
-    this.schedule();
+  #drive(): void {
+    this.#desc.irq.set(this.#counters[0].output(this.#tick));
+    this.#schedule();
   }
 
-  private schedule(): void {
-    this.timer?.cancel();
-    this.timer = null;
-    const { clock, irq } = this.desc;
-    const rise = this.counters[0].nextRise(this.tick);
+  #schedule(): void {
+    this.#timer?.cancel();
+    this.#timer = null;
+    const { clock, irq } = this.#desc;
+    const rise = this.#counters[0].nextRise(this.#tick);
     if (rise === Number.POSITIVE_INFINITY) return;
     const at = Math.max(Math.ceil((rise * PER_NS) / TICKS), clock.now() + 1);
-    this.timer = clock.schedule(at, () => {
+    this.#timer = clock.schedule(at, () => {
       // It has been low since its last rise, if only for one tick.
-      if (this.tick >= rise) {
+      if (this.#tick >= rise) {
         irq.set(false);
         irq.set(true);
       }
-      this.schedule();
+      this.#schedule();
     });
   }
 }

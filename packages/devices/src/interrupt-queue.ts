@@ -17,18 +17,21 @@ export class InterruptQueue {
   readonly tmr = new VectorSet();
   /** The vector the CPU would be given now, -1 if none. */
   deliverable = -1;
-  private taskPriority = 0;
+  #taskPriority = 0;
+  readonly #onDeliverable: () => void;
 
-  constructor(private readonly onDeliverable: () => void) {}
+  constructor(onDeliverable: () => void) {
+    this.#onDeliverable = onDeliverable;
+  }
 
   /** The task priority register, 0-255. */
   get tpr(): number {
-    return this.taskPriority;
+    return this.#taskPriority;
   }
 
   set tpr(value: number) {
-    this.taskPriority = value;
-    this.evaluate();
+    this.#taskPriority = value;
+    this.#evaluate();
   }
 
   /** The processor priority: the higher class of TPR and the highest vector in service; a tie is TPR's (11.8.3.1). */
@@ -42,7 +45,7 @@ export class InterruptQueue {
     this.irr.add(vector);
     if (level) this.tmr.add(vector);
     else this.tmr.delete(vector);
-    this.evaluate();
+    this.#evaluate();
   }
 
   /** Moves the deliverable vector from IRR to ISR and returns it; -1 if there is none. */
@@ -51,7 +54,7 @@ export class InterruptQueue {
     if (vector < 0) return -1;
     this.irr.delete(vector);
     this.isr.add(vector);
-    this.evaluate();
+    this.#evaluate();
     return vector;
   }
 
@@ -60,7 +63,7 @@ export class InterruptQueue {
     const vector = this.isr.highest();
     if (vector < 0) return -1;
     this.isr.delete(vector);
-    this.evaluate();
+    this.#evaluate();
     return this.tmr.has(vector) ? vector : -1;
   }
 
@@ -82,10 +85,10 @@ export class InterruptQueue {
     this.tpr = state.tpr;
   }
 
-  private evaluate(): void {
+  #evaluate(): void {
     const vector = this.irr.highest();
     const before = this.deliverable;
     this.deliverable = vector >= 0 && vector >> 4 > this.ppr >> 4 ? vector : -1;
-    if (this.deliverable >= 0 && this.deliverable !== before) this.onDeliverable();
+    if (this.deliverable >= 0 && this.deliverable !== before) this.#onDeliverable();
   }
 }

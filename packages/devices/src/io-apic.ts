@@ -38,18 +38,18 @@ const VERSION = ((IO_APIC_PINS - 1) << 16) | 0x20;
  * Not emulated: polarity (stored; lines are given by meaning, not voltage), delivery status (reads idle), arbitration.
  */
 export class IoApic implements MmioDevice, EoiListener {
-  private readonly lines: readonly IrqLine[];
-  private readonly levels: boolean[] = Array.from({ length: IO_APIC_PINS }, () => false);
-  private readonly lo = new Uint32Array(IO_APIC_PINS).fill(MASKED);
-  private readonly hi = new Uint32Array(IO_APIC_PINS);
-  private readonly bus: ApicFabric;
-  private id: number;
-  private select = 0;
+  readonly #lines: readonly IrqLine[];
+  readonly #levels: boolean[] = Array.from({ length: IO_APIC_PINS }, () => false);
+  readonly #lo = new Uint32Array(IO_APIC_PINS).fill(MASKED);
+  readonly #hi = new Uint32Array(IO_APIC_PINS);
+  readonly #bus: ApicFabric;
+  #id: number;
+  #select = 0;
 
   constructor(desc: IoApicDesc) {
-    this.bus = desc.bus;
-    this.id = (desc.id ?? 0) & 15;
-    this.lines = this.levels.map((_, pin) => ({ set: (level: boolean) => this.setLine(pin, level) }));
+    this.#bus = desc.bus;
+    this.#id = (desc.id ?? 0) & 15;
+    this.#lines = this.#levels.map((_, pin) => ({ set: (level: boolean) => this.#setLine(pin, level) }));
   }
 
   /**
@@ -57,7 +57,7 @@ export class IoApic implements MmioDevice, EoiListener {
    * @throws {RangeError} if there is no such pin.
    */
   line(gsi: number): IrqLine {
-    const line = this.lines[gsi];
+    const line = this.#lines[gsi];
     if (!line) throw new RangeError(`GSI ${gsi} does not exist: this IO-APIC has 0-${IO_APIC_PINS - 1}`);
     return line;
   }
@@ -66,60 +66,60 @@ export class IoApic implements MmioDevice, EoiListener {
     const shift = 8 * (offset & 3);
     const mask = size === 4 ? 0xffffffff : (1 << (8 * size)) - 1;
     const reg = offset & ~3;
-    const value = reg === 0x00 ? this.select : reg === 0x10 ? this.readWindow() : 0;
+    const value = reg === 0x00 ? this.#select : reg === 0x10 ? this.#readWindow() : 0;
     return ((value >>> shift) & mask) >>> 0;
   }
 
   mmioWrite(offset: number, _size: MmioSize, value: number): void {
-    if (offset === 0x00) this.select = value & 0xff;
-    else if (offset === 0x10) this.writeWindow(value);
+    if (offset === 0x00) this.#select = value & 0xff;
+    else if (offset === 0x10) this.#writeWindow(value);
     else if (offset === 0x40) this.eoi(value & 0xff);
   }
 
   /** Some CPU completed `vector`: entries with it may fire again, and do if their line is still up. */
   eoi(vector: number): void {
     for (let pin = 0; pin < IO_APIC_PINS; pin++) {
-      const entry = this.lo[pin] ?? 0;
+      const entry = this.#lo[pin] ?? 0;
       if ((entry & 0xff) !== vector || (entry & REMOTE_IRR) === 0) continue;
-      this.lo[pin] = entry & ~REMOTE_IRR;
-      this.serviceLevel(pin);
+      this.#lo[pin] = entry & ~REMOTE_IRR;
+      this.#serviceLevel(pin);
     }
   }
 
   save(): IoApicState {
-    const { id, select } = this;
-    return { id, select, levels: [...this.levels], entriesLo: [...this.lo], entriesHi: [...this.hi] };
+    const [id, select] = [this.#id, this.#select];
+    return { id, select, levels: [...this.#levels], entriesLo: [...this.#lo], entriesHi: [...this.#hi] };
   }
 
   restore(state: IoApicState): void {
-    this.id = state.id;
-    this.select = state.select;
-    for (let pin = 0; pin < IO_APIC_PINS; pin++) this.levels[pin] = state.levels[pin] ?? false;
-    this.lo.set(state.entriesLo);
-    this.hi.set(state.entriesHi);
+    this.#id = state.id;
+    this.#select = state.select;
+    for (let pin = 0; pin < IO_APIC_PINS; pin++) this.#levels[pin] = state.levels[pin] ?? false;
+    this.#lo.set(state.entriesLo);
+    this.#hi.set(state.entriesHi);
   }
 
-  private setLine(pin: number, level: boolean): void {
-    if (this.levels[pin] === level) return;
-    this.levels[pin] = level;
+  #setLine(pin: number, level: boolean): void {
+    if (this.#levels[pin] === level) return;
+    this.#levels[pin] = level;
     if (!level) return;
-    const entry = this.lo[pin] ?? MASKED;
-    if ((entry & LEVEL) !== 0) this.serviceLevel(pin);
-    else if ((entry & MASKED) === 0) this.deliver(pin);
+    const entry = this.#lo[pin] ?? MASKED;
+    if ((entry & LEVEL) !== 0) this.#serviceLevel(pin);
+    else if ((entry & MASKED) === 0) this.#deliver(pin);
   }
 
-  private serviceLevel(pin: number): void {
-    const entry = this.lo[pin] ?? MASKED;
-    if (!this.levels[pin] || (entry & LEVEL) === 0 || (entry & (MASKED | REMOTE_IRR)) !== 0) return;
+  #serviceLevel(pin: number): void {
+    const entry = this.#lo[pin] ?? MASKED;
+    if (!this.#levels[pin] || (entry & LEVEL) === 0 || (entry & (MASKED | REMOTE_IRR)) !== 0) return;
     const mode = (entry >> 8) & 7;
-    if (this.deliver(pin) && (mode === DeliveryMode.Fixed || mode === DeliveryMode.LowestPriority))
-      this.lo[pin] = entry | REMOTE_IRR;
+    if (this.#deliver(pin) && (mode === DeliveryMode.Fixed || mode === DeliveryMode.LowestPriority))
+      this.#lo[pin] = entry | REMOTE_IRR;
   }
 
-  private deliver(pin: number): boolean {
-    const entry = this.lo[pin] ?? 0;
-    const eight = (this.hi[pin] ?? 0) >>> 24;
-    return this.bus.send({
+  #deliver(pin: number): boolean {
+    const entry = this.#lo[pin] ?? 0;
+    const eight = (this.#hi[pin] ?? 0) >>> 24;
+    return this.#bus.send({
       destination: eight === 0xff ? BROADCAST : eight,
       logical: (entry & LOGICAL) !== 0,
       mode: (entry >> 8) & 7,
@@ -128,24 +128,24 @@ export class IoApic implements MmioDevice, EoiListener {
     });
   }
 
-  private readWindow(): number {
-    if (this.select === 0x00 || this.select === 0x02) return this.id << 24;
-    if (this.select === 0x01) return VERSION;
-    const pin = (this.select - 0x10) >> 1;
-    return ((this.select & 1) === 0 ? this.lo[pin] : this.hi[pin]) ?? 0;
+  #readWindow(): number {
+    if (this.#select === 0x00 || this.#select === 0x02) return this.#id << 24;
+    if (this.#select === 0x01) return VERSION;
+    const pin = (this.#select - 0x10) >> 1;
+    return ((this.#select & 1) === 0 ? this.#lo[pin] : this.#hi[pin]) ?? 0;
   }
 
-  private writeWindow(value: number): void {
-    if (this.select === 0x00) this.id = (value >>> 24) & 15;
-    const pin = (this.select - 0x10) >> 1;
+  #writeWindow(value: number): void {
+    if (this.#select === 0x00) this.#id = (value >>> 24) & 15;
+    const pin = (this.#select - 0x10) >> 1;
     if (pin < 0 || pin >= IO_APIC_PINS) return;
-    if ((this.select & 1) === 1) {
-      this.hi[pin] = value & 0xff00_0000;
+    if ((this.#select & 1) === 1) {
+      this.#hi[pin] = value & 0xff00_0000;
       return;
     }
     // Turning an entry to edge clears its remote IRR: how software without an EOI register frees a stuck entry.
-    const kept = (value & LEVEL) !== 0 ? (this.lo[pin] ?? 0) & REMOTE_IRR : 0;
-    this.lo[pin] = (value & WRITABLE_LO) | kept;
-    this.serviceLevel(pin);
+    const kept = (value & LEVEL) !== 0 ? (this.#lo[pin] ?? 0) & REMOTE_IRR : 0;
+    this.#lo[pin] = (value & WRITABLE_LO) | kept;
+    this.#serviceLevel(pin);
   }
 }

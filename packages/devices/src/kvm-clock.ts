@@ -41,16 +41,19 @@ export interface KvmClockState {
 export class KvmClock {
   /** High half of the last successful {@link readMsr}. */
   hi = 0;
-  private systemTime: readonly [number, number] = [0, 0];
-  private wallClock: readonly [number, number] = [0, 0];
-  private version = 0;
+  #systemTime: readonly [number, number] = [0, 0];
+  #wallClock: readonly [number, number] = [0, 0];
+  #version = 0;
+  readonly #desc: KvmClockDesc;
 
-  constructor(private readonly desc: KvmClockDesc) {}
+  constructor(desc: KvmClockDesc) {
+    this.#desc = desc;
+  }
 
   /** The low half, unsigned, with the high half in `hi`; -1 if the MSR is not of this device. */
   readMsr(msr: number): number {
     if (msr !== MSR_KVM_SYSTEM_TIME && msr !== MSR_KVM_WALL_CLOCK) return -1;
-    const [lo, hi] = msr === MSR_KVM_SYSTEM_TIME ? this.systemTime : this.wallClock;
+    const [lo, hi] = msr === MSR_KVM_SYSTEM_TIME ? this.#systemTime : this.#wallClock;
     this.hi = hi;
     return lo;
   }
@@ -58,52 +61,54 @@ export class KvmClock {
   /** False if the MSR is not of this device. Where no memory can be reached nothing is written. */
   writeMsr(msr: number, lo: number, hi: number): boolean {
     if (msr === MSR_KVM_SYSTEM_TIME) {
-      this.systemTime = [lo >>> 0, hi >>> 0];
-      if ((lo & ENABLED) !== 0) this.writeTime((hi >>> 0) * 2 ** 32 + ((lo & ~ENABLED) >>> 0));
+      this.#systemTime = [lo >>> 0, hi >>> 0];
+      if ((lo & ENABLED) !== 0) this.#writeTime((hi >>> 0) * 2 ** 32 + ((lo & ~ENABLED) >>> 0));
       return true;
     }
     if (msr !== MSR_KVM_WALL_CLOCK) return false;
-    this.wallClock = [lo >>> 0, hi >>> 0];
-    this.writeWallClock((hi >>> 0) * 2 ** 32 + (lo >>> 0));
+    this.#wallClock = [lo >>> 0, hi >>> 0];
+    this.#writeWallClock((hi >>> 0) * 2 ** 32 + (lo >>> 0));
     return true;
   }
 
   save(): KvmClockState {
-    return { systemTime: this.systemTime, wallClock: this.wallClock, version: this.version };
+    return { systemTime: this.#systemTime, wallClock: this.#wallClock, version: this.#version };
   }
 
   restore({ systemTime, wallClock, version }: KvmClockState): void {
-    Object.assign(this, { systemTime, wallClock, version });
+    this.#systemTime = systemTime;
+    this.#wallClock = wallClock;
+    this.#version = version;
   }
 
   /** An odd version would tell the reader to wait: one more than the last, even. */
-  private nextVersion(): number {
-    this.version = (this.version + 2) >>> 0;
-    return this.version;
+  #nextVersion(): number {
+    this.#version = (this.#version + 2) >>> 0;
+    return this.#version;
   }
 
   /** `pvclock_vcpu_time_info`: time = system_time + (((TSC - tsc_timestamp) << shift) * multiplier >> 32). */
-  private writeTime(gpa: number): void {
+  #writeTime(gpa: number): void {
     const info = new DataView(new ArrayBuffer(TIME_INFO_SIZE));
-    info.setUint32(0, this.nextVersion(), true);
+    info.setUint32(0, this.#nextVersion(), true);
     // One reading for both: what two took apart would be the difference of two CPUs' clocks.
-    const now = this.desc.now();
-    putU64(info, 8, now - this.desc.tsc.tscToNs(0));
+    const now = this.#desc.now();
+    putU64(info, 8, now - this.#desc.tsc.tscToNs(0));
     putU64(info, 16, now);
     info.setUint32(24, 0x8000_0000, true);
     info.setInt8(28, 1);
     info.setUint8(29, TSC_STABLE);
-    this.desc.memory.write(gpa, new Uint8Array(info.buffer));
+    this.#desc.memory.write(gpa, new Uint8Array(info.buffer));
   }
 
   /** `pvclock_wall_clock`: the time of day when the system time was 0. */
-  private writeWallClock(gpa: number): void {
+  #writeWallClock(gpa: number): void {
     const info = new DataView(new ArrayBuffer(WALL_CLOCK_SIZE));
-    const origin = this.desc.unixTime() - this.desc.now() / NS;
-    info.setUint32(0, this.nextVersion(), true);
+    const origin = this.#desc.unixTime() - this.#desc.now() / NS;
+    info.setUint32(0, this.#nextVersion(), true);
     info.setUint32(4, Math.floor(origin), true);
     info.setUint32(8, Math.floor((origin - Math.floor(origin)) * NS), true);
-    this.desc.memory.write(gpa, new Uint8Array(info.buffer));
+    this.#desc.memory.write(gpa, new Uint8Array(info.buffer));
   }
 }
 

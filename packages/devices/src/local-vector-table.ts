@@ -13,7 +13,7 @@ export const LVT_READ_ONLY = 0x5000;
  * Timer and error entries have no delivery mode: those bits read 0, which is fixed.
  */
 export class LocalVectorTable {
-  private readonly entries = new Uint32Array(LVT_WRITABLE.length).fill(MASKED);
+  readonly #entries = new Uint32Array(LVT_WRITABLE.length).fill(MASKED);
 
   /** True if `reg` is an entry's register number. */
   has(reg: number): boolean {
@@ -21,12 +21,12 @@ export class LocalVectorTable {
   }
 
   get(reg: number): number {
-    return this.entries[reg - Reg.LvtTimer] ?? 0;
+    return this.#entries[reg - Reg.LvtTimer] ?? 0;
   }
 
   /** Writes an entry. While the APIC is software-disabled (`forceMask`) it cannot be unmasked. */
   set(reg: number, value: number, forceMask: boolean): void {
-    this.entries[reg - Reg.LvtTimer] = (value & (LVT_WRITABLE[reg - Reg.LvtTimer] ?? 0)) | (forceMask ? MASKED : 0);
+    this.#entries[reg - Reg.LvtTimer] = (value & (LVT_WRITABLE[reg - Reg.LvtTimer] ?? 0)) | (forceMask ? MASKED : 0);
   }
 
   isMasked(reg: number): boolean {
@@ -34,7 +34,7 @@ export class LocalVectorTable {
   }
 
   mask(reg: number): void {
-    this.entries[reg - Reg.LvtTimer] = this.get(reg) | MASKED;
+    this.#entries[reg - Reg.LvtTimer] = this.get(reg) | MASKED;
   }
 
   maskAll(): void {
@@ -42,14 +42,14 @@ export class LocalVectorTable {
   }
 
   reset(): void {
-    this.entries.fill(MASKED);
+    this.#entries.fill(MASKED);
   }
 
   save(): number[] {
-    return [...this.entries];
+    return [...this.#entries];
   }
 
   restore(entries: readonly number[]): void {
-    this.entries.set(entries.slice(0, LVT_WRITABLE.length));
+    this.#entries.set(entries.slice(0, LVT_WRITABLE.length));
   }
 }

@@ -41,12 +41,12 @@ export class PicPair implements ExternalInterrupts {
   readonly slave: I8259;
   /** The registers that choose the trigger of each line; ports 0x4d0 and 0x4d1. */
   readonly elcr: PortDevice;
-  private raised = false;
+  #raised = false;
 
   constructor(desc: PicPairDesc) {
     this.master = new I8259(1 << CASCADE, (level) => {
-      const rising = level && !this.raised;
-      this.raised = level;
+      const rising = level && !this.#raised;
+      this.#raised = level;
       if (rising) desc.onRequest();
     });
     const cascade = this.master.line(CASCADE);
@@ -67,7 +67,7 @@ export class PicPair implements ExternalInterrupts {
   }
 
   get requested(): boolean {
-    return this.raised;
+    return this.#raised;
   }
 
   acknowledge(): number {
@@ -84,6 +84,6 @@ export class PicPair implements ExternalInterrupts {
   restore({ master, slave }: PicPairState): void {
     this.master.restore(master);
     this.slave.restore(slave);
-    this.raised = this.master.output;
+    this.#raised = this.master.output;
   }
 }

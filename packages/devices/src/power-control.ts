@@ -34,18 +34,21 @@ const SLEEP_ENABLE = 0x20;
  */
 export class PowerControl implements PortDevice {
   readonly ioWidth = 1;
+  readonly #desc: PowerControlDesc;
 
-  constructor(private readonly desc: PowerControlDesc) {}
+  constructor(desc: PowerControlDesc) {
+    this.#desc = desc;
+  }
 
   ioRead(_port: number, _size: PortSize): number {
     return 0;
   }
 
   ioWrite(port: number, _size: PortSize, value: number): void {
-    const register = port - this.desc.basePort;
+    const register = port - this.#desc.basePort;
     if (register === POWER_SLEEP_CONTROL) {
-      if ((value & SLEEP_ENABLE) !== 0 && ((value >> 2) & 7) === POWER_S5_TYPE) this.desc.onPowerOff();
-    } else if (register === POWER_RESET && (value & 0xff) === POWER_RESET_VALUE) this.desc.onReset();
+      if ((value & SLEEP_ENABLE) !== 0 && ((value >> 2) & 7) === POWER_S5_TYPE) this.#desc.onPowerOff();
+    } else if (register === POWER_RESET && (value & 0xff) === POWER_RESET_VALUE) this.#desc.onReset();
   }
 
   /** Nothing to save: the registers hold no state. */

@@ -13,26 +13,29 @@ export interface ShutdownPortDesc {
  */
 export class ShutdownPort implements PortDevice {
   readonly ioWidth = 1;
-  private matched = 0;
+  #matched = 0;
+  readonly #desc: ShutdownPortDesc;
 
-  constructor(private readonly desc: ShutdownPortDesc) {}
+  constructor(desc: ShutdownPortDesc) {
+    this.#desc = desc;
+  }
 
   ioRead(_port: number, _size: PortSize): number {
     return 0xff;
   }
 
   ioWrite(_port: number, _size: PortSize, value: number): void {
-    this.matched = value === WORD[this.matched] ? this.matched + 1 : value === WORD[0] ? 1 : 0;
-    if (this.matched < WORD.length) return;
-    this.matched = 0;
-    this.desc.onShutdown();
+    this.#matched = value === WORD[this.#matched] ? this.#matched + 1 : value === WORD[0] ? 1 : 0;
+    if (this.#matched < WORD.length) return;
+    this.#matched = 0;
+    this.#desc.onShutdown();
   }
 
   save(): number {
-    return this.matched;
+    return this.#matched;
   }
 
   restore(matched: number): void {
-    this.matched = matched;
+    this.#matched = matched;
   }
 }

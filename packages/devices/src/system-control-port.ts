@@ -20,26 +20,29 @@ export interface SystemControlPortDesc {
  */
 export class SystemControlPort implements PortDevice {
   readonly ioWidth = 1;
-  private stored = 0;
+  #stored = 0;
+  readonly #desc: SystemControlPortDesc;
 
-  constructor(private readonly desc: SystemControlPortDesc) {}
+  constructor(desc: SystemControlPortDesc) {
+    this.#desc = desc;
+  }
 
   ioRead(_port: number, _size: PortSize): number {
-    const refresh = Math.floor(this.desc.clock.now() / REFRESH_NS) % 2 === 1 ? REFRESH : 0;
-    return this.stored | refresh | (this.desc.pit.output2 ? OUT_2 : 0);
+    const refresh = Math.floor(this.#desc.clock.now() / REFRESH_NS) % 2 === 1 ? REFRESH : 0;
+    return this.#stored | refresh | (this.#desc.pit.output2 ? OUT_2 : 0);
   }
 
   ioWrite(_port: number, _size: PortSize, value: number): void {
-    this.stored = value & WRITABLE;
-    this.desc.pit.setGate2((value & GATE_2) !== 0);
+    this.#stored = value & WRITABLE;
+    this.#desc.pit.setGate2((value & GATE_2) !== 0);
   }
 
   save(): number {
-    return this.stored;
+    return this.#stored;
   }
 
   /** The timer keeps its gate itself. */
   restore(stored: number): void {
-    this.stored = stored;
+    this.#stored = stored;
   }
 }

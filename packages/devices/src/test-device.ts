@@ -29,8 +29,8 @@ export interface TestDeviceState {
 export class TestDevice implements PortDevice, MmioDevice {
   /** One port a line. */
   readonly irqPorts: PortDevice;
-  private readonly scratch = new Uint8Array(4);
-  private readonly memory = new Uint8Array(TEST_DEVICE_MEMORY);
+  readonly #scratch = new Uint8Array(4);
+  readonly #memory = new Uint8Array(TEST_DEVICE_MEMORY);
 
   constructor({ lines }: TestDeviceDesc) {
     this.irqPorts = {
@@ -41,28 +41,28 @@ export class TestDevice implements PortDevice, MmioDevice {
   }
 
   ioRead(port: number, size: PortSize): number {
-    return (port & 4) === 0 ? read(this.scratch, port & 3, size) : size === 4 ? 0xffffffff : 2 ** (8 * size) - 1;
+    return (port & 4) === 0 ? read(this.#scratch, port & 3, size) : size === 4 ? 0xffffffff : 2 ** (8 * size) - 1;
   }
 
   ioWrite(port: number, size: PortSize, value: number): void {
-    if ((port & 4) === 0) write(this.scratch, port & 3, size, value);
+    if ((port & 4) === 0) write(this.#scratch, port & 3, size, value);
   }
 
   mmioRead(offset: number, size: MmioSize): number {
-    return read(this.memory, offset, size);
+    return read(this.#memory, offset, size);
   }
 
   mmioWrite(offset: number, size: MmioSize, value: number): void {
-    write(this.memory, offset, size, value);
+    write(this.#memory, offset, size, value);
   }
 
   save(): TestDeviceState {
-    return { scratch: read(this.scratch, 0, 4), memory: this.memory.slice() };
+    return { scratch: read(this.#scratch, 0, 4), memory: this.#memory.slice() };
   }
 
   restore(state: TestDeviceState): void {
-    write(this.scratch, 0, 4, state.scratch);
-    this.memory.set(state.memory);
+    write(this.#scratch, 0, 4, state.scratch);
+    this.#memory.set(state.memory);
   }
 }
 

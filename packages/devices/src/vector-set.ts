@@ -1,13 +1,13 @@
 /** A set of interrupt vectors 0-255: the shape of the local APIC's IRR, ISR and TMR (SDM 3A 11.8.4, eight 32-bit words). */
 export class VectorSet {
-  private readonly words = new Uint32Array(8);
+  readonly #words = new Uint32Array(8);
 
   add(vector: number): void {
-    this.words[vector >> 5] = this.word(vector >> 5) | (1 << (vector & 31));
+    this.#words[vector >> 5] = this.word(vector >> 5) | (1 << (vector & 31));
   }
 
   delete(vector: number): void {
-    this.words[vector >> 5] = this.word(vector >> 5) & ~(1 << (vector & 31));
+    this.#words[vector >> 5] = this.word(vector >> 5) & ~(1 << (vector & 31));
   }
 
   has(vector: number): boolean {
@@ -25,18 +25,18 @@ export class VectorSet {
 
   /** Word `index` (0-7) as the register shows it, unsigned. */
   word(index: number): number {
-    return this.words[index] ?? 0;
+    return this.#words[index] ?? 0;
   }
 
   clear(): void {
-    this.words.fill(0);
+    this.#words.fill(0);
   }
 
   save(): number[] {
-    return [...this.words];
+    return [...this.#words];
   }
 
   restore(words: readonly number[]): void {
-    this.words.set(words.slice(0, 8));
+    this.#words.set(words.slice(0, 8));
   }
 }

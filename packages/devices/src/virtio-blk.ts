@@ -94,21 +94,23 @@ export class VirtioBlk implements VirtioDevice<VirtioBlkState> {
   readonly features: number;
   readonly queueSizes = [QUEUE_SIZE];
   readonly config = new Uint8Array(24);
-  private readonly backend: BlockBackend;
-  private readonly depth: number;
-  private host: VirtioHost | null = null;
-  private readonly inFlight = new Set<Request>();
+  readonly #backend: BlockBackend;
+  readonly #depth: number;
+  #host: VirtioHost | null = null;
+  readonly #inFlight = new Set<Request>();
   /** Those that can go on: the backend waits for them, not they for it. */
-  private ready: Request[] = [];
+  #ready: Request[] = [];
   /** Those the backend is busy with, of before a reset as well. */
-  private readonly busy = new Set<Request>();
+  readonly #busy = new Set<Request>();
   /** Heads of the requests to take again after a restore. */
-  private again: number[] = [];
+  #again: number[] = [];
   /** Buffers of {@link PIECE} bytes that nobody uses. */
-  private readonly spare: ArrayBuffer[] = [];
+  readonly #spare: ArrayBuffer[] = [];
+  readonly #desc: VirtioBlkDesc;
 
   /** @throws {RangeError} if the capacity is not a number of sectors below 2^44, the serial longer than 20 bytes, or the depth not 1 to 256. */
-  constructor(private readonly desc: VirtioBlkDesc) {
+  constructor(desc: VirtioBlkDesc) {
+    this.#desc = desc;
     const { backend, serial = "", depth = DEPTH } = desc;
     const { sectors, readonly } = backend;
     if (!Number.isInteger(sectors) || sectors < 0 || sectors >= 2 ** 44)
@@ -116,8 +118,8 @@ export class VirtioBlk implements VirtioDevice<VirtioBlkState> {
     if (serial.length > ID_SIZE) throw new RangeError(`serial "${serial}" is longer than ${ID_SIZE} bytes`);
     if (!Number.isInteger(depth) || depth < 1 || depth > QUEUE_SIZE)
       throw new RangeError(`${depth} requests in flight: expected an integer within 1-${QUEUE_SIZE}`);
-    this.backend = backend;
-    this.depth = depth;
+    this.#backend = backend;
+    this.#depth = depth;
     this.features = F_SEG_MAX | F_BLK_SIZE | F_FLUSH | (readonly ? F_RO : 0);
     const view = new DataView(this.config.buffer);
     view.setUint32(0, sectors % 2 ** 32, true);
@@ -127,46 +129,46 @@ export class VirtioBlk implements VirtioDevice<VirtioBlkState> {
   }
 
   connect(host: VirtioHost): void {
-    this.host = host;
+    this.#host = host;
   }
 
   work(): boolean {
     const budget = new WorkBudget(TURN_BYTES);
     while (!budget.spent) {
-      const request = this.ready.shift() ?? this.take(budget);
+      const request = this.#ready.shift() ?? this.#take(budget);
       if (request === null) return false;
-      if (request !== undefined) this.advance(request, budget);
+      if (request !== undefined) this.#advance(request, budget);
     }
     return true;
   }
 
   reset(): void {
-    for (const request of this.inFlight) if (!this.busy.has(request)) this.release(request);
-    this.inFlight.clear();
-    this.ready = [];
-    this.again = [];
+    for (const request of this.#inFlight) if (!this.#busy.has(request)) this.#release(request);
+    this.#inFlight.clear();
+    this.#ready = [];
+    this.#again = [];
   }
 
   save(): VirtioBlkState {
-    return { inFlight: [...[...this.inFlight].map(({ chain }) => chain.head), ...this.again] };
+    return { inFlight: [...[...this.#inFlight].map(({ chain }) => chain.head), ...this.#again] };
   }
 
   restore(state: VirtioBlkState): void {
     this.reset();
-    this.again = [...state.inFlight];
+    this.#again = [...state.inFlight];
   }
 
   /** The next request of the queue; null if there is none or it has to wait, undefined if it is finished already. */
-  private take(budget: WorkBudget): Request | null | undefined {
-    if (this.inFlight.size >= this.depth || !this.host) return null;
-    for (const { chain } of this.busy) if (!chain.live) return null;
-    const head = this.again.shift();
-    const chain = head === undefined ? this.host.take(QUEUE) : this.host.retake(QUEUE, head);
+  #take(budget: WorkBudget): Request | null | undefined {
+    if (this.#inFlight.size >= this.#depth || !this.#host) return null;
+    for (const { chain } of this.#busy) if (!chain.live) return null;
+    const head = this.#again.shift();
+    const chain = head === undefined ? this.#host.take(QUEUE) : this.#host.retake(QUEUE, head);
     if (chain === null) return null;
     budget.spend(chain, 0);
     const header = new Uint8Array(HEADER);
     if (chain.writableLength < 1 || !chain.read(0, header)) {
-      this.host.fail();
+      this.#host.fail();
       return null;
     }
     const view = new DataView(header.buffer);
@@ -175,67 +177,67 @@ export class VirtioBlk implements VirtioDevice<VirtioBlkState> {
     const moved = type === T_IN ? chain.writableLength - 1 : chain.readableLength - HEADER;
     const length = type === T_IN || type === T_OUT ? moved : 0;
     const request: Request = { chain, type, sector, length, done: 0, piece: null, landed: false, error: null };
-    this.inFlight.add(request);
-    const fits = length % SECTOR_SIZE === 0 && sector + length / SECTOR_SIZE <= this.backend.sectors;
+    this.#inFlight.add(request);
+    const fits = length % SECTOR_SIZE === 0 && sector + length / SECTOR_SIZE <= this.#backend.sectors;
     if (type === T_FLUSH) return request;
-    if (type === T_GET_ID) this.getId(request);
-    else if (type !== T_IN && type !== T_OUT) this.finish(request, S_UNSUPP, 0);
-    else if (!fits || (type === T_OUT && this.backend.readonly)) this.finish(request, S_IOERR, 0);
-    else if (length === 0) this.finish(request, S_OK, 0);
+    if (type === T_GET_ID) this.#getId(request);
+    else if (type !== T_IN && type !== T_OUT) this.#finish(request, S_UNSUPP, 0);
+    else if (!fits || (type === T_OUT && this.#backend.readonly)) this.#finish(request, S_IOERR, 0);
+    else if (length === 0) this.#finish(request, S_OK, 0);
     else return request;
     return undefined;
   }
 
-  private getId(request: Request): void {
+  #getId(request: Request): void {
     const { chain } = request;
     const id = new Uint8Array(Math.min(ID_SIZE, chain.writableLength - 1));
-    id.set(new TextEncoder().encode(this.desc.serial ?? "").subarray(0, id.length));
-    if (chain.write(0, id)) this.finish(request, S_OK, id.length);
-    else this.abandon(request);
+    id.set(new TextEncoder().encode(this.#desc.serial ?? "").subarray(0, id.length));
+    if (chain.write(0, id)) this.#finish(request, S_OK, id.length);
+    else this.#abandon(request);
   }
 
   /** Takes what the backend has done, if it has, and asks it for the next piece, if there is one. */
-  private advance(request: Request, budget: WorkBudget): void {
+  #advance(request: Request, budget: WorkBudget): void {
     const { chain, type, piece, error } = request;
     // Each piece is copied once: what is read when it has come, what is written before it goes.
     const moved = type === T_IN && request.landed ? (piece?.length ?? 0) : 0;
     budget.spend(chain, moved);
     if (error !== null) {
-      this.desc.onError?.(error.reason);
-      this.finish(request, S_IOERR, 0);
+      this.#desc.onError?.(error.reason);
+      this.#finish(request, S_IOERR, 0);
       return;
     }
     if (request.landed) {
       request.landed = false;
       if (type === T_IN && piece !== null && !chain.write(request.done, piece)) {
-        this.abandon(request);
+        this.#abandon(request);
         return;
       }
       request.done += piece?.length ?? 0;
       if (request.done === request.length) {
-        this.finish(request, S_OK, type === T_IN ? request.length : 0);
+        this.#finish(request, S_OK, type === T_IN ? request.length : 0);
         return;
       }
     }
     if (type === T_FLUSH) {
-      this.ask(request, () => this.backend.flush());
+      this.#ask(request, () => this.#backend.flush());
       return;
     }
-    const next = new Uint8Array(this.buffer(piece), 0, Math.min(PIECE, request.length - request.done));
+    const next = new Uint8Array(this.#buffer(piece), 0, Math.min(PIECE, request.length - request.done));
     request.piece = next;
     const sector = request.sector + request.done / SECTOR_SIZE;
     if (type === T_OUT) budget.spend(chain, next.length);
-    if (type === T_IN) this.ask(request, () => this.backend.read(sector, next));
-    else if (chain.read(HEADER + request.done, next)) this.ask(request, () => this.backend.write(sector, next));
-    else this.abandon(request);
+    if (type === T_IN) this.#ask(request, () => this.#backend.read(sector, next));
+    else if (chain.read(HEADER + request.done, next)) this.#ask(request, () => this.#backend.write(sector, next));
+    else this.#abandon(request);
   }
 
-  private buffer(piece: Uint8Array | null): ArrayBufferLike {
-    return piece?.buffer ?? this.spare.pop() ?? new ArrayBuffer(PIECE);
+  #buffer(piece: Uint8Array | null): ArrayBufferLike {
+    return piece?.buffer ?? this.#spare.pop() ?? new ArrayBuffer(PIECE);
   }
 
   /** Calls the backend. What follows is for `advance`, in this turn or a later one. */
-  private ask(request: Request, work: () => void | Promise<void>): void {
+  #ask(request: Request, work: () => void | Promise<void>): void {
     let pending: Promise<void> | null = null;
     try {
       // What finishes at once may have a value of no interest.
@@ -246,18 +248,18 @@ export class VirtioBlk implements VirtioDevice<VirtioBlkState> {
     }
     if (pending === null) {
       request.landed = true;
-      this.ready.unshift(request);
+      this.#ready.unshift(request);
       return;
     }
-    this.busy.add(request);
-    const done = this.host?.begin();
+    this.#busy.add(request);
+    const done = this.#host?.begin();
     const landed = (error: Request["error"]): void => {
-      this.busy.delete(request);
+      this.#busy.delete(request);
       request.landed = true;
       request.error = error;
-      if (this.inFlight.has(request)) this.ready.push(request);
-      else this.release(request);
-      this.host?.wake();
+      if (this.#inFlight.has(request)) this.#ready.push(request);
+      else this.#release(request);
+      this.#host?.wake();
       done?.();
     };
     pending.then(
@@ -267,25 +269,25 @@ export class VirtioBlk implements VirtioDevice<VirtioBlkState> {
   }
 
   /** A buffer cannot be reached: the request is never finished. */
-  private abandon(request: Request): void {
-    this.inFlight.delete(request);
-    this.release(request);
-    this.host?.fail();
+  #abandon(request: Request): void {
+    this.#inFlight.delete(request);
+    this.#release(request);
+    this.#host?.fail();
   }
 
   /** Stores the status in the last writable byte; it counts as written only if the data before it was. */
-  private finish(request: Request, status: number, data: number): void {
+  #finish(request: Request, status: number, data: number): void {
     const { chain } = request;
-    this.inFlight.delete(request);
-    this.release(request);
+    this.#inFlight.delete(request);
+    this.#release(request);
     const last = chain.writableLength - 1;
-    if (!chain.write(last, Uint8Array.of(status))) this.host?.fail();
-    else this.host?.give(QUEUE, chain, data === last ? data + 1 : data);
+    if (!chain.write(last, Uint8Array.of(status))) this.#host?.fail();
+    else this.#host?.give(QUEUE, chain, data === last ? data + 1 : data);
   }
 
-  private release(request: Request): void {
+  #release(request: Request): void {
     const buffer = request.piece?.buffer;
     request.piece = null;
-    if (buffer instanceof ArrayBuffer) this.spare.push(buffer);
+    if (buffer instanceof ArrayBuffer) this.#spare.push(buffer);
   }
 }

@@ -41,125 +41,127 @@ export class VirtioConsole implements VirtioDevice<VirtioConsoleState> {
   readonly features = F_SIZE;
   readonly queueSizes = [QUEUE_SIZE, QUEUE_SIZE];
   readonly config = new Uint8Array(4);
-  private readonly view = new DataView(this.config.buffer);
-  private host: VirtioHost | null = null;
+  readonly #view = new DataView(this.config.buffer);
+  #host: VirtioHost | null = null;
   /** Host input the guest has no buffer for yet. */
-  private readonly input = new ByteQueue();
+  readonly #input = new ByteQueue();
   /** What the guest is sending, and how much of it has been passed on. */
-  private sending: { readonly chain: DescriptorChain; sent: number } | null = null;
+  #sending: { readonly chain: DescriptorChain; sent: number } | null = null;
   /** What to go on with after a restore. */
-  private resumed: VirtioConsoleState["sending"] = null;
+  #resumed: VirtioConsoleState["sending"] = null;
   /** The receiver cannot take more just now. */
-  private blocked = false;
+  #blocked = false;
+  readonly #desc: VirtioConsoleDesc;
 
-  constructor(private readonly desc: VirtioConsoleDesc) {
-    this.setSize(desc.columns ?? 80, desc.rows ?? 25);
+  constructor(desc: VirtioConsoleDesc) {
+    this.#desc = desc;
+    this.#setSize(desc.columns ?? 80, desc.rows ?? 25);
   }
 
   connect(host: VirtioHost): void {
-    this.host = host;
+    this.#host = host;
   }
 
   /** Host input: takes all of `bytes` (a copy). */
   receive(bytes: Uint8Array): void {
-    this.input.push(bytes.slice());
-    this.host?.wake();
+    this.#input.push(bytes.slice());
+    this.#host?.wake();
   }
 
   /** The terminal has another size now, in characters (0-65535). */
   resize(columns: number, rows: number): void {
-    this.setSize(columns, rows);
-    this.host?.configChanged();
+    this.#setSize(columns, rows);
+    this.#host?.configChanged();
   }
 
   work(): boolean {
-    const delivering = this.deliver(new WorkBudget(TURN_BYTES));
-    return this.transmit(new WorkBudget(TURN_BYTES)) || delivering;
+    const delivering = this.#deliver(new WorkBudget(TURN_BYTES));
+    return this.#transmit(new WorkBudget(TURN_BYTES)) || delivering;
   }
 
   reset(): void {
-    this.sending = this.resumed = null;
+    this.#sending = this.#resumed = null;
   }
 
   save(): VirtioConsoleState {
-    const { sending } = this;
+    const sending = this.#sending;
     return {
-      columns: this.view.getUint16(0, true),
-      rows: this.view.getUint16(2, true),
-      waiting: this.input.peek(this.input.length),
-      sending: sending?.chain.live ? { head: sending.chain.head, sent: sending.sent } : this.resumed,
+      columns: this.#view.getUint16(0, true),
+      rows: this.#view.getUint16(2, true),
+      waiting: this.#input.peek(this.#input.length),
+      sending: sending?.chain.live ? { head: sending.chain.head, sent: sending.sent } : this.#resumed,
     };
   }
 
   restore(state: VirtioConsoleState): void {
-    this.setSize(state.columns, state.rows);
-    this.input.clear();
-    this.input.push(state.waiting.slice());
-    this.sending = null;
-    this.resumed = state.sending;
+    this.#setSize(state.columns, state.rows);
+    this.#input.clear();
+    this.#input.push(state.waiting.slice());
+    this.#sending = null;
+    this.#resumed = state.sending;
   }
 
-  private setSize(columns: number, rows: number): void {
-    this.view.setUint16(0, columns, true);
-    this.view.setUint16(2, rows, true);
+  #setSize(columns: number, rows: number): void {
+    this.#view.setUint16(0, columns, true);
+    this.#view.setUint16(2, rows, true);
   }
 
-  private transmit(budget: WorkBudget): boolean {
+  #transmit(budget: WorkBudget): boolean {
     while (!budget.spent) {
-      if (this.blocked) return false;
-      this.sending ??= this.nextSent();
-      if (this.sending === null) return false;
-      const { chain, sent } = this.sending;
+      if (this.#blocked) return false;
+      this.#sending ??= this.#nextSent();
+      if (this.#sending === null) return false;
+      const { chain, sent } = this.#sending;
       const bytes = new Uint8Array(Math.min(PIECE, chain.readableLength - sent));
       budget.spend(chain, bytes.length);
       if (!chain.read(sent, bytes)) {
-        this.sending = null;
-        this.host?.fail();
+        this.#sending = null;
+        this.#host?.fail();
         return false;
       }
-      this.sending.sent += bytes.length;
-      if (this.sending.sent === chain.readableLength) {
-        this.sending = null;
-        this.host?.give(TX, chain, 0);
+      this.#sending.sent += bytes.length;
+      if (this.#sending.sent === chain.readableLength) {
+        this.#sending = null;
+        this.#host?.give(TX, chain, 0);
       }
-      if (bytes.length > 0) this.pass(bytes);
+      if (bytes.length > 0) this.#pass(bytes);
     }
     return true;
   }
 
-  private nextSent(): { readonly chain: DescriptorChain; sent: number } | null {
-    const { resumed } = this;
-    this.resumed = null;
-    const chain = resumed === null ? this.host?.take(TX) : this.host?.retake(TX, resumed.head);
+  #nextSent(): { readonly chain: DescriptorChain; sent: number } | null {
+    const resumed = this.#resumed;
+    this.#resumed = null;
+    const chain = resumed === null ? this.#host?.take(TX) : this.#host?.retake(TX, resumed.head);
     return chain ? { chain, sent: Math.min(resumed?.sent ?? 0, chain.readableLength) } : null;
   }
 
-  private pass(bytes: Uint8Array): void {
-    const pending: unknown = this.desc.onTransmit(bytes);
+  #pass(bytes: Uint8Array): void {
+    const pending: unknown = this.#desc.onTransmit(bytes);
     if (!(pending instanceof Promise)) return;
-    this.blocked = true;
-    const done = this.host?.begin();
+    this.#blocked = true;
+    const done = this.#host?.begin();
     const go = (): void => {
-      this.blocked = false;
-      this.host?.wake();
+      this.#blocked = false;
+      this.#host?.wake();
       done?.();
     };
     pending.then(go, go);
   }
 
-  private deliver(budget: WorkBudget): boolean {
-    while (this.input.length > 0) {
+  #deliver(budget: WorkBudget): boolean {
+    while (this.#input.length > 0) {
       if (budget.spent) return true;
-      const chain = this.host?.take(RX);
+      const chain = this.#host?.take(RX);
       if (!chain) return false;
-      const bytes = this.input.peek(Math.min(chain.writableLength, TURN_BYTES));
+      const bytes = this.#input.peek(Math.min(chain.writableLength, TURN_BYTES));
       budget.spend(chain, bytes.length);
       if (!chain.write(0, bytes)) {
-        this.host?.fail();
+        this.#host?.fail();
         return false;
       }
-      this.input.drop(bytes.length);
-      this.host?.give(RX, chain, bytes.length);
+      this.#input.drop(bytes.length);
+      this.#host?.give(RX, chain, bytes.length);
     }
     return false;
   }

@@ -90,40 +90,49 @@ const withHigh = (value: number, high: number): number => high * 2 ** 32 + (valu
  * A driver that breaks the rules, or names memory that the device cannot reach, gets DEVICE_NEEDS_RESET and a configuration interrupt, nothing else happens until reset.
  */
 export class VirtioMmio<S> implements MmioDevice {
-  private readonly device: VirtioDevice<S>;
-  private readonly queues: readonly Virtqueue[];
-  private status = 0;
-  private interruptStatus = 0;
-  private deviceFeaturesSel = 0;
-  private driverFeaturesSel = 0;
-  private driverFeatures: [number, number] = [0, 0];
-  private queueSel = 0;
-  private configGeneration = 0;
+  readonly #device: VirtioDevice<S>;
+  readonly #queues: readonly Virtqueue[];
+  #status = 0;
+  #interruptStatus = 0;
+  #deviceFeaturesSel = 0;
+  #driverFeaturesSel = 0;
+  #driverFeatures: [number, number] = [0, 0];
+  #queueSel = 0;
+  #configGeneration = 0;
   /** Counts resets, to tell the chains of before from those of after. */
-  private epoch = 0;
+  #epoch = 0;
   /** The device will work soon. */
-  private awake = false;
+  #awake = false;
+  readonly #desc: VirtioMmioDesc<S>;
 
-  constructor(private readonly desc: VirtioMmioDesc<S>) {
-    this.device = desc.device;
-    this.queues = desc.device.queueSizes.map((size) => new Virtqueue(desc.memory, size));
-    desc.device.connect(this.host());
+  constructor(desc: VirtioMmioDesc<S>) {
+    this.#desc = desc;
+    this.#device = desc.device;
+    this.#queues = desc.device.queueSizes.map((size) => new Virtqueue(desc.memory, size));
+    desc.device.connect(this.#host());
   }
 
   mmioRead(offset: number, size: MmioSize): number {
-    if (offset >= R.Config) return this.readConfig(offset - R.Config, size);
-    return size === 4 && (offset & 3) === 0 ? this.readRegister(offset) >>> 0 : 0;
+    if (offset >= R.Config) return this.#readConfig(offset - R.Config, size);
+    return size === 4 && (offset & 3) === 0 ? this.#readRegister(offset) >>> 0 : 0;
   }
 
   mmioWrite(offset: number, size: MmioSize, value: number): void {
-    if (offset < R.Config && size === 4 && (offset & 3) === 0) this.writeRegister(offset, value >>> 0);
+    if (offset < R.Config && size === 4 && (offset & 3) === 0) this.#writeRegister(offset, value >>> 0);
   }
 
   save(): VirtioMmioState<S> {
-    const { status, interruptStatus, deviceFeaturesSel, driverFeaturesSel, queueSel, configGeneration } = this;
+    const [status, interruptStatus, deviceFeaturesSel, driverFeaturesSel, queueSel, configGeneration] = [
+      this.#status,
+      this.#interruptStatus,
+      this.#deviceFeaturesSel,
+      this.#driverFeaturesSel,
+      this.#queueSel,
+      this.#configGeneration,
+    ];
     const selectors = { deviceFeaturesSel, driverFeaturesSel, queueSel };
-    const driverFeatures: readonly [number, number] = [this.driverFeatures[0], this.driverFeatures[1]];
-    const queues = this.queues.map((queue) => queue.save());
+    const driverFeatures: readonly [number, number] = [this.#driverFeatures[0], this.#driverFeatures[1]];
+    const queues = this.#queues.map((queue) => queue.save());
     return {
       status,
       interruptStatus,
@@ -131,158 +140,158 @@ export class VirtioMmio<S> implements MmioDevice {
       driverFeatures,
       configGeneration,
       queues,
-      device: this.device.save(),
+      device: this.#device.save(),
     };
   }
 
   restore(state: VirtioMmioState<S>): void {
-    this.epoch++;
-    this.status = state.status;
-    this.interruptStatus = state.interruptStatus;
-    this.deviceFeaturesSel = state.deviceFeaturesSel;
-    this.driverFeaturesSel = state.driverFeaturesSel;
-    this.driverFeatures = [state.driverFeatures[0], state.driverFeatures[1]];
-    this.queueSel = state.queueSel;
-    this.configGeneration = state.configGeneration;
-    this.queues.forEach((queue, i) => {
+    this.#epoch++;
+    this.#status = state.status;
+    this.#interruptStatus = state.interruptStatus;
+    this.#deviceFeaturesSel = state.deviceFeaturesSel;
+    this.#driverFeaturesSel = state.driverFeaturesSel;
+    this.#driverFeatures = [state.driverFeatures[0], state.driverFeatures[1]];
+    this.#queueSel = state.queueSel;
+    this.#configGeneration = state.configGeneration;
+    this.#queues.forEach((queue, i) => {
       const saved = state.queues[i];
       if (saved) queue.restore(saved);
     });
-    this.updateIrq();
-    this.device.restore(state.device);
-    if (this.running) this.wake();
+    this.#updateIrq();
+    this.#device.restore(state.device);
+    if (this.#running) this.#wake();
   }
 
   /** The transport as its device sees it. */
-  private host(): VirtioHost {
+  #host(): VirtioHost {
     return {
-      take: (queue) => this.checked(queue, (q) => q.take(this.liveNow())),
-      retake: (queue, head) => this.checked(queue, (q) => q.retake(head, this.liveNow())),
+      take: (queue) => this.#checked(queue, (q) => q.take(this.#liveNow())),
+      retake: (queue, head) => this.#checked(queue, (q) => q.retake(head, this.#liveNow())),
       give: (queue, chain, written) => {
-        const wanted = chain.live && this.checked(queue, (q) => q.give(chain, written));
-        if (wanted === true) this.raise(INTERRUPT_USED);
+        const wanted = chain.live && this.#checked(queue, (q) => q.give(chain, written));
+        if (wanted === true) this.#raise(INTERRUPT_USED);
       },
-      fail: () => this.fail(),
+      fail: () => this.#fail(),
       configChanged: () => {
-        this.configGeneration = (this.configGeneration + 1) >>> 0;
-        if (this.running) this.raise(INTERRUPT_CONFIG);
+        this.#configGeneration = (this.#configGeneration + 1) >>> 0;
+        if (this.#running) this.#raise(INTERRUPT_CONFIG);
       },
-      wake: () => this.wake(),
-      begin: () => this.desc.turns.begin(),
+      wake: () => this.#wake(),
+      begin: () => this.#desc.turns.begin(),
     };
   }
 
-  private wake(): void {
-    if (this.awake) return;
-    this.awake = true;
-    this.desc.turns.later(() => {
-      this.awake = false;
-      if (this.device.work()) this.wake();
+  #wake(): void {
+    if (this.#awake) return;
+    this.#awake = true;
+    this.#desc.turns.later(() => {
+      this.#awake = false;
+      if (this.#device.work()) this.#wake();
     });
   }
 
-  private liveNow(): () => boolean {
-    const epoch = this.epoch;
-    return () => epoch === this.epoch;
+  #liveNow(): () => boolean {
+    const epoch = this.#epoch;
+    return () => epoch === this.#epoch;
   }
 
-  private get running(): boolean {
-    return (this.status & (STATUS_DRIVER_OK | STATUS_NEEDS_RESET)) === STATUS_DRIVER_OK;
+  get #running(): boolean {
+    return (this.#status & (STATUS_DRIVER_OK | STATUS_NEEDS_RESET)) === STATUS_DRIVER_OK;
   }
 
   /** Works on a queue of a running device, and notices if that broke it. */
-  private checked<T extends DescriptorChain | boolean | null>(index: number, work: (queue: Virtqueue) => T): T | null {
-    const queue = this.queues[index];
-    if (!queue || !this.running) return null;
+  #checked<T extends DescriptorChain | boolean | null>(index: number, work: (queue: Virtqueue) => T): T | null {
+    const queue = this.#queues[index];
+    if (!queue || !this.#running) return null;
     const result = work(queue);
-    if (queue.broken !== null) this.fail();
+    if (queue.broken !== null) this.#fail();
     return result;
   }
 
-  private fail(): void {
-    if ((this.status & STATUS_NEEDS_RESET) !== 0) return;
-    const running = this.running;
-    this.status |= STATUS_NEEDS_RESET;
-    if (running) this.raise(INTERRUPT_CONFIG);
+  #fail(): void {
+    if ((this.#status & STATUS_NEEDS_RESET) !== 0) return;
+    const running = this.#running;
+    this.#status |= STATUS_NEEDS_RESET;
+    if (running) this.#raise(INTERRUPT_CONFIG);
   }
 
-  private raise(cause: number): void {
-    this.interruptStatus |= cause;
-    this.updateIrq();
+  #raise(cause: number): void {
+    this.#interruptStatus |= cause;
+    this.#updateIrq();
   }
 
-  private updateIrq(): void {
-    this.desc.irq.set(this.interruptStatus !== 0);
+  #updateIrq(): void {
+    this.#desc.irq.set(this.#interruptStatus !== 0);
   }
 
-  private readConfig(offset: number, size: MmioSize): number {
+  #readConfig(offset: number, size: MmioSize): number {
     let value = 0;
-    for (let i = 0; i < size; i++) value |= (this.device.config[offset + i] ?? 0) << (8 * i);
+    for (let i = 0; i < size; i++) value |= (this.#device.config[offset + i] ?? 0) << (8 * i);
     return value >>> 0;
   }
 
-  private readRegister(offset: number): number {
+  #readRegister(offset: number): number {
     switch (offset) {
       case R.Magic:
         return MAGIC;
       case R.Version:
         return VERSION;
       case R.DeviceId:
-        return this.device.deviceId;
+        return this.#device.deviceId;
       case R.VendorId:
         return VENDOR;
       case R.DeviceFeatures:
-        return this.offered(this.deviceFeaturesSel);
+        return this.#offered(this.#deviceFeaturesSel);
       case R.QueueNumMax:
-        return this.queues[this.queueSel]?.maxSize ?? 0;
+        return this.#queues[this.#queueSel]?.maxSize ?? 0;
       case R.QueueReady:
-        return this.queues[this.queueSel]?.ready ? 1 : 0;
+        return this.#queues[this.#queueSel]?.ready ? 1 : 0;
       case R.InterruptStatus:
-        return this.interruptStatus;
+        return this.#interruptStatus;
       case R.Status:
-        return this.status;
+        return this.#status;
       case R.ConfigGeneration:
-        return this.configGeneration;
+        return this.#configGeneration;
       default:
         return offset >= R.ShmLenLow && offset <= R.ShmBaseHigh ? 0xffffffff : 0;
     }
   }
 
-  private writeRegister(offset: number, value: number): void {
+  #writeRegister(offset: number, value: number): void {
     switch (offset) {
       case R.DeviceFeaturesSel:
-        this.deviceFeaturesSel = value;
+        this.#deviceFeaturesSel = value;
         break;
       case R.DriverFeaturesSel:
-        this.driverFeaturesSel = value;
+        this.#driverFeaturesSel = value;
         break;
       case R.DriverFeatures:
-        this.writeFeatures(value);
+        this.#writeFeatures(value);
         break;
       case R.QueueSel:
-        this.queueSel = value;
+        this.#queueSel = value;
         break;
       case R.QueueNotify:
-        if (value < this.queues.length && this.running) this.wake();
+        if (value < this.#queues.length && this.#running) this.#wake();
         break;
       case R.InterruptAck:
-        this.interruptStatus &= ~value;
-        this.updateIrq();
+        this.#interruptStatus &= ~value;
+        this.#updateIrq();
         break;
       case R.Status:
-        this.writeStatus(value);
+        this.#writeStatus(value);
         break;
       default: {
-        const queue = this.queues[this.queueSel];
-        if (queue) this.writeQueue(queue, offset, value);
+        const queue = this.#queues[this.#queueSel];
+        if (queue) this.#writeQueue(queue, offset, value);
       }
     }
   }
 
-  private writeQueue(queue: Virtqueue, offset: number, value: number): void {
+  #writeQueue(queue: Virtqueue, offset: number, value: number): void {
     if (offset === R.QueueReady) {
       if (value === 0) queue.ready = false;
-      else if (!queue.ready && !queue.enable()) this.fail();
+      else if (!queue.ready && !queue.enable()) this.#fail();
       return;
     }
     if (queue.ready) return;
@@ -295,42 +304,42 @@ export class VirtioMmio<S> implements MmioDevice {
     else if (offset === R.QueueDeviceHigh) queue.device = withHigh(queue.device, value);
   }
 
-  private offered(word: number): number {
-    if (word === 0) return this.device.features | F_INDIRECT_LOW;
+  #offered(word: number): number {
+    if (word === 0) return this.#device.features | F_INDIRECT_LOW;
     return word === 1 ? F_VERSION_1_HIGH : 0;
   }
 
-  private writeFeatures(value: number): void {
-    if ((this.status & STATUS_FEATURES_OK) !== 0) return;
-    if (this.driverFeaturesSel <= 1) this.driverFeatures[this.driverFeaturesSel === 0 ? 0 : 1] = value;
+  #writeFeatures(value: number): void {
+    if ((this.#status & STATUS_FEATURES_OK) !== 0) return;
+    if (this.#driverFeaturesSel <= 1) this.#driverFeatures[this.#driverFeaturesSel === 0 ? 0 : 1] = value;
   }
 
-  private get featuresAcceptable(): boolean {
-    const [low, high] = this.driverFeatures;
-    return (low & ~this.offered(0)) === 0 && high === F_VERSION_1_HIGH;
+  get #featuresAcceptable(): boolean {
+    const [low, high] = this.#driverFeatures;
+    return (low & ~this.#offered(0)) === 0 && high === F_VERSION_1_HIGH;
   }
 
   /** Status bits are only ever added, until 0 resets (2.1); FEATURES_OK and DRIVER_OK stay off until they are earned. */
-  private writeStatus(value: number): void {
+  #writeStatus(value: number): void {
     if (value === 0) {
-      this.reset();
+      this.#reset();
       return;
     }
-    const started = (this.status & STATUS_DRIVER_OK) !== 0;
+    const started = (this.#status & STATUS_DRIVER_OK) !== 0;
     let added = value & STATUS_DRIVER_BITS;
-    if (!this.featuresAcceptable) added &= ~STATUS_FEATURES_OK;
-    if (((this.status | added) & STATUS_FEATURES_OK) === 0) added &= ~STATUS_DRIVER_OK;
-    this.status |= added;
-    if (!started && this.running) this.wake();
+    if (!this.#featuresAcceptable) added &= ~STATUS_FEATURES_OK;
+    if (((this.#status | added) & STATUS_FEATURES_OK) === 0) added &= ~STATUS_DRIVER_OK;
+    this.#status |= added;
+    if (!started && this.#running) this.#wake();
   }
 
-  private reset(): void {
-    this.epoch++;
-    this.status = this.interruptStatus = 0;
-    this.deviceFeaturesSel = this.driverFeaturesSel = this.queueSel = 0;
-    this.driverFeatures = [0, 0];
-    for (const queue of this.queues) queue.reset();
-    this.updateIrq();
-    this.device.reset();
+  #reset(): void {
+    this.#epoch++;
+    this.#status = this.#interruptStatus = 0;
+    this.#deviceFeaturesSel = this.#driverFeaturesSel = this.#queueSel = 0;
+    this.#driverFeatures = [0, 0];
+    for (const queue of this.#queues) queue.reset();
+    this.#updateIrq();
+    this.#device.reset();
   }
 }

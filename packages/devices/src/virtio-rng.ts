@@ -27,24 +27,27 @@ export class VirtioRng implements VirtioDevice<Record<string, never>> {
   readonly features = 0;
   readonly queueSizes = [QUEUE_SIZE];
   readonly config = new Uint8Array(0);
-  private host: VirtioHost | null = null;
+  #host: VirtioHost | null = null;
+  readonly #desc: VirtioRngDesc;
 
-  constructor(private readonly desc: VirtioRngDesc) {}
+  constructor(desc: VirtioRngDesc) {
+    this.#desc = desc;
+  }
 
   connect(host: VirtioHost): void {
-    this.host = host;
+    this.#host = host;
   }
 
   work(): boolean {
     const budget = new WorkBudget(TURN_BYTES);
     while (!budget.spent) {
-      const chain = this.host?.take(QUEUE);
+      const chain = this.#host?.take(QUEUE);
       if (!chain) return false;
       const bytes = new Uint8Array(Math.min(chain.writableLength, MAX_BYTES));
-      this.desc.entropy.fill(bytes);
+      this.#desc.entropy.fill(bytes);
       budget.spend(chain, bytes.length);
-      if (chain.write(0, bytes)) this.host?.give(QUEUE, chain, bytes.length);
-      else this.host?.fail();
+      if (chain.write(0, bytes)) this.#host?.give(QUEUE, chain, bytes.length);
+      else this.#host?.fail();
     }
     return true;
   }

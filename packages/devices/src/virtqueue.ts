@@ -36,15 +36,17 @@ export class Virtqueue {
   device = 0;
   /** Why the queue stopped; null while it works. */
   broken: string | null = null;
-  private nextAvail = 0;
-  private nextUsed = 0;
-  private readonly scratch = new Uint8Array(DESC_SIZE);
-  private readonly view = new DataView(this.scratch.buffer);
+  #nextAvail = 0;
+  #nextUsed = 0;
+  readonly #scratch = new Uint8Array(DESC_SIZE);
+  readonly #view = new DataView(this.#scratch.buffer);
+  readonly #memory: GuestMemory;
 
   constructor(
-    private readonly memory: GuestMemory,
+    memory: GuestMemory,
     readonly maxSize: number,
   ) {
+    this.#memory = memory;
     this.size = maxSize;
   }
 
@@ -52,10 +54,10 @@ export class Virtqueue {
   enable(): boolean {
     const sound = this.size > 0 && this.size <= this.maxSize && (this.size & (this.size - 1)) === 0;
     const safe = [this.descriptors, this.driver, this.device].every((at) => Number.isSafeInteger(at + 2 ** 20));
-    this.nextAvail = this.nextUsed = 0;
-    if (!sound) this.fail(`size ${this.size} is not a power of two up to ${this.maxSize}`);
+    this.#nextAvail = this.#nextUsed = 0;
+    if (!sound) this.#fail(`size ${this.size} is not a power of two up to ${this.maxSize}`);
     else if (!safe || this.descriptors % 16 !== 0 || this.driver % 2 !== 0 || this.device % 4 !== 0)
-      this.fail("a ring address is misaligned or beyond 2^53");
+      this.#fail("a ring address is misaligned or beyond 2^53");
     this.ready = this.broken === null;
     return this.ready;
   }
@@ -65,7 +67,7 @@ export class Virtqueue {
     this.size = this.maxSize;
     this.ready = false;
     this.descriptors = this.driver = this.device = 0;
-    this.nextAvail = this.nextUsed = 0;
+    this.#nextAvail = this.#nextUsed = 0;
     this.broken = null;
   }
 
@@ -75,41 +77,42 @@ export class Virtqueue {
    */
   take(live: () => boolean): DescriptorChain | null {
     if (!this.ready || this.broken !== null) return null;
-    const available = this.u16(this.driver + 2);
+    const available = this.#u16(this.driver + 2);
     if (available === null) return null;
-    const waiting = (available - this.nextAvail) & 0xffff;
+    const waiting = (available - this.#nextAvail) & 0xffff;
     if (waiting === 0) return null;
-    if (waiting > this.size) return this.fail(`${waiting} chains available in a queue of ${this.size}`);
-    const head = this.u16(this.driver + 4 + 2 * (this.nextAvail % this.size));
+    if (waiting > this.size) return this.#fail(`${waiting} chains available in a queue of ${this.size}`);
+    const head = this.#u16(this.driver + 4 + 2 * (this.#nextAvail % this.size));
     if (head === null) return null;
-    const chain = this.walk(head, live);
-    if (chain) this.nextAvail = (this.nextAvail + 1) & 0xffff;
+    const chain = this.#walk(head, live);
+    if (chain) this.#nextAvail = (this.#nextAvail + 1) & 0xffff;
     return chain;
   }
 
   /** Follows the chain at `head` again: one that was taken before a save and not given back. */
   retake(head: number, live: () => boolean): DescriptorChain | null {
-    return this.ready && this.broken === null ? this.walk(head, live) : null;
+    return this.ready && this.broken === null ? this.#walk(head, live) : null;
   }
 
   /** Gives a chain back with the number of bytes written into it; true if the driver wants an interrupt. */
   give(chain: DescriptorChain, written: number): boolean {
     if (!this.ready || this.broken !== null) return false;
-    this.view.setUint32(0, chain.head, true);
-    this.view.setUint32(4, written, true);
-    const element = this.device + 4 + 8 * (this.nextUsed % this.size);
-    if (!this.memory.write(element, this.scratch.subarray(0, 8)))
-      return this.fail("used ring cannot be reached") !== null;
-    this.nextUsed = (this.nextUsed + 1) & 0xffff;
-    this.view.setUint16(0, this.nextUsed, true);
-    if (!this.memory.write(this.device + 2, this.scratch.subarray(0, 2)))
-      return this.fail("used ring cannot be reached") !== null;
-    const flags = this.u16(this.driver);
+    this.#view.setUint32(0, chain.head, true);
+    this.#view.setUint32(4, written, true);
+    const element = this.device + 4 + 8 * (this.#nextUsed % this.size);
+    if (!this.#memory.write(element, this.#scratch.subarray(0, 8)))
+      return this.#fail("used ring cannot be reached") !== null;
+    this.#nextUsed = (this.#nextUsed + 1) & 0xffff;
+    this.#view.setUint16(0, this.#nextUsed, true);
+    if (!this.#memory.write(this.device + 2, this.#scratch.subarray(0, 2)))
+      return this.#fail("used ring cannot be reached") !== null;
+    const flags = this.#u16(this.driver);
     return flags !== null && (flags & AVAIL_NO_INTERRUPT) === 0;
   }
 
   save(): VirtqueueState {
-    const { size, ready, descriptors, driver, device, nextAvail, nextUsed } = this;
+    const { size, ready, descriptors, driver, device } = this;
+    const [nextAvail, nextUsed] = [this.#nextAvail, this.#nextUsed];
     return { size, ready, descriptors, driver, device, nextAvail, nextUsed };
   }
 
@@ -119,12 +122,12 @@ export class Virtqueue {
     this.descriptors = state.descriptors;
     this.driver = state.driver;
     this.device = state.device;
-    this.nextAvail = state.nextAvail;
-    this.nextUsed = state.nextUsed;
+    this.#nextAvail = state.nextAvail;
+    this.#nextUsed = state.nextUsed;
     this.broken = null;
   }
 
-  private walk(head: number, live: () => boolean): DescriptorChain | null {
+  #walk(head: number, live: () => boolean): DescriptorChain | null {
     const readable: Segment[] = [];
     const writable: Segment[] = [];
     let table = this.descriptors;
@@ -133,36 +136,37 @@ export class Virtqueue {
     let index = head;
     let bytes = 0;
     for (let budget = this.size; ; ) {
-      if (index >= entries) return this.fail(`descriptor ${index} of ${entries}`);
-      if (!this.memory.read(table + DESC_SIZE * index, this.scratch)) return this.fail("descriptor cannot be reached");
-      const gpa = this.view.getUint32(4, true) * 2 ** 32 + this.view.getUint32(0, true);
-      const length = this.view.getUint32(8, true);
-      const flags = this.view.getUint16(12, true);
-      if (!Number.isSafeInteger(gpa + length)) return this.fail("a buffer lies beyond 2^53");
+      if (index >= entries) return this.#fail(`descriptor ${index} of ${entries}`);
+      if (!this.#memory.read(table + DESC_SIZE * index, this.#scratch))
+        return this.#fail("descriptor cannot be reached");
+      const gpa = this.#view.getUint32(4, true) * 2 ** 32 + this.#view.getUint32(0, true);
+      const length = this.#view.getUint32(8, true);
+      const flags = this.#view.getUint16(12, true);
+      if (!Number.isSafeInteger(gpa + length)) return this.#fail("a buffer lies beyond 2^53");
       if ((flags & DESC_INDIRECT) !== 0) {
         if (indirect || (flags & DESC_NEXT) !== 0)
-          return this.fail("an indirect descriptor is nested or has a successor");
-        if (length === 0 || length % DESC_SIZE !== 0) return this.fail(`indirect table of ${length} bytes`);
+          return this.#fail("an indirect descriptor is nested or has a successor");
+        if (length === 0 || length % DESC_SIZE !== 0) return this.#fail(`indirect table of ${length} bytes`);
         [table, entries, index, indirect] = [gpa, length / DESC_SIZE, 0, true];
         continue;
       }
-      if (budget-- === 0) return this.fail("a chain is longer than its queue");
+      if (budget-- === 0) return this.#fail("a chain is longer than its queue");
       bytes += length;
-      if (bytes > MAX_CHAIN_BYTES) return this.fail("a chain is longer than 2^32 bytes");
+      if (bytes > MAX_CHAIN_BYTES) return this.#fail("a chain is longer than 2^32 bytes");
       if ((flags & DESC_WRITE) !== 0) writable.push({ gpa, length });
-      else if (writable.length > 0) return this.fail("a readable buffer follows a writable one");
+      else if (writable.length > 0) return this.#fail("a readable buffer follows a writable one");
       else readable.push({ gpa, length });
-      if ((flags & DESC_NEXT) === 0) return new DescriptorChain(this.memory, head, readable, writable, live);
-      index = this.view.getUint16(14, true);
+      if ((flags & DESC_NEXT) === 0) return new DescriptorChain(this.#memory, head, readable, writable, live);
+      index = this.#view.getUint16(14, true);
     }
   }
 
-  private u16(gpa: number): number | null {
-    if (!this.memory.read(gpa, this.scratch.subarray(0, 2))) return this.fail("available ring cannot be reached");
-    return this.view.getUint16(0, true);
+  #u16(gpa: number): number | null {
+    if (!this.#memory.read(gpa, this.#scratch.subarray(0, 2))) return this.#fail("available ring cannot be reached");
+    return this.#view.getUint16(0, true);
   }
 
-  private fail(reason: string): null {
+  #fail(reason: string): null {
     this.broken = reason;
     return null;
   }

@@ -8,19 +8,22 @@ const BUFFERS = 1024;
  * has begun when the budget ends is followed to its end, so a turn may take one request more.
  */
 export class WorkBudget {
-  private buffers = BUFFERS;
+  #buffers = BUFFERS;
+  #bytes: number;
 
   /** @param bytes how many may be moved */
-  constructor(private bytes: number) {}
+  constructor(bytes: number) {
+    this.#bytes = bytes;
+  }
 
   /** Whether nothing is left. */
   get spent(): boolean {
-    return this.buffers <= 0 || this.bytes <= 0;
+    return this.#buffers <= 0 || this.#bytes <= 0;
   }
 
   /** `chain` was followed, and `bytes` of it were moved. */
   spend(chain: DescriptorChain, bytes: number): void {
-    this.buffers -= Math.max(1, chain.buffers);
-    this.bytes -= bytes;
+    this.#buffers -= Math.max(1, chain.buffers);
+    this.#bytes -= bytes;
   }
 }

@@ -11,9 +11,19 @@ export type CpioEntry =
   | { readonly path: string; readonly type: "file"; readonly mode?: number; readonly data: Uint8Array }
   | { readonly path: string; readonly type: "symlink"; readonly target: string };
 
+/** A path that is none, one given twice, one whose directory is missing, a file that is too large. */
+export type CpioErrorCode = "path" | "twice" | "directory" | "size";
+
 /** Thrown for a member the archive cannot hold; nothing has been packed. */
 export class CpioError extends Error {
   override readonly name = "CpioError";
+
+  constructor(
+    readonly code: CpioErrorCode,
+    message: string,
+  ) {
+    super(message);
+  }
 }
 
 const S_IFDIR = 0o040000;
@@ -30,8 +40,11 @@ function validate(entries: readonly CpioEntry[]): void {
   for (const { path } of entries) {
     const components = path.split("/");
     if (components.some((part) => part === "" || part === "." || part === ".." || part.includes("\0")))
-      throw new CpioError(`cpio member path ${JSON.stringify(path)}: want relative components without "", "." or ".."`);
-    if (seen.has(path)) throw new CpioError(`cpio member ${JSON.stringify(path)} is given twice`);
+      throw new CpioError(
+        "path",
+        `cpio member path ${JSON.stringify(path)}: want relative components without "", "." or ".."`,
+      );
+    if (seen.has(path)) throw new CpioError("twice", `cpio member ${JSON.stringify(path)} is given twice`);
     seen.add(path);
   }
   const directories = new Set(entries.filter((entry) => entry.type === "directory").map((entry) => entry.path));
@@ -39,6 +52,7 @@ function validate(entries: readonly CpioEntry[]): void {
     const parent = path.slice(0, Math.max(0, path.lastIndexOf("/")));
     if (parent !== "" && !directories.has(parent))
       throw new CpioError(
+        "directory",
         `cpio member ${JSON.stringify(path)}: its directory ${JSON.stringify(parent)} is not a member`,
       );
   }
@@ -86,6 +100,7 @@ function content(entry: CpioEntry, encoder: InstanceType<typeof TextEncoder>): {
     case "file":
       if (entry.data.length > MAX_FILE_BYTES)
         throw new CpioError(
+          "size",
           `cpio member ${JSON.stringify(entry.path)} has ${entry.data.length} bytes; the limit is 4 GiB`,
         );
       return { mode: S_IFREG | (entry.mode ?? 0o644), data: entry.data };

@@ -1,5 +1,5 @@
 export { guestCacheDir } from "./cache.js";
-export { type CpioEntry, CpioError, packCpio } from "./cpio.js";
+export { type CpioEntry, CpioError, type CpioErrorCode, packCpio } from "./cpio.js";
 export { type Distro, type DistroOptions, ensureDistro, findDistro } from "./distro.js";
 export { GuestError, type GuestErrorCode } from "./errors.js";
 export { type EnsureOptions, ensureGuests, type GuestProgress, type Guests } from "./guests.js";

@@ -50,7 +50,7 @@ export class FunctionBuilder implements Func {
   param<T extends ValType>(position: number): Local<T> {
     const type = this.params[position];
     if (type === undefined)
-      throw new WasmBuildError(`no parameter ${position}; the function has ${this.params.length}`);
+      throw new WasmBuildError("parameter", `no parameter ${position}; the function has ${this.params.length}`);
     return new LocalNode(position, type as T);
   }
 
@@ -63,7 +63,7 @@ export class FunctionBuilder implements Func {
   /** A pooled local, given back when the innermost `scope` ends. Its initial value is undefined. */
   temp<T extends ValType>(type: T): Local<T> {
     const local = (this.#free[type].pop() as LocalNode<T> | undefined) ?? (this.local(type) as LocalNode<T>);
-    if (this.#scope === null) throw new WasmBuildError("temp() outside scope()");
+    if (this.#scope === null) throw new WasmBuildError("scope", "temp() outside scope()");
     this.#scope.push(local);
     return local;
   }
@@ -250,6 +250,7 @@ export class FunctionBuilder implements Func {
   #distance({ depth }: Label): number {
     if (depth > this.#depth)
       throw new WasmBuildError(
+        "scope",
         `branch to a label at depth ${depth} from depth ${this.#depth}: its construct has ended`,
       );
     return this.#depth - depth;

@@ -45,7 +45,7 @@ export class ModuleBuilder {
 
   importFunction(module: string, name: string, params: readonly ValType[], result: ValType | null): Func {
     if (this.#functions.length > 0)
-      throw new WasmBuildError(`import ${module}.${name} after the first defined function`);
+      throw new WasmBuildError("import-order", `import ${module}.${name} after the first defined function`);
     const type = this.type(params, result);
     this.#imports.push({
       module,
@@ -70,7 +70,8 @@ export class ModuleBuilder {
   }
 
   importTable(module: string, name: string, limits: Limits): number {
-    if (this.#tables.length > 0) throw new WasmBuildError(`import ${module}.${name} after the first defined table`);
+    if (this.#tables.length > 0)
+      throw new WasmBuildError("import-order", `import ${module}.${name} after the first defined table`);
     this.#imports.push({
       module,
       name,
@@ -84,7 +85,8 @@ export class ModuleBuilder {
   }
 
   importGlobal(module: string, name: string, type: ValType, mutable: boolean): number {
-    if (this.#globals.length > 0) throw new WasmBuildError(`import ${module}.${name} after the first defined global`);
+    if (this.#globals.length > 0)
+      throw new WasmBuildError("import-order", `import ${module}.${name} after the first defined global`);
     this.#imports.push({
       module,
       name,
@@ -208,7 +210,7 @@ function section<T>(out: Bytes, id: number, items: readonly T[], write: (out: By
 }
 
 function writeLimits(out: Bytes, { min, max }: Limits, shared: boolean): void {
-  if (shared && max === undefined) throw new WasmBuildError("a shared memory needs a maximum");
+  if (shared && max === undefined) throw new WasmBuildError("shared-memory", "a shared memory needs a maximum");
   out.u8((max === undefined ? 0 : 1) | (shared ? 2 : 0));
   out.u32(min);
   if (max !== undefined) out.u32(max);

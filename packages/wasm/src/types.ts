@@ -37,7 +37,25 @@ export interface Label {
   readonly depth: number;
 }
 
+/** What has no encoding. */
+export type WasmBuildErrorCode =
+  /** Imports come before definitions of their kind. */
+  | "import-order"
+  /** A shared memory without a maximum. */
+  | "shared-memory"
+  /** A parameter that the function does not have. */
+  | "parameter"
+  /** A temporary local outside of a scope, or a label outside of its block. */
+  | "scope";
+
 /** A construct was used in a way that has no encoding. */
 export class WasmBuildError extends Error {
   override readonly name = "WasmBuildError";
+
+  constructor(
+    readonly code: WasmBuildErrorCode,
+    message: string,
+  ) {
+    super(message);
+  }
 }

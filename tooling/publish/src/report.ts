@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type ts from "typescript";
 import { apiReport } from "./api.js";
 import { entriesOf } from "./entries.js";
+import { checkErrors } from "./errors.js";
 import { type Declarations, readDeclarations } from "./program.js";
 import { compareValues } from "./values.js";
 
@@ -26,7 +27,7 @@ export function writeReports(folders: readonly string[]): void {
   for (const folder of folders) writeFileSync(reportPath(folder), report(folder, declarations));
 }
 
-/** What is wrong with the built packages in `folders`, a sentence each: their values, and their `api.md`. */
+/** What is wrong with the built packages in `folders`, a sentence each: their values, their errors, and their `api.md`. */
 export async function checkApi(folders: readonly string[]): Promise<string[]> {
   const declarations = read(folders);
   const values = await Promise.all(
@@ -38,6 +39,7 @@ export async function checkApi(folders: readonly string[]): Promise<string[]> {
   );
   return [
     ...values.flat(),
+    ...folders.flatMap(entriesOf).flatMap((entry) => checkErrors(entry, declarations)),
     ...stale.map((folder) => `${reportPath(folder)} is not what the package exports: run npm run api`),
   ];
 }

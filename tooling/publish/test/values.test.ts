@@ -56,3 +56,17 @@ it("marks re-exports and renamed exports, and leaves what is marked already", ()
     'export { A, type B, type C as D } from "x";\nexport type { E };\nexport * from "y";\n',
   );
 });
+
+it("a class of errors without a code is named, an abstract one with its code and what is no error are not", async () => {
+  const types = `export declare class Plain extends Error { readonly name = "Plain"; }
+export declare class Inherited extends Plain {}
+export declare abstract class Base extends RangeError { abstract readonly code: "a" | "b"; }
+export declare class Coded extends Base { readonly code = "a"; }
+export declare class Other {}
+`;
+  const code = ["Plain", "Inherited", "Base", "Coded", "Other"].map((name) => `export class ${name} {}\n`).join("");
+  expect(await complaints(types, code)).toEqual([
+    "@t/sample: errors of Plain have no code to tell them apart by",
+    "@t/sample: errors of Inherited have no code to tell them apart by",
+  ]);
+});

@@ -54,10 +54,10 @@ export async function decompress(data: Uint8Array, size: number, pace: Pace): Pr
     if (cause instanceof KernelError) throw cause;
     if (cause instanceof DictionaryError)
       throw new UnknownPackingError(`its ${format.name} payload needs a dictionary`);
-    throw new KernelError(`its ${format.name} payload is damaged`, { cause });
+    throw new KernelError("damaged", `its ${format.name} payload is damaged`, { cause });
   }
   if (out.length !== size) {
-    throw new KernelError(`its ${format.name} payload unpacks to ${out.length} bytes instead of ${size}`);
+    throw new KernelError("damaged", `its ${format.name} payload unpacks to ${out.length} bytes instead of ${size}`);
   }
   return out.bytes;
 }

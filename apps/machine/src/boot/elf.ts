@@ -56,21 +56,22 @@ export function readElf(file: Uint8Array): ElfImage {
   const notes: Uint8Array[] = [];
   let noteBytes = 0;
   for (const { type, offset, virtual, address, bytes, size } of programHeaders(view, bits)) {
-    if (type === PT_INTERP) throw new KernelError("it is an ELF program, not a kernel");
+    if (type === PT_INTERP) throw new KernelError("format", "it is an ELF program, not a kernel");
     if (type !== PT_LOAD && type !== PT_NOTE) continue;
     if (offset + bytes > file.length) throw cutShort();
     if (type === PT_NOTE) {
       noteBytes += bytes;
-      if (noteBytes > NOTES_MAX) throw new KernelError("it is an ELF file with more than 1 MiB of notes");
+      if (noteBytes > NOTES_MAX) throw new KernelError("size", "it is an ELF file with more than 1 MiB of notes");
       notes.push(file.subarray(offset, offset + bytes));
       continue;
     }
     if (size === 0) continue;
-    if (bytes > size) throw new KernelError("it is an ELF file with a segment larger in the file than in memory");
+    if (bytes > size)
+      throw new KernelError("damaged", "it is an ELF file with a segment larger in the file than in memory");
     segments.push({ address, bytes: file.subarray(offset, offset + bytes), size });
     virtuals.push(virtual);
   }
-  if (segments.length === 0) throw new KernelError("it is an ELF file with nothing to load");
+  if (segments.length === 0) throw new KernelError("format", "it is an ELF file with nothing to load");
   const declared = bits === 32 ? BigInt(view.getUint32(24, true)) : view.getBigUint64(24, true);
   const entry = (): number => physicalEntry(declared, segments, virtuals);
   return { bits, machine: view.getUint16(18, true), segments, entry, notes };
@@ -84,10 +85,10 @@ function* programHeaders(view: DataView, bits: 32 | 64): Generator<ProgramHeader
     bits === 32
       ? [u32(28), view.getUint16(42, true), view.getUint16(44, true)]
       : [u64(32), view.getUint16(54, true), view.getUint16(56, true)];
-  if (count === PN_XNUM) throw new KernelError("it is an ELF file with 65535 program headers or more");
+  if (count === PN_XNUM) throw new KernelError("size", "it is an ELF file with 65535 program headers or more");
   if (table + count * entrySize > view.byteLength) throw cutShort();
   if (count > 0 && entrySize < (bits === 32 ? 32 : 56)) {
-    throw new KernelError(`it is an ELF file with program headers of ${entrySize} bytes`);
+    throw new KernelError("damaged", `it is an ELF file with program headers of ${entrySize} bytes`);
   }
   for (let k = 0; k < count; k++) {
     const at = table + k * entrySize;
@@ -117,7 +118,7 @@ function physicalEntry(entry: bigint, segments: readonly Segment[], virtuals: re
   const virtual = segments.findIndex((segment, k) => within(virtuals[k] as bigint, segment));
   if (virtual >= 0) return (segments[virtual] as Segment).address + Number(entry - (virtuals[virtual] as bigint));
   if (segments.some((segment) => within(BigInt(segment.address), segment))) return Number(entry);
-  throw new KernelError(`its entry point 0x${entry.toString(16)} lies outside of what it loads`);
+  throw new KernelError("damaged", `its entry point 0x${entry.toString(16)} lies outside of what it loads`);
 }
 
-const cutShort = (): KernelError => new KernelError("it is an ELF file that is cut short");
+const cutShort = (): KernelError => new KernelError("cut-short", "it is an ELF file that is cut short");

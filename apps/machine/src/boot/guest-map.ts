@@ -47,7 +47,8 @@ export class GuestMap {
       if (obstacle.end <= start) break;
       if (obstacle.start < start + size) start = floor(obstacle.start - size, align);
     }
-    if (start < LOWEST) throw new BootError(`the image leaves no room below 640 KiB for ${size} bytes of boot data`);
+    if (start < LOWEST)
+      throw new BootError("memory", `the image leaves no room below 640 KiB for ${size} bytes of boot data`);
     this.#take({ start, end: start + size });
     return start;
   }
@@ -71,7 +72,10 @@ export class GuestMap {
     const end = start + bytes.length;
     if (end > this.#ram) {
       const needed = Math.ceil(end / 2 ** 20);
-      throw new BootError(`${this.#ram / 2 ** 20} MiB of memory are too little: image and module need ${needed} MiB`);
+      throw new BootError(
+        "memory",
+        `${this.#ram / 2 ** 20} MiB of memory are too little: image and module need ${needed} MiB`,
+      );
     }
     await store(this.#mmu, start, bytes, this.#pace);
     this.#take({ start, end });

@@ -43,12 +43,14 @@ const [RAX, RBX, RSP, RDI] = [0, 3, 4, 7];
 export function readImage(file: Uint8Array): BareImage {
   const multiboot = readMultiboot(file);
   if (multiboot !== null) return { protocol: "multiboot", ...multiboot };
-  if (!isElf(file)) throw new KernelError("it is neither an ELF file nor a multiboot image");
+  if (!isElf(file)) throw new KernelError("format", "it is neither an ELF file nor a multiboot image");
   const elf = readElf(file);
   const pvh = pvhEntry(elf);
   if (pvh !== null) return { protocol: "pvh", segments: elf.segments, entry: pvh };
-  if (elf.bits !== 64) throw new KernelError("it is a 32-bit ELF file without a multiboot header or a PVH note");
-  if (elf.machine !== EM_X86_64) throw new KernelError("it is an ELF file for another processor than x86-64");
+  if (elf.bits !== 64)
+    throw new KernelError("processor", "it is a 32-bit ELF file without a multiboot header or a PVH note");
+  if (elf.machine !== EM_X86_64)
+    throw new KernelError("processor", "it is an ELF file for another processor than x86-64");
   return { protocol: "elf64", segments: elf.segments, entry: elf.entry() };
 }
 

@@ -52,7 +52,7 @@ const ELF_KERNEL = {
  */
 export async function readKernel(file: Uint8Array, options: KernelOptions): Promise<KernelImage> {
   if (isElf(file)) return { ...readElfKernel(file), ...ELF_KERNEL };
-  if (!isBzImage(file)) throw new KernelError("it is neither a Linux bzImage nor an x86-64 ELF kernel");
+  if (!isBzImage(file)) throw new KernelError("format", "it is neither a Linux bzImage nor an x86-64 ELF kernel");
   const header = readSetupHeader(file);
   if (options.unpack === "guest") return packedKernel(header);
   try {
@@ -91,7 +91,7 @@ async function unpackedKernel(header: SetupHeader, { ram, pace }: KernelOptions)
   const size = new DataView(payload.buffer, payload.byteOffset).getUint32(packed.length, true);
   if (size > ram) {
     const [unpacked, memory] = [size, ram].map((bytes) => Number((bytes / 2 ** 20).toFixed(1)));
-    throw new KernelError(`its payload unpacks to ${unpacked} MiB, more than the ${memory} MiB of memory`);
+    throw new KernelError("size", `its payload unpacks to ${unpacked} MiB, more than the ${memory} MiB of memory`);
   }
   const vmlinux = await decompress(packed, size, pace);
   if (!isElf(vmlinux)) throw new UnknownPackingError("its payload is not an ELF file");
@@ -101,7 +101,7 @@ async function unpackedKernel(header: SetupHeader, { ram, pace }: KernelOptions)
 /** @throws {KernelError} */
 function readElfKernel(file: Uint8Array): Pick<KernelImage, "segments" | "entry" | "bits"> {
   if (file.length > 19 && (file[4] !== 2 || ((file[18] as number) | ((file[19] as number) << 8)) !== EM_X86_64))
-    throw new KernelError("it is an ELF file for another processor than x86-64");
+    throw new KernelError("processor", "it is an ELF file for another processor than x86-64");
   const { segments, entry } = readElf(file);
   return { segments, entry: entry(), bits: 64 };
 }

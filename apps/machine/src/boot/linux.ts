@@ -36,13 +36,15 @@ export async function loadLinux(mmu: Mmu, vcpu: Vcpu, boot: LinuxBoot): Promise<
   let end = 0;
   for (const { address, size } of kernel.segments) {
     end = Math.max(end, address + size);
-    if (address < L.HIGH_RAM) throw new KernelError(`it wants to be loaded at 0x${address.toString(16)}, below 1 MiB`);
+    if (address < L.HIGH_RAM)
+      throw new KernelError("place", `it wants to be loaded at 0x${address.toString(16)}, below 1 MiB`);
   }
   const initrdAt =
     initrd === null ? 0 : Math.floor((Math.min(ram, kernel.initrdMax + 1) - initrd.length) / 4096) * 4096;
   if (end > ram || (initrd !== null && initrdAt < end)) {
     const needed = Math.ceil((end + (initrd?.length ?? 0)) / 2 ** 20) + 1;
     throw new BootError(
+      "memory",
       needed > ram / 2 ** 20
         ? `${ram / 2 ** 20} MiB of memory are too little: kernel and initial ram disk alone need ${needed} MiB`
         : `the kernel takes no initial ram disk above 0x${kernel.initrdMax.toString(16)}, where there is no room for it`,

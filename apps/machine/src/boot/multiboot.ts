@@ -34,11 +34,17 @@ export function readMultiboot(file: Uint8Array): MultibootImage | null {
   const flags = view.getUint32(at + 4, true);
   const unknown = flags & REQUIRED & ~UNDERSTOOD;
   if (unknown !== 0) {
-    throw new KernelError(`its multiboot header requires flags 0x${unknown.toString(16)}, which are not offered`);
+    throw new KernelError(
+      "format",
+      `its multiboot header requires flags 0x${unknown.toString(16)}, which are not offered`,
+    );
   }
   if (isElf(file) && !(flags & HAS_ADDRESSES)) return readSegments(file);
   if (flags & HAS_ADDRESSES) return readByAddresses(file, view, at);
-  throw new KernelError("it has a multiboot header but is no ELF file, and the header does not say where it is loaded");
+  throw new KernelError(
+    "format",
+    "it has a multiboot header but is no ELF file, and the header does not say where it is loaded",
+  );
 }
 
 function findHeader(view: DataView): number | null {
@@ -54,21 +60,21 @@ function findHeader(view: DataView): number | null {
 function readSegments(file: Uint8Array): MultibootImage {
   const { machine, segments, entry } = readElf(file);
   if (machine !== EM_386 && machine !== EM_X86_64)
-    throw new KernelError("it is an ELF file for another processor than x86");
+    throw new KernelError("processor", "it is an ELF file for another processor than x86");
   return { segments, entry: entry() };
 }
 
 /** The fields that stand in for an ELF header (3.1.3): all addresses are physical. */
 function readByAddresses(file: Uint8Array, view: DataView, at: number): MultibootImage {
-  if (at + ADDRESSES_SIZE > file.length) throw new KernelError("its multiboot header is cut short");
+  if (at + ADDRESSES_SIZE > file.length) throw new KernelError("cut-short", "its multiboot header is cut short");
   const field = (k: number): number => view.getUint32(at + HEADER_SIZE + 4 * k, true);
   const [header, load, loadEnd, bssEnd, entry] = [field(0), field(1), field(2), field(3), field(4)];
   const offset = at - (header - load);
   const end = loadEnd === 0 ? file.length : offset + loadEnd - load;
   if (offset < 0 || load > header || end < offset) {
-    throw new KernelError("the addresses in its multiboot header contradict each other");
+    throw new KernelError("damaged", "the addresses in its multiboot header contradict each other");
   }
-  if (end > file.length) throw new KernelError("it is cut short: its multiboot header promises more");
+  if (end > file.length) throw new KernelError("cut-short", "it is cut short: its multiboot header promises more");
   const bytes = file.subarray(offset, end);
   return { segments: [{ address: load, bytes, size: Math.max(bytes.length, bssEnd - load) }], entry };
 }

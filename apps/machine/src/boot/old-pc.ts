@@ -24,6 +24,7 @@ export function checkDisks(disks: number, commandLine: string): void {
   const word = commandLine.split(/\s+/).find((candidate) => candidate === "acpi=off");
   if (disks === 0 || word === undefined) return;
   throw new BootError(
+    "disks",
     `with ${word} on its command line the kernel finds no disk: only the ACPI tables tell where they are`,
   );
 }

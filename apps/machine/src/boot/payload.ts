@@ -12,14 +12,19 @@ export class Payload {
     try {
       this.bytes = new Uint8Array(size);
     } catch (cause) {
-      throw new KernelError(`its payload unpacks to ${size} bytes, for which the host has no memory`, { cause });
+      throw new KernelError("size", `its payload unpacks to ${size} bytes, for which the host has no memory`, {
+        cause,
+      });
     }
   }
 
   /** @throws {KernelError} if `more` bytes are more than there should be */
   expect(more: number): void {
     if (this.length + more <= this.bytes.length) return;
-    throw new KernelError(`its payload unpacks to more than the ${this.bytes.length} bytes that it declares`);
+    throw new KernelError(
+      "damaged",
+      `its payload unpacks to more than the ${this.bytes.length} bytes that it declares`,
+    );
   }
 
   /** @throws {KernelError} if there are more bytes than there should be */

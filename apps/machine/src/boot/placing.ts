@@ -29,20 +29,23 @@ export function checkSegments(segments: readonly Segment[], ram: number): void {
   for (const { address, size } of segments) {
     sum += size;
     if (address + size <= ram) continue;
-    throw new KernelError(`it wants to be loaded from ${hex(address)} to ${hex(address + size)}, outside ${mib}`);
+    throw new KernelError(
+      "place",
+      `it wants to be loaded from ${hex(address)} to ${hex(address + size)}, outside ${mib}`,
+    );
   }
   // Then they lie over each other, and how often their bytes are copied has no bound.
-  if (sum > ram) throw new KernelError(`its segments are larger than ${mib} together`);
+  if (sum > ram) throw new KernelError("size", `its segments are larger than ${mib} together`);
 }
 
 /** A text with a zero behind it. @throws {BootError} if it holds one, or is longer than `most` bytes */
 export function zeroTerminated(what: string, text: string, most: number): Uint8Array {
-  if (text.includes("\0")) throw new BootError(`${what} holds a zero, which would end it`);
+  if (text.includes("\0")) throw new BootError("command-line", `${what} holds a zero, which would end it`);
   // A character takes a byte at least: what is far too long need not be encoded to be refused.
   const bytes = text.length > most ? null : new TextEncoder().encode(text);
   if (bytes === null || bytes.length > most) {
     const length = bytes?.length ?? new Blob([text]).size;
-    throw new BootError(`${what} has ${length} bytes; at most ${most} are possible`);
+    throw new BootError("command-line", `${what} has ${length} bytes; at most ${most} are possible`);
   }
   const terminated = new Uint8Array(bytes.length + 1);
   terminated.set(bytes);

@@ -29,7 +29,8 @@ export function pvhEntry({ notes }: ElfImage): number | null {
       if (description + size > view.byteLength) break;
       const named = nameSize === NOTE_NAME.length && NOTE_NAME.every((byte, k) => notesOfSegment[at + 12 + k] === byte);
       if (type === XEN_ELFNOTE_PHYS32_ENTRY && named) {
-        if (size !== 4 && size !== 8) throw new KernelError(`its PVH note has ${size} bytes instead of 4 or 8`);
+        if (size !== 4 && size !== 8)
+          throw new KernelError("damaged", `its PVH note has ${size} bytes instead of 4 or 8`);
         return view.getUint32(description, true);
       }
       at = description + align4(size);

@@ -59,13 +59,15 @@ export function readSetupHeader(file: Uint8Array): SetupHeader {
   const version = view.getUint16(0x206, true);
   const since = <T>(first: number, value: T, otherwise: T): T => (version >= first ? value : otherwise);
   if (version < 0x200 || !(view.getUint8(0x211) & LOADED_HIGH)) {
-    throw new KernelError("it is a zImage, which is loaded below 1 MiB; a bzImage is needed");
+    throw new KernelError("format", "it is a zImage, which is loaded below 1 MiB; a bzImage is needed");
   }
   const codeAt = ((view.getUint8(SETUP_HEADER) || 4) + 1) * SECTOR;
-  if (codeAt >= file.length) throw new KernelError(`it is cut short: ${file.length} bytes of more than ${codeAt}`);
+  if (codeAt >= file.length)
+    throw new KernelError("cut-short", `it is cut short: ${file.length} bytes of more than ${codeAt}`);
   const code = file.subarray(codeAt);
   const end = 0x202 + view.getUint8(0x201);
-  if (end < HEADER_LEAST) throw new KernelError(`its setup header ends at 0x${end.toString(16)}, before it has begun`);
+  if (end < HEADER_LEAST)
+    throw new KernelError("damaged", `its setup header ends at 0x${end.toString(16)}, before it has begun`);
   const xloadflags = since(VERSION.flags, view.getUint16(0x236, true), 0);
   const relocatable = since(VERSION.relocatable, view.getUint8(0x234) !== 0, false);
   const load = since(
@@ -91,10 +93,10 @@ function payloadOf(view: DataView, code: Uint8Array): Uint8Array | null {
   if (length === 0) return null;
   if (offset + length > code.length) {
     const whole = view.byteLength - code.length + offset + length;
-    throw new KernelError(`it is cut short: ${view.byteLength} bytes of at least ${whole}`);
+    throw new KernelError("cut-short", `it is cut short: ${view.byteLength} bytes of at least ${whole}`);
   }
   // The last four bytes are the unpacked size.
-  if (length <= 4) throw new KernelError(`its payload of ${length} bytes holds nothing`);
+  if (length <= 4) throw new KernelError("damaged", `its payload of ${length} bytes holds nothing`);
   return code.subarray(offset, offset + length);
 }
 

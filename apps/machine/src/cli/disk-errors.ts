@@ -7,19 +7,22 @@ const MOST = 8;
 export class DiskErrors {
   readonly #said = new Set<string>();
   #count = 0;
+  readonly #say: (sentence: string) => void;
 
-  constructor(private readonly say: (sentence: string) => void) {}
+  constructor(say: (sentence: string) => void) {
+    this.#say = say;
+  }
 
   add(error: unknown): void {
     this.#count++;
     const sentence = reason(error);
     if (this.#said.has(sentence) || this.#said.size === MOST) return;
     this.#said.add(sentence);
-    this.say(`disk error: ${sentence}`);
+    this.#say(`disk error: ${sentence}`);
   }
 
   /** Says how many there were, if that is not known yet. */
   end(): void {
-    if (this.#count > this.#said.size) this.say(`disk errors: ${this.#count} in all`);
+    if (this.#count > this.#said.size) this.#say(`disk errors: ${this.#count} in all`);
   }
 }

@@ -6,7 +6,7 @@ import type { DiskSource } from "../protocol.js";
 export type OpenedDisk = BlockBackend & { close(): Promise<void> };
 
 /** How long a file may still be open in a Worker of a page that is just being left, ms, and how often it is tried. */
-const PATIENCE_MS = 3000;
+const PATIENCE_MS = 1500;
 const RETRY_MS = 50;
 
 /**

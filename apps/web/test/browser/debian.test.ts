@@ -45,7 +45,7 @@ describe.skipIf(noBrowser !== null || guests === null)("Debian's kernel on the p
     await page.getByLabel("What boots").selectOption("debian-6.1");
     await page.getByLabel("Processors").fill("2");
     await page.getByLabel("/dev/vda").selectOption("kept");
-    await page.getByLabel("Size of a new one").fill("8");
+    await page.getByLabel("Size when it is made").fill("8");
     await expect.poll(() => page.locator("#changed").textContent()).toBe("Restart to use what you changed.");
     await page.getByRole("button", { name: "Restart" }).click();
     await guest.until(PROMPT);

@@ -133,7 +133,7 @@ describe.skipIf(noBrowser !== null)("the page, from a folder of a static server,
 
   it("says in a sentence why a machine does not start", async () => {
     await button("Restart").click();
-    await is("Not started");
+    await is("Failed");
     await expect.poll(message).toContain("The kernel cannot be used: it is a zImage");
   });
 

@@ -187,14 +187,14 @@ export abstract class Environment {
     this.hi = 0;
     if (a.kind === Kind.Zero) return;
     if (a.kind !== Kind.Finite || a.exp > 63) {
-      this.integerIndefinite(width);
+      this.#integerIndefinite(width);
       return;
     }
     const rounded = roundToInteger(a, rc);
     const { negative, hi, lo } = a;
     if (width === 64) {
       if (hi > 0x80000000 || (hi === 0x80000000 && (lo !== 0 || !negative))) {
-        this.integerIndefinite(width);
+        this.#integerIndefinite(width);
         return;
       }
       this.hi = (negative ? ~hi + (lo === 0 ? 1 : 0) : hi) >>> 0;
@@ -202,7 +202,7 @@ export abstract class Environment {
     } else {
       const limit = width === 32 ? 0x80000000 : 0x8000;
       if (hi !== 0 || lo > limit || (lo === limit && !negative)) {
-        this.integerIndefinite(width);
+        this.#integerIndefinite(width);
         return;
       }
       this.lo = ((negative ? -lo : lo) & (width === 32 ? -1 : 0xffff)) >>> 0;
@@ -211,7 +211,7 @@ export abstract class Environment {
     if (rounded !== Rounded.Exact) this.flags |= Flag.P;
   }
 
-  private integerIndefinite(width: 16 | 32 | 64): void {
+  #integerIndefinite(width: 16 | 32 | 64): void {
     this.flags |= Flag.I;
     this.lo = width === 64 ? 0 : width === 32 ? 0x80000000 : 0x8000;
     this.hi = width === 64 ? 0x80000000 : 0;

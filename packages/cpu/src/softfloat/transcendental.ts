@@ -44,7 +44,7 @@ export class Transcendental80 extends SoftFloat80 {
   /** The argument of a trigonometric function was 2^63 or more, and nothing was done: C2. */
   outOfRange = false;
   /** The value being rounded is not exact. */
-  private approximate = false;
+  #approximate = false;
 
   /** F2XM1: 2^a - 1. Beyond [-1, 1], where the result is undefined, it is a itself, as on processors; so it is for 1. */
   f2xm1(): void {
@@ -53,14 +53,14 @@ export class Transcendental80 extends SoftFloat80 {
     if (!this.propagateUnaryNaN()) {
       this.noteDenormal(a);
       r.copyFrom(a);
-      if (a.kind === Kind.Infinity && a.negative) this.setPower(0, true);
-      else if (a.kind === Kind.Finite && a.exp < 0) this.deliver(exp2m1(realOf(a)));
+      if (a.kind === Kind.Infinity && a.negative) this.#setPower(0, true);
+      else if (a.kind === Kind.Finite && a.exp < 0) this.#deliver(exp2m1(realOf(a)));
       else if (a.kind === Kind.Finite) {
-        this.noteInexact();
-        if (a.negative && a.exp === 0 && this.isPowerOfTwo(a)) this.setPower(-1, true);
+        this.#noteInexact();
+        if (a.negative && a.exp === 0 && this.#isPowerOfTwo(a)) this.#setPower(-1, true);
       }
     }
-    this.put();
+    this.#put();
   }
 
   /** FYL2X: b * log2(a). */
@@ -69,7 +69,7 @@ export class Transcendental80 extends SoftFloat80 {
     const { a, b, r } = this;
     if (!this.propagateNaN()) {
       const zero = a.kind === Kind.Zero;
-      const one = a.kind === Kind.Finite && a.exp === 0 && this.isPowerOfTwo(a);
+      const one = a.kind === Kind.Finite && a.exp === 0 && this.#isPowerOfTwo(a);
       const logInfinite = zero || a.kind === Kind.Infinity;
       const invalid =
         (a.negative && !zero) || (logInfinite && b.kind === Kind.Zero) || (one && b.kind === Kind.Infinity);
@@ -80,10 +80,10 @@ export class Transcendental80 extends SoftFloat80 {
         else this.noteDenormals(a, b);
         if (logInfinite || b.kind === Kind.Infinity) r.setSpecial(Kind.Infinity, negative);
         else if (one || b.kind === Kind.Zero) r.setSpecial(Kind.Zero, negative);
-        else this.deliver(multiply(realOf(b), log2(realOf(a))));
+        else this.#deliver(multiply(realOf(b), log2(realOf(a))));
       }
     }
-    this.put();
+    this.#put();
   }
 
   /** FYL2XP1: b * log2(a + 1). At a <= -1, where the result is undefined, it is a itself, as on processors. */
@@ -102,11 +102,11 @@ export class Transcendental80 extends SoftFloat80 {
         else if (a.kind === Kind.Zero || b.kind === Kind.Zero) r.setSpecial(Kind.Zero, negative);
         else if (a.negative && a.exp >= 0) {
           r.copyFrom(a);
-          this.noteInexact();
-        } else this.deliver(multiply(realOf(b), log2p1(realOf(a))));
+          this.#noteInexact();
+        } else this.#deliver(multiply(realOf(b), log2p1(realOf(a))));
       }
     }
-    this.put();
+    this.#put();
   }
 
   /** FPATAN: the angle of the point (a, b). */
@@ -116,27 +116,27 @@ export class Transcendental80 extends SoftFloat80 {
     if (!this.propagateNaN()) {
       this.noteDenormals(a, b);
       if (b.kind === Kind.Infinity) {
-        this.deliverAngle(a.kind !== Kind.Infinity ? 2n : a.negative ? 3n : 1n);
+        this.#deliverAngle(a.kind !== Kind.Infinity ? 2n : a.negative ? 3n : 1n);
       } else if (a.kind === Kind.Infinity || b.kind === Kind.Zero) {
-        if (a.negative) this.deliverAngle(4n);
+        if (a.negative) this.#deliverAngle(4n);
         else r.setSpecial(Kind.Zero, b.negative);
       } else if (a.kind === Kind.Zero) {
-        this.deliverAngle(2n);
+        this.#deliverAngle(2n);
       } else {
-        this.deliver(roundTo80(angle(realOf(b), realOf(a))));
+        this.#deliver(roundTo80(angle(realOf(b), realOf(a))));
       }
     }
-    this.put();
+    this.#put();
   }
 
   /** FSIN. */
   fsin(): void {
-    this.trigonometric((x) => x.sine, false);
+    this.#trigonometric((x) => x.sine, false);
   }
 
   /** FCOS. */
   fcos(): void {
-    this.trigonometric((x) => x.cosine, true);
+    this.#trigonometric((x) => x.cosine, true);
   }
 
   /** FSINCOS: the sine, and the cosine as second result. */
@@ -150,7 +150,7 @@ export class Transcendental80 extends SoftFloat80 {
 
   /** FPTAN: the tangent, and as second result 1.0, or what was propagated as a NaN. */
   fptan(): void {
-    this.trigonometric((x) => divide(x.sine, x.cosine), false);
+    this.#trigonometric((x) => divide(x.sine, x.cosine), false);
     const nan = this.r.isNaN();
     this.secondLo = nan ? this.lo : 0;
     this.secondHi = nan ? this.hi : 0x80000000;
@@ -158,7 +158,7 @@ export class Transcendental80 extends SoftFloat80 {
   }
 
   /** f(a) of an odd or even function, itself given for a >= 0. */
-  private trigonometric(f: (x: ReturnType<typeof sineAndCosine>) => Real, even: boolean): void {
+  #trigonometric(f: (x: ReturnType<typeof sineAndCosine>) => Real, even: boolean): void {
     this.begin();
     this.outOfRange = false;
     const { a, r } = this;
@@ -168,28 +168,28 @@ export class Transcendental80 extends SoftFloat80 {
         r.copyFrom(a);
         this.outOfRange = a.kind === Kind.Finite && a.exp >= TRIGONOMETRIC_LIMIT;
         if (a.kind === Kind.Zero) {
-          if (even) this.setPower(0, false);
+          if (even) this.#setPower(0, false);
         } else if (!this.outOfRange) {
           this.noteDenormal(a);
           const x = magnitude(realOf(a));
           const value = f(a.exp < LINEAR_LIMIT ? { sine: x, cosine: ONE } : sineAndCosine(x));
-          this.deliver(a.negative && !even ? negate(value) : value);
+          this.#deliver(a.negative && !even ? negate(value) : value);
         }
       }
     }
-    this.put();
+    this.#put();
   }
 
-  private noteInexact(): void {
+  #noteInexact(): void {
     if (!this.operandFault()) this.flags |= Flag.P;
   }
 
-  private isPowerOfTwo(x: Unpacked): boolean {
+  #isPowerOfTwo(x: Unpacked): boolean {
     return x.hi === 0x80000000 && x.lo === 0;
   }
 
   /** r = 2^exp or its negative. */
-  private setPower(exp: number, negative: boolean): void {
+  #setPower(exp: number, negative: boolean): void {
     const { r } = this;
     r.setSpecial(Kind.Zero, negative);
     r.kind = Kind.Finite;
@@ -198,12 +198,12 @@ export class Transcendental80 extends SoftFloat80 {
   }
 
   /** r = quarters * pi/4 with the sign of b. */
-  private deliverAngle(quarters: bigint): void {
-    this.deliver({ m: (this.b.negative ? -quarters : quarters) * PI.m, e: PI.e - 2 });
+  #deliverAngle(quarters: bigint): void {
+    this.#deliver({ m: (this.b.negative ? -quarters : quarters) * PI.m, e: PI.e - 2 });
   }
 
   /** r = the value, rounded; it counts as inexact even where it is not. */
-  private deliver({ m, e }: Real): void {
+  #deliver({ m, e }: Real): void {
     const { r } = this;
     const bits = bitLength(m);
     const absolute = m < 0n ? -m : m;
@@ -217,18 +217,18 @@ export class Transcendental80 extends SoftFloat80 {
     r.hi = Number(top >> 64n);
     r.lo = Number((top >> 32n) & 0xffffffffn);
     r.ext = (Number(top & 0xffffffffn) | (lost ? 1 : 0)) >>> 0;
-    this.approximate = true;
+    this.#approximate = true;
     this.finish(EXTENDED[64]);
-    this.approximate = false;
-    this.noteInexact();
+    this.#approximate = false;
+    this.#noteInexact();
   }
 
   protected override underflow(format: Format): void {
     super.underflow(format);
-    if (this.approximate) this.flags |= Flag.U;
+    if (this.#approximate) this.flags |= Flag.U;
   }
 
-  private put(): void {
+  #put(): void {
     this.lo = this.r.lo;
     this.hi = this.r.hi;
     this.se = pack80Top(this.r);

@@ -52,19 +52,19 @@ export abstract class X87Environment extends Environment {
 
   protected override overflow(format: Format): void {
     if ((this.masks & Flag.O) !== 0) super.overflow(format);
-    else this.unmasked(Flag.O, -EXPONENT_ADJUSTMENT, format);
+    else this.#unmasked(Flag.O, -EXPONENT_ADJUSTMENT, format);
   }
 
   protected override underflow(format: Format): void {
     if ((this.masks & Flag.U) !== 0) super.underflow(format);
-    else this.unmasked(Flag.U, EXPONENT_ADJUSTMENT, format);
+    else this.#unmasked(Flag.U, EXPONENT_ADJUSTMENT, format);
   }
 
   /**
    * Register results are delivered with another exponent, or, when that is not enough (FSCALE), as infinity or zero in every rounding mode.
    * A store does not happen at all, and then nothing was inexact.
    */
-  private unmasked(flag: Flag.O | Flag.U, adjustment: number, format: Format): void {
+  #unmasked(flag: Flag.O | Flag.U, adjustment: number, format: Format): void {
     const { r } = this;
     this.flags |= flag;
     if (this.withholding === WITHHOLDING_A_STORE) {

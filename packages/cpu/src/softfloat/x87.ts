@@ -91,35 +91,35 @@ export class SoftFloat80 extends X87Environment {
   add(): void {
     this.begin();
     this.sum(this.format, false);
-    this.store80();
+    this.#store80();
   }
 
   /** a - b. */
   sub(): void {
     this.begin();
     this.sum(this.format, true);
-    this.store80();
+    this.#store80();
   }
 
   /** a * b. */
   mul(): void {
     this.begin();
     this.product(this.format);
-    this.store80();
+    this.#store80();
   }
 
   /** a / b. */
   div(): void {
     this.begin();
     this.quotient(this.format);
-    this.store80();
+    this.#store80();
   }
 
   /** Square root of a. */
   sqrt(): void {
     this.begin();
     this.root(this.format);
-    this.store80();
+    this.#store80();
   }
 
   /** FRNDINT: a rounded to an integral value. */
@@ -129,7 +129,7 @@ export class SoftFloat80 extends X87Environment {
       this.noteDenormal(this.a);
       if (!this.operandFault()) this.roundToIntegral(this.rc, 64);
     }
-    this.store80();
+    this.#store80();
   }
 
   /** Relation of a to b: FUCOM, or FCOM when `signaling` (quiet NaNs raise #I too). An unsupported operand is unordered. */
@@ -146,13 +146,13 @@ export class SoftFloat80 extends X87Environment {
     this.begin();
     this.withholding = Flag.I;
     this.convert(EXTENDED[64]);
-    this.store80();
+    this.#store80();
   }
 
   /** FST m32: a as f32 in `lo`. */
   toF32(): void {
     this.begin();
-    this.narrow(BINARY32);
+    this.#narrow(BINARY32);
     this.lo = pack32(this.r);
     this.hi = 0;
   }
@@ -160,7 +160,7 @@ export class SoftFloat80 extends X87Environment {
   /** FST m64: a as f64 in `lo`, `hi`. */
   toF64(): void {
     this.begin();
-    this.narrow(BINARY64);
+    this.#narrow(BINARY64);
     this.lo = pack64Low(this.r);
     this.hi = pack64High(this.r);
   }
@@ -204,7 +204,7 @@ export class SoftFloat80 extends X87Environment {
       } else {
         this.noteDenormals(a, b);
         r.copyFrom(a);
-        if (b.kind === Kind.Zero) this.keepDenormal();
+        if (b.kind === Kind.Zero) this.#keepDenormal();
         else if (b.kind === Kind.Infinity) r.setSpecial(b.negative ? Kind.Zero : Kind.Infinity, a.negative);
         else if (r.kind === Kind.Finite && b.kind === Kind.Finite && b.exp >= 0) {
           const magnitude = b.exp > 16 ? 0x20000 : b.hi >>> (31 - b.exp);
@@ -213,7 +213,7 @@ export class SoftFloat80 extends X87Environment {
         this.finish(EXTENDED[64]);
       }
     }
-    this.store80();
+    this.#store80();
   }
 
   /** FXTRACT: the significand of a in `lo`, `hi`, `se`, its exponent as an f80 in `exponentLo`, `exponentHi`, `exponentSe`. */
@@ -236,7 +236,7 @@ export class SoftFloat80 extends X87Environment {
     this.exponentLo = b.lo;
     this.exponentHi = b.hi;
     this.exponentSe = pack80Top(b);
-    this.store80();
+    this.#store80();
   }
 
   /**
@@ -267,29 +267,29 @@ export class SoftFloat80 extends X87Environment {
           }
           this.finish(EXTENDED[64]);
         } else {
-          this.keepDenormal();
+          this.#keepDenormal();
         }
       }
     }
-    this.store80();
+    this.#store80();
   }
 
   /** r is a itself, not a result: a denormal one goes back as it came, which is no underflow. */
-  private keepDenormal(): void {
+  #keepDenormal(): void {
     const { r } = this;
     if (!r.denormal) return;
     r.shiftRightJam(EXTENDED[64].minExponent - r.exp);
     r.exp = EXTENDED[64].minExponent;
   }
 
-  private narrow(format: Format): void {
+  #narrow(format: Format): void {
     this.withholding = WITHHOLDING_A_STORE;
     if (this.propagateUnaryNaN()) return;
     this.r.copyFrom(this.a);
     this.finish(format);
   }
 
-  private store80(): void {
+  #store80(): void {
     this.lo = this.r.lo;
     this.hi = this.r.hi;
     this.se = pack80Top(this.r);

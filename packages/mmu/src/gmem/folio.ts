@@ -51,12 +51,14 @@ export class Folio {
 export class FolioPool {
   #live = 0;
   #closed = false;
+  #pages: number;
 
   /** @throws KvmError ENOMEM if the arena does not have `pages` frames */
   constructor(
     readonly arena: FrameArena,
-    private pages: number,
+    pages: number,
   ) {
+    this.#pages = pages;
     try {
       arena.reserve(pages);
     } catch (error) {
@@ -67,7 +69,7 @@ export class FolioPool {
 
   /** A new page with one reference, or null: pins keep as many pages alive as there can be. */
   take(): Folio | null {
-    if (this.#live === this.pages) return null;
+    if (this.#live === this.#pages) return null;
     this.#live++;
     return new Folio(this, this.arena.take());
   }
@@ -81,11 +83,11 @@ export class FolioPool {
   /** No page is taken any more; the reservation ends, for pinned pages with their last pin. */
   close(): void {
     this.#closed = true;
-    this.#drop(this.pages - this.#live);
+    this.#drop(this.#pages - this.#live);
   }
 
   #drop(pages: number): void {
-    this.pages -= pages;
+    this.#pages -= pages;
     this.arena.unreserve(pages);
   }
 

@@ -37,14 +37,18 @@ export interface UserFile {
 
 /** A mapping of `pages` pages at user address `start`. */
 export class Vma {
+  readonly #zapUser: (task: Task, first: number, end: number) => void;
+
   constructor(
     readonly start: number,
     readonly pages: number,
     readonly backing: UserFile | FolioPool,
     /** Page of the file that comes first. */
     readonly pgoff: number,
-    private readonly zapUser: (task: Task, first: number, end: number) => void,
-  ) {}
+    zapUser: (task: Task, first: number, end: number) => void,
+  ) {
+    this.#zapUser = zapUser;
+  }
 
   /** One past the last address. */
   get end(): number {
@@ -55,7 +59,7 @@ export class Vma {
   part(from: number, to: number): Vma | null {
     const start = Math.max(from, this.start);
     const pages = (Math.min(to, this.end) - start) / Page.Size;
-    return pages > 0 ? new Vma(start, pages, this.backing, this.indexOf(start), this.zapUser) : null;
+    return pages > 0 ? new Vma(start, pages, this.backing, this.indexOf(start), this.#zapUser) : null;
   }
 
   contains(addr: number): boolean {
@@ -72,7 +76,7 @@ export class Vma {
     const base = this.start / Page.Size - this.pgoff;
     const from = Math.max(first, this.pgoff);
     const to = Math.min(end, this.pgoff + this.pages);
-    this.zapUser(task, base + from, base + to);
+    this.#zapUser(task, base + from, base + to);
   }
 }
 

@@ -42,11 +42,15 @@ export interface Qcow2WriterDesc {
  * something before it is durable as well before the table says so, so that the end of the host leaves what was there or what was written.
  */
 export class Qcow2Writer {
-  constructor(private readonly desc: Qcow2WriterDesc) {}
+  readonly #desc: Qcow2WriterDesc;
+
+  constructor(desc: Qcow2WriterDesc) {
+    this.#desc = desc;
+  }
 
   /** Whether a flush has clusters to free, and so has to be alone. */
   get freeing(): boolean {
-    return this.desc.refcounts.freeing;
+    return this.#desc.refcounts.freeing;
   }
 
   /** Writes if that changes no table; false if it would, and nothing was written. May overlap with others of its kind. */
@@ -61,7 +65,7 @@ export class Qcow2Writer {
    * none of which touches the same clusters.
    */
   async prepare(extents: readonly Extent[]): Promise<Prepared> {
-    const perTable = this.desc.header.clusterSize / 8;
+    const perTable = this.#desc.header.clusterSize / 8;
     const placements: Placement[] = [];
     try {
       for (let from = 0; from < extents.length; ) {
@@ -86,7 +90,7 @@ export class Qcow2Writer {
 
   /** Lets the tables say where the disk is now. If some of it was something before, the store has to be flushed first: see {@link Placement.old}. */
   async commit({ placements }: Prepared): Promise<void> {
-    const { cache, header } = this.desc;
+    const { cache, header } = this.#desc;
     for (const { table, first, kept, extents } of placements) {
       const entries = new Uint8Array(8 * extents.length);
       for (let k = 0; k < extents.length; k++) entries.set(u64Bytes((first + k) * header.clusterSize, COPIED), 8 * k);
@@ -97,23 +101,24 @@ export class Qcow2Writer {
 
   /** Gives the places up again: nothing says that the disk is there. */
   async abandon({ placements }: Prepared): Promise<void> {
-    for (const { first, kept, extents } of placements) if (!kept) await this.desc.refcounts.free(first, extents.length);
+    for (const { first, kept, extents } of placements)
+      if (!kept) await this.#desc.refcounts.free(first, extents.length);
   }
 
   async flush(): Promise<void> {
-    await this.desc.store.flush();
-    await this.desc.refcounts.settle();
+    await this.#desc.store.flush();
+    await this.#desc.refcounts.settle();
   }
 
   /** Gives back what was reserved, and makes all durable. */
   async close(): Promise<void> {
     await this.flush();
-    await this.desc.refcounts.close();
-    await this.desc.store.flush();
+    await this.#desc.refcounts.close();
+    await this.#desc.store.flush();
   }
 
   #inPlace(extents: readonly Extent[]): Promise<void>[] {
-    const { clusterSize } = this.desc.header;
+    const { clusterSize } = this.#desc.header;
     const writes: Promise<void>[] = [];
     for (let from = 0; from < extents.length; ) {
       const offset = offsetOf(extents[from]);
@@ -121,7 +126,7 @@ export class Qcow2Writer {
       while (to < extents.length && offsetOf(extents[to]) === offset + (to - from) * clusterSize) to++;
       const run = extents.slice(from, to);
       for (const extent of run) this.#refuseMetadata(offsetOf(extent));
-      writes.push(this.desc.store.write(offset + (run[0]?.within ?? 0), joined(run)));
+      writes.push(this.#desc.store.write(offset + (run[0]?.within ?? 0), joined(run)));
       from = to;
     }
     return writes;
@@ -129,7 +134,7 @@ export class Qcow2Writer {
 
   /** Gives as many of the first `extents` as possible a place in a row, and fills it. */
   async #place(index: number, extents: readonly Extent[]): Promise<Placement> {
-    const { store, header, l1, refcounts } = this.desc;
+    const { store, header, l1, refcounts } = this.#desc;
     const { clusterSize } = header;
     const table = await l1.own(index, refcounts);
     const kept = keptFor(extents[0]?.mapping);
@@ -155,7 +160,7 @@ export class Qcow2Writer {
     extents: readonly Extent[],
     used: boolean,
   ): Promise<{ readonly at: number; readonly bytes: Uint8Array; readonly old: boolean }> {
-    const { header, hasBelow, readCluster } = this.desc;
+    const { header, hasBelow, readCluster } = this.#desc;
     const { clusterSize } = header;
     const [first, last] = [extents[0], extents.at(-1)];
     if (first === undefined || last === undefined) return { at: 0, bytes: new Uint8Array(0), old: false };
@@ -174,7 +179,7 @@ export class Qcow2Writer {
   }
 
   async #free(mapping: Mapping): Promise<void> {
-    const { refcounts, header } = this.desc;
+    const { refcounts, header } = this.#desc;
     if (mapping.kind === "data") await refcounts.free(mapping.offset / header.clusterSize);
     if (mapping.kind === "zero" && mapping.offset !== null) await refcounts.free(mapping.offset / header.clusterSize);
     if (mapping.kind !== "compressed") return;
@@ -185,7 +190,7 @@ export class Qcow2Writer {
 
   /** A damaged image may say that the disk lies where its own tables are. */
   #refuseMetadata(offset: number): void {
-    const { header, refcounts } = this.desc;
+    const { header, refcounts } = this.#desc;
     const inside = (from: number, bytes: number): boolean =>
       offset + header.clusterSize > from && offset < from + bytes;
     const { table } = refcounts;
