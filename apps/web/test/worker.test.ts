@@ -105,6 +105,11 @@ describe("the Worker's end of the line", () => {
       /^The kernel cannot be used: /,
     ],
     [
+      "a ram disk larger than its memory",
+      { guest: { kind: "files", kernel: new Blob(["x"]), initrd: new Blob([new Uint8Array(2 ** 26)]) } },
+      "The ram disk of 64 MiB does not fit into the machine's memory of 32 MiB.",
+    ],
+    [
       "an empty image",
       { disk: { kind: "image", file: new File([], "none.img") } },
       "The image none.img cannot be used: it is empty.",
