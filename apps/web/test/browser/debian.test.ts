@@ -7,7 +7,7 @@ import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { servePage } from "../../tools/server.mjs";
 import { makeSite } from "../../tools/site.mjs";
-import { hearsDownloads, launch, noBrowser } from "./launch.js";
+import { launch, noBrowser, speaksDevTools } from "./launch.js";
 import { SOON, type Visit, visit } from "./visit.js";
 
 /** Debian's kernels and our ram disk; null where there is no apt to get them with. Any other reason is a failure. */
@@ -98,7 +98,7 @@ describe.skipIf(noBrowser !== null || guests === null)("Debian's kernel on the p
     expect(await forget.isDisabled()).toBe(true);
     await page.getByRole("button", { name: "Stop" }).click();
     await expect.poll(() => forget.isEnabled(), SOON).toBe(true);
-    if (hearsDownloads) {
+    if (speaksDevTools) {
       const [download] = await Promise.all([
         page.waitForEvent("download"),
         page.getByRole("button", { name: "Download the page's disk" }).click(),

@@ -2,7 +2,7 @@ import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { servePage } from "../../tools/server.mjs";
 import { PAGE } from "../../tools/site.mjs";
-import { launch, noBrowser } from "./launch.js";
+import { launch, noBrowser, speaksDevTools } from "./launch.js";
 import { SOON, type Visit, visit } from "./visit.js";
 
 /** The page's own policy, for its Worker as well: a Worker has that of its own response. */
@@ -157,6 +157,18 @@ describe.skipIf(noBrowser !== null)("the page, from a folder of a static server,
     await guest.until(PROMPT);
     const fields = ["What boots", "Memory", "Processors", "/dev/vda"].map((name) => page.getByLabel(name).inputValue());
     expect(await Promise.all(fields)).toEqual(["builtin", "64", "2", "none"]);
+  });
+
+  it.skipIf(!speaksDevTools)("says when the browser has no room for a disk", async () => {
+    const { page } = guest;
+    const tools = await page.context().newCDPSession(page);
+    const quota = { origin: new URL(server.url).origin, quotaSize: 2 ** 20 };
+    await tools.send("Storage.overrideQuotaForOrigin", quota);
+    await page.getByLabel("/dev/vda").selectOption("kept");
+    await button("Restart").click();
+    await is("Failed");
+    await expect.poll(message, SOON).toContain("The disk cannot be used: the browser gives this page no more room.");
+    await page.getByLabel("/dev/vda").selectOption("none");
   });
 
   it("has a place for everything on a telephone", async () => {
