@@ -166,7 +166,7 @@ describe("output on its way to the screen", () => {
 
 describe("the meter", () => {
   it("tells what was done since the last look", () => {
-    const meter = new Meter();
+    const meter = new Meter(1000);
     const stats = { instructions: 5e6, mips: 100, touchedRamBytes: 7 };
     expect(meter.read(stats, 1000)).toEqual({ mips: 0, speed: 100, touched: 7 });
     expect(meter.read({ ...stats, instructions: 25e6 }, 2000).mips).toBe(20);
