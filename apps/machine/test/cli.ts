@@ -21,8 +21,9 @@ export class Running {
   /** Whether all that was written has been read as well: it ended before that. */
   #closed = false;
 
-  constructor(program: string, args: readonly string[]) {
-    this.process = spawn(program, args, { stdio: "pipe" });
+  /** @param cwd the folder it runs in; ours by default */
+  constructor(program: string, args: readonly string[], cwd?: string) {
+    this.process = spawn(program, args, { stdio: "pipe", cwd });
     for (const name of ["stdout", "stderr"] as const) {
       this.process[name].setEncoding("utf8").on("data", (text: string) => {
         this[name] += text;

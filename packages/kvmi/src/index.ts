@@ -19,7 +19,7 @@ export { LinuxKernel } from "./linux/kernel.js";
 export { isLibvmiName, isLibvmiPath, libvmiEntry, systemMap } from "./linux/libvmi.js";
 export { matching, nearest } from "./linux/names.js";
 export { type Process, processes } from "./linux/processes.js";
-export type { Parameter, Prototype, ValueType } from "./linux/prototype.js";
+export { type Parameter, type Prototype, prototype, type ValueType } from "./linux/prototype.js";
 export { GuestReader } from "./linux/reader.js";
 export { running, type Task } from "./linux/running.js";
 export { decodeText } from "./linux/text.js";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { Btf, findBtf, findKallsyms } from "../src/index.js";
+import { Btf, findBtf, findKallsyms, prototype } from "../src/index.js";
 import { random } from "./fuzz.js";
 import { ascii, BASE, image, type Order } from "./linux-image.js";
 import { bytes, le } from "./raw-tool.js";
@@ -61,6 +61,67 @@ describe("the kernel's type information", () => {
     expect(btf.member("task", "x")).toBeNull();
     expect(btf.member("task", "pid.x")).toBeNull();
     expect(btf.member("nothing", "x")).toBeNull();
+  });
+
+  it("tells what functions take and give", () => {
+    const names = ascii("\0char\0fn\0path\0count\0color\0RED\0BLUE\0none\0_Bool\0");
+    const at = (text: string): number => new TextDecoder().decode(names).indexOf(`\0${text}\0`) + 1;
+    const KINDS = { int: 1, ptr: 2, array: 3, struct: 4, enum: 6, const: 10, func: 12, proto: 13, enum64: 19 };
+    const all = bytes(
+      // 1: char, 2: const char, 3: const char *, 4: char *, 5: unsigned long, 6: enum color { RED = 1, BLUE = -1 }, 7: a structure of 24 bytes, 8: void *
+      type(at("char"), KINDS.int, 0, 1),
+      le(4, 8),
+      type(0, KINDS.const, 0, 1),
+      type(0, KINDS.ptr, 0, 2),
+      type(0, KINDS.ptr, 0, 1),
+      type(0, KINDS.int, 0, 8),
+      le(4, 64),
+      type(at("color"), KINDS.enum, 2, 4, 1),
+      bytes(le(4, at("RED")), le(4, 1), le(4, at("BLUE")), le(4, 0xffffffff)),
+      type(0, KINDS.struct, 0, 24),
+      type(0, KINDS.ptr, 0, 0),
+      // 9: bool, 10: enum of 64 bits { RED = 2^32 + 1 }
+      type(at("_Bool"), KINDS.int, 0, 1),
+      le(4, (4 << 24) | 8),
+      type(0, KINDS.enum64, 1, 8),
+      bytes(le(4, at("RED")), le(4, 1), le(4, 1)),
+      // 11: bool (const char *path, char *, unsigned long count, color, struct, void *, enum64, ...), 12: fn
+      type(0, KINDS.proto, 8, 9),
+      ...[
+        ["path", 3],
+        [null, 4],
+        ["count", 5],
+        ["color", 6],
+        [null, 7],
+        [null, 8],
+        [null, 10],
+        [null, 0],
+      ].map(([of, id]) => bytes(le(4, of === null ? 0 : at(of as string)), le(4, id as number))),
+      type(at("fn"), KINDS.func, 0, 11),
+    );
+    const head = bytes(
+      [0x9f, 0xeb, 1, 0],
+      le(4, 24),
+      le(4, 0),
+      le(4, all.length),
+      le(4, all.length),
+      le(4, names.length),
+    );
+    const found = prototype(new Btf(bytes(head, all, names)), "fn");
+    expect(found?.parameters.map((each) => each.name)).toEqual(["path", "", "count", "color", "", "", ""]);
+    expect(found?.variadic).toBe(true);
+    expect(found?.result).toEqual({ kind: "int", size: 1, signed: false, bool: true });
+    const [path, buffer, count, color, struct, pointer, wide] = found?.parameters.map((each) => each.type) ?? [];
+    expect(path).toEqual({ kind: "pointer", text: true, constant: true });
+    expect(buffer).toEqual({ kind: "pointer", text: true, constant: false });
+    expect(count).toEqual({ kind: "int", size: 8, signed: false, bool: false });
+    expect(color).toMatchObject({ kind: "enum", size: 4, signed: true });
+    expect(struct).toEqual({ kind: "aggregate", size: 24 });
+    expect(pointer).toEqual({ kind: "pointer", text: false, constant: false });
+    const named = (of: typeof color, value: bigint): string | null => (of?.kind === "enum" ? of.nameOf(value) : null);
+    expect([1n, -1n, 0xffffffffn, 2n].map((value) => named(color, value))).toEqual(["RED", "BLUE", "BLUE", null]);
+    expect([1n, 0x1_0000_0001n].map((value) => named(wide, value))).toEqual([null, "RED"]);
+    expect(prototype(new Btf(bytes(head, all, names)), "none")).toBeNull();
   });
 
   it("is found in the kernel's read-only data; small ones are not the kernel's own", () => {

@@ -1,5 +1,5 @@
 import type { Struct } from "../codec/struct.js";
-import type { CommandName, Replies, ReplyOf, Requests } from "./commands.js";
+import type { CommandName, ReplyOf, Requests } from "./commands.js";
 
 /** Who carries a command out: the receiving side at once, or the vCPU at its next boundary. */
 export type RunsOn = "vm" | "vcpu";
@@ -77,31 +77,14 @@ export interface Dialect {
   readonly eventLimit: number;
 }
 
-/** Rows of a dialect's table, checked against what the command means. */
-export function vm<K extends CommandName>(
-  id: number,
-  name: K,
-  request: Struct<Requests[K]>,
-  ...[reply]: K extends keyof Replies ? [Struct<Replies[K]>] : []
-): CommandSpec {
-  return { name, id, runsOn: "vm", vcpuHeader: false, request, reply: reply ?? null } as unknown as CommandSpec;
-}
-
-export function vcpu<K extends CommandName>(
-  id: number,
-  name: K,
-  request: Struct<Requests[K]>,
-  ...[reply]: K extends keyof Replies ? [Struct<Replies[K]>] : []
-): CommandSpec {
-  return { name, id, runsOn: "vcpu", vcpuHeader: true, request, reply: reply ?? null } as unknown as CommandSpec;
-}
-
-export function event(
-  id: number,
-  name: EventName,
-  specific: Struct<object>,
-  options: { scope?: "vm"; reply?: Struct<object> | null; always?: true } = {},
-): EventSpec {
-  const { scope = "vcpu", reply = specific, always = false } = options;
-  return { name, id, scope, specific, reply, always } as EventSpec;
-}
+/** The rules of those that came first. */
+export const FIRST_RULES: DialectRules = {
+  eventReplyId: 0,
+  vmEventId: null,
+  unknownId: "EINVAL",
+  strictSwitches: false,
+  strictMsrs: false,
+  pauseForbidden: "close",
+  injectNeedsTrap: false,
+  checkReplies: false,
+};

@@ -59,7 +59,8 @@ export async function processes(kernel: LinuxKernel, reader: GuestReader): Promi
   return found.sort((a, b) => a.pid - b.pid);
 }
 
-const MEMBERS = [
+/** What is read of task_struct. */
+export const TASK_MEMBERS = [
   "tasks",
   "tgid",
   "real_parent",
@@ -75,15 +76,15 @@ const MEMBERS = [
 /** Where things are in task_struct and what it leads to. */
 class TaskLayout {
   readonly #kernel: LinuxKernel;
-  readonly #at: Readonly<Record<(typeof MEMBERS)[number], number>>;
+  readonly #at: Readonly<Record<(typeof TASK_MEMBERS)[number], number>>;
   readonly #size: number;
   /** Bytes of arguments that have been read. */
   #argumentBytes = 0;
 
   constructor(kernel: LinuxKernel) {
     this.#kernel = kernel;
-    this.#at = Object.fromEntries(MEMBERS.map((name) => [name, kernel.offset("task_struct", name)])) as Record<
-      (typeof MEMBERS)[number],
+    this.#at = Object.fromEntries(TASK_MEMBERS.map((name) => [name, kernel.offset("task_struct", name)])) as Record<
+      (typeof TASK_MEMBERS)[number],
       number
     >;
     this.#size = Math.max(...Object.values(this.#at)) + TASK_COMM;
@@ -95,7 +96,7 @@ class TaskLayout {
     const at = this.#at;
     const bytes = await reader.read(address, this.#size);
     const view = new DataView(bytes.buffer);
-    const pointer = (name: (typeof MEMBERS)[number]): bigint => view.getBigUint64(at[name], true);
+    const pointer = (name: (typeof TASK_MEMBERS)[number]): bigint => view.getBigUint64(at[name], true);
     const flags = view.getUint32(at.flags, true);
     const [parent, uid] = await Promise.all([
       reader.u32(pointer("real_parent") + BigInt(at.tgid)),

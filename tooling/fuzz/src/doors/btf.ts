@@ -1,4 +1,4 @@
-import { Btf, BtfError, btfIn, GuestOsError, inTurns } from "@vm/kvmi";
+import { Btf, BtfError, btfIn, GuestOsError, inTurns, prototype } from "@vm/kvmi";
 import type { Door } from "../door.js";
 import { NAMES, randomTypes, spoil } from "../linux/types.js";
 import { Random } from "../random.js";
@@ -44,6 +44,9 @@ function look(types: Btf, random: Random): string {
   const path = Array.from({ length: 1 + random.below(3) }, () => random.pick(NAMES)).join(".");
   try {
     types.sizeOf(struct);
+    const found = prototype(types, struct);
+    for (const type of [...(found?.parameters ?? []).map((each) => each.type), ...(found ? [found.result] : [])])
+      if (type.kind === "enum") type.nameOf(BigInt(random.word()));
     return types.member(struct, path) === null ? "no member" : "member";
   } catch (error) {
     if (error instanceof BtfError) return "makes no sense";

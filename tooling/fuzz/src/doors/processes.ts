@@ -1,22 +1,11 @@
 import { GuestOsError, GuestReader, type KvmiClient, type LinuxKernel, processes } from "@vm/kvmi";
 import { printableJson } from "../../../../apps/machine/src/cli/printable.js";
 import { listing } from "../../../../apps/machine/src/cli/process-listing.js";
+import { TASK_MEMBERS } from "../../../../packages/kvmi/src/linux/processes.js";
 import { type Door, Violation } from "../door.js";
 import { Random } from "../random.js";
 
 const PAGE = 4096;
-const MEMBERS = [
-  "tasks",
-  "tgid",
-  "real_parent",
-  "comm",
-  "__state",
-  "exit_state",
-  "flags",
-  "cred",
-  "mm",
-  "worker_private",
-];
 /** Names that would do something, if they were let. */
 const TEXTS = [
   "\x1b[2J",
@@ -38,8 +27,10 @@ export const processList: Door = {
   summary: "the task list of a guest's kernel, leading anywhere, and names of any bytes",
   check: async (seed) => {
     const random = new Random(seed);
-    const far = random.chance(3) ? random.pick(MEMBERS) : null;
-    const offsets = new Map(MEMBERS.map((name, k) => [name, name === far ? random.below(1 << 22) : 16 * k]));
+    const far = random.chance(3) ? random.pick(TASK_MEMBERS) : null;
+    const offsets = new Map<string, number>(
+      TASK_MEMBERS.map((name, k) => [name, name === far ? random.below(1 << 22) : 16 * k]),
+    );
     const kernel = {
       symbol: () => BigInt(PAGE),
       offset: (_: string, path: string) => offsets.get(path) ?? 256 + 8 * random.below(8),

@@ -7,6 +7,7 @@ import {
   type Requests,
   vcpuHeader,
 } from "@vm/kvmi";
+import { concat } from "../bytes.js";
 import type { Random } from "../random.js";
 
 /** Entries of the largest SET_PAGE_ACCESS. */
@@ -103,14 +104,4 @@ function noFilter(random: Random): Requests["setEventFilter"] {
     value_mask: value,
     value_equals: value,
   };
-}
-
-function concat(parts: readonly Uint8Array[]): Uint8Array {
-  const out = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
-  }
-  return out;
 }

@@ -1,4 +1,5 @@
 import { handshakeFromVm, header, MAX_PAYLOAD, type Transport, transportPair } from "@vm/kvmi";
+import { concat } from "../bytes.js";
 import type { Random } from "../random.js";
 
 /** Payload bytes of the longest noise. */
@@ -75,14 +76,4 @@ function change(message: Uint8Array, random: Random): readonly Uint8Array[] {
       for (let k = 1 + random.below(4); k > 0; k--) message[random.below(message.length)] = random.word() & 0xff;
       return [message];
   }
-}
-
-function concat(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const out = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
-  }
-  return out;
 }

@@ -15,6 +15,7 @@ const KINDS: readonly (readonly [kind: number, extra: (n: number) => number])[] 
   [8, () => 0],
   [9, () => 0],
   [10, () => 0],
+  [12, () => 0],
   [13, (n) => 8 * n],
   [15, (n) => 12 * n],
   [18, () => 0],

@@ -1,12 +1,13 @@
 import * as S from "../../state.js";
 
-const parityOf = (byte: number): boolean => {
-  let b = byte & 0xff;
+/** PF of a result: whether its low byte has an even number of ones. */
+export function evenParity(result: number): boolean {
+  let b = result & 0xff;
   b ^= b >> 4;
   b ^= b >> 2;
   b ^= b >> 1;
   return (b & 1) === 0;
-};
+}
 
 /** RFLAGS (low 32 bits) from the state block; `sem/flags.ts` tells what the pair FR, FA means. */
 export function readFlags(words: Int32Array): number {
@@ -21,7 +22,7 @@ export function readFlags(words: Int32Array): number {
   if (faLo & 8) flags |= S.AF;
   if ((frLo | frHi) === 0) flags |= S.ZF;
   if ((frHi >>> 31) ^ ((faLo >>> 16) & 1)) flags |= S.SF;
-  if (parityOf(frLo ^ (faLo >>> 8))) flags |= S.PF;
+  if (evenParity(frLo ^ (faLo >>> 8))) flags |= S.PF;
   return flags | 2;
 }
 

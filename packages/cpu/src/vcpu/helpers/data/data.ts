@@ -12,6 +12,7 @@ import {
 } from "../../memory/operands.js";
 import { ATTR_CODE, ATTR_S, Vector } from "../../registers/constants.js";
 import type { Halves } from "../../registers/halves.js";
+import { evenParity } from "../../registers/rflags.js";
 import type { SegmentCache } from "../../registers/segment-cache.js";
 import { done, FAULT, NEXT } from "../common.js";
 
@@ -94,19 +95,13 @@ const random: Helper = (vcpu, { insn }) => {
   return done(writeOperand(vcpu, insn, 0, entropy.random(), entropy.random()));
 };
 
-const parity = (byte: number): boolean => {
-  const b = byte ^ (byte >> 4);
-  const c = b ^ (b >> 2);
-  return ((c ^ (c >> 1)) & 1) === 0;
-};
-
 /** SF ZF PF of a byte, with the given CF and AF. */
 function byteFlags(vcpu: VcpuContext, al: number, cf: boolean, af: boolean): void {
   vcpu.rflags =
     (vcpu.rflags & ~S.ARITH) |
     (al & 0x80 ? S.SF : 0) |
     (al === 0 ? S.ZF : 0) |
-    (parity(al) ? S.PF : 0) |
+    (evenParity(al) ? S.PF : 0) |
     (cf ? S.CF : 0) |
     (af ? S.AF : 0);
 }

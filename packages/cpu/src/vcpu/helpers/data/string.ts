@@ -5,6 +5,7 @@ import type { Helper } from "../../context/helper.js";
 import { checkedLinear, truncateAddress } from "../../memory/operands.js";
 import { Seg } from "../../registers/constants.js";
 import type { Halves } from "../../registers/halves.js";
+import { evenParity } from "../../registers/rflags.js";
 import { FAULT, JUMP, NEXT } from "../common.js";
 import { portAllowed, portRead, portWrite } from "./io.js";
 
@@ -246,14 +247,10 @@ function compare(vcpu: VcpuContext, size: number, aLo: number, aHi: number, bLo:
     of = ((a ^ b) & (a ^ r)) < 0;
     rLo = r >>> shift;
   }
-  let parity = rLo & 0xff;
-  parity ^= parity >> 4;
-  parity ^= parity >> 2;
-  parity ^= parity >> 1;
   vcpu.rflags =
     (vcpu.rflags & ~S.ARITH) |
     (cf ? S.CF : 0) |
-    (parity & 1 ? 0 : S.PF) |
+    (evenParity(rLo) ? S.PF : 0) |
     ((aLo ^ bLo ^ rLo) & 0x10 ? S.AF : 0) |
     ((rLo | rHi) === 0 ? S.ZF : 0) |
     (sf ? S.SF : 0) |
