@@ -11,10 +11,11 @@ import type { VirtualMemory } from "./virtual-memory.js";
  * - `paused`: the machine is paused, or has not been started;
  * - `held`: someone keeps it, with `hold` or by an exit that is not answered yet;
  * - `wait-for-sipi`: it has not been started by another one;
+ * - `shutdown`: it has met a triple fault, and some plugin has kept the machine from ending for it;
  * - `halted`: it waits for an interrupt;
  * - `running`: it executes, or is next when its turn comes.
  */
-export type VcpuState = "running" | "halted" | "wait-for-sipi" | "held" | "paused" | "finished";
+export type VcpuState = "running" | "halted" | "wait-for-sipi" | "shutdown" | "held" | "paused" | "finished";
 
 /** One processor of a machine. */
 export interface VcpuHandle {

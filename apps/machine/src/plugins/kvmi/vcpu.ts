@@ -68,7 +68,7 @@ export class KvmiVcpu implements VcpuPort {
   }
 
   get initialized(): boolean {
-    return !this.#cpu.waitForSipi;
+    return this.#cpu.activity !== "wait-for-sipi";
   }
 
   get busy(): boolean {
@@ -227,7 +227,7 @@ export class KvmiVcpu implements VcpuPort {
     const cpu = this.#cpu;
     if (nr === PF) [cpu.cr2Lo, cpu.cr2Hi] = halvesOf(address);
     this.#undone.forget();
-    cpu.halted = false;
+    if (cpu.activity === "hlt") cpu.activity = "active";
     cpu.inject(nr, WITH_ERROR_CODE.has(nr) ? errorCode : null);
   }
 

@@ -18,14 +18,16 @@ export interface Counts {
   helper: number;
 }
 
+/**
+ * Activity state (SDM vol. 3, 25.4.2): it executes; waits for an event since HLT; for a reset since a triple fault; for SIPI since INIT.
+ */
+export type Activity = "active" | "hlt" | "shutdown" | "wait-for-sipi";
+
 /** What decides how the next instruction runs, besides registers. */
 export interface RunState {
   /** Single-step every instruction and call `hooks.singleStep`. */
   singleStep: boolean;
-  /** HLT was executed, and nothing has come since. */
-  halted: boolean;
-  /** INIT came: nothing runs before SIPI. */
-  waitForSipi: boolean;
+  activity: Activity;
   /** Interrupts are held off for one instruction (STI, MOV SS). */
   shadow: boolean;
   /** IRET or a task switch loaded RF: it stays for one instruction more. */
