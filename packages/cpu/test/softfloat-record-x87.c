@@ -2,14 +2,14 @@
 //   gcc -O2 -o record softfloat-record-x87.c && ./record 2002 2960 40 > softfloat-x87.vectors.txt      (seed, count, percent unmasked)
 // Line: operation, control word, operands a and b and result r (80 bits each), status word & 0x473f, all hex. ST(0) is a; b is ST(1) or, for
 // operations named *_32, *_64, *_i16, *_i32, ld*, ild* and bld, the memory operand. r is ST(0) or the stored bytes (over 0xcc bytes).
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "softfloat-record.h"
+
 typedef uint8_t u8;
 typedef uint16_t u16;
-typedef uint64_t u64;
 
 static u8 A[16] __attribute__((aligned(16))), B[16] __attribute__((aligned(16))), R[16] __attribute__((aligned(16)));
 static u16 control, status;
@@ -55,28 +55,7 @@ static const struct {
 } operations[] = {OPERATIONS(ROW, ROW, ROW, ROW)};
 enum { COUNT = sizeof operations / sizeof *operations };
 
-static u64 state;
-static u64 rnd(void) {  // splitmix64
-  u64 z = (state += 0x9e3779b97f4a7c15ull);
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
-  return z ^ (z >> 31);
-}
-static int below(int n) { return (int)(rnd() % (u64)n); }
 static int clamp(int v, int top) { return v < 0 ? 0 : v > top ? top : v; }
-
-// Fractions with few ones at either end round in interesting ways.
-static u64 fraction(int bits) {
-  u64 v = rnd() >> (64 - bits), all = (1ull << bits) - 1;
-  switch (below(8)) {
-    case 0: return 0;
-    case 1: return v & ~((1ull << below(bits)) - 1);
-    case 2: return all ^ (v >> below(bits));
-    case 3: return v >> below(bits);
-    case 4: return all;
-    default: return v;
-  }
-}
 
 static u64 narrow(int exp_bits, int frac_bits) {
   int bias = (1 << (exp_bits - 1)) - 1, top = 2 * bias + 1, e;

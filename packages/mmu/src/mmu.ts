@@ -91,9 +91,15 @@ export class Mmu extends PhysicalMemory {
    * @returns the guest-physical address, in the view that `controls` names; null if the page tables name none
    */
   locate(controls: PagingControls, lo: number, hi: number): number | null {
+    const gpa = this.locateGuest(controls, lo, hi);
+    return gpa === null ? null : this.#second.frame(Math.floor(gpa / Page.Size)) * Page.Size + (gpa % Page.Size);
+  }
+
+  /** As {@link locate}, but what the guest takes for the address: before the view has put another frame in its place. */
+  locateGuest(controls: PagingControls, lo: number, hi: number): number | null {
     this.#second.use(controls.view ?? 0);
     const gfn = this.#quiet.gfn(controls, lo, hi);
-    return gfn < 0 ? null : this.#second.frame(gfn) * Page.Size + (lo & (Page.Size - 1));
+    return gfn < 0 ? null : gfn * Page.Size + (lo & (Page.Size - 1));
   }
 
   /**

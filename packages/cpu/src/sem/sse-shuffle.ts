@@ -110,17 +110,10 @@ function insertSingle(a: V128, b: V128, imm: I32, c: Ctx): V128 {
 }
 
 /** PBLENDVB and its kin: operand 1 where the sign of the element of XMM0 is set. */
-const variableBlend = (name: string, signs: (mask: V128) => V128): Row => ({
-  name,
-  sizes: [8],
-  forms: ["xx"],
-  sse: true,
-  emit: (c) => {
-    const a = c.getX(0);
-    const b = c.getX(1);
-    c.setX(0, v128.bitselect(b, a, signs(c.xmm(0))));
-  },
-});
+const variableBlend =
+  (signs: (mask: V128) => V128) =>
+  (a: V128, b: V128, c: Ctx): V128 =>
+    v128.bitselect(b, a, signs(c.xmm(0)));
 
 /** `op0 = mask of the sign bits of op1`. */
 const signMask = (name: string, mask: (x: V128) => I32): Row => ({
@@ -178,9 +171,11 @@ export const SSE_SHUFFLE: readonly Row[] = [
     movsldup: (a) => shuffle(a, a, 4, [0, 0, 2, 2]),
     movshdup: (a) => shuffle(a, a, 4, [1, 1, 3, 3]),
   }),
-  variableBlend("pblendvb", (mask) => i8x16.shr_s(mask, k(7))),
-  variableBlend("blendvps", (mask) => i32x4.shr_s(mask, k(31))),
-  variableBlend("blendvpd", (mask) => i64x2.shr_s(mask, k(63))),
+  ...rows(binary, {
+    pblendvb: variableBlend((mask) => i8x16.shr_s(mask, k(7))),
+    blendvps: variableBlend((mask) => i32x4.shr_s(mask, k(31))),
+    blendvpd: variableBlend((mask) => i64x2.shr_s(mask, k(63))),
+  }),
   signMask("pmovmskb", i8x16.bitmask),
   signMask("movmskps", i32x4.bitmask),
   signMask("movmskpd", i64x2.bitmask),

@@ -1,14 +1,4 @@
-import {
-  Access,
-  canonical,
-  halvesOf,
-  loadXsave,
-  readMsr,
-  saveXsave,
-  Status as Translated,
-  u64,
-  type Vcpu,
-} from "@vm/cpu";
+import { canonical, halvesOf, loadXsave, readMsr, saveXsave, u64, type Vcpu } from "@vm/cpu";
 import type { Exception, Interception, PageVerdict, Status, VcpuEvents, VcpuPort } from "@vm/kvmi";
 import type { Mmu } from "@vm/mmu";
 import type { Disposer } from "../../emitter.js";
@@ -198,9 +188,7 @@ export class KvmiVcpu implements VcpuPort {
     const cpu = this.#cpu;
     const [lo, hi] = halvesOf(gva);
     if (cpu.mode === 64 && !canonical(cpu, hi)) return null;
-    const { memory } = this.#desc;
-    const status = memory.translate(cpu.paging, lo, hi, Access.Ac);
-    return status === Translated.Fault ? null : memory.translation.gfn * 4096 + (lo & 0xfff);
+    return this.#desc.memory.locateGuest(cpu.paging, lo, hi);
   }
 
   // What is asked for
