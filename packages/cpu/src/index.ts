@@ -19,6 +19,7 @@ export {
   type Translation,
   type VcpuPorts,
 } from "./ports.js";
+export type { Gfn, Gpa } from "./units.js";
 export type { Activity } from "./vcpu/context/context.js";
 export type { Exit } from "./vcpu/context/exit.js";
 export type { VcpuHooks, Verdict } from "./vcpu/context/hooks.js";

@@ -3,6 +3,7 @@ import { handlerNumber } from "../interp/generate.js";
 import type { VcpuPorts } from "../ports.js";
 import * as S from "../state.js";
 import { Tlb } from "../tlb.js";
+import type { Gfn } from "../units.js";
 import type { Activity, Counts, VcpuContext } from "./context/context.js";
 import type { Pending } from "./context/event.js";
 import type { Exit } from "./context/exit.js";
@@ -228,7 +229,7 @@ export class Vcpu extends Registers implements VcpuContext {
   repeatUndoable(): void {
     this.#loop.repeatUndoable();
   }
-  withheld(gfn: number, access: number, lo: number, hi: number): boolean {
+  withheld(gfn: Gfn, access: number, lo: number, hi: number): boolean {
     return this.#loop.withheld(gfn, access, lo, hi);
   }
 

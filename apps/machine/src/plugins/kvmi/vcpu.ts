@@ -1,6 +1,6 @@
 import { canonical, halvesOf, loadXsave, readMsr, saveXsave, u64, type Vcpu } from "@vm/cpu";
 import type { Exception, Interception, PageVerdict, Status, VcpuEvents, VcpuPort } from "@vm/kvmi";
-import type { Mmu } from "@vm/mmu";
+import type { Gfn, Mmu } from "@vm/mmu";
 import type { Disposer } from "../../emitter.js";
 import type { VcpuExit } from "../../exit.js";
 import type { VcpuHandle } from "../../vcpu-handle.js";
@@ -239,7 +239,7 @@ export class KvmiVcpu implements VcpuPort {
     if (this.#singlestep && this.#events?.stepped(false) === true) this.#cpu.kick();
   }
 
-  #pageAccess(gfn: number, access: number, gva: bigint): boolean {
+  #pageAccess(gfn: Gfn, access: number, gva: bigint): boolean {
     if (!this.#desc.pages(this.view).restricts(gfn, access)) return false;
     this.#stepper.interrupted();
     const gpa = gfn * 4096 + Number(gva & 0xfffn);

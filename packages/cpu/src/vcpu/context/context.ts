@@ -1,4 +1,5 @@
 import type { VcpuPorts } from "../../ports.js";
+import type { Gfn } from "../../units.js";
 import type { Halves } from "../registers/halves.js";
 import type { Registers } from "../registers/registers.js";
 import type { Pending, Raising } from "./event.js";
@@ -62,7 +63,7 @@ export interface RunControl {
   /** Leaves the running instruction undone, to be executed by itself, {@link undoable}, when `run` goes on. */
   repeatUndoable(): void;
   /** A withheld page was touched: ask the observer. @returns whether to translate again */
-  withheld(gfn: number, access: number, lo: number, hi: number): boolean;
+  withheld(gfn: Gfn, access: number, lo: number, hi: number): boolean;
 }
 
 /**

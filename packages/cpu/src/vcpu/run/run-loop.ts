@@ -1,5 +1,6 @@
 import { RunExit } from "../../calls.js";
 import * as S from "../../state.js";
+import type { Gfn } from "../../units.js";
 import type { Activity, RunState, VcpuContext } from "../context/context.js";
 import type { Pending } from "../context/event.js";
 import type { Exit } from "../context/exit.js";
@@ -225,7 +226,7 @@ export class RunLoop {
 
   // Leaving
 
-  withheld(gfn: number, access: number, lo: number, hi: number): boolean {
+  withheld(gfn: Gfn, access: number, lo: number, hi: number): boolean {
     const again = this.#vcpu.hooks.pageAccess?.(gfn, access, u64(lo, hi)) === true;
     if (this.#vcpu.pending !== null) return false;
     if (again && this.#exit === null) return true;
