@@ -14,8 +14,13 @@ export interface AttachOptions extends ClientOptions {
   readonly onStranger?: ((error: ProtocolError) => void) | undefined;
 }
 
+/** Bytes of a path at which a socket can be (unix(7), `sun_path` without its NUL); Node cuts longer ones off. */
+export const SOCKET_PATH_MAX = 107;
+
 /** Why a tool cannot wait at a path. */
 export type AttachErrorCode =
+  /** It has more than {@link SOCKET_PATH_MAX} bytes. */
+  | "path"
   /** There is no such directory. */
   | "no-directory"
   /** Something that is no socket is there. */
@@ -80,6 +85,9 @@ async function listen(path: string, onConnection: (socket: Socket) => void): Pro
 }
 
 async function makeRoom(path: string): Promise<void> {
+  const { length } = new TextEncoder().encode(path);
+  if (length > SOCKET_PATH_MAX)
+    throw new AttachError("path", `the path has ${length} bytes; a socket's can have ${SOCKET_PATH_MAX}`);
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (found === undefined) {
     if (!existsSync(dirname(path))) throw new AttachError("no-directory", "no such directory");

@@ -34,6 +34,7 @@ describe("vm kvmi trace", () => {
     const plain = join(dir, "plain");
     writeFileSync(plain, "");
     const at = ["kvmi", "trace", "--kvmi", join(dir, "nobody")];
+    const long = `/tmp/${"x".repeat(103)}`;
     const cases: readonly (readonly [string, ...string[]])[] = [
       ["vm: nothing to trace: --cr3, --msr, --syscalls, --exec PAGE or --function NAME\n", ...at],
       ["vm: --return needs --function\n", ...at, "--cr3", "--return"],
@@ -44,6 +45,8 @@ describe("vm kvmi trace", () => {
       [`vm: --kvmi ${plain}: there is a file that is no socket\n`, "ps", "--kvmi", plain],
       [`vm: --kvmi ${dir}/no/socket: no such directory\n`, "ps", "--kvmi", `${dir}/no/socket`],
       ["vm: --kvmi-filter needs --kvmi\n", "boot", "--kvmi-filter", "cr3=0"],
+      [`vm: --kvmi ${long}: the path has 108 bytes; a socket's can have 107\n`, "ps", "--kvmi", long],
+      [`vm: --kvmi ${long}: the path has 108 bytes; a socket's can have 107\n`, "boot", "--builtin", "--kvmi", long],
       [
         "vm: --sysmap /tmp/a b: LibVMI reads paths of letters, digits and / . _ @ - only\n",
         ...["kvmi", "conf", "--kvmi", join(dir, "nobody"), "--sysmap", "/tmp/a b"],

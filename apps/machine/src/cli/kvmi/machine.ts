@@ -1,5 +1,6 @@
 import { connect } from "node:net";
 import { connectTransport, cookieHash, type DialectName, type EventFilter, parseFilter } from "@vm/kvmi";
+import { SOCKET_PATH_MAX } from "@vm/kvmi/node";
 import type { Plugin } from "../../index.js";
 import { kvmi } from "../../plugins/kvmi/plugin.js";
 import { reason, UsageError } from "../errors.js";
@@ -25,6 +26,9 @@ export async function kvmiPlugins(flags: KvmiFlags, signal: AbortSignal): Promis
     if (alone !== null) throw new UsageError(`${alone} needs --kvmi`);
     return [];
   }
+  const length = Buffer.byteLength(path);
+  if (length > SOCKET_PATH_MAX)
+    throw new UsageError(`--kvmi ${path}: the path has ${length} bytes; a socket's can have ${SOCKET_PATH_MAX}`);
   return [
     kvmi({
       open: () => connectTransport((onread) => connect({ path, onread })),
