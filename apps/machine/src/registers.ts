@@ -48,6 +48,13 @@ export type VcpuRegisters = { [R in General]: bigint } & {
   readonly cpl: number;
 };
 
+/** Sets RFLAGS between two instructions, VM excepted. */
+export function setFlags(cpu: Vcpu, value: number): void {
+  cpu.rflags = (value & SETTABLE_FLAGS) | (cpu.rflags & ~SETTABLE_FLAGS) | 2;
+  cpu.updateMode();
+  cpu.flagsChanged();
+}
+
 const base = ({ baseLo, baseHi }: SegmentCache): bigint => u64(baseLo, baseHi);
 
 /** The registers of `cpu`, live. */
@@ -64,9 +71,7 @@ export function registersOf(cpu: Vcpu): VcpuRegisters {
       return u64(cpu.rflags, 0);
     },
     set rflags(value: bigint) {
-      cpu.rflags = (halvesOf(value)[0] & SETTABLE_FLAGS) | (cpu.rflags & ~SETTABLE_FLAGS) | 2;
-      cpu.updateMode();
-      cpu.flagsChanged();
+      setFlags(cpu, halvesOf(value)[0]);
     },
     get cr0() {
       return u64(cpu.cr0, 0);

@@ -1,5 +1,6 @@
 import { Seg, type SegmentCache, type Vcpu } from "@vm/cpu";
 import { kvmRegs, kvmSegment, kvmSregs } from "@vm/kvmi";
+import { setFlags } from "../../registers.js";
 
 /** Where the general registers, in hardware numbering, lie in kvm_regs. */
 const GENERAL = "rax rcx rdx rbx rsp rbp rsi rdi r8 r9 r10 r11 r12 r13 r14 r15"
@@ -7,8 +8,6 @@ const GENERAL = "rax rcx rdx rbx rsp rbp rsi rdi r8 r9 r10 r11 r12 r13 r14 r15"
   .map((r) => kvmRegs.offset(r));
 const RIP = kvmRegs.offset("rip");
 const RFLAGS = kvmRegs.offset("rflags");
-/** Flags a tool can set: all that RFLAGS has, without VM, which changes the mode. */
-const SETTABLE_FLAGS = 0x3d7fd7;
 
 /** Writes kvm_regs of a vCPU that stands between two instructions. */
 export function saveRegs(cpu: Vcpu, to: DataView, at: number): void {
@@ -28,9 +27,7 @@ export function loadRegs(cpu: Vcpu, from: DataView, at: number): void {
     const place = at + (GENERAL[r] as number);
     cpu.setReg(r, from.getInt32(place, true), from.getInt32(place + 4, true));
   }
-  cpu.rflags = (from.getInt32(at + RFLAGS, true) & SETTABLE_FLAGS) | (cpu.rflags & ~SETTABLE_FLAGS) | 2;
-  cpu.updateMode();
-  cpu.flagsChanged();
+  setFlags(cpu, from.getInt32(at + RFLAGS, true));
   cpu.setRip(from.getInt32(at + RIP, true), from.getInt32(at + RIP + 4, true));
   cpu.loadRip();
 }
