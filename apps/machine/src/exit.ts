@@ -1,4 +1,5 @@
 import type { Exit } from "@vm/cpu";
+import type { Gfn } from "@vm/mmu";
 
 /**
  * Why a machine ended. The processor's own reasons are named as in `@vm/cpu` and KVM; `vcpu` is the index of the processor that
@@ -19,7 +20,7 @@ export type MachineExit =
    * A page was touched that a plugin withholds, or memory of a kind that is not there, and no plugin handled it; `access` as bits of `Licence` and
    * `ExitFlag` of `@vm/mmu`.
    */
-  | { readonly reason: "memory-fault"; readonly vcpu: number; readonly gfn: number; readonly access: number }
+  | { readonly reason: "memory-fault"; readonly vcpu: number; readonly gfn: Gfn; readonly access: number }
   /** The machine cannot go on: the guest left what is emulated, or a hook, a device or a timer threw `error`. */
   | { readonly reason: "internal-error"; readonly vcpu: number | null; readonly error: unknown }
   /** `Machine.stop()` was called. */

@@ -1,4 +1,5 @@
 import type { GuestMemory } from "@vm/devices";
+import type { Gpa } from "@vm/mmu";
 import { KvmError, type Mmu, PrivateMemoryError } from "@vm/mmu";
 
 /**
@@ -12,11 +13,11 @@ export class ReachableMemory implements GuestMemory {
     this.#mmu = mmu;
   }
 
-  read(gpa: number, dst: Uint8Array): boolean {
+  read(gpa: Gpa, dst: Uint8Array): boolean {
     return succeeds(() => this.#mmu.read(gpa, dst));
   }
 
-  write(gpa: number, src: Uint8Array): boolean {
+  write(gpa: Gpa, src: Uint8Array): boolean {
     return succeeds(() => this.#mmu.write(gpa, src));
   }
 }

@@ -90,8 +90,8 @@ export class RunLoop {
     if (this.#end !== null) return "finished";
     if (this.#paused || !this.#started) return "paused";
     if (this.#queue.keeps(vcpu)) return "held";
-    if (vcpu.waitForSipi) return "wait-for-sipi";
-    return vcpu.runnable ? "running" : "halted";
+    if (vcpu.runnable) return "running";
+    return vcpu.activity === "wait-for-sipi" || vcpu.activity === "shutdown" ? vcpu.activity : "halted";
   }
 
   /** Ends the machine at the next instruction boundary. The first reason stays. */
@@ -314,5 +314,5 @@ export class RunLoop {
 
 /** Nothing short of an NMI will wake it. */
 function isDead(vcpu: Vcpu): boolean {
-  return vcpu.waitForSipi || (vcpu.halted && (vcpu.flags & RFLAGS_IF) === 0);
+  return vcpu.activity === "hlt" ? (vcpu.flags & RFLAGS_IF) === 0 : vcpu.activity !== "active";
 }

@@ -1,4 +1,5 @@
 import type { Vcpu } from "@vm/cpu";
+import { Breakpoints } from "./breakpoints.js";
 import type { Disposer } from "./emitter.js";
 import { type Hook, type HookName, HookSet } from "./hooks.js";
 import { registersOf, type VcpuRegisters } from "./registers.js";
@@ -10,10 +11,11 @@ import type { VirtualMemory } from "./virtual-memory.js";
  * - `paused`: the machine is paused, or has not been started;
  * - `held`: someone keeps it, with `hold` or by an exit that is not answered yet;
  * - `wait-for-sipi`: it has not been started by another one;
+ * - `shutdown`: it has met a triple fault, and some plugin has kept the machine from ending for it;
  * - `halted`: it waits for an interrupt;
  * - `running`: it executes, or is next when its turn comes.
  */
-export type VcpuState = "running" | "halted" | "wait-for-sipi" | "held" | "paused" | "finished";
+export type VcpuState = "running" | "halted" | "wait-for-sipi" | "shutdown" | "held" | "paused" | "finished";
 
 /** One processor of a machine. */
 export interface VcpuHandle {
@@ -28,6 +30,11 @@ export interface VcpuHandle {
   readonly cpu: Vcpu;
   /** Observes a hook beside any other observers; how their answers become one stands at `HookSet`. Returns the function that ends it. */
   on<K extends HookName>(hook: K, observer: Hook<K>): Disposer;
+  /**
+   * Calls `observer` before each run of the instruction at a linear address, whatever memory is mapped there then. It may leave or raise an
+   * exception. The guest cannot tell; code in the same 4 KiB is executed an instruction at a time. Returns the function that ends it.
+   */
+  breakpoint(address: bigint, observer: () => void): Disposer;
   /**
    * For an observer of a hook that decides: leaves the instruction undone, whatever the observers answer. An `intercepted` exit follows; when
    * that has been answered the instruction starts over.
@@ -49,6 +56,7 @@ export interface VcpuSurroundings {
 /** The handle of `cpu`. */
 export function vcpuHandle(cpu: Vcpu, { memory, state, hold }: VcpuSurroundings): VcpuHandle {
   const hooks = new HookSet(cpu.hooks);
+  const breakpoints = new Breakpoints(cpu, hooks);
   return {
     id: cpu.id,
     cpu,
@@ -58,6 +66,7 @@ export function vcpuHandle(cpu: Vcpu, { memory, state, hold }: VcpuSurroundings)
       return state();
     },
     on: (hook, observer) => hooks.add(hook, observer),
+    breakpoint: (address, observer) => breakpoints.add(BigInt.asUintN(64, address), observer),
     leave: () => cpu.leave(),
     inject: (vector, errorCode = null) => cpu.inject(vector, errorCode),
     hold,

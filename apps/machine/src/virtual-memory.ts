@@ -1,6 +1,6 @@
 import { canonical, halvesOf, type Vcpu } from "@vm/cpu";
 import type { GuestMemory } from "@vm/devices";
-import type { Mmu } from "@vm/mmu";
+import type { Gpa, Mmu } from "@vm/mmu";
 
 const PAGE = 4096;
 /** Bytes of a string that is read when nobody says how many it may have. */
@@ -24,7 +24,7 @@ export class VirtualMemory {
   }
 
   /** The guest-physical address behind a linear one; null if the page tables name none. */
-  translate(address: bigint): number | null {
+  translate(address: bigint): Gpa | null {
     const [lo, hi] = halvesOf(address);
     if (this.#cpu.mode === 64 && !canonical(this.#cpu, hi)) return null;
     return this.#mmu.locate(this.#cpu.paging, lo, hi);
@@ -42,7 +42,7 @@ export class VirtualMemory {
   /** Stores `bytes` from `address` on, also where the guest may only read. False, with nothing stored, if one of them cannot be. */
   write(address: bigint, bytes: Uint8Array): boolean {
     const probe = new Uint8Array(1);
-    const pieces: [gpa: number, piece: Uint8Array][] = [];
+    const pieces: [gpa: Gpa, piece: Uint8Array][] = [];
     const reached = this.#pages(address, bytes.length, (gpa, start, end) => {
       pieces.push([gpa, bytes.subarray(start, end)]);
       return this.#physical.read(gpa, probe);
@@ -73,7 +73,7 @@ export class VirtualMemory {
   }
 
   /** Calls `each` for every page of a range with its guest-physical address and what it holds of the range; whether all answered true. */
-  #pages(address: bigint, length: number, each: (gpa: number, start: number, end: number) => boolean): boolean {
+  #pages(address: bigint, length: number, each: (gpa: Gpa, start: number, end: number) => boolean): boolean {
     for (let done = 0; done < length; ) {
       const at = BigInt.asUintN(64, address + BigInt(done));
       const gpa = this.translate(at);

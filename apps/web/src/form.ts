@@ -2,7 +2,7 @@ import { byId } from "./dom.js";
 import type { FileKind } from "./file-kind.js";
 import type { DiskSource, GuestSource, Start } from "./protocol.js";
 import type { ServedGuest } from "./served-guests.js";
-import { type Settings, toSettings } from "./settings.js";
+import { DEFAULTS, type Settings, toSettings } from "./settings.js";
 
 /** What a machine is started with, but for the terminal's size. */
 export type Choice = Omit<Start, "kind" | "dimensions">;
@@ -32,7 +32,13 @@ export class Form {
   }
 
   get settings(): Settings {
-    return toSettings(Object.fromEntries(new FormData(this.element)));
+    const { elements } = this.element;
+    const values = Object.keys(DEFAULTS).map((name) => {
+      const field = elements.namedItem(name);
+      if (field instanceof HTMLInputElement && field.type === "checkbox") return [name, field.checked];
+      return [name, field instanceof HTMLInputElement || field instanceof HTMLSelectElement ? field.value : undefined];
+    });
+    return toSettings(Object.fromEntries(values));
   }
 
   /** Fills the form in. What needs a file that nobody has chosen yet is left at its default. */

@@ -16,11 +16,14 @@ async function folder(): Promise<FileSystemDirectoryHandle | null> {
   }
 }
 
-/** What is kept, by name. */
+/** What is kept, by name; a disk for which there was no room is none. */
 export async function keptDisks(): Promise<readonly KeptDisk[]> {
   const found: KeptDisk[] = [];
-  for await (const handle of (await folder())?.values() ?? [])
-    if (handle instanceof FileSystemFileHandle) found.push({ name: handle.name, size: (await handle.getFile()).size });
+  for await (const handle of (await folder())?.values() ?? []) {
+    if (!(handle instanceof FileSystemFileHandle)) continue;
+    const { size } = await handle.getFile();
+    if (size > 0) found.push({ name: handle.name, size });
+  }
   return found.sort((a, b) => a.name.localeCompare(b.name));
 }
 

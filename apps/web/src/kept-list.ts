@@ -11,6 +11,7 @@ export class KeptList {
   readonly #box = byId("kept", HTMLDivElement);
   readonly #fail: (error: unknown) => void;
   #busy = false;
+  #looks = 0;
 
   /** @param fail hears why something could not be done */
   constructor(fail: (error: unknown) => void) {
@@ -26,7 +27,9 @@ export class KeptList {
 
   /** Shows what is there now. */
   refresh(): void {
+    const look = ++this.#looks;
     void keptDisks().then((disks) => {
+      if (look !== this.#looks) return;
       this.#box.hidden = disks.length === 0;
       this.#box.querySelector("ul")?.replaceChildren(...disks.map((disk) => this.#row(disk)));
     }, this.#fail);

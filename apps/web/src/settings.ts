@@ -48,7 +48,7 @@ export function toSettings(found: unknown): Settings {
     words: text("words"),
     disk: disk === "kept" || disk === "image" ? disk : DEFAULTS.disk,
     size: whole("size"),
-    reader: reader === true || reader === "on",
+    reader: reader === true,
   };
 }
 

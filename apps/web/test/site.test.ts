@@ -1,10 +1,10 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { readManifest } from "../src/served-guests.js";
 import { servePage } from "../tools/server.mjs";
-import { makeSite } from "../tools/site.mjs";
+import { makeSite, pageFiles } from "../tools/site.mjs";
 
 const dir = mkdtempSync(join(tmpdir(), "vm-site-"));
 const site = join(dir, "site");
@@ -37,6 +37,21 @@ describe("the folder for a static host", () => {
     expect(readdirSync(join(site, "guests"))).toEqual(["manifest.json"]);
     expect(readdirSync(site)).not.toContain("old");
     expect(readManifest(manifest(), "https://host/")).toEqual([]);
+  });
+});
+
+describe("a built page", () => {
+  it("is what its index leads to, not what lies there of another build", () => {
+    const page = join(dir, "page");
+    mkdirSync(join(page, "assets"), { recursive: true });
+    const files = {
+      "index.html": '"./assets/a-1.js"',
+      "assets/a-1.js": "import './b-1.js'",
+      "assets/b-1.js": "",
+      "assets/a-2.js": "b-1.js",
+    };
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(page, name), text);
+    expect(pageFiles(page)).toEqual(["index.html", "assets/a-1.js", "assets/b-1.js"]);
   });
 });
 

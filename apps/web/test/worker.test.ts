@@ -105,6 +105,11 @@ describe("the Worker's end of the line", () => {
       /^The kernel cannot be used: /,
     ],
     [
+      "a ram disk larger than its memory",
+      { guest: { kind: "files", kernel: new Blob(["x"]), initrd: new Blob([new Uint8Array(2 ** 26)]) } },
+      "The ram disk of 64 MiB does not fit into the machine's memory of 32 MiB.",
+    ],
+    [
       "an empty image",
       { disk: { kind: "image", file: new File([], "none.img") } },
       "The image none.img cannot be used: it is empty.",
@@ -161,7 +166,7 @@ describe("output on its way to the screen", () => {
 
 describe("the meter", () => {
   it("tells what was done since the last look", () => {
-    const meter = new Meter();
+    const meter = new Meter(1000);
     const stats = { instructions: 5e6, mips: 100, touchedRamBytes: 7 };
     expect(meter.read(stats, 1000)).toEqual({ mips: 0, speed: 100, touched: 7 });
     expect(meter.read({ ...stats, instructions: 25e6 }, 2000).mips).toBe(20);

@@ -22,7 +22,8 @@ export async function servePage(
     appType: "mpa",
     logLevel: "silent",
     build: { outDir: "." },
-    preview: { port, strictPort: strict, host, headers, open: false },
+    // All that it has is public: any name may lead to it.
+    preview: { port, strictPort: strict, host, headers, allowedHosts: true, open: false },
   });
   const [url = ""] = [...(server.resolvedUrls?.local ?? []), ...(server.resolvedUrls?.network ?? [])];
   return { url, close: () => server.close() };

@@ -1,5 +1,15 @@
 // The folder that a static host serves: the built page, and beside it the guests there are.
-import { copyFileSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -24,7 +34,7 @@ export function makeSite(folder, guests) {
     wanted.add(name);
     copy(from, join(folder, name));
   };
-  for (const name of filesBelow(PAGE)) put(join(PAGE, name), name);
+  for (const name of pageFiles(PAGE)) put(join(PAGE, name), name);
   const offered = guests.map(({ series, kernel, initrd }) => {
     const names = { kernel: `vmlinuz-${series}`, initrd: `initramfs-${series}.cpio` };
     put(kernel, `guests/${names.kernel}`);
@@ -35,6 +45,27 @@ export function makeSite(folder, guests) {
   writeFileSync(`${manifest}.new`, `${JSON.stringify({ guests: offered }, null, 2)}\n`);
   renameSync(`${manifest}.new`, manifest);
   for (const name of filesBelow(folder)) if (!wanted.has(name)) rmSync(join(folder, name));
+}
+
+/**
+ * The files of a built page: what lies beside it, and of `assets/` what one of these names, as their names tell their contents. A build that was
+ * taken from a cache may lie among files of another.
+ * @param {string} folder
+ * @returns {string[]} relative paths, with slashes
+ */
+export function pageFiles(folder) {
+  const isAsset = (/** @type {string} */ name) => name.startsWith("assets/");
+  const assets = new Set(filesBelow(folder).filter(isAsset));
+  const found = filesBelow(folder).filter((name) => !isAsset(name));
+  for (const name of found) {
+    const text = readFileSync(join(folder, name), "latin1");
+    for (const asset of assets)
+      if (text.includes(asset.slice("assets/".length))) {
+        assets.delete(asset);
+        found.push(asset);
+      }
+  }
+  return found;
 }
 
 /** @param {string} folder @returns {string[]} relative paths, with slashes */

@@ -19,6 +19,8 @@ export {
   type Translation,
   type VcpuPorts,
 } from "./ports.js";
+export type { Gfn, Gpa } from "./units.js";
+export type { Activity } from "./vcpu/context/context.js";
 export type { Exit } from "./vcpu/context/exit.js";
 export type { VcpuHooks, Verdict } from "./vcpu/context/hooks.js";
 export { loadXsave, saveXsave } from "./vcpu/helpers/extended/xsave-image.js";

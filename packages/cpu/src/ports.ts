@@ -1,3 +1,5 @@
+import type { Gfn, Gpa } from "./units.js";
+
 /**
  * What a vCPU asks of its surroundings, in its own words. `@vm/mmu` and `@vm/devices` fit these structurally; the machine connects them.
  * Addresses: linear as u32 halves, guest-physical as a number below 2^52.
@@ -37,7 +39,7 @@ export interface Translation {
   /** Byte offset in the shared memory of the 4 KiB frame. */
   readonly host: number;
   /** Guest frame number of the 4 KiB page. */
-  readonly gfn: number;
+  readonly gfn: Gfn;
   /** `Licence` bits for this page at the privilege that was asked for. */
   readonly licence: number;
   /** The page survives a CR3 write (CR4.PGE and PTE.G). */
@@ -71,8 +73,8 @@ export interface BusPort {
   ioRead(port: number, size: number): number;
   ioWrite(port: number, size: number, value: number): void;
   /** Low 32 bits of the value; the high half of an 8-byte read is left in `mmioHigh`. */
-  mmioRead(gpa: number, size: number): number;
-  mmioWrite(gpa: number, size: number, lo: number, hi: number): void;
+  mmioRead(gpa: Gpa, size: number): number;
+  mmioWrite(gpa: Gpa, size: number, lo: number, hi: number): void;
   readonly mmioHigh: number;
 }
 

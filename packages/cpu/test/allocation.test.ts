@@ -60,7 +60,7 @@ describe("an instruction that is left to TypeScript", () => {
     const back = -(code.length + 4);
     machine.write(CODE, [...code, 0xff, 0xcb, 0x75, back & 0xff, 0xf4]);
     const run = (): void => {
-      machine.vcpu.halted = false;
+      machine.vcpu.activity = "active";
       machine.vcpu.setRip(CODE, 0);
       setReg(machine.vcpu, RBX, TIMES);
       machine.go();

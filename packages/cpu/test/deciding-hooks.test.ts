@@ -91,7 +91,7 @@ function machine({ write, before, prepare }: Case): { m: FakeMachine; at: number
 function seen({ vcpu, ram, bus }: FakeMachine): unknown {
   const registers = Array.from({ length: 16 }, (_, r) => reg(vcpu, r));
   const xmm = vcpu.memory.slice(vcpu.base + S.XMM, vcpu.base + S.XMM + 256);
-  const { cr0, cr4, rflags, xcr0, gdtr, ldtr, retired, shadow, halted, cr2Lo } = vcpu;
+  const { cr0, cr4, rflags, xcr0, gdtr, ldtr, retired, shadow, activity, cr2Lo } = vcpu;
   const msrs = [...vcpu.msrs];
   return {
     registers,
@@ -106,7 +106,7 @@ function seen({ vcpu, ram, bus }: FakeMachine): unknown {
     ldtr,
     retired,
     shadow,
-    halted,
+    activity,
     cr2Lo,
     msrs,
     ram: Buffer.from(ram).toString("latin1"),

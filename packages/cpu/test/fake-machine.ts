@@ -357,5 +357,5 @@ export function snapshot(vcpu: Vcpu): string {
   const gpr = Buffer.from(vcpu.bytes(S.GPR, 128)).toString("hex");
   const xmm = Buffer.from(vcpu.bytes(S.XMM, 256)).toString("hex");
   const selectors = vcpu.segments.map(({ selector }) => selector).join();
-  return `${rip(vcpu).toString(16)} ${vcpu.rflags.toString(16)} ${vcpu.retired} ${selectors} ${vcpu.halted} ${gpr} ${xmm}`;
+  return `${rip(vcpu).toString(16)} ${vcpu.rflags.toString(16)} ${vcpu.retired} ${selectors} ${vcpu.activity} ${gpr} ${xmm}`;
 }

@@ -52,7 +52,7 @@ class MsrMachine {
     const { vcpu } = this.#m;
     this.#raised = null;
     // The handler of the last #GP halted.
-    vcpu.halted = false;
+    vcpu.activity = "active";
     setReg(vcpu, RCX, msr);
     vcpu.setRip(at, 0);
     vcpu.run(1);

@@ -103,7 +103,7 @@ describe("two vCPUs share memory", () => {
     two.run(2);
     expect(reg(two, RAX)).toBe(1n);
     one.run(10);
-    two.halted = false;
+    two.activity = "active";
     two.setRip(0x11000, 0);
     two.run(2);
     expect(reg(two, RAX)).toBe(9n);

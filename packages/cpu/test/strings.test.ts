@@ -103,7 +103,7 @@ describe("repeated string instructions", () => {
           expect(page >= DATA && page < DATA + WINDOW).toBe(true);
           m.map(page, {});
           // Back to the instruction, as IRETQ would.
-          m.vcpu.halted = false;
+          m.vcpu.activity = "active";
           m.vcpu.rflags = f.flags & ~S.RF;
           m.vcpu.setRip(CODE, 0);
           setReg(m.vcpu, 4, f.sp);

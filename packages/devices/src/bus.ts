@@ -1,4 +1,5 @@
 import type { MmioDevice, MmioSize, PortDevice, PortSize } from "./ports.js";
+import type { Gpa } from "./units.js";
 
 /** The range does not exist, or has a device already. */
 export type BusRangeErrorCode = "range" | "taken";
@@ -134,12 +135,12 @@ export class MmioBus {
   }
 
   /** True if a device owns the byte at `gpa`. */
-  has(gpa: number): boolean {
+  has(gpa: Gpa): boolean {
     return this.#find(gpa, 1) !== undefined;
   }
 
   /** Reads `size` bytes at `gpa`: returns the low 32 bits, unsigned; for 8 bytes the high half is in `hi`. */
-  read(gpa: number, size: MmioSize | 8): number {
+  read(gpa: Gpa, size: MmioSize | 8): number {
     const window = this.#find(gpa, size);
     if (size !== 8) return window ? window.device.mmioRead(gpa - window.start, size) : floating(size);
     const lo = window ? window.device.mmioRead(gpa - window.start, 4) : 0xffffffff;
@@ -148,14 +149,14 @@ export class MmioBus {
   }
 
   /** Writes `size` bytes at `gpa`: `lo` holds the low 32 bits, `hi` the high half of an 8-byte write. */
-  write(gpa: number, size: MmioSize | 8, lo: number, hi = 0): void {
+  write(gpa: Gpa, size: MmioSize | 8, lo: number, hi = 0): void {
     const window = this.#find(gpa, size);
     if (!window) return;
     window.device.mmioWrite(gpa - window.start, size === 8 ? 4 : size, lo);
     if (size === 8) window.device.mmioWrite(gpa + 4 - window.start, 4, hi);
   }
 
-  #find(gpa: number, size: number): Window | undefined {
+  #find(gpa: Gpa, size: number): Window | undefined {
     let low = 0;
     let high = this.#windows.length;
     while (low < high) {

@@ -1,8 +1,9 @@
 import type { GuestMemory } from "./ports.js";
+import type { Gpa } from "./units.js";
 
 /** A buffer in guest memory, bytes. */
 export interface Segment {
-  readonly gpa: number;
+  readonly gpa: Gpa;
   readonly length: number;
 }
 
@@ -63,7 +64,7 @@ export class DescriptorChain {
     segments: readonly Segment[],
     offset: number,
     bytes: Uint8Array,
-    move: (gpa: number, bytes: Uint8Array) => boolean,
+    move: (gpa: Gpa, bytes: Uint8Array) => boolean,
   ): boolean {
     if (!this.live) return false;
     let skip = offset;

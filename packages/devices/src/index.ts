@@ -64,6 +64,7 @@ export {
 } from "./test-device.js";
 export { Uart16550A } from "./uart16550a.js";
 export type { Uart16550ADesc, Uart16550AState } from "./uart16550a-desc.js";
+export type { Gfn, Gpa } from "./units.js";
 export { type BlockBackend, SECTOR_SIZE, VirtioBlk, type VirtioBlkDesc, type VirtioBlkState } from "./virtio-blk.js";
 export { VirtioConsole, type VirtioConsoleDesc, type VirtioConsoleState } from "./virtio-console.js";
 export type { VirtioDevice, VirtioHost } from "./virtio-device.js";

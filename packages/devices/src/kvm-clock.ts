@@ -1,5 +1,6 @@
 import type { TscPort } from "./apic-timer.js";
 import type { GuestMemory } from "./ports.js";
+import type { Gpa } from "./units.js";
 
 /** MSRs (Linux Documentation/virt/kvm/x86/msr.rst). */
 export const MSR_KVM_WALL_CLOCK = 0x4b564d00;
@@ -88,7 +89,7 @@ export class KvmClock {
   }
 
   /** `pvclock_vcpu_time_info`: time = system_time + (((TSC - tsc_timestamp) << shift) * multiplier >> 32). */
-  #writeTime(gpa: number): void {
+  #writeTime(gpa: Gpa): void {
     const info = new DataView(new ArrayBuffer(TIME_INFO_SIZE));
     info.setUint32(0, this.#nextVersion(), true);
     // One reading for both: what two took apart would be the difference of two CPUs' clocks.
@@ -102,7 +103,7 @@ export class KvmClock {
   }
 
   /** `pvclock_wall_clock`: the time of day when the system time was 0. */
-  #writeWallClock(gpa: number): void {
+  #writeWallClock(gpa: Gpa): void {
     const info = new DataView(new ArrayBuffer(WALL_CLOCK_SIZE));
     const origin = this.#desc.unixTime() - this.#desc.now() / NS;
     info.setUint32(0, this.#nextVersion(), true);

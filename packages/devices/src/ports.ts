@@ -1,3 +1,5 @@
+import type { Gpa } from "./units.js";
+
 /**
  * The ports every device speaks through. A device knows these interfaces and nothing else; a system file connects them.
  */
@@ -17,9 +19,9 @@ export interface IrqLine {
  */
 export interface GuestMemory {
   /** Fills `dst` from guest-physical address `gpa` (bytes, < 2^53). */
-  read(gpa: number, dst: Uint8Array): boolean;
+  read(gpa: Gpa, dst: Uint8Array): boolean;
   /** Stores `src` at guest-physical address `gpa` (bytes, < 2^53). */
-  write(gpa: number, src: Uint8Array): boolean;
+  write(gpa: Gpa, src: Uint8Array): boolean;
 }
 
 /** A scheduled call that has not happened yet. Cancelling one that has is allowed and does nothing. */

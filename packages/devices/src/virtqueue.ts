@@ -1,5 +1,6 @@
 import { DescriptorChain, type Segment } from "./descriptor-chain.js";
 import type { GuestMemory } from "./ports.js";
+import type { Gpa } from "./units.js";
 
 export interface VirtqueueState {
   readonly size: number;
@@ -161,7 +162,7 @@ export class Virtqueue {
     }
   }
 
-  #u16(gpa: number): number | null {
+  #u16(gpa: Gpa): number | null {
     if (!this.#memory.read(gpa, this.#scratch.subarray(0, 2))) return this.#fail("available ring cannot be reached");
     return this.#view.getUint16(0, true);
   }

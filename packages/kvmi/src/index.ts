@@ -41,3 +41,4 @@ export { type ReconnectOptions, reconnect } from "./server/reconnect.js";
 export { KvmiServer, type KvmiServerOptions } from "./server/server.js";
 export { connectTransport, type OnRead, type StreamLike, streamTransport } from "./stream.js";
 export { type Transport, type TransportSink, transportPair } from "./transport.js";
+export type { Gfn, Gpa } from "./units.js";

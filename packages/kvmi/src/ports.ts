@@ -1,4 +1,5 @@
 import type { Errno } from "./errno.js";
+import type { Gfn, Gpa } from "./units.js";
 
 /** Zero, or why not. */
 export type Status = 0 | Errno;
@@ -26,18 +27,18 @@ export interface VmPort {
   /** First guest frame number behind all memory. */
   maxGfn(): number;
   /** Fills `out` from within one page. False: no memory is there. */
-  readPhysical(gpa: number, out: Uint8Array): boolean;
+  readPhysical(gpa: Gpa, out: Uint8Array): boolean;
   /** Stores `data` within one page; code translated from there is dropped. False: no memory is there. */
-  writePhysical(gpa: number, data: Uint8Array): boolean;
+  writePhysical(gpa: Gpa, data: Uint8Array): boolean;
   /**
    * Lets the guest do only `access` ({@link PageAccess}) with a page while it uses `view`; what is left out is reported. ENOMEM: too many
    * pages are restricted.
    */
-  setPageAccess(view: number, gfn: number, access: number): Status;
+  setPageAccess(view: number, gfn: Gfn, access: number): Status;
   /** Puts one page of memory where none is. ENOMEM: none is left, or there are too many such pages. */
-  allocGfn(gfn: number): Status;
+  allocGfn(gfn: Gfn): Status;
   /** Takes away what `allocGfn` put there. */
-  freeGfn(gfn: number): Status;
+  freeGfn(gfn: Gfn): Status;
   /** A gfn that `allocGfn` would take. */
   nextAvailableGfn(): number;
   /** Undoes everything introspection did to memory: page access, views, allocated frames. */
@@ -54,7 +55,7 @@ export interface ViewsPort {
   destroy(view: number): boolean;
   exists(view: number): boolean;
   /** In `view`, what is at `gfn` becomes what is at `target`; `target` = `gfn` restores it. EINVAL where no memory is, ENOMEM: too many. */
-  changeGfn(view: number, gfn: number, target: number): Status;
+  changeGfn(view: number, gfn: Gfn, target: number): Status;
 }
 
 /** One vCPU. Structures are those of the KVM API, at the offsets of this package's layouts. */
@@ -139,11 +140,11 @@ export interface VcpuEvents {
   msr(msr: number, old: bigint, value: bigint, done: (value: bigint | null) => void): boolean;
   xsetbv(xcr: number, old: bigint, value: bigint, done: (verdict: Verdict) => void): boolean;
   /** INT3 at `gpa`, `continue` delivers #BP; or, of length 0, an instruction of `watchCode`, which `continue` executes. */
-  breakpoint(gpa: number, length: number, done: (verdict: Verdict) => void): boolean;
+  breakpoint(gpa: Gpa, length: number, done: (verdict: Verdict) => void): boolean;
   /** VMCALL or VMMCALL with the registers of KVM_HC_XEN_HVM_OP. */
   hypercall(done: (verdict: Verdict) => void): boolean;
   /** An access that `setPageAccess` left out. `gva` is null if not known. */
-  pageFault(gva: bigint | null, gpa: number, access: number, done: (verdict: PageVerdict) => void): boolean;
+  pageFault(gva: bigint | null, gpa: Gpa, access: number, done: (verdict: PageVerdict) => void): boolean;
   /** Before a descriptor table register is stored or loaded: 1 IDTR, 2 GDTR, 3 LDTR, 4 TR. */
   descriptor(which: number, write: boolean, done: (verdict: Verdict) => void): boolean;
   cpuid(leaf: number, subleaf: number, length: number, done: (verdict: Verdict) => void): boolean;

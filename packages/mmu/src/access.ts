@@ -1,3 +1,5 @@
+import type { Gfn } from "./units.js";
+
 /**
  * The vocabulary between the CPU's TLBs and this package: what is asked, what is answered.
  *
@@ -69,7 +71,7 @@ export interface Translation {
   /**
    * Ok, Mmio, Exit: guest frame number of the 4 KiB page, also inside a large page. Ok: the number the frame has by itself; otherwise as it seems in the view.
    */
-  gfn: number;
+  gfn: Gfn;
   /**
    * Ok: {@link Licence} bits that hold for this page at the privilege of the request (its User, Ac and Implicit bits).
    * Write only if the PTE's D is set and the second level lets writes through unseen.

@@ -12,6 +12,7 @@ import { Listeners } from "./listeners.js";
 import { Memslots } from "./memslots.js";
 import type { ExternalPageTable, PrivateMemory } from "./tdp/external.js";
 import { TdpMmu } from "./tdp/tdp-mmu.js";
+import type { Gfn } from "./units.js";
 import { Views } from "./views.js";
 
 export interface GuestVmOptions {
@@ -48,7 +49,7 @@ export class GuestVm implements Vm {
   readonly views = new Views();
   readonly source: GmemPageSource;
   readonly target: TdpMmu;
-  readonly invalidated = new Listeners<[gfn: number, pages: number, replaced: boolean]>();
+  readonly invalidated = new Listeners<[gfn: Gfn, pages: number, replaced: boolean]>();
 
   /** @throws RangeError for `maxPhyAddr`, ArenaError for the arena's range */
   constructor(options: GuestVmOptions) {

@@ -1,6 +1,7 @@
 import type { Task } from "@vm/lockdep";
 import { KvmError, PrivateMemoryError } from "./kvm/errors.js";
 import type { BackedSlot, PageSource } from "./kvm/ports.js";
+import type { Gfn } from "./units.js";
 
 /** Guest pages that are not a memslot's own, as the host reaches them: those that are shared. */
 export class HostPages {
@@ -13,7 +14,7 @@ export class HostPages {
    * The frame of `gfn`.
    * @throws PrivateMemoryError; KvmError EAGAIN if the page must be made while somebody changes the file, EFAULT and others if there is none
    */
-  pfn(slot: BackedSlot, gfn: number): number {
+  pfn(slot: BackedSlot, gfn: Gfn): number {
     if (this.source.isPrivate(slot, gfn)) throw new PrivateMemoryError(gfn);
     const there = this.source.peekShared(slot, gfn);
     if (there !== 0) return there;

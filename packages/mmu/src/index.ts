@@ -23,3 +23,4 @@ export { Mmu } from "./mmu.js";
 export type { SecondLevel } from "./second-level.js";
 export type { MemoryImage, PageImage } from "./snapshot.js";
 export type { ExternalErrno, ExternalPageTable, PrivateMemory } from "./tdp/external.js";
+export type { Gfn, Gpa } from "./units.js";

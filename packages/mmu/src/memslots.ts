@@ -3,13 +3,14 @@ import { Page } from "./bits.js";
 import { DirtyLog } from "./dirty-log.js";
 import type { GmemRegion, SlotEditor } from "./gmem/region.js";
 import type { BackedSlot, GmemBinding } from "./kvm/ports.js";
+import type { Gfn, Gpa } from "./units.js";
 
 /** A memslot as its user describes it; the fields of `struct kvm_userspace_memory_region`. */
 export interface MemslotDesc {
   /** Identity of the slot, 0..32763. */
   readonly slot: number;
   /** First guest-physical byte; a multiple of 4096. */
-  readonly gpa: number;
+  readonly gpa: Gpa;
   /** Bytes; a multiple of 4096. 0 deletes the slot. */
   readonly size: number;
   /** The guest's writes leave as MMIO (KVM_MEM_READONLY). Default false; fixed for the life of the slot. */
@@ -59,7 +60,7 @@ export class Memslot implements BackedSlot, MemslotKind {
 
   constructor(
     readonly slot: number,
-    public gfn: number,
+    public gfn: Gfn,
     readonly pages: number,
     { readonly = false, hugepages = false, userAddr = null, own = true }: Partial<MemslotKind> = {},
   ) {
@@ -71,7 +72,7 @@ export class Memslot implements BackedSlot, MemslotKind {
   }
 
   /** Whether the 2 MiB page at `gfn`, a multiple of 512, is all in the slot and is made of the frames from `pfn` on. */
-  isRun(gfn: number, pfn: number): boolean {
+  isRun(gfn: Gfn, pfn: number): boolean {
     const first = gfn - this.gfn;
     if (first < 0 || first + RUN > this.pages || pfn % RUN !== 0) return false;
     for (let k = 0; k < RUN; k++) if (this.pfns[first + k] !== pfn + k) return false;
@@ -112,8 +113,8 @@ export class Memslots implements SlotEditor {
    */
   constructor(
     readonly arena: FrameArena,
-    readonly maxGfn: number,
-    readonly changed: (gfn: number, pages: number) => void,
+    readonly maxGfn: Gfn,
+    readonly changed: (gfn: Gfn, pages: number) => void,
   ) {}
 
   /** All slots, ascending by guest address. */
@@ -122,14 +123,14 @@ export class Memslots implements SlotEditor {
   }
 
   /** The slot that backs `gfn`, or null: MMIO. */
-  find(gfn: number): Memslot | null {
+  find(gfn: Gfn): Memslot | null {
     const last = this.#last;
     const page = gfn - last.gfn;
     if (page >= 0 && page < last.pages) return last;
     return this.#search(gfn);
   }
 
-  #search(gfn: number): Memslot | null {
+  #search(gfn: Gfn): Memslot | null {
     let low = 0;
     let high = this.#sorted.length;
     while (low < high) {
@@ -146,7 +147,7 @@ export class Memslots implements SlotEditor {
   }
 
   /** The frame of page `gfn` of `slot`, taken now if it was never touched. */
-  touch(slot: Memslot, gfn: number): Pfn {
+  touch(slot: Memslot, gfn: Gfn): Pfn {
     const page = gfn - slot.gfn;
     const pfn = slot.pfns[page] as Pfn;
     if (pfn !== 0) return pfn;
@@ -280,7 +281,7 @@ export class Memslots implements SlotEditor {
     }
   }
 
-  #refuseOverlap(gfn: number, pages: number, self: Memslot | null): void {
+  #refuseOverlap(gfn: Gfn, pages: number, self: Memslot | null): void {
     for (const other of this.#sorted) {
       if (other !== self && gfn < other.gfn + other.pages && other.gfn < gfn + pages) {
         const range = `[${other.gfn * Page.Size}, ${(other.gfn + other.pages) * Page.Size})`;

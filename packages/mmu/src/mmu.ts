@@ -11,6 +11,7 @@ import { QuietWalk } from "./quiet-walk.js";
 import { type MemoryImage, restorePages, TouchedPages } from "./snapshot.js";
 import { TdpLevel } from "./tdp/level.js";
 import { RetPf } from "./tdp/ret-pf.js";
+import type { Gfn, Gpa } from "./units.js";
 import { PageWalker } from "./walk.js";
 
 /**
@@ -90,10 +91,16 @@ export class Mmu extends PhysicalMemory {
    * @param hi canonical, as for {@link translate}
    * @returns the guest-physical address, in the view that `controls` names; null if the page tables name none
    */
-  locate(controls: PagingControls, lo: number, hi: number): number | null {
+  locate(controls: PagingControls, lo: number, hi: number): Gpa | null {
+    const gpa = this.locateGuest(controls, lo, hi);
+    return gpa === null ? null : this.#second.frame(Math.floor(gpa / Page.Size)) * Page.Size + (gpa % Page.Size);
+  }
+
+  /** As {@link locate}, but what the guest takes for the address: before the view has put another frame in its place. */
+  locateGuest(controls: PagingControls, lo: number, hi: number): Gpa | null {
     this.#second.use(controls.view ?? 0);
     const gfn = this.#quiet.gfn(controls, lo, hi);
-    return gfn < 0 ? null : this.#second.frame(gfn) * Page.Size + (lo & (Page.Size - 1));
+    return gfn < 0 ? null : gfn * Page.Size + (lo & (Page.Size - 1));
   }
 
   /**
@@ -101,7 +108,7 @@ export class Mmu extends PhysicalMemory {
    * @param access the one {@link Licence} bit of the access
    * @returns Ok, Mmio or Exit: what the access has met
    */
-  faultIn(task: Task, gfn: number, access: number, view = 0): Promise<Status> {
+  faultIn(task: Task, gfn: Gfn, access: number, view = 0): Promise<Status> {
     return this.#second.faultIn(task, view, gfn, access & Licence.All);
   }
 
@@ -111,7 +118,7 @@ export class Mmu extends PhysicalMemory {
    * @returns bytes done: fewer than asked for if a later page cannot be had or `signalPending`
    * @throws KvmError if not even the first page was done: EINVAL, EINTR, ENOENT where no memory is, EFAULT where none can be had
    */
-  async preFault(task: Task, gpa: number, size: number, signalPending?: () => boolean): Promise<number> {
+  async preFault(task: Task, gpa: Gpa, size: number, signalPending?: () => boolean): Promise<number> {
     const first = gpa / Page.Size;
     const end = (gpa + size) / Page.Size;
     if (!Number.isInteger(first) || !Number.isInteger(end) || first < 0 || end <= first || end > this.vm.slots.maxGfn)
@@ -127,7 +134,7 @@ export class Mmu extends PhysicalMemory {
 
   async #preFaultPage(
     task: Task,
-    gfn: number,
+    gfn: Gfn,
     signalPending?: () => boolean,
   ): Promise<"EINTR" | "ENOENT" | "EFAULT" | null> {
     const view = this.vm.views.at(0);
@@ -191,12 +198,12 @@ export class Mmu extends PhysicalMemory {
    * Takes {@link Licence} bits of a page away from who translates with `view`: such an access becomes Status.Exit if memory backs the page. Adds to
    * bits withheld before.
    */
-  withhold(gfn: number, licence: number, view = 0): void {
+  withhold(gfn: Gfn, licence: number, view = 0): void {
     this.#watch(view, gfn, this.withheld(gfn, view) | (licence & Licence.All));
   }
 
   /** Gives {@link Licence} bits of a page back, however often they were withheld. */
-  release(gfn: number, licence: number, view = 0): void {
+  release(gfn: Gfn, licence: number, view = 0): void {
     this.#watch(view, gfn, this.withheld(gfn, view) & ~licence);
   }
 
@@ -209,17 +216,17 @@ export class Mmu extends PhysicalMemory {
   }
 
   /** The {@link Licence} bits withheld from a page. */
-  withheld(gfn: number, view = 0): number {
+  withheld(gfn: Gfn, view = 0): number {
     return this.vm.views.at(view).watches.of(gfn);
   }
 
-  #watch(view: number, gfn: number, bits: number): void {
+  #watch(view: number, gfn: Gfn, bits: number): void {
     const changed = this.vm.views.open(view);
     if (changed.watches.set(gfn, bits)) this.vm.target.changedIn(changed, gfn);
   }
 
   /** In `view`, what is at `gfn` becomes what is at `target`, for the guest and for its page walks; `target` = `gfn` restores it. */
-  remap(gfn: number, target: number, view = 0): void {
+  remap(gfn: Gfn, target: number, view = 0): void {
     const changed = this.vm.views.open(view);
     if (changed.remap(gfn, target)) this.vm.target.changedIn(changed, gfn);
   }
@@ -233,7 +240,7 @@ export class Mmu extends PhysicalMemory {
    * Calls `callback` whenever translations of pages `[gfn, gfn + pages)` are stale: memslots, watches, dirty log re-armed. If they are `replaced`, so is what was
    * derived from their bytes, such as decoded code. Returns the function that ends it.
    */
-  onInvalidate(callback: (gfn: number, pages: number, replaced: boolean) => void): () => void {
+  onInvalidate(callback: (gfn: Gfn, pages: number, replaced: boolean) => void): () => void {
     return this.vm.invalidated.add(callback);
   }
 

@@ -2,6 +2,7 @@ import { Page } from "./bits.js";
 import type { HostPages } from "./host-pages.js";
 import { Listeners } from "./listeners.js";
 import type { Memslot, Memslots } from "./memslots.js";
+import type { Gfn, Gpa } from "./units.js";
 
 /**
  * Guest-physical memory as the host and the devices see it: little-endian, any alignment, page crossings included.
@@ -15,7 +16,7 @@ export class PhysicalMemory {
   readonly #pages: HostPages;
   readonly #u8: Uint8Array;
   readonly #view: DataView;
-  readonly #written = new Listeners<[gfn: number]>();
+  readonly #written = new Listeners<[gfn: Gfn]>();
   /** Where a scalar is put together. */
   readonly #scalar = new DataView(new ArrayBuffer(4));
   readonly #scalarBytes = [1, 2, 4].map((size) => new Uint8Array(this.#scalar.buffer, 0, size));
@@ -28,26 +29,26 @@ export class PhysicalMemory {
   }
 
   /** Calls `callback` after the host wrote into page `gfn`; whoever decoded code there drops it. Returns the function that ends it. */
-  onHostWrite(callback: (gfn: number) => void): () => void {
+  onHostWrite(callback: (gfn: Gfn) => void): () => void {
     return this.#written.add(callback);
   }
 
   /** Host offset of page `gfn`, taking a frame if it was never touched; 0 if no memslot backs it. Writing there is not noticed by anyone. */
-  frameOf(gfn: number): number {
+  frameOf(gfn: Gfn): number {
     const slot = this.#slots.find(gfn);
     if (slot === null) return 0;
     return (slot.own ? this.#slots.touch(slot, gfn) : this.#pages.pfn(slot, gfn)) * Page.Size;
   }
 
   /** Host offset of page `gfn`; 0 if it was never touched or no memslot backs it. */
-  peekFrame(gfn: number): number {
+  peekFrame(gfn: Gfn): number {
     const slot = this.#slots.find(gfn);
     if (slot === null) return 0;
     return (slot.own ? (slot.pfns[gfn - slot.gfn] as number) : this.#pages.pfn(slot, gfn)) * Page.Size;
   }
 
   /** Whether memslots back all of `[gpa, gpa + size)`; nothing is needed to back an empty range. */
-  backed(gpa: number, size: number): boolean {
+  backed(gpa: Gpa, size: number): boolean {
     if (size === 0) return true;
     const end = (gpa + size) / Page.Size;
     let gfn = Math.floor(gpa / Page.Size);
@@ -60,7 +61,7 @@ export class PhysicalMemory {
   }
 
   /** Like {@link backed}, for who goes on to touch the range: what cannot be touched throws before anything is. */
-  #reachable(gpa: number, size: number): boolean {
+  #reachable(gpa: Gpa, size: number): boolean {
     if (size === 0 || !this.backed(gpa, size)) return size === 0;
     const end = (gpa + size) / Page.Size;
     let gfn = Math.floor(gpa / Page.Size);
@@ -73,7 +74,7 @@ export class PhysicalMemory {
   }
 
   /** Fills `dst` from `gpa`. False, with `dst` unchanged, if any byte is unbacked. */
-  read(gpa: number, dst: Uint8Array): boolean {
+  read(gpa: Gpa, dst: Uint8Array): boolean {
     if (!this.#reachable(gpa, dst.length)) return false;
     for (let done = 0; done < dst.length; ) {
       const offset = (gpa + done) % Page.Size;
@@ -87,7 +88,7 @@ export class PhysicalMemory {
   }
 
   /** Stores `src` at `gpa`. False, with nothing stored, if any byte is unbacked. */
-  write(gpa: number, src: Uint8Array): boolean {
+  write(gpa: Gpa, src: Uint8Array): boolean {
     if (!this.#reachable(gpa, src.length)) return false;
     for (let done = 0; done < src.length; ) {
       const offset = (gpa + done) % Page.Size;
@@ -103,7 +104,7 @@ export class PhysicalMemory {
   }
 
   /** The byte at `gpa`; 0xff where nothing is. */
-  readU8(gpa: number): number {
+  readU8(gpa: Gpa): number {
     const gfn = Math.floor(gpa / Page.Size);
     const frame = this.peekFrame(gfn);
     if (frame !== 0) return this.#view.getUint8(frame + (gpa % Page.Size));
@@ -111,7 +112,7 @@ export class PhysicalMemory {
   }
 
   /** The u16 at `gpa`; 0xffff if any byte is unbacked. */
-  readU16(gpa: number): number {
+  readU16(gpa: Gpa): number {
     const offset = gpa % Page.Size;
     const frame = offset <= Page.Size - 2 ? this.peekFrame((gpa - offset) / Page.Size) : 0;
     if (frame !== 0) return this.#view.getUint16(frame + offset, true);
@@ -119,7 +120,7 @@ export class PhysicalMemory {
   }
 
   /** The u32 at `gpa`; 0xffffffff if any byte is unbacked. A u64 is two of these. */
-  readU32(gpa: number): number {
+  readU32(gpa: Gpa): number {
     const offset = gpa % Page.Size;
     const frame = offset <= Page.Size - 4 ? this.peekFrame((gpa - offset) / Page.Size) : 0;
     if (frame !== 0) return this.#view.getUint32(frame + offset, true);
@@ -127,24 +128,24 @@ export class PhysicalMemory {
   }
 
   /** Stores the low byte of `value`. False if nothing is there. */
-  writeU8(gpa: number, value: number): boolean {
+  writeU8(gpa: Gpa, value: number): boolean {
     this.#scalar.setUint8(0, value);
     return this.write(gpa, this.#bytesOf(1));
   }
 
   /** Stores the low 16 bits of `value`. False, with nothing stored, if any byte is unbacked. */
-  writeU16(gpa: number, value: number): boolean {
+  writeU16(gpa: Gpa, value: number): boolean {
     this.#scalar.setUint16(0, value, true);
     return this.write(gpa, this.#bytesOf(2));
   }
 
   /** Stores the low 32 bits of `value`. False, with nothing stored, if any byte is unbacked. */
-  writeU32(gpa: number, value: number): boolean {
+  writeU32(gpa: Gpa, value: number): boolean {
     this.#scalar.setUint32(0, value, true);
     return this.write(gpa, this.#bytesOf(4));
   }
 
-  #gather(gpa: number, size: 2 | 4): boolean {
+  #gather(gpa: Gpa, size: 2 | 4): boolean {
     return this.read(gpa, this.#bytesOf(size));
   }
 

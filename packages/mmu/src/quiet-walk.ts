@@ -1,6 +1,7 @@
 import { Access, type PagingControls } from "./access.js";
 import { Cr0, Cr4 } from "./bits.js";
 import type { SecondLevel } from "./second-level.js";
+import type { Gfn } from "./units.js";
 import { PageWalker } from "./walk.js";
 
 /** Rights by ring and key, which bind the guest and not one who looks at it. */
@@ -15,7 +16,7 @@ export class QuietWalk {
   /** As of {@link PageWalker}. */
   constructor(u32: Uint32Array, second: SecondLevel, maxPhyAddr: number) {
     this.#second = second;
-    const unmarking = { table: (gfn: number) => second.table(gfn), mayMark: () => false };
+    const unmarking = { table: (gfn: Gfn) => second.table(gfn), mayMark: () => false };
     this.#walker = new PageWalker(u32, unmarking, maxPhyAddr);
   }
 

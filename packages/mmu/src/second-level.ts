@@ -1,4 +1,5 @@
 import type { Status } from "./access.js";
+import type { Gfn } from "./units.js";
 
 /**
  * The second level of translation: guest frame -> frame of the wasm memory, and what it allows. It is asked once per TLB fill, after the guest's
@@ -8,7 +9,7 @@ export interface SecondLevel {
   /** After `resolve` returned Ok: the frame, as {@link Pfn}. */
   readonly pfn: number;
   /** After `resolve` returned Ok: the guest frame number the frame has by itself, whatever it seems to be in the view in use. */
-  readonly gfn: number;
+  readonly gfn: Gfn;
   /** After `resolve` returned Ok: what this level lets through unseen. Contains at least the bit that was asked for. */
   readonly licence: number;
   /** After `resolve` returned Exit, or with `refused`: {@link ExitFlag} bits. */
@@ -16,7 +17,7 @@ export interface SecondLevel {
   /** The walk ended because a page table could not be had: an Exit at `gfn`. Cleared by who has seen it. */
   refused: boolean;
   /** The guest frame that `gfn`, as the guest's page tables name it, is in the view in use: without the bit that says shared, and as the view has it. */
-  frame(gfn: number): number;
+  frame(gfn: Gfn): Gfn;
   /** From now on translates as view number `view` has it. */
   use(view: number): void;
   /**
@@ -25,12 +26,12 @@ export interface SecondLevel {
    * @param want the one {@link Licence} bit of the access
    * @returns Ok, Mmio or Exit; never Fault
    */
-  resolve(gfn: number, want: number): Status;
+  resolve(gfn: Gfn, want: number): Status;
   /**
    * The frame of a guest page table for reading: a {@link Pfn}, 0 if it was never touched (all zero), -1 if nothing is there (all ones), -2 with {@link refused} (not
    * present).
    */
-  table(gfn: number): number;
+  table(gfn: Gfn): number;
   /** The walker is about to set A or D in a table that {@link table} found. False: leave it alone (read-only memory). */
-  mayMark(gfn: number): boolean;
+  mayMark(gfn: Gfn): boolean;
 }

@@ -3,10 +3,11 @@ import { Page } from "./bits.js";
 import type { GuestVm } from "./guest-vm.js";
 import { PrivateMemoryError } from "./kvm/errors.js";
 import { type Memslot, type MemslotDesc, MemslotError, type Memslots } from "./memslots.js";
+import type { Gfn } from "./units.js";
 
 /** The contents of one touched page. */
 export interface PageImage {
-  readonly gfn: number;
+  readonly gfn: Gfn;
   /** 4096 bytes. */
   readonly bytes: Uint8Array;
 }

@@ -1,4 +1,5 @@
 import type { TdpRoot } from "./tdp/root.js";
+import type { Gfn } from "./units.js";
 import { Watches } from "./watches.js";
 
 /** One second-level view: which licences are withheld in it, and which guest frames are other ones than they seem. */
@@ -11,12 +12,12 @@ export class View {
   readonly #targets = new Map<number, number>();
 
   /** The guest frame that `gfn` really is in this view. */
-  target(gfn: number): number {
+  target(gfn: Gfn): number {
     return this.#targets.size === 0 ? gfn : (this.#targets.get(gfn) ?? gfn);
   }
 
   /** Makes `gfn` the frame `target`. Returns whether that changed anything. */
-  remap(gfn: number, target: number): boolean {
+  remap(gfn: Gfn, target: number): boolean {
     if (this.target(gfn) === target) return false;
     if (gfn === target) this.#targets.delete(gfn);
     else this.#targets.set(gfn, target);

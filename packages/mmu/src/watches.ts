@@ -1,3 +1,5 @@
+import type { Gfn } from "./units.js";
+
 /**
  * Licences withheld page by page, whatever the page tables say: how introspection sees accesses.
  *
@@ -17,7 +19,7 @@ export class Watches {
   }
 
   /** The Licence bits withheld from `gfn`. */
-  of(gfn: number): number {
+  of(gfn: Gfn): number {
     return this.#bits.get(gfn) ?? 0;
   }
 
@@ -29,7 +31,7 @@ export class Watches {
   }
 
   /** Replaces the bits of `gfn`. Returns whether that changed anything. */
-  set(gfn: number, bits: number): boolean {
+  set(gfn: Gfn, bits: number): boolean {
     if (bits === this.of(gfn)) return false;
     if (bits === 0) this.#bits.delete(gfn);
     else this.#bits.set(gfn, bits);

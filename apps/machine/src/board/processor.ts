@@ -8,7 +8,7 @@ import {
   type PortBus,
   type PortSize,
 } from "@vm/devices";
-import type { Mmu } from "@vm/mmu";
+import type { Gpa, Mmu } from "@vm/mmu";
 import type { VirtualClock } from "../clock.js";
 import type { HostLayout } from "../layout.js";
 import type { VcpuHandle } from "../vcpu-handle.js";
@@ -108,7 +108,7 @@ export function buildProcessor(id: number, desc: ProcessorDesc): Processor {
 
 /** The buses, with the processor's own APIC in front of what is memory-mapped. */
 function busPort({ ports, mmio }: ProcessorDesc, apic: LocalApic) {
-  const own = (gpa: number, size: number): number => {
+  const own = (gpa: Gpa, size: number): number => {
     const page = apic.pageBase;
     return page !== null && gpa >= page && gpa < page + 4096 && size <= 4 ? gpa - page : -1;
   };
@@ -116,14 +116,14 @@ function busPort({ ports, mmio }: ProcessorDesc, apic: LocalApic) {
     mmioHigh: 0,
     ioRead: (port: number, size: number) => ports.read(port, size as PortSize),
     ioWrite: (port: number, size: number, value: number) => ports.write(port, size as PortSize, value),
-    mmioRead: (gpa: number, size: number): number => {
+    mmioRead: (gpa: Gpa, size: number): number => {
       const offset = own(gpa, size);
       if (offset >= 0) return apic.mmioRead(offset, size as MmioSize);
       const value = mmio.read(gpa, size as MmioSize | 8);
       bus.mmioHigh = mmio.hi;
       return value;
     },
-    mmioWrite: (gpa: number, size: number, lo: number, hi: number): void => {
+    mmioWrite: (gpa: Gpa, size: number, lo: number, hi: number): void => {
       const offset = own(gpa, size);
       if (offset >= 0) apic.mmioWrite(offset, size as MmioSize, lo >>> 0);
       else mmio.write(gpa, size as MmioSize | 8, lo >>> 0, hi >>> 0);

@@ -87,3 +87,21 @@ it("a vCPU is paused while its turn to step has not come or is not over: the oth
   machine.memory.read(PAGE, written);
   expect(written[0]).toBe(7);
 });
+
+it("a tool that asks where an address leads leaves no mark in the guest's page tables", async () => {
+  const { client, ended, go } = await introspected(() => undefined);
+  const { sregs } = await client.registers(0);
+  const word = async (at: bigint): Promise<bigint> =>
+    new DataView((await client.readPhysical(at, 8)).slice().buffer).getBigUint64(0, true);
+  // Memory is mapped by pages of 2 MiB; the guest has not touched that of 12 MiB.
+  const far = 12n << 20n;
+  const table = (entry: bigint): bigint => entry & 0xf_ffff_ffff_f000n;
+  const directory = table(await word(table(await word(table(sregs.cr3)))));
+  const entry = directory + 8n * (far >> 21n);
+  const before = await word(entry);
+  expect(before & 0xa1n).toBe(0x81n);
+  expect(await client.translate(0, far)).toBe(far);
+  expect(await word(entry)).toBe(before);
+  await go();
+  expect(await ended).toMatchObject(POWER_OFF);
+});

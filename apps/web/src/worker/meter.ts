@@ -4,14 +4,19 @@ import type { Pulse } from "../protocol.js";
 /** Makes of a machine's running totals what happened since the last look. */
 export class Meter {
   #instructions = 0;
-  #at: number | null = null;
+  #at: number;
+
+  /** @param now ms */
+  constructor(now: number) {
+    this.#at = now;
+  }
 
   /** @param now ms */
   read(
     { instructions, mips, touchedRamBytes }: Pick<MachineStats, "instructions" | "mips" | "touchedRamBytes">,
     now: number,
   ): Pulse {
-    const elapsed = this.#at === null ? 0 : now - this.#at;
+    const elapsed = now - this.#at;
     const retired = instructions - this.#instructions;
     this.#instructions = instructions;
     this.#at = now;

@@ -55,12 +55,12 @@ async function attend(
   );
   machine.console.onOutput((bytes) => output.push(bytes as Uint8Array<ArrayBuffer>));
   const window = followWindow(machine, start.dimensions);
-  const diskErrors = new Set<string>();
+  let failed = false;
   machine.events.on("disk-error", (error) => {
-    const text = `The disk says: ${sentence(error)}`;
-    if (diskErrors.has(text)) return;
-    diskErrors.add(text);
-    say({ kind: "notice", sentence: text });
+    // Once: a guest can make as many as it likes.
+    if (!failed)
+      say({ kind: "notice", sentence: sentence(`the disk failed: ${error instanceof Error ? error.message : error}`) });
+    failed = true;
   });
   listen((message) => {
     switch (message.kind) {
@@ -89,7 +89,7 @@ async function attend(
         throw new Error("a Worker runs one machine");
     }
   });
-  const meter = new Meter();
+  const meter = new Meter(performance.now());
   const pulse = setInterval(
     () => say({ kind: "pulse", pulse: meter.read(machine.stats(), performance.now()) }),
     PULSE_MS,

@@ -7,8 +7,8 @@ import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { servePage } from "../../tools/server.mjs";
 import { makeSite } from "../../tools/site.mjs";
-import { hearsDownloads, launch, noBrowser } from "./launch.js";
-import { PATIENCE, type Visit, visit } from "./visit.js";
+import { launch, noBrowser, speaksDevTools } from "./launch.js";
+import { SOON, type Visit, visit } from "./visit.js";
 
 /** Debian's kernels and our ram disk; null where there is no apt to get them with. Any other reason is a failure. */
 const guests = await ensureGuests().catch((error: unknown) => {
@@ -46,7 +46,7 @@ describe.skipIf(noBrowser !== null || guests === null)("Debian's kernel on the p
     await page.getByLabel("Processors").fill("2");
     await page.getByLabel("/dev/vda").selectOption("kept");
     await page.getByLabel("Size when it is made").fill("8");
-    await expect.poll(() => page.locator("#changed").textContent()).toBe("Restart to use what you changed.");
+    await expect.poll(() => page.locator("#changed").textContent(), SOON).toBe("Restart to use what you changed.");
     await page.getByRole("button", { name: "Restart" }).click();
     await guest.until(PROMPT);
     await guest.type("nproc; cat /sys/block/vda/size\r", after("2\r\n16384"));
@@ -57,7 +57,7 @@ describe.skipIf(noBrowser !== null || guests === null)("Debian's kernel on the p
     await guest.type("stty size\r", after(`${await rows()} \\d+`));
     const before = await rows();
     await page.setViewportSize({ width: 900, height: 500 });
-    await expect.poll(rows, { timeout: PATIENCE }).not.toBe(before);
+    await expect.poll(rows, SOON).not.toBe(before);
     await guest.type(
       `until [ $(stty size | cut -d' ' -f1) = ${await rows()} ]; do :; done; stty size\r`,
       after(`${await rows()} \\d+`),
@@ -86,7 +86,7 @@ describe.skipIf(noBrowser !== null || guests === null)("Debian's kernel on the p
     const other = await visit(browser, server.url, guest.page.context());
     const alert = other.page.getByRole("alert");
     await expect
-      .poll(() => alert.textContent(), { timeout: PATIENCE })
+      .poll(() => alert.textContent(), SOON)
       .toContain("The disk is open in another tab: stop the machine there first.");
     await other.close();
   });
@@ -97,8 +97,8 @@ describe.skipIf(noBrowser !== null || guests === null)("Debian's kernel on the p
     await page.getByRole("button", { name: "Settings" }).click();
     expect(await forget.isDisabled()).toBe(true);
     await page.getByRole("button", { name: "Stop" }).click();
-    await expect.poll(() => forget.isEnabled(), { timeout: PATIENCE }).toBe(true);
-    if (hearsDownloads) {
+    await expect.poll(() => forget.isEnabled(), SOON).toBe(true);
+    if (speaksDevTools) {
       const [download] = await Promise.all([
         page.waitForEvent("download"),
         page.getByRole("button", { name: "Download the page's disk" }).click(),
@@ -109,7 +109,7 @@ describe.skipIf(noBrowser !== null || guests === null)("Debian's kernel on the p
     }
     page.once("dialog", (dialog) => void dialog.accept());
     await forget.click();
-    await expect.poll(() => page.locator("#kept").isVisible(), { timeout: PATIENCE }).toBe(false);
+    await expect.poll(() => page.locator("#kept").isVisible(), SOON).toBe(false);
   });
 
   it("boots from a kernel and a ram disk that were dropped, over a dropped image whose writes are kept", async () => {

@@ -7,7 +7,7 @@ import { build } from "vite";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { servePage } from "../../tools/server.mjs";
 import { launch, noBrowser } from "./launch.js";
-import { PATIENCE } from "./visit.js";
+import { PATIENCE, SOON } from "./visit.js";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const guide = readFileSync(new URL("../../../docs/browser.md", import.meta.url), "utf8");
@@ -25,6 +25,7 @@ describe.skipIf(noBrowser !== null)("the guide to the browser", () => {
   /** Opens a page of the guide. */
   async function open(path: string): Promise<Page> {
     const page = await browser.newPage();
+    page.setDefaultTimeout(PATIENCE);
     // The guide's pages have no icon, which browsers look for.
     const complain = (text: string): void => void (text.includes("/favicon.ico") || complaints.push(text));
     page.on("pageerror", (error) => complain(String(error)));
@@ -108,17 +109,17 @@ describe.skipIf(noBrowser !== null)("the guide to the browser", () => {
   it("its page with a bundler shows the guest and takes what is typed", async () => {
     const page = await open("index.html");
     const rows = page.locator(".xterm-rows");
-    await expect.poll(() => rows.textContent(), { timeout: PATIENCE }).toContain("vm> ");
+    await expect.poll(() => rows.textContent(), SOON).toContain("vm> ");
     await page.locator(".xterm-helper-textarea").focus();
     await page.keyboard.type("echo hello\rexit\r");
-    await expect.poll(() => rows.textContent(), { timeout: PATIENCE }).toMatch(/vm> echo hello\s*hello.*\[ended\]/);
+    await expect.poll(() => rows.textContent(), SOON).toMatch(/vm> echo hello\s*hello.*\[ended\]/);
     await page.close();
   });
 
   it("its page without a bundler does", async () => {
     const page = await open("plain.html");
     const output = page.locator("#output");
-    await expect.poll(() => output.textContent(), { timeout: PATIENCE }).toMatch(/\r?\nhello\r?\n.*\[ended\]/s);
+    await expect.poll(() => output.textContent(), SOON).toMatch(/\r?\nhello\r?\n.*\[ended\]/s);
     await page.close();
   });
 

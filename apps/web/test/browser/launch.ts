@@ -8,8 +8,8 @@ const PATHS = {
   firefox: [process.env.FIREFOX, "/usr/bin/firefox-esr", "/usr/bin/firefox"],
 };
 
-/** Whether the driver hears of downloads: not in Firefox, by this protocol. */
-export const hearsDownloads = NAME === "chromium";
+/** Whether the driver speaks the protocol of Chromium's tools; by that of Firefox it hears of no downloads, and sets no quota. */
+export const speaksDevTools = NAME === "chromium";
 
 const executablePath = PATHS[NAME].find((path) => path !== undefined && existsSync(path));
 

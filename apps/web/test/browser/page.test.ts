@@ -2,8 +2,8 @@ import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { servePage } from "../../tools/server.mjs";
 import { PAGE } from "../../tools/site.mjs";
-import { launch, noBrowser } from "./launch.js";
-import { PATIENCE, type Visit, visit } from "./visit.js";
+import { launch, noBrowser, speaksDevTools } from "./launch.js";
+import { SOON, type Visit, visit } from "./visit.js";
 
 /** The page's own policy, for its Worker as well: a Worker has that of its own response. */
 const POLICY =
@@ -16,7 +16,7 @@ describe.skipIf(noBrowser !== null)("the page, from a folder of a static server,
   let guest: Visit;
   const state = () => guest.page.locator("#state").textContent();
   const button = (name: string) => guest.page.getByRole("button", { name, exact: true });
-  const is = (text: string) => expect.poll(state, { timeout: PATIENCE }).toBe(text);
+  const is = (text: string) => expect.poll(state, SOON).toBe(text);
   const message = () => guest.page.getByRole("alert").textContent();
 
   beforeAll(async () => {
@@ -34,12 +34,12 @@ describe.skipIf(noBrowser !== null)("the page, from a folder of a static server,
     await is("Running");
     expect(await guest.page.evaluate(() => crossOriginIsolated)).toBe(false);
     expect(guest.page.url()).toMatch(/\/some\/folder\/$/);
-    await expect.poll(() => guest.page.locator("#figures").textContent()).toMatch(/^[\d.]+ MIPS · [\d.]+ MiB$/);
+    await expect.poll(() => guest.page.locator("#figures").textContent(), SOON).toMatch(/^[\d.]+ MIPS · [\d.]+ MiB$/);
   });
 
   it("has the keyboard at once: what is typed is the guest's", async () => {
     await guest.type("echo hello\r", /\r\nhello\r\nvm> $/);
-    await expect.poll(() => guest.page.locator(".xterm-rows").textContent()).toContain("vm> echo hello");
+    await expect.poll(() => guest.page.locator(".xterm-rows").textContent(), SOON).toContain("vm> echo hello");
   });
 
   it("a paste of 200 KB arrives whole", async () => {
@@ -134,18 +134,18 @@ describe.skipIf(noBrowser !== null)("the page, from a folder of a static server,
   it("says in a sentence why a machine does not start", async () => {
     await button("Restart").click();
     await is("Failed");
-    await expect.poll(message).toContain("The kernel cannot be used: it is a zImage");
+    await expect.poll(message, SOON).toContain("The kernel cannot be used: it is a zImage");
   });
 
   it("says what is missing or wrong in the form, and leads there", async () => {
     const { page } = guest;
     await page.getByLabel("/dev/vda").selectOption("image");
     await button("Start").click();
-    await expect.poll(message).toContain("Choose a disk image");
+    await expect.poll(message, SOON).toContain("Choose a disk image");
     expect(await page.evaluate(() => document.activeElement?.id)).toBe("image");
     await page.getByLabel("Processors").fill("99");
     await button("Start").click();
-    await expect.poll(message).toContain("Processors: ");
+    await expect.poll(message, SOON).toContain("Processors: ");
     expect(await page.evaluate(() => document.activeElement?.id)).toBe("cpus");
   });
 
@@ -157,6 +157,18 @@ describe.skipIf(noBrowser !== null)("the page, from a folder of a static server,
     await guest.until(PROMPT);
     const fields = ["What boots", "Memory", "Processors", "/dev/vda"].map((name) => page.getByLabel(name).inputValue());
     expect(await Promise.all(fields)).toEqual(["builtin", "64", "2", "none"]);
+  });
+
+  it.skipIf(!speaksDevTools)("says when the browser has no room for a disk", async () => {
+    const { page } = guest;
+    const tools = await page.context().newCDPSession(page);
+    const quota = { origin: new URL(server.url).origin, quotaSize: 2 ** 20 };
+    await tools.send("Storage.overrideQuotaForOrigin", quota);
+    await page.getByLabel("/dev/vda").selectOption("kept");
+    await button("Restart").click();
+    await is("Failed");
+    await expect.poll(message, SOON).toContain("The disk cannot be used: the browser gives this page no more room.");
+    await page.getByLabel("/dev/vda").selectOption("none");
   });
 
   it("has a place for everything on a telephone", async () => {

@@ -3,6 +3,8 @@ import { expect, vi } from "vitest";
 
 /** Longer than anything takes on a busy machine, ms: for what hangs. */
 export const PATIENCE = 120_000;
+/** For `expect.poll`. */
+export const SOON = { timeout: PATIENCE, interval: 30 };
 
 /** The page with a guest in it. */
 export interface Visit {
@@ -24,6 +26,7 @@ export interface Visit {
 export async function visit(browser: Browser, url: string, context?: BrowserContext): Promise<Visit> {
   const own = context ?? (await browser.newContext({ viewport: { width: 1280, height: 800 } }));
   const page = await own.newPage();
+  page.setDefaultTimeout(PATIENCE);
   const complaints: string[] = [];
   page.on("console", (message) => {
     if (message.type() === "error" || /Content.Security.Policy/i.test(message.text())) complaints.push(message.text());
@@ -34,7 +37,7 @@ export async function visit(browser: Browser, url: string, context?: BrowserCont
   const output = (): Promise<string> =>
     page.evaluate(() => (globalThis as unknown as { guestOutput: string }).guestOutput);
   const until = (wanted: RegExp, from = 0): Promise<void> =>
-    vi.waitFor(async () => expect((await output()).slice(from)).toMatch(wanted), { timeout: PATIENCE, interval: 30 });
+    vi.waitFor(async () => expect((await output()).slice(from)).toMatch(wanted), SOON);
   return {
     page,
     complaints,

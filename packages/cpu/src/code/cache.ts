@@ -1,5 +1,6 @@
 import type { Mode } from "../decode/index.js";
 import { RECORD } from "../record.js";
+import type { Gfn } from "../units.js";
 import type { HelperSite } from "../vcpu/context/helper.js";
 
 /** Bytes of a page's map: one u32 per page offset, the record of the instruction that starts there or 0. */
@@ -15,7 +16,7 @@ const MAX_SITES = 1 << 17;
 
 /** The decoded instructions of one guest-physical page in one mode. */
 export interface CodePage {
-  readonly gfn: number;
+  readonly gfn: Gfn;
   readonly mode: Mode;
   /** Host address of the frame. */
   readonly host: number;
@@ -94,12 +95,12 @@ export class CodeCache {
   }
 
   /** Whether stores into this frame must be looked at. */
-  isCode(gfn: number): boolean {
+  isCode(gfn: Gfn): boolean {
     return this.#modes.has(gfn);
   }
 
   /** The page's entry, created without a map if there is none. */
-  page(gfn: number, mode: Mode, host: number): CodePage {
+  page(gfn: Gfn, mode: Mode, host: number): CodePage {
     const key = gfn * 4 + (mode >> 5);
     let page = this.#pages.get(key);
     if (page === undefined) {
@@ -167,14 +168,14 @@ export class CodeCache {
    * `length` bytes at `offset` of the frame were written. Drops the page if an instruction was decoded from them.
    * @returns whether something was dropped
    */
-  wrote(gfn: number, offset: number, length: number): boolean {
+  wrote(gfn: Gfn, offset: number, length: number): boolean {
     if (!this.holds(gfn, offset, length)) return false;
     this.drop(gfn);
     return true;
   }
 
   /** Whether an instruction was decoded from one of the `length` bytes at `offset` of the frame, or close to them. */
-  holds(gfn: number, offset: number, length: number): boolean {
+  holds(gfn: Gfn, offset: number, length: number): boolean {
     const modes = this.#modes.get(gfn);
     if (modes === undefined) return false;
     for (let m = 0; m < 3; m++) {
@@ -188,7 +189,7 @@ export class CodeCache {
   }
 
   /** Forgets every instruction of the frame. */
-  drop(gfn: number): void {
+  drop(gfn: Gfn): void {
     const modes = this.#modes.get(gfn);
     if (modes === undefined) return;
     for (let m = 0; m < 3; m++) {

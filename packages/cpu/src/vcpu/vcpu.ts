@@ -3,7 +3,8 @@ import { handlerNumber } from "../interp/generate.js";
 import type { VcpuPorts } from "../ports.js";
 import * as S from "../state.js";
 import { Tlb } from "../tlb.js";
-import type { Counts, VcpuContext } from "./context/context.js";
+import type { Gfn } from "../units.js";
+import type { Activity, Counts, VcpuContext } from "./context/context.js";
 import type { Pending } from "./context/event.js";
 import type { Exit } from "./context/exit.js";
 import type { VcpuHooks } from "./context/hooks.js";
@@ -47,8 +48,7 @@ export class Vcpu extends Registers implements VcpuContext {
   hooks: VcpuHooks = {};
 
   singleStep = false;
-  halted = false;
-  waitForSipi: boolean;
+  activity: Activity = "active";
   shadow = false;
   keepRf = false;
   nmiBlocked = false;
@@ -92,8 +92,8 @@ export class Vcpu extends Registers implements VcpuContext {
     this.#loop = new RunLoop(this, { generated, events, interrupts, guard, misses, fetcher });
     code.onDrop(() => this.tlb.flush());
     code.onWatch(() => this.tlb.flush());
-    this.waitForSipi = !options.bootstrap;
     this.reset();
+    if (!options.bootstrap) this.activity = "wait-for-sipi";
   }
 
   // Life cycle
@@ -102,23 +102,22 @@ export class Vcpu extends Registers implements VcpuContext {
   override reset(): void {
     super.reset();
     this.#events.reset();
-    this.#loop.reset();
+    this.activity = "active";
     this.shadow = false;
-    this.halted = false;
     this.nmiBlocked = false;
   }
 
   /** INIT: back to the reset state, waiting for SIPI. Caches of code stay. */
   init(): void {
     this.reset();
-    this.waitForSipi = true;
+    this.activity = "wait-for-sipi";
     this.kick();
   }
 
   /** SIPI: real mode at `vector << 12`. Ignored unless waiting. */
   sipi(vector: number): void {
-    if (!this.waitForSipi) return;
-    this.waitForSipi = false;
+    if (this.activity !== "wait-for-sipi") return;
+    this.activity = "active";
     this.setSegment(Seg.CS, {
       selector: vector << 8,
       baseLo: vector << 12,
@@ -137,8 +136,7 @@ export class Vcpu extends Registers implements VcpuContext {
 
   /** Something that can run: not halted, not waiting for SIPI, or with an event that ends that. */
   get runnable(): boolean {
-    if (this.#loop.shutdown || this.waitForSipi) return false;
-    return !this.halted || this.#interrupts.wakes;
+    return this.activity === "active" || (this.activity === "hlt" && this.#interrupts.wakes);
   }
 
   /** Runs at most `budget` instructions. */
@@ -171,7 +169,7 @@ export class Vcpu extends Registers implements VcpuContext {
   }
 
   halt(): void {
-    this.halted = true;
+    this.activity = "hlt";
     this.endSlice();
   }
 
@@ -231,7 +229,7 @@ export class Vcpu extends Registers implements VcpuContext {
   repeatUndoable(): void {
     this.#loop.repeatUndoable();
   }
-  withheld(gfn: number, access: number, lo: number, hi: number): boolean {
+  withheld(gfn: Gfn, access: number, lo: number, hi: number): boolean {
     return this.#loop.withheld(gfn, access, lo, hi);
   }
 

@@ -7,6 +7,7 @@ import { Errno, KvmiError } from "../errno.js";
 import type { EventFilter } from "../filter.js";
 import type { Identity } from "../server/handshake.js";
 import type { Transport } from "../transport.js";
+import type { Gpa } from "../units.js";
 import { type ClientOptions, ToolConnection } from "./connection.js";
 import type { KvmiEvent } from "./events.js";
 
@@ -75,14 +76,14 @@ export class KvmiClient {
   }
 
   /** `size` bytes of guest-physical memory, within one page. ENOENT: no memory there. */
-  async readPhysical(gpa: number | bigint, size: number): Promise<Uint8Array> {
+  async readPhysical(gpa: Gpa | bigint, size: number): Promise<Uint8Array> {
     const data = await this.command("readPhysical", { gpa: BigInt(gpa), size: this.#size(size) });
     if (data.length !== size)
       throw this.#connection.fail(`${data.length} bytes of memory, where ${size} were asked for`);
     return data;
   }
 
-  async writePhysical(gpa: number | bigint, data: Uint8Array): Promise<void> {
+  async writePhysical(gpa: Gpa | bigint, data: Uint8Array): Promise<void> {
     await this.command("writePhysical", { gpa: BigInt(gpa), size: this.#size(data.length) }, 0, data);
   }
 

@@ -4,6 +4,7 @@ import * as L from "../dialect/layouts.js";
 import { passes } from "../filter.js";
 import type { Message } from "../framing.js";
 import type { Exception, Interception, PageVerdict, Status, VcpuEvents, VcpuPort, Verdict } from "../ports.js";
+import type { Gpa } from "../units.js";
 import { Action, LOST, pageVerdict, type Reply, readSpecific, replacement, verdict } from "./reply.js";
 import type { Session, SessionVcpu } from "./session.js";
 import { EVENT_HEAD, writeState } from "./state.js";
@@ -253,7 +254,7 @@ export class HookedVcpu implements VcpuEvents, SessionVcpu {
     return this.#send("xsetbv", { xcr, old_value: old, new_value: value }, () => done("continue"));
   }
 
-  breakpoint(gpa: number, length: number, done: (verdict: Verdict) => void): boolean {
+  breakpoint(gpa: Gpa, length: number, done: (verdict: Verdict) => void): boolean {
     return this.#send("breakpoint", { gpa: BigInt(gpa), insn_len: length }, (reply) => done(verdict(reply)));
   }
 
@@ -261,7 +262,7 @@ export class HookedVcpu implements VcpuEvents, SessionVcpu {
     return this.#send("hypercall", {}, () => done("continue"));
   }
 
-  pageFault(gva: bigint | null, gpa: number, access: number, done: (verdict: PageVerdict) => void): boolean {
+  pageFault(gva: bigint | null, gpa: Gpa, access: number, done: (verdict: PageVerdict) => void): boolean {
     const specific = { gva: gva ?? 0xffff_ffff_ffff_ffffn, gpa: BigInt(gpa), access, view: this.port.view };
     return this.#send("pf", specific, (reply) => done(pageVerdict(reply)));
   }

@@ -3,6 +3,7 @@ import * as L from "../dialect/layouts.js";
 import { Errno } from "../errno.js";
 import { PageAccess, type Status } from "../ports.js";
 import { bytesOf } from "../slab.js";
+import type { Gpa } from "../units.js";
 import { answer, type Call, CLOSE, DATA, type Outcome, switched, type VmHandler } from "./call.js";
 
 /** KVMI_VERSION. */
@@ -16,7 +17,7 @@ function checkId({ dialect }: Call, id: number, limit: number, known: boolean, a
 }
 
 /** A range within one page as numbers; null if it is none. */
-function range(gpa: bigint, size: bigint | number): { gpa: number; size: number } | null {
+function range(gpa: bigint, size: bigint | number): { gpa: Gpa; size: number } | null {
   const bytes = Number(size);
   const offset = Number(gpa & BigInt(PAGE - 1));
   return bytes >= 1 && bytes <= PAGE && offset + bytes <= PAGE ? { gpa: Number(gpa), size: bytes } : null;

@@ -1,7 +1,9 @@
 /** Lookups of a page of a guest_memfd: by the process that maps it, and by the guest. Linux: kvm_gmem_fault_user_mapping, kvm_gmem_get_pfn. */
+
 import type { Task } from "@vm/lockdep";
 import type { KvmParams } from "../kvm/params.js";
 import type { BackedSlot, Faultin } from "../kvm/ports.js";
+import type { Gfn } from "../units.js";
 import { MemoryAttribute } from "./attribute-map.js";
 import { Binding, type GmemFile } from "./binding.js";
 import type { Folio } from "./folio.js";
@@ -54,7 +56,7 @@ function mapUser({ inode, vm }: GmemFile, index: number, install: (folio: Folio)
   return "mapped";
 }
 
-export async function getPfn(task: Task, params: KvmParams, slot: BackedSlot, gfn: number): Promise<Faultin> {
+export async function getPfn(task: Task, params: KvmParams, slot: BackedSlot, gfn: Gfn): Promise<Faultin> {
   const lock = slot.gmem?.invalidateLock;
   if (lock === undefined || !params.inPlaceConversion) return lookup(slot, gfn);
   await lock.downRead(task);
@@ -65,7 +67,7 @@ export async function getPfn(task: Task, params: KvmParams, slot: BackedSlot, gf
   }
 }
 
-export function tryGetPfn(task: Task, params: KvmParams, slot: BackedSlot, gfn: number): Faultin {
+export function tryGetPfn(task: Task, params: KvmParams, slot: BackedSlot, gfn: Gfn): Faultin {
   const lock = slot.gmem?.invalidateLock;
   if (lock === undefined || !params.inPlaceConversion) return lookup(slot, gfn);
   lock.mightLockShared(task);
@@ -77,7 +79,7 @@ export function tryGetPfn(task: Task, params: KvmParams, slot: BackedSlot, gfn: 
   }
 }
 
-function lookup(slot: BackedSlot, gfn: number): Faultin {
+function lookup(slot: BackedSlot, gfn: Gfn): Faultin {
   const binding = slot.gmem;
   if (!(binding instanceof Binding)) return { error: "EFAULT" };
   const index = binding.pgoff + gfn - slot.gfn;

@@ -2,6 +2,7 @@ import type { Task } from "@vm/lockdep";
 import type { Pfn } from "../arena.js";
 import { Page } from "../bits.js";
 import { KvmError } from "../kvm/errors.js";
+import type { Gfn } from "../units.js";
 import { Binding } from "./binding.js";
 import type { Folio } from "./folio.js";
 import { isPrivate } from "./page-source.js";
@@ -9,7 +10,7 @@ import type { Vm } from "./vm.js";
 
 /** What goes into private memory before the guest first runs. */
 export interface Populate {
-  readonly startGfn: number;
+  readonly startGfn: Gfn;
   /** User address of the content, a multiple of 4096; null if the pages have it already. */
   readonly source: number | null;
   /** More than 0; what lies beyond the memslot is left out. */
@@ -20,7 +21,7 @@ export interface Populate {
    * Gives a page to the guest: maps `pfn` and fills it, encrypting or not. slots_lock and invalidate_lock are held. `source` is null if the content is
    * there.
    */
-  readonly postPopulate: (gfn: number, pfn: Pfn, source: Folio | null) => Promise<void>;
+  readonly postPopulate: (gfn: Gfn, pfn: Pfn, source: Folio | null) => Promise<void>;
 }
 
 /**
@@ -52,7 +53,7 @@ export async function populate(task: Task, vm: Vm, what: Populate): Promise<numb
   return count;
 }
 
-async function populatePage(task: Task, binding: Binding, gfn: number, source: number | null, what: Populate) {
+async function populatePage(task: Task, binding: Binding, gfn: Gfn, source: number | null, what: Populate) {
   const { vm, inode } = binding.file;
   const pin = async (): Promise<Folio | null> => (source === null ? null : await vm.mm.gupFast(task, source));
   const fill = (content: Folio | null): Promise<void> => fillPage(binding, gfn, content, what);
@@ -71,7 +72,7 @@ async function unpinned(pinned: Folio | null, use: (content: Folio | null) => Pr
 
 async function fillPage(
   { file, slot, pgoff }: Binding,
-  gfn: number,
+  gfn: Gfn,
   content: Folio | null,
   what: Populate,
 ): Promise<void> {

@@ -1,8 +1,10 @@
 /** KVM_SET_USER_MEMORY_REGION2 for memslots over a guest_memfd: created and deleted, never changed. Linux: kvm_set_memory_region. */
+
 import type { Task } from "@vm/lockdep";
 import { Page } from "../bits.js";
 import { KvmError } from "../kvm/errors.js";
 import type { BackedSlot } from "../kvm/ports.js";
+import type { Gpa } from "../units.js";
 import { GuestMemfd } from "./guest-memfd.js";
 import type { SlotTable, Vm } from "./vm.js";
 
@@ -10,7 +12,7 @@ import type { SlotTable, Vm } from "./vm.js";
 export interface GmemRegion {
   readonly slot: number;
   /** First guest-physical byte and bytes, multiples of 4096. */
-  readonly gpa: number;
+  readonly gpa: Gpa;
   readonly size: number;
   /** Where shared memory is in the process; null if there is none, or it is in the guest_memfd. */
   readonly userAddr: number | null;

@@ -1,6 +1,7 @@
 import type { VmLocks } from "../kvm/locks.js";
 import type { KvmParams } from "../kvm/params.js";
 import type { BackedSlot, GfnRangeTarget } from "../kvm/ports.js";
+import type { Gfn } from "../units.js";
 import type { AttributeMap } from "./attribute-map.js";
 import type { Mm } from "./mm.js";
 
@@ -20,6 +21,6 @@ export interface Vm {
 
 /** The memslots of a VM: read under srcu or slots_lock. */
 export interface SlotTable {
-  find(gfn: number): BackedSlot | null;
+  find(gfn: Gfn): BackedSlot | null;
   readonly all: readonly BackedSlot[];
 }

@@ -1,3 +1,5 @@
+import type { Gfn } from "../units.js";
+
 /** Errnos of the ioctls and system calls on guest memory. */
 export type Errno =
   | "EAGAIN"
@@ -32,7 +34,7 @@ export class PrivateMemoryError extends Error {
   override readonly name = "PrivateMemoryError";
   readonly code = "private";
 
-  constructor(readonly gfn: number) {
+  constructor(readonly gfn: Gfn) {
     super(
       `guest frame 0x${gfn.toString(16)} is private to the guest; the host can reach it only after it is converted to shared`,
     );

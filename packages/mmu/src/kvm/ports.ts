@@ -2,8 +2,10 @@
  * The seam between the backing of guest memory (guest_memfd, attributes, user memory) and the second-level page tables that map it.
  * Source: linux, include/linux/kvm_host.h (kvm_gfn_range, mmu_invalidate_*), virt/kvm/guest_memfd.c, arch/x86/kvm/mmu/mmu.c.
  */
+
 import type { RwSemaphore, Task } from "@vm/lockdep";
 import type { Pfn } from "../arena.js";
+import type { Gfn } from "../units.js";
 
 /** Guest frames `[start, end)` and which of their mappings are meant. */
 export interface GfnRange {
@@ -34,7 +36,7 @@ export interface GfnRangeTarget {
    * (asserted); takes mmu_lock shared. Tries until `signalPending`.
    * @throws KvmError EPERM for a write-tracked frame, EIO if the frame is mapped already or the VM is dead, EINTR
    */
-  mapPrivatePfn(task: Task, gfn: number, pfn: Pfn, signalPending?: () => boolean): Promise<void>;
+  mapPrivatePfn(task: Task, gfn: Gfn, pfn: Pfn, signalPending?: () => boolean): Promise<void>;
 }
 
 /** What of a guest_memfd is bound to a memslot. */
@@ -48,7 +50,7 @@ export interface GmemBinding {
 /** A memslot as the backing sees it. */
 export interface BackedSlot {
   readonly slot: number;
-  readonly gfn: number;
+  readonly gfn: Gfn;
   readonly pages: number;
   /** User address of the shared memory, a multiple of 4096; null without. */
   readonly userAddr: number | null;
@@ -70,11 +72,11 @@ export type Faultin = { readonly pfn: Pfn; readonly writable: boolean } | { read
  */
 export interface PageSource {
   /** The page behind `gfn` of `slot`, zeroed when it is new. May wait; `task` holds no lock below slots_lock. */
-  faultinPfn(task: Task, slot: BackedSlot, gfn: number, isPrivate: boolean): Promise<Faultin>;
+  faultinPfn(task: Task, slot: BackedSlot, gfn: Gfn, isPrivate: boolean): Promise<Faultin>;
   /** The same for a caller that cannot wait: EAGAIN if a lock it needs is taken. */
-  tryFaultinPfn(task: Task, slot: BackedSlot, gfn: number, isPrivate: boolean): Faultin;
+  tryFaultinPfn(task: Task, slot: BackedSlot, gfn: Gfn, isPrivate: boolean): Faultin;
   /** The frame of a shared page that is there, for who uses it before anything else happens: as through a page-table entry, without a lock. 0 if it is not. @throws KvmError EHWPOISON, EFAULT */
-  peekShared(slot: BackedSlot, gfn: number): Pfn | 0;
+  peekShared(slot: BackedSlot, gfn: Gfn): Pfn | 0;
   /** The attribute in force. A fault of the other kind leaves the guest as memory-fault. */
-  isPrivate(slot: BackedSlot, gfn: number): boolean;
+  isPrivate(slot: BackedSlot, gfn: Gfn): boolean;
 }

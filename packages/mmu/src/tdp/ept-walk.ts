@@ -1,3 +1,4 @@
+import type { Gfn } from "../units.js";
 import { Ept, type EptFeatures, framesAt, indexAt, isLeaf, isMisconfigured, Qualification } from "./ept.js";
 
 /** What became of an access. */
@@ -43,7 +44,7 @@ export class EptWalker {
   ) {}
 
   /** @param root table of the highest of `levels`, 4 or 5 */
-  walk(root: number, levels: number, gfn: number, access: EptAccess): EptExit {
+  walk(root: number, levels: number, gfn: Gfn, access: EptAccess): EptExit {
     const { u32 } = this.memory;
     const { accessedDirty } = this.features;
     const want = access.walk && accessedDirty ? access.want | Ept.R | Ept.W : access.want;

@@ -1,3 +1,5 @@
+import type { Gfn } from "../units.js";
+
 /**
  * Bits of an EPT entry, all in its low half. R, W and X are the bits of {@link Licence} too. SDM 3C 29.3.2, tables 29-1 to 29-7.
  */
@@ -35,7 +37,7 @@ export function framesAt(level: number): number {
 }
 
 /** Index in a table of `level` of the entry that covers `gfn`. */
-export function indexAt(gfn: number, level: number): number {
+export function indexAt(gfn: Gfn, level: number): number {
   return Math.floor(gfn / framesAt(level)) % 512;
 }
 

@@ -1,3 +1,5 @@
+import type { Gfn } from "../units.js";
+
 /** Why an external call changed nothing: EBUSY asks to try again; the guest does, by faulting again. */
 export type ExternalErrno = "EBUSY" | "EIO";
 
@@ -8,13 +10,13 @@ export type ExternalErrno = "EBUSY" | "EIO";
  */
 export interface ExternalPageTable {
   /** Hangs the empty table number `table` of `level` where it covers `gfn`. */
-  linkSpt(gfn: number, level: number, table: number): ExternalErrno | null;
+  linkSpt(gfn: Gfn, level: number, table: number): ExternalErrno | null;
   /** Maps the page `pfn` of `level` at `gfn`. */
-  setSpte(gfn: number, level: number, pfn: number): ExternalErrno | null;
+  setSpte(gfn: Gfn, level: number, pfn: number): ExternalErrno | null;
   /** Ends the mapping; does not fail. */
-  removeSpte(gfn: number, level: number, pfn: number): void;
+  removeSpte(gfn: Gfn, level: number, pfn: number): void;
   /** The tree is gone and the table that covered `gfn` free. */
-  freeSpt(gfn: number, level: number, table: number): void;
+  freeSpt(gfn: Gfn, level: number, table: number): void;
 }
 
 /**

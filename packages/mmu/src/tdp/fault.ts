@@ -1,4 +1,5 @@
 import type { Memslot } from "../memslots.js";
+import type { Gfn } from "../units.js";
 import type { View } from "../views.js";
 import type { TdpRoot } from "./root.js";
 
@@ -6,7 +7,7 @@ import type { TdpRoot } from "./root.js";
 export interface GuestAccess {
   readonly view: View;
   /** The guest frame as it seems in the view, without the shared bit. */
-  readonly gfn: number;
+  readonly gfn: Gfn;
   /** The one Licence bit of the access. */
   readonly want: number;
   /** Whether it is to private memory; undefined: to what there is. */
@@ -21,7 +22,7 @@ export interface PageFault {
   readonly root: TdpRoot;
   readonly slot: Memslot;
   /** As it seems. */
-  readonly gfn: number;
+  readonly gfn: Gfn;
   /** The guest frame that is meant. */
   readonly target: number;
   readonly want: number;

@@ -1,3 +1,5 @@
+import type { Gfn } from "../units.js";
+
 /**
  * The sequence by which a fault notices that what it looked up without a lock has changed since (linux, include/linux/kvm_host.h, mmu_invalidate_*).
  * Changed and read under mmu_lock, but for the snapshot.
@@ -44,7 +46,7 @@ export class Invalidation {
   }
 
   /** Whether what was looked up for `gfn` after the snapshot `seq` may be something else by now. */
-  retry(seq: number, gfn: number): boolean {
+  retry(seq: number, gfn: Gfn): boolean {
     if (seq !== this.#seq) return true;
     return this.#inProgress > 0 && gfn >= this.#start && gfn < this.#end;
   }

@@ -2,6 +2,7 @@ import type { Task } from "@vm/lockdep";
 import { ExitFlag, Licence, Status } from "../access.js";
 import { RUN } from "../arena.js";
 import type { SecondLevel } from "../second-level.js";
+import type { Gfn } from "../units.js";
 import type { View } from "../views.js";
 import { Ept } from "./ept.js";
 import { EptExit, EptWalker } from "./ept-walk.js";
@@ -68,7 +69,7 @@ export class TdpLevel implements SecondLevel {
     this.#root = this.#mmu.mirror ?? this.#viewRoot;
   }
 
-  frame(seeming: number): number {
+  frame(seeming: Gfn): Gfn {
     return this.#view.target(seeming >= this.#sharedFrom ? seeming - this.#sharedFrom : seeming);
   }
 
@@ -99,7 +100,7 @@ export class TdpLevel implements SecondLevel {
     return Status.Ok;
   }
 
-  #violation(root: TdpRoot, gfn: number, want: number): Status {
+  #violation(root: TdpRoot, gfn: Gfn, want: number): Status {
     const status = statusOf(this.#fault(root, gfn, want, false));
     if (status !== Status.Ok) return status;
     this.pfn = this.#mmu.pfn;
@@ -113,7 +114,7 @@ export class TdpLevel implements SecondLevel {
     return this.#vm.privateMemory === "attributes" ? undefined : root === this.#mmu.mirror;
   }
 
-  #fault(root: TdpRoot, gfn: number, want: number, quiet: boolean): RetPf {
+  #fault(root: TdpRoot, gfn: Gfn, want: number, quiet: boolean): RetPf {
     const isPrivate = this.#isPrivate(root);
     const result = this.#mmu.tryFault({ view: this.#view, gfn, want, isPrivate, quiet });
     this.flags = 0;

@@ -1,3 +1,4 @@
+import type { Gfn } from "../units.js";
 import { Ept, framesAt, indexAt, isLeaf } from "./ept.js";
 import type { ExternalErrno, ExternalPageTable } from "./external.js";
 import { RetPf } from "./ret-pf.js";
@@ -29,17 +30,17 @@ export class TdpRoot {
   }
 
   /** The word of the lowest entry for `gfn` if its table was {@link remember}ed; otherwise one that is never present. */
-  cached(gfn: number): number {
+  cached(gfn: Gfn): number {
     return gfn < CACHED ? (this.#lowest[gfn >>> 9] as number) + ((gfn & 511) << 1) : 0;
   }
 
   /** `at` is the word of the level 1 entry for `gfn`. */
-  remember(gfn: number, at: number): void {
+  remember(gfn: Gfn, at: number): void {
     if (gfn < CACHED) this.#lowest[gfn >>> 9] = at & ~1023;
   }
 
   /** The word of the leaf or MMIO entry for `gfn`; 0 without one. */
-  find(gfn: number): number {
+  find(gfn: Gfn): number {
     const { u32 } = this.pages;
     let table = this.table;
     for (let level = this.levels; ; level--) {
@@ -52,7 +53,7 @@ export class TdpRoot {
   }
 
   /** Whether the 2 MiB page around `gfn` has a table of its own. */
-  isSplit(gfn: number): boolean {
+  isSplit(gfn: Gfn): boolean {
     const { u32 } = this.pages;
     let table = this.table;
     for (let level = this.levels; level > 1; level--) {
@@ -64,7 +65,7 @@ export class TdpRoot {
   }
 
   /** Makes `lo`, `hi` the entry for `gfn` at `level`, with the tables on the way. */
-  map(gfn: number, level: number, lo: number, hi: number): RetPf {
+  map(gfn: Gfn, level: number, lo: number, hi: number): RetPf {
     const { pages } = this;
     let table = this.table;
     for (let here = this.levels; here > level; here--) {
@@ -90,7 +91,7 @@ export class TdpRoot {
     return this.#mapLeaf(at, gfn, level, lo, hi);
   }
 
-  #mapLeaf(at: number, gfn: number, level: number, lo: number, hi: number): RetPf {
+  #mapLeaf(at: number, gfn: Gfn, level: number, lo: number, hi: number): RetPf {
     const old = this.pages.u32[at] as number;
     if (old === Spte.Frozen) return RetPf.Retry;
     if (isPresent(old)) {

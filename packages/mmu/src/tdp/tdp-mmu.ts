@@ -4,6 +4,7 @@ import { type Pfn, RUN } from "../arena.js";
 import { KvmError } from "../kvm/errors.js";
 import type { Faultin, GfnRange, GfnRangeTarget } from "../kvm/ports.js";
 import type { Memslot } from "../memslots.js";
+import type { Gfn } from "../units.js";
 import type { View } from "../views.js";
 import { Ept } from "./ept.js";
 import type { GuestAccess, PageFault } from "./fault.js";
@@ -116,7 +117,7 @@ export class TdpMmu implements GfnRangeTarget {
   }
 
   /** So that the next access needs no lookup. Private memory has no such entries: there, the guest is told (#VE). */
-  #mapMmio(view: View, gfn: number): void {
+  #mapMmio(view: View, gfn: Gfn): void {
     this.#vm.locks.mmuLock.read(this.#vcpu, () => this.rootOf(view).map(gfn, 1, Spte.Mmio, 0));
   }
 
@@ -179,7 +180,7 @@ export class TdpMmu implements GfnRangeTarget {
     return slot.isRun(first, pfn - (gfn % RUN)) && view.isPlain(first, first + RUN) && !root.isSplit(gfn);
   }
 
-  async mapPrivatePfn(task: Task, gfn: number, pfn: Pfn, signalPending?: () => boolean): Promise<void> {
+  async mapPrivatePfn(task: Task, gfn: Gfn, pfn: Pfn, signalPending?: () => boolean): Promise<void> {
     this.#vm.locks.slotsLock.assertHeld(task);
     const slot = this.#vm.slots.find(gfn);
     const binding = slot?.gmem ?? null;
@@ -234,7 +235,7 @@ export class TdpMmu implements GfnRangeTarget {
   }
 
   /** Frames `[gfn, gfn + pages)` mean something else now, in every view. */
-  changed(gfn: number, pages: number): void {
+  changed(gfn: Gfn, pages: number): void {
     const end = gfn + pages;
     this.#invalidate(gfn, end, () => {
       this.#zapViews(gfn, end);
@@ -244,7 +245,7 @@ export class TdpMmu implements GfnRangeTarget {
   }
 
   /** A frame means something else now in one view. */
-  changedIn(view: View, gfn: number): void {
+  changedIn(view: View, gfn: Gfn): void {
     this.#invalidate(view.target(gfn), view.target(gfn) + 1, () => view.root?.zap(gfn, gfn + 1));
     this.#vm.invalidated.emit(gfn, 1, false);
   }
@@ -257,7 +258,7 @@ export class TdpMmu implements GfnRangeTarget {
   }
 
   /** Takes W from pages of a slot: the next write is logged. */
-  writeProtect(gfn: number, pages: number): void {
+  writeProtect(gfn: Gfn, pages: number): void {
     this.#vm.locks.mmuLock.write(this.#vm.host, () => {
       for (const { root, start, end } of this.#mappings(gfn, gfn + pages)) root.writeProtect(start, end);
     });

@@ -3,6 +3,7 @@ import type { VmLocks } from "../kvm/locks.js";
 import type { PageSource } from "../kvm/ports.js";
 import type { Listeners } from "../listeners.js";
 import type { Memslots } from "../memslots.js";
+import type { Gfn } from "../units.js";
 import type { Views } from "../views.js";
 import type { ExternalPageTable } from "./external.js";
 
@@ -19,5 +20,5 @@ export interface TdpVm {
   /** Page tables of private memory that are not ours. */
   readonly external: ExternalPageTable | null;
   /** Translations of pages `[gfn, gfn + pages)` are stale; `replaced`: so is what was derived from their bytes. */
-  readonly invalidated: Listeners<[gfn: number, pages: number, replaced: boolean]>;
+  readonly invalidated: Listeners<[gfn: Gfn, pages: number, replaced: boolean]>;
 }

@@ -35,7 +35,7 @@ function registers(vcpu: Vcpu): Record<string, string> {
     debug: [...vcpu.dr].map(half).join(" "),
     msrs: JSON.stringify([[...vcpu.msrs].sort(([a], [b]) => a - b), vcpu.tscOffset, vcpu.tscAdjust]),
     units: BLOCK_RANGES.map(([at, length]) => hash(vcpu.bytes(at, length))).join(" "),
-    activity: JSON.stringify([vcpu.halted, vcpu.waitForSipi, vcpu.retired]),
+    activity: JSON.stringify([vcpu.activity, vcpu.retired]),
   };
 }
 

@@ -71,25 +71,30 @@ export class OpfsStore implements ByteStore {
     return this.#size;
   }
 
+  /** @throws {DiskError} "unusable" for what the browser cannot read */
   async read(offset: number, dst: Uint8Array): Promise<number> {
-    return this.#handle.read(dst, { at: offset });
+    const got = this.#handle.read(dst, { at: offset });
+    if (!isCount(got, dst.length)) throw new DiskError("unusable", "the browser cannot read it");
+    return got;
   }
 
   /** @throws {DiskError} "refused" when the browser gives the origin no more room */
   async write(offset: number, src: Uint8Array): Promise<void> {
-    let done = 0;
-    while (done < src.length) {
-      const written = this.#do(() => this.#handle.write(src.subarray(done), { at: offset + done }));
-      if (written === 0) throw noRoom();
-      done += written;
-    }
-    this.#size = Math.max(this.#size, offset + src.length);
+    await this.#change(() => {
+      for (let done = 0; done < src.length; ) {
+        const written = this.#handle.write(src.subarray(done), { at: offset + done });
+        if (written === 0 || !isCount(written, src.length - done)) throw noRoom();
+        done += written;
+      }
+    });
   }
 
   /** @throws {DiskError} "refused" when the browser gives the origin no more room */
   async truncate(size: number): Promise<void> {
-    this.#do(() => this.#handle.truncate(size));
-    this.#size = size;
+    await this.#change(() => {
+      this.#handle.truncate(size);
+      if (this.#handle.getSize() !== size) throw noRoom();
+    });
   }
 
   async flush(): Promise<void> {
@@ -102,14 +107,19 @@ export class OpfsStore implements ByteStore {
     this.#handle.close();
   }
 
-  #do<T>(work: () => T): T {
+  async #change(work: () => void): Promise<void> {
     try {
-      return work();
+      work();
     } catch (error) {
       throw whyNot(error);
+    } finally {
+      this.#size = this.#handle.getSize();
     }
   }
 }
+
+/** In private windows Chromium gives errors, negative numbers, as counts beyond 2^31, and a `truncate` that failed says nothing. */
+const isCount = (count: number, most: number): boolean => count >= 0 && count <= most;
 
 /** What is used of a page's or Worker's global scope. */
 interface Host {

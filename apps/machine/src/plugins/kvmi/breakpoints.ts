@@ -12,9 +12,9 @@ export function onBreakpoint({ handle, undone, wants, events, ripGpa }: Intercep
 }
 
 /** An instruction whose address is watched. What has been reported of it already, as anything else, is not reported as this too. */
-export function onExecute({ handle, undone, stepping, events, ripGpa }: Intercepted): Disposer {
-  return handle.on("execute", () => {
+export function executeObserver({ undone, stepping, events, ripGpa }: Intercepted): () => void {
+  return () => {
     if (stepping() || undone.decidedOtherThan("execute") || undone.take("execute") !== null) return;
     undone.leave("execute", () => undone.ask("execute", (done) => events()?.breakpoint(ripGpa(), 0, done)));
-  });
+  };
 }

@@ -1,11 +1,9 @@
-import { halvesOf } from "@vm/cpu";
 import { Errno, type Interception, type Status } from "@vm/kvmi";
 import type { Disposer } from "../../emitter.js";
-import { onBreakpoint, onExecute } from "./breakpoints.js";
+import { executeObserver, onBreakpoint } from "./breakpoints.js";
 import { onCpuid, onDescriptor, onHypercall, onXsetbv } from "./instructions.js";
 import type { Intercepted } from "./intercepted.js";
 import type { Quota } from "./quota.js";
-import type { Reason } from "./undone.js";
 import { onControlRegister, onMsr } from "./writes.js";
 
 /** How to look out for each kind. Restricted pages are watched in any case. */
@@ -26,8 +24,8 @@ export class Interceptions {
   readonly #wanted = new Set<Interception>();
   readonly #crs = new Set<number>();
   readonly #msrs = new Set<number>();
-  readonly #code = new Set<bigint>();
-  readonly #hooks = new Map<Reason, Disposer>();
+  readonly #code = new Map<bigint, Disposer>();
+  readonly #hooks = new Map<Interception, Disposer>();
 
   /** @param breakpoints how many addresses may be watched, by this vCPU and others */
   constructor(vcpu: Omit<Intercepted, "crs" | "msrs" | "wants">, breakpoints: Quota) {
@@ -57,21 +55,20 @@ export class Interceptions {
   watchCode(gva: bigint, on: boolean): Status {
     if (this.#code.has(gva) === on) return 0;
     if (on && !this.#breakpoints.take()) return Errno.ENOMEM;
-    if (!on) this.#breakpoints.give();
-    toggle(this.#code, gva, on);
-    this.#vcpu.handle.cpu.watchCode(...halvesOf(gva), on);
-    if (this.#code.size > 0) this.#hook("execute", onExecute);
-    else this.#unhook("execute");
+    if (on) this.#code.set(gva, this.#vcpu.handle.breakpoint(gva, executeObserver(this.#vcpu)));
+    else this.#unwatch(gva);
     return 0;
+  }
+
+  #unwatch(gva: bigint): void {
+    this.#code.get(gva)?.();
+    this.#code.delete(gva);
+    this.#breakpoints.give();
   }
 
   /** Ends every {@link watchCode}. */
   unwatchCode(): void {
-    if (this.#code.size === 0) return;
-    this.#vcpu.handle.cpu.unwatchCode();
-    this.#breakpoints.give(this.#code.size);
-    this.#code.clear();
-    this.#unhook("execute");
+    for (const gva of [...this.#code.keys()]) this.#unwatch(gva);
   }
 
   /** Looks out for nothing any more. */
@@ -90,11 +87,11 @@ export class Interceptions {
     return false;
   }
 
-  #hook(kind: Reason, install: (vcpu: Intercepted) => Disposer): void {
+  #hook(kind: Interception, install: (vcpu: Intercepted) => Disposer): void {
     if (!this.#hooks.has(kind)) this.#hooks.set(kind, install(this.#vcpu));
   }
 
-  #unhook(kind: Reason): void {
+  #unhook(kind: Interception): void {
     this.#hooks.get(kind)?.();
     this.#hooks.delete(kind);
   }

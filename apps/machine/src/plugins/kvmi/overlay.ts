@@ -1,16 +1,17 @@
 import type { GuestMemory } from "@vm/devices";
+import type { Gpa } from "@vm/mmu";
 
 /** Bytes that stand in for memory while one instruction runs. */
 export class MemoryOverlay {
   readonly #memory: GuestMemory;
-  readonly #pieces: { readonly gpa: number; readonly before: Uint8Array; readonly shown: Uint8Array }[] = [];
+  readonly #pieces: { readonly gpa: Gpa; readonly before: Uint8Array; readonly shown: Uint8Array }[] = [];
 
   constructor(memory: GuestMemory) {
     this.#memory = memory;
   }
 
   /** Puts `bytes` at `gpa`, within one page; not where memory cannot be reached. */
-  show(gpa: number, bytes: Uint8Array): void {
+  show(gpa: Gpa, bytes: Uint8Array): void {
     const before = new Uint8Array(bytes.length);
     if (!this.#memory.read(gpa, before)) return;
     this.#memory.write(gpa, bytes);

@@ -1,5 +1,5 @@
 import { Licence } from "@vm/cpu";
-import type { Mmu } from "@vm/mmu";
+import type { Gfn, Mmu } from "@vm/mmu";
 import type { Quota } from "./quota.js";
 
 /** The licences of a page that its protocol access (1 read, 2 write, 4 execute) leaves out; the bits are the same. */
@@ -21,7 +21,7 @@ export class RestrictedPages {
   }
 
   /** Lets the guest do only `access` with page `gfn`. False: too many pages are restricted. */
-  set(gfn: number, access: number): boolean {
+  set(gfn: Gfn, access: number): boolean {
     const withheld = ALL & ~access;
     const before = this.#withheld.get(gfn) ?? 0;
     if (withheld === before) return true;
@@ -36,7 +36,7 @@ export class RestrictedPages {
   }
 
   /** Whether an access to `gfn` fails because of what was set here. */
-  restricts(gfn: number, licence: number): boolean {
+  restricts(gfn: Gfn, licence: number): boolean {
     return ((this.#withheld.get(gfn) ?? 0) & licence) !== 0;
   }
 

@@ -1,5 +1,5 @@
 import type { PageVerdict } from "@vm/kvmi";
-import type { Mmu } from "@vm/mmu";
+import type { Gfn, Mmu } from "@vm/mmu";
 import type { Disposer } from "../../emitter.js";
 import { ReachableMemory } from "../../reach.js";
 import type { VcpuHandle } from "../../vcpu-handle.js";
@@ -92,7 +92,7 @@ export class Stepper {
   }
 
   /** Lets the instruction at RIP touch page `gfn`, as soon as it is this vCPU's turn. */
-  allow(gfn: number, context: PageVerdict["context"], repComplete: boolean): void {
+  allow(gfn: Gfn, context: PageVerdict["context"], repComplete: boolean): void {
     const { ripLo, ripHi } = this.#desc.handle.cpu;
     if (this.#step?.ripLo !== ripLo || this.#step.ripHi !== ripHi)
       this.#step = { ripLo, ripHi, pages: new Set(), contexts: [], repComplete: false };

@@ -1,16 +1,6 @@
-import {
-  Access,
-  canonical,
-  halvesOf,
-  loadXsave,
-  readMsr,
-  saveXsave,
-  Status as Translated,
-  u64,
-  type Vcpu,
-} from "@vm/cpu";
+import { canonical, halvesOf, loadXsave, readMsr, saveXsave, u64, type Vcpu } from "@vm/cpu";
 import type { Exception, Interception, PageVerdict, Status, VcpuEvents, VcpuPort } from "@vm/kvmi";
-import type { Mmu } from "@vm/mmu";
+import type { Gfn, Mmu } from "@vm/mmu";
 import type { Disposer } from "../../emitter.js";
 import type { VcpuExit } from "../../exit.js";
 import type { VcpuHandle } from "../../vcpu-handle.js";
@@ -78,7 +68,7 @@ export class KvmiVcpu implements VcpuPort {
   }
 
   get initialized(): boolean {
-    return !this.#cpu.waitForSipi;
+    return this.#cpu.activity !== "wait-for-sipi";
   }
 
   get busy(): boolean {
@@ -198,9 +188,7 @@ export class KvmiVcpu implements VcpuPort {
     const cpu = this.#cpu;
     const [lo, hi] = halvesOf(gva);
     if (cpu.mode === 64 && !canonical(cpu, hi)) return null;
-    const { memory } = this.#desc;
-    const status = memory.translate(cpu.paging, lo, hi, Access.Ac);
-    return status === Translated.Fault ? null : memory.translation.gfn * 4096 + (lo & 0xfff);
+    return this.#desc.memory.locateGuest(cpu.paging, lo, hi);
   }
 
   // What is asked for
@@ -239,7 +227,7 @@ export class KvmiVcpu implements VcpuPort {
     const cpu = this.#cpu;
     if (nr === PF) [cpu.cr2Lo, cpu.cr2Hi] = halvesOf(address);
     this.#undone.forget();
-    cpu.halted = false;
+    if (cpu.activity === "hlt") cpu.activity = "active";
     cpu.inject(nr, WITH_ERROR_CODE.has(nr) ? errorCode : null);
   }
 
@@ -251,7 +239,7 @@ export class KvmiVcpu implements VcpuPort {
     if (this.#singlestep && this.#events?.stepped(false) === true) this.#cpu.kick();
   }
 
-  #pageAccess(gfn: number, access: number, gva: bigint): boolean {
+  #pageAccess(gfn: Gfn, access: number, gva: bigint): boolean {
     if (!this.#desc.pages(this.view).restricts(gfn, access)) return false;
     this.#stepper.interrupted();
     const gpa = gfn * 4096 + Number(gva & 0xfffn);

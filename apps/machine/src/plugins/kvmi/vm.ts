@@ -1,4 +1,5 @@
 import { Errno, type Status, type ViewsPort, type VmPort } from "@vm/kvmi";
+import type { Gfn, Gpa } from "@vm/mmu";
 import { MemslotError, type Mmu } from "@vm/mmu";
 import type { MachineHandle } from "../../plugin.js";
 import { ReachableMemory } from "../../reach.js";
@@ -60,15 +61,15 @@ export class KvmiVm implements VmPort {
     return Math.max(...this.#memory.memslots.map(({ gpa, size }) => (gpa + size) / PAGE));
   }
 
-  readPhysical(gpa: number, out: Uint8Array): boolean {
+  readPhysical(gpa: Gpa, out: Uint8Array): boolean {
     return this.#reachable.read(gpa, out);
   }
 
-  writePhysical(gpa: number, data: Uint8Array): boolean {
+  writePhysical(gpa: Gpa, data: Uint8Array): boolean {
     return this.#reachable.write(gpa, data);
   }
 
-  setPageAccess(view: number, gfn: number, access: number): Status {
+  setPageAccess(view: number, gfn: Gfn, access: number): Status {
     return this.#pages(view).set(gfn, access) ? 0 : Errno.ENOMEM;
   }
 
@@ -97,7 +98,7 @@ export class KvmiVm implements VmPort {
     return true;
   }
 
-  #changeGfn(view: number, gfn: number, target: number): Status {
+  #changeGfn(view: number, gfn: Gfn, target: number): Status {
     if (target !== gfn && !this.#memory.backed(target * PAGE, 1)) return Errno.EINVAL;
     const changed = this.#changed.get(view) ?? new Set<number>();
     if (target !== gfn && !changed.has(gfn)) {
@@ -108,7 +109,7 @@ export class KvmiVm implements VmPort {
     return 0;
   }
 
-  allocGfn(gfn: number): Status {
+  allocGfn(gfn: Gfn): Status {
     if (this.#memory.backed(gfn * PAGE, 1)) return Errno.EINVAL;
     if (this.#memory.availableFrames === 0 || this.#allocated.size === LIMITS.allocatedFrames) return Errno.ENOMEM;
     const slot = this.#freeSlots.pop() ?? FIRST_SLOT + this.#allocated.size;
@@ -123,7 +124,7 @@ export class KvmiVm implements VmPort {
     return 0;
   }
 
-  freeGfn(gfn: number): Status {
+  freeGfn(gfn: Gfn): Status {
     const slot = this.#allocated.get(gfn);
     if (slot === undefined) return Errno.EINVAL;
     this.#allocated.delete(gfn);

@@ -1,5 +1,8 @@
 import type { DirectoryHandle, FileHandle, SyncAccessHandle } from "../../../src/browser.js";
 
+/** `base::File::FILE_ERROR_NO_SPACE` of Chromium. */
+const NO_SPACE = -8;
+
 const exception = (name: string): Error => Object.assign(new Error(`a ${name}`), { name });
 
 /** A directory of the origin's private file system as the WHATWG text describes it, with room for `quota` bytes a file. */
@@ -7,6 +10,8 @@ export class FakeDirectory implements DirectoryHandle {
   readonly files = new Map<string, Uint8Array>();
   readonly open = new Set<string>();
   flushes = 0;
+  /** As private windows of Chromium have it: what fails says so in its count, or not at all. */
+  silent = false;
   /** The most that one call of `write` takes. */
   atOnce = Number.POSITIVE_INFINITY;
 
@@ -40,11 +45,14 @@ export class FakeDirectory implements DirectoryHandle {
       },
       write: (buffer, { at }) => {
         const part = buffer.subarray(0, this.atOnce);
+        if (this.silent && at + part.length > this.quota) return NO_SPACE >>> 0;
         if (at + part.length > this.#bytes(name).length) resize(at + part.length);
         this.#bytes(name).set(part, at);
         return part.length;
       },
-      truncate: resize,
+      truncate: (size) => {
+        if (!this.silent || size <= this.quota) resize(size);
+      },
       getSize: () => this.#bytes(name).length,
       flush: () => void this.flushes++,
       close: () => void this.open.delete(name),

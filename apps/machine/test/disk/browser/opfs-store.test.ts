@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
-import { OpfsStore, originFiles } from "../../../src/browser.js";
+import { OpfsStore, originFiles, type SyncAccessHandle } from "../../../src/browser.js";
 import { RawDisk } from "../../../src/index.js";
 import { FakeDirectory } from "./fake-opfs.js";
 
@@ -46,12 +46,24 @@ describe("a file of the origin", () => {
     await (await OpfsStore.open("disk.img", { directory })).close();
   });
 
-  it("refuses what the browser has no room for, and says so", async () => {
-    const store = await OpfsStore.open("disk.img", { directory: new FakeDirectory(1024) });
+  it.each([
+    ["an exception", false],
+    ["a number that is no count, and nothing at all", true],
+  ])("refuses what the browser has no room for, also where that says so by %s", async (_, silent) => {
+    const directory = new FakeDirectory(1024);
+    directory.silent = silent;
+    const store = await OpfsStore.open("disk.img", { directory });
     const refused = { code: "refused", message: "the browser gives this page no more room" };
     await expect(store.write(1000, new Uint8Array(100))).rejects.toMatchObject(refused);
     await expect(store.truncate(2048)).rejects.toMatchObject(refused);
     expect(store.size).toBe(0);
+    await store.write(0, new Uint8Array(1024).fill(1));
+    expect(store.size).toBe(1024);
+  });
+
+  it("says what the browser cannot read", async () => {
+    const handle = { read: () => -2 >>> 0, getSize: () => 512 } as unknown as SyncAccessHandle;
+    await expect(new OpfsStore(handle).read(0, new Uint8Array(512))).rejects.toMatchObject({ code: "unusable" });
   });
 
   it("is not made when it is not to be", async () => {

@@ -1,4 +1,5 @@
 import type { VcpuPorts } from "../../ports.js";
+import type { Gfn } from "../../units.js";
 import type { Halves } from "../registers/halves.js";
 import type { Registers } from "../registers/registers.js";
 import type { Pending, Raising } from "./event.js";
@@ -18,14 +19,16 @@ export interface Counts {
   helper: number;
 }
 
+/**
+ * Activity state (SDM vol. 3, 25.4.2): it executes; waits for an event since HLT; for a reset since a triple fault; for SIPI since INIT.
+ */
+export type Activity = "active" | "hlt" | "shutdown" | "wait-for-sipi";
+
 /** What decides how the next instruction runs, besides registers. */
 export interface RunState {
   /** Single-step every instruction and call `hooks.singleStep`. */
   singleStep: boolean;
-  /** HLT was executed, and nothing has come since. */
-  halted: boolean;
-  /** INIT came: nothing runs before SIPI. */
-  waitForSipi: boolean;
+  activity: Activity;
   /** Interrupts are held off for one instruction (STI, MOV SS). */
   shadow: boolean;
   /** IRET or a task switch loaded RF: it stays for one instruction more. */
@@ -60,7 +63,7 @@ export interface RunControl {
   /** Leaves the running instruction undone, to be executed by itself, {@link undoable}, when `run` goes on. */
   repeatUndoable(): void;
   /** A withheld page was touched: ask the observer. @returns whether to translate again */
-  withheld(gfn: number, access: number, lo: number, hi: number): boolean;
+  withheld(gfn: Gfn, access: number, lo: number, hi: number): boolean;
 }
 
 /**

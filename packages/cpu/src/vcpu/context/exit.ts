@@ -1,3 +1,5 @@
+import type { Gfn } from "../../units.js";
+
 /** Why `Vcpu.run` returned, named as KVM's exit reasons. */
 export type Exit =
   /** The budget is used up. */
@@ -11,6 +13,6 @@ export type Exit =
   /** Someone asked with `kick`. */
   | { readonly reason: "kicked" }
   /** Access to a page that is withheld; `access` as licence bits. */
-  | { readonly reason: "memory-fault"; readonly gfn: number; readonly access: number }
+  | { readonly reason: "memory-fault"; readonly gfn: Gfn; readonly access: number }
   /** A hook called `leave`: the instruction is not done, and starts over with the next `run`. */
   | { readonly reason: "intercepted" };

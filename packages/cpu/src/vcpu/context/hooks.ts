@@ -1,3 +1,5 @@
+import type { Gfn, Gpa } from "../../units.js";
+
 /** False vetoes: the effect does not happen. Any other answer, or none, lets it happen. */
 // biome-ignore lint/suspicious/noConfusingVoidType: an observer that only looks returns nothing
 export type Verdict = boolean | void;
@@ -36,9 +38,9 @@ export interface VcpuHooks {
    * An access to memory that is not RAM, in pieces of 1, 2, 4 or 8 bytes: `value` is what is written, null for a read. Vetoed, no device is
    * asked, and a read gives all ones. Of an instruction that reads and then writes, the read has happened when its write is asked about.
    */
-  mmio?: (gpa: number, size: number, write: boolean, value: bigint | null) => Verdict;
+  mmio?: (gpa: Gpa, size: number, write: boolean, value: bigint | null) => Verdict;
   /** After such memory was read. */
-  mmioRead?: (gpa: number, size: number, value: bigint) => void;
+  mmioRead?: (gpa: Gpa, size: number, value: bigint) => void;
   /** VMCALL. True: handled, the observer set the registers; otherwise #UD follows. May leave. */
   hypercall?: () => boolean;
   /** INT3. Vetoed, no #BP is delivered. */
@@ -63,5 +65,5 @@ export interface VcpuHooks {
    * A withheld page was accessed (see `Status.Exit`). True: try again, unless the hook raised an exception; otherwise the guest is left with a
    * `memory-fault` exit.
    */
-  pageAccess?: (gfn: number, access: number, address: bigint) => boolean;
+  pageAccess?: (gfn: Gfn, access: number, address: bigint) => boolean;
 }

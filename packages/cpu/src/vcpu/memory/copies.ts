@@ -1,4 +1,5 @@
 import type { CodeCache } from "../../code/cache.js";
+import type { Gfn } from "../../units.js";
 import type { VcpuContext } from "../context/context.js";
 import { nextPage } from "./address.js";
 import { DeviceMemory } from "./device-memory.js";
@@ -43,7 +44,7 @@ export class Copies {
     );
   }
 
-  #copyIn(page: number, gfn: number, offset: number, size: number, to: number): boolean {
+  #copyIn(page: number, gfn: Gfn, offset: number, size: number, to: number): boolean {
     if (page === 0) return this.#devices.load(gfn * 4096 + offset, size, to);
     this.#host.copy(to, page + offset, size);
     return true;
@@ -75,7 +76,7 @@ export class Copies {
   }
 
   /** Writes `size` bytes at `offset` of the frame at host address `page`, or of device frame `gfn` if that is 0. */
-  copyOut(page: number, gfn: number, offset: number, size: number, from: number): void {
+  copyOut(page: number, gfn: Gfn, offset: number, size: number, from: number): void {
     if (page === 0) {
       this.#devices.store(gfn * 4096 + offset, size, from);
       return;

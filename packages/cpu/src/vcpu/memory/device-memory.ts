@@ -1,3 +1,4 @@
+import type { Gpa } from "../../units.js";
 import type { VcpuContext } from "../context/context.js";
 import type { Halves } from "../registers/halves.js";
 import { u64 } from "../registers/u64.js";
@@ -21,7 +22,7 @@ export class DeviceMemory {
   }
 
   /** Copies `size` bytes to host address `to`. False with nothing read. */
-  load(gpa: number, size: number, to: number): boolean {
+  load(gpa: Gpa, size: number, to: number): boolean {
     const decision = this.#decide(gpa, size, null);
     if (decision < 0) return false;
     if (decision === 0) this.#host.u8.fill(0xff, to, to + size);
@@ -32,7 +33,7 @@ export class DeviceMemory {
     return true;
   }
 
-  #loadPiece(gpa: number, size: number, to: number): void {
+  #loadPiece(gpa: Gpa, size: number, to: number): void {
     const { ports, hooks, counts } = this.#vcpu;
     const low = ports.bus.mmioRead(gpa, size);
     const high = size === 8 ? ports.bus.mmioHigh : 0;
@@ -42,12 +43,12 @@ export class DeviceMemory {
   }
 
   /** Whether observers let the store of the `size` bytes at host address `from` happen: 1, 0 for a veto, -1. */
-  mayStore(gpa: number, size: number, from: number): number {
+  mayStore(gpa: Gpa, size: number, from: number): number {
     return this.#decide(gpa, size, from);
   }
 
   /** Writes the `size` bytes at host address `from`. */
-  store(gpa: number, size: number, from: number): void {
+  store(gpa: Gpa, size: number, from: number): void {
     const { ports, counts } = this.#vcpu;
     const piece = pieceOf(size);
     const value = this.#value;
@@ -59,7 +60,7 @@ export class DeviceMemory {
   }
 
   /** @param from host address of what is written, null for a read */
-  #decide(gpa: number, size: number, from: number | null): number {
+  #decide(gpa: Gpa, size: number, from: number | null): number {
     const { hooks } = this.#vcpu;
     if (hooks.mmio === undefined) return 1;
     const piece = pieceOf(size);

@@ -1,6 +1,7 @@
 import { Miss, SlowAccess } from "../../calls.js";
 import type { CodeCache } from "../../code/cache.js";
 import * as S from "../../state.js";
+import type { Gfn } from "../../units.js";
 import type { VcpuContext } from "../context/context.js";
 import { carried, crosses, nextPage } from "./address.js";
 import type { Copies } from "./copies.js";
@@ -17,7 +18,7 @@ interface Staged {
   entry: number;
   /** Host address and number of the frame that a store is for, if it is one frame of RAM; else 0. */
   page: number;
-  gfn: number;
+  gfn: Gfn;
 }
 
 const nothing = (): Staged => ({ lo: 0, hi: 0, size: 0, store: false, stage: 0, entry: 0, page: 0, gfn: 0 });
@@ -102,7 +103,7 @@ export class Misses {
   }
 
   /** Makes the TLB lead this access to a piece of `SCRATCH`. @returns its host address */
-  #stage(lo: number, hi: number, size: number, store: boolean, page: number, gfn: number): number {
+  #stage(lo: number, hi: number, size: number, store: boolean, page: number, gfn: Gfn): number {
     const stage = this.#scratch + 16 * this.#count;
     const nextLo = ((lo | 0xfff) + 1) | 0;
     const staged = crosses(lo, size)

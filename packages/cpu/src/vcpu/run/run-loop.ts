@@ -1,6 +1,7 @@
 import { RunExit } from "../../calls.js";
 import * as S from "../../state.js";
-import type { RunState, VcpuContext } from "../context/context.js";
+import type { Gfn } from "../../units.js";
+import type { Activity, RunState, VcpuContext } from "../context/context.js";
 import type { Pending } from "../context/event.js";
 import type { Exit } from "../context/exit.js";
 import { deliver } from "../events/interrupt.js";
@@ -54,7 +55,6 @@ export class RunLoop {
   readonly #fetcher: Fetcher;
   #exit: Exit | null = null;
   #kicked = false;
-  #shutdown = false;
   /** The next instruction is executed by itself, and can be undone. */
   #repeats = false;
   /** What the running instruction, alone in its slice, can be undone with. */
@@ -74,17 +74,12 @@ export class RunLoop {
     this.#fetcher = desc.fetcher;
   }
 
-  reset(): void {
-    this.#shutdown = false;
-  }
-
   get retired(): number {
     return this.#retired + this.#vcpu.i32(S.SLICE) - this.#vcpu.i32(S.BUDGET);
   }
 
-  /** Only a reset makes it run again. */
-  get shutdown(): boolean {
-    return this.#shutdown;
+  #is(activity: Activity): boolean {
+    return this.#vcpu.activity === activity;
   }
 
   kick(): void {
@@ -94,8 +89,8 @@ export class RunLoop {
 
   run(budget: number): Exit {
     const vcpu = this.#vcpu;
-    if (this.#shutdown) return EXIT_SHUTDOWN;
-    if (vcpu.waitForSipi) return EXIT_SIPI;
+    if (this.#is("wait-for-sipi")) return EXIT_SIPI;
+    if (this.#is("shutdown")) return EXIT_SHUTDOWN;
     this.#kicked = false;
     this.#exit = null;
     let left = budget;
@@ -104,13 +99,13 @@ export class RunLoop {
       this.#generated.called();
       if (this.#events.pending !== null) this.#deliverPending();
       else if (!vcpu.shadow) this.#takeInterrupt();
-      if (this.#shutdown) return EXIT_SHUTDOWN;
+      if (this.#is("shutdown")) return EXIT_SHUTDOWN;
       if (this.#exit !== null) return this.#exit;
       let done = 0;
       // Delivery itself may have met data breakpoints.
       if (!this.#events.raiseNotedDebug()) {
         if (this.#kicked) return EXIT_KICKED;
-        if (vcpu.halted) return EXIT_HLT;
+        if (this.#is("hlt")) return EXIT_HLT;
         if (this.#guard.admits(this.#fetcher)) done = this.#slice(left);
       }
       left -= done;
@@ -119,7 +114,7 @@ export class RunLoop {
       if (this.#kicked) return EXIT_KICKED;
     }
     if (this.#events.pending !== null) this.#deliverPending();
-    return this.#shutdown ? EXIT_SHUTDOWN : (this.#exit ?? EXIT_BUDGET);
+    return this.#is("shutdown") ? EXIT_SHUTDOWN : (this.#exit ?? EXIT_BUDGET);
   }
 
   /** Executes up to `left` instructions, one where each must be looked after. @returns how many retired */
@@ -211,9 +206,9 @@ export class RunLoop {
   }
 
   #deliver(event: Pending): void {
-    this.#vcpu.halted = false;
+    this.#vcpu.activity = "active";
     this.#vcpu.loadRip();
-    if (!deliver(this.#vcpu, event)) this.#shutdown = true;
+    if (!deliver(this.#vcpu, event)) this.#vcpu.activity = "shutdown";
   }
 
   deliverSoftware(event: Pending, at: readonly [number, number]): boolean {
@@ -224,14 +219,14 @@ export class RunLoop {
       vcpu.endSlice();
       return true;
     }
-    this.#shutdown = true;
+    vcpu.activity = "shutdown";
     vcpu.endSlice();
     return true;
   }
 
   // Leaving
 
-  withheld(gfn: number, access: number, lo: number, hi: number): boolean {
+  withheld(gfn: Gfn, access: number, lo: number, hi: number): boolean {
     const again = this.#vcpu.hooks.pageAccess?.(gfn, access, u64(lo, hi)) === true;
     if (this.#events.pending !== null) return false;
     if (again && this.#exit === null) return true;
