@@ -49,7 +49,7 @@ describe("what cannot be used is one sentence on stderr and status 2, and nothin
     ["a stray argument", ["vmlinuz"], "too many arguments"],
     ["a bad memory size", ["--memory", "plenty"], '--memory "plenty" is not a size'],
     ["too little memory", ["--builtin", "--memory", "4M"], "a machine can have 16 MiB"],
-    ["no CPUs", ["--builtin", "--cpus", "0"], "0 CPUs"],
+    ["no CPUs", ["--builtin", "--cpus", "0"], "cpus takes a whole number from 1 to 32, not 0"],
     ["a missing kernel", ["--kernel", join(dir, "none")], "none: no such file"],
     ["a foreign kernel", ["--kernel", text], "neither a Linux bzImage nor"],
     ["a program as kernel", ["--kernel", process.execPath], "ELF program, not a kernel"],

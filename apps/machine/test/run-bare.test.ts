@@ -111,7 +111,7 @@ describe("what cannot be loaded is one sentence on stderr and status 2", () => {
     ],
     ["a missing module", [goodFile, "--module", join(dir, "none")], "--module"],
     ["two images", [goodFile, goodFile], "too many arguments"],
-    ["no CPUs", [goodFile, "--cpus", "0"], "0 CPUs"],
+    ["no CPUs", [goodFile, "--cpus", "0"], "cpus takes a whole number from 1 to 32, not 0"],
     ["a bad time-out", [goodFile, "--timeout", "soon"], '--timeout "soon"'],
   ])("%s", async (_, args, message) => {
     const { status, stdout, stderr } = await bare(...args);

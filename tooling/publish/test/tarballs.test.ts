@@ -88,6 +88,36 @@ it("the example of @vm/kvmi meets a machine of @vm/machine", async () => {
   expect(await once(machine, "exit")).toEqual([0, null]);
 });
 
+/** Examples of the guide to plugins that say what they print. */
+const guide = [
+  ...readFileSync(join(ROOT, "apps/docs/plugins.md"), "utf8").matchAll(
+    /^```js\n((?:(?!```).*\n)*)```\n\nprints lines such as\n\n```text\n((?:(?!```).*\n)*)```$/gm,
+  ),
+].map(([, code = "", lines = ""], k) => ({ number: k + 1, code, lines: lines.trimEnd().split("\n") }));
+
+/** Node 20 knows no `using`. */
+function runnable(code: string): string {
+  const [using, name] = /await using (\w+) =/.exec(code) ?? [];
+  if (using === undefined) return code;
+  return `${code.replace(using, `const ${name} =`)}\nawait ${name}[Symbol.asyncDispose]();`;
+}
+
+describe("the guide to plugins", () => {
+  it("has a device, a tracer, a breakpoint, a virtio device, and an MSR with its bit of CPUID", () => {
+    expect(guide.map(({ code }) => code.includes("@vm/guests"))).toEqual([false, true, true, true, true]);
+  });
+
+  const possible = guide.filter(({ code }) => guests !== null || !code.includes("@vm/guests"));
+  it.each(possible)("example $number prints what it says", async ({ number, code, lines }) => {
+    const printed = await run(project, process.execPath, [file(`plugin-${number}.js`, runnable(code))]);
+    for (const line of lines)
+      expect(
+        printed.split(/\r?\n/).some((each) => each.startsWith(line)),
+        `${line} in\n${printed}`,
+      ).toBe(true);
+  });
+});
+
 describe("the command line", () => {
   it("npx vm --version is the package's", async () => {
     const { version } = readManifest(installed("@vm/machine"));
