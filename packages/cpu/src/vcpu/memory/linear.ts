@@ -1,6 +1,7 @@
 import type { CodeCache } from "../../code/cache.js";
 import { Access } from "../../ports.js";
 import * as S from "../../state.js";
+import type { Tlb } from "../../tlb.js";
 import type { VcpuContext } from "../context/context.js";
 import type { FrameWords, LinearAccess } from "../context/linear-access.js";
 import type { Halves } from "../registers/halves.js";
@@ -12,6 +13,7 @@ import type { Pages } from "./pages.js";
 /** What TypeScript asks of linear memory. For results see `Pages`. */
 export class LinearMemory implements LinearAccess {
   readonly #vcpu: VcpuContext;
+  readonly #tlb: Tlb;
   readonly #code: CodeCache;
   readonly #pages: Pages;
   readonly #copies: Copies;
@@ -21,6 +23,7 @@ export class LinearMemory implements LinearAccess {
 
   constructor(vcpu: VcpuContext, code: CodeCache, pages: Pages, copies: Copies, host: HostBytes) {
     this.#vcpu = vcpu;
+    this.#tlb = vcpu.tlb;
     this.#code = code;
     this.#pages = pages;
     this.#copies = copies;
@@ -40,7 +43,7 @@ export class LinearMemory implements LinearAccess {
   /** Host address of `size` <= 16 readable bytes, copied to `SCRATCH` if they are not plain RAM in one page. */
   #hostForRead(lo: number, hi: number, size: number): number {
     const pages = this.#pages;
-    const host = this.#vcpu.tlb.probe(this.#vcpu.tlbBases.tlb[0], lo, hi, size);
+    const host = this.#tlb.probe(this.#vcpu.tlbBases.tlb[0], lo, hi, size);
     if (host !== 0) return host;
     if (!pages.aligned(lo, hi, size)) return -1;
     if (!crosses(lo, size) && !pages.watched(lo, hi)) {
@@ -51,7 +54,7 @@ export class LinearMemory implements LinearAccess {
   }
 
   write(lo: number, hi: number, size: number, valueLo: number, valueHi: number): boolean {
-    const host = this.#vcpu.tlb.probe(this.#vcpu.tlbBases.tlb[1], lo, hi, size);
+    const host = this.#tlb.probe(this.#vcpu.tlbBases.tlb[1], lo, hi, size);
     if (host !== 0) {
       this.#host.write(host, size, valueLo, valueHi);
       return true;
@@ -80,7 +83,7 @@ export class LinearMemory implements LinearAccess {
   }
 
   hostForPlainRead(lo: number, hi: number, size: number): number {
-    const host = this.#vcpu.tlb.probe(this.#vcpu.tlbBases.tlb[0], lo, hi, size);
+    const host = this.#tlb.probe(this.#vcpu.tlbBases.tlb[0], lo, hi, size);
     if (host !== 0) return host;
     if (this.#pages.watched(lo, hi)) return 0;
     const page = this.#pages.resolve(lo, hi, this.#vcpu.accessMode);
@@ -88,7 +91,7 @@ export class LinearMemory implements LinearAccess {
   }
 
   hostForWrite(lo: number, hi: number, size: number): number {
-    return this.#vcpu.tlb.probe(this.#vcpu.tlbBases.tlb[1], lo, hi, size);
+    return this.#tlb.probe(this.#vcpu.tlbBases.tlb[1], lo, hi, size);
   }
 
   // As the processor itself
@@ -98,7 +101,7 @@ export class LinearMemory implements LinearAccess {
     const { u8 } = this.#host;
     // Such accesses have the rights of explicit ones without AC.
     const base = vcpu.kernelTlb.tlb[0];
-    const host = vcpu.tlb.probe(base, lo, hi, size);
+    const host = this.#tlb.probe(base, lo, hi, size);
     if (host !== 0) {
       this.#host.read(host, size, out);
       return true;
@@ -154,7 +157,7 @@ export class LinearMemory implements LinearAccess {
     const vcpu = this.#vcpu;
     const rsp = vcpu.regLo(4);
     const lo = (rsp + offset) | 0;
-    const host = vcpu.tlb.probe(vcpu.tlbBases.tlb[0], lo, carried(rsp, vcpu.regHi(4), lo), 8);
+    const host = this.#tlb.probe(vcpu.tlbBases.tlb[0], lo, carried(rsp, vcpu.regHi(4), lo), 8);
     if (host === 0) return false;
     this.#host.read(host, 8, out);
     return true;
@@ -162,7 +165,7 @@ export class LinearMemory implements LinearAccess {
 
   pushKnown(lo: number, hi: number, { words, length }: FrameWords, user: boolean): boolean {
     const { tlb } = user ? this.#vcpu.userTlb : this.#vcpu.kernelTlb;
-    let host = this.#vcpu.tlb.probe(tlb[1], lo, hi, 8 * length);
+    let host = this.#tlb.probe(tlb[1], lo, hi, 8 * length);
     if (host === 0) return false;
     for (let k = 2 * length - 2; k >= 0; k -= 2, host += 8) {
       this.#host.write(host, 8, words[k] as number, words[k + 1] as number);

@@ -1,5 +1,6 @@
 import type { CodeCache } from "../../code/cache.js";
-import { Access, Licence, type MmuPort, Status } from "../../ports.js";
+import { Access, Licence, type MmuPort, Status, type Translation } from "../../ports.js";
+import type { Tlb } from "../../tlb.js";
 import type { VcpuContext } from "../context/context.js";
 import { canonical } from "../registers/canonical.js";
 import { Vector } from "../registers/constants.js";
@@ -14,11 +15,16 @@ import { Vector } from "../registers/constants.js";
 export class Pages {
   readonly #vcpu: VcpuContext;
   readonly #mmu: MmuPort;
+  /** The answer of the port: one object, overwritten by every call. */
+  readonly #translation: Translation;
+  readonly #tlb: Tlb;
   readonly #code: CodeCache;
 
   constructor(vcpu: VcpuContext, code: CodeCache) {
     this.#vcpu = vcpu;
     this.#mmu = vcpu.ports.mmu;
+    this.#translation = vcpu.ports.mmu.translation;
+    this.#tlb = vcpu.tlb;
     this.#code = code;
   }
 
@@ -35,7 +41,7 @@ export class Pages {
     }
     for (;;) {
       const status = this.#mmu.translate(vcpu.paging, lo, hi, access);
-      const { translation } = this.#mmu;
+      const translation = this.#translation;
       switch (status) {
         case Status.Ok:
           return translation.host;
@@ -53,7 +59,7 @@ export class Pages {
 
   /** Guest frame number of the page resolved last: what the MMU's port says until it is asked again. */
   get gfn(): number {
-    return this.#mmu.translation.gfn;
+    return this.#translation.gfn;
   }
 
   /** `resolve` for reading at the current privilege; memory gets its TLB entry. */
@@ -74,13 +80,13 @@ export class Pages {
 
   /** The page resolved last may be written without asking. */
   get writable(): boolean {
-    return (this.#mmu.translation.licence & Licence.Write) !== 0;
+    return (this.#translation.licence & Licence.Write) !== 0;
   }
 
   /** Enters the frame at `host`, just resolved, into the TLB at `base`. */
   fill(base: number, lo: number, hi: number, host: number): void {
-    const { global, large } = this.#mmu.translation;
-    this.#vcpu.tlb.fill(base, lo, hi, (host - (lo & ~0xfff)) | 0, global, large);
+    const { global, large } = this.#translation;
+    this.#tlb.fill(base, lo, hi, (host - (lo & ~0xfff)) | 0, global, large);
   }
 
   /** Every access to the page must be seen: a data breakpoint is there, or alignment is checked. It gets no TLB entries. */

@@ -40,7 +40,7 @@ export class CodeGuard implements FetchGuard {
   admits(fetcher: Fetcher): boolean {
     const vcpu = this.#vcpu;
     this.active = this.guards(vcpu.i32(S.PC), vcpu.i32(S.PC + 4));
-    return vcpu.pending === null && (!this.active || this.#look(fetcher));
+    return this.#events.pending === null && (!this.active || this.#look(fetcher));
   }
 
   #look(fetcher: Fetcher): boolean {

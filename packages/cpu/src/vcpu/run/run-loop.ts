@@ -97,7 +97,7 @@ export class RunLoop {
     // A handler that faults at its own first instruction retires nothing: the host gets its turn all the same.
     for (let futile = 0; left > 0 && futile < FUTILE_FAULTS; ) {
       this.#generated.called();
-      if (vcpu.pending !== null) this.#deliverPending();
+      if (this.#events.pending !== null) this.#deliverPending();
       else if (!vcpu.shadow) this.#takeInterrupt();
       if (this.#is("shutdown")) return EXIT_SHUTDOWN;
       if (this.#exit !== null) return this.#exit;
@@ -113,7 +113,7 @@ export class RunLoop {
       if (this.#exit !== null) return this.#exit;
       if (this.#kicked) return EXIT_KICKED;
     }
-    if (vcpu.pending !== null) this.#deliverPending();
+    if (this.#events.pending !== null) this.#deliverPending();
     return this.#is("shutdown") ? EXIT_SHUTDOWN : (this.#exit ?? EXIT_BUDGET);
   }
 
@@ -160,7 +160,7 @@ export class RunLoop {
     this.#misses.discard();
     this.#events.discardDebug();
     if (this.#repeats) return;
-    if (vcpu.pending === null && this.#exit === null) {
+    if (this.#events.pending === null && this.#exit === null) {
       this.#fetcher.raiseFetchFault(vcpu.i32(S.PC), vcpu.i32(S.PC + 4));
     } else if (this.#events.nonCanonical && this.#generated.onStack) vcpu.raiseError(Vector.SS, 0);
   }
@@ -214,7 +214,7 @@ export class RunLoop {
   deliverSoftware(event: Pending, at: readonly [number, number]): boolean {
     const vcpu = this.#vcpu;
     if (deliver(vcpu, event, at)) {
-      if (vcpu.pending === null) return !this.leaving;
+      if (this.#events.pending === null) return !this.leaving;
       // Noted for later; the instruction is done.
       vcpu.endSlice();
       return true;
@@ -228,7 +228,7 @@ export class RunLoop {
 
   withheld(gfn: Gfn, access: number, lo: number, hi: number): boolean {
     const again = this.#vcpu.hooks.pageAccess?.(gfn, access, u64(lo, hi)) === true;
-    if (this.#vcpu.pending !== null) return false;
+    if (this.#events.pending !== null) return false;
     if (again && this.#exit === null) return true;
     this.#exit ??= { reason: "memory-fault", gfn, access };
     return false;
