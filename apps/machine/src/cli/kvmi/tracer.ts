@@ -1,4 +1,4 @@
-import type { KvmiClient, KvmiEvent } from "@vm/kvmi";
+import { DisconnectedError, type KvmiClient, type KvmiEvent } from "@vm/kvmi";
 import { type GuestClock, type Line, type Source, shown } from "./lines.js";
 import { hex } from "./quoted.js";
 
@@ -44,6 +44,10 @@ export class Tracer {
         if (this.#printed >= this.#most) return true;
       }
       return false;
+    } catch (error) {
+      // It has ended while something was asked about an event.
+      if (error instanceof DisconnectedError && error.code === "disconnected") return false;
+      throw error;
     } finally {
       stop.removeEventListener("abort", last);
       if (!stop.aborted) last();
