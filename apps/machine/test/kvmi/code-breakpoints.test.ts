@@ -1,7 +1,8 @@
 import { Assembler, cr3, eax, ebx, mem, rax, rbx, rcx, rdi, rdx, short } from "@vm/asm";
 import { Errno } from "@vm/kvmi";
 import { describe, expect, it } from "vitest";
-import { type Introspected, introspected, PAGE, store } from "./introspected.js";
+import { type Introspected, PAGE, store } from "./introspected.js";
+import { introspected } from "./introspected-here.js";
 
 /** A guest that calls `write`'s code at {@link PAGE} `times` over; leaves RAX, and the first bytes of that code as the guest reads them. */
 async function calling(times: number, write: (a: Assembler) => void): Promise<Introspected & { code: Uint8Array }> {

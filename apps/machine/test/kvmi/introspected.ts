@@ -1,6 +1,5 @@
 import { type Assembler, al, mem, r14, r15, short } from "@vm/asm";
 import { DIALECTS, type DialectName, type EventAnswer, KvmiClient, type KvmiEvent, transportPair } from "@vm/kvmi";
-import { onTestFinished } from "vitest";
 import type { Machine, MachineExit, MachineOptions } from "../../src/index.js";
 import { kvmi } from "../../src/plugins/kvmi/plugin.js";
 import { machineOf, powerOff } from "../guest.js";
@@ -47,11 +46,6 @@ export async function introspected(
   );
   const client = await KvmiClient.accept(near, { dialect: DIALECTS[dialect] });
   const ended = machine.run();
-  // A guest that is never told to begin would wait beside all tests that follow.
-  onTestFinished(async () => {
-    machine.stop();
-    await ended;
-  });
   const event = async (name: string): Promise<KvmiEvent> => {
     const { value, done } = await client.events.next();
     if (done === true) throw new Error(`the connection ended before ${name}`);

@@ -2,7 +2,8 @@ import { eax, ecx, mem, rdi } from "@vm/asm";
 import { Errno, type KvmiClient, KvmiError } from "@vm/kvmi";
 import { describe, expect, it } from "vitest";
 import { LIMITS } from "../../src/plugins/kvmi/limits.js";
-import { introspected, RESULT } from "./introspected.js";
+import { RESULT } from "./introspected.js";
+import { introspected } from "./introspected-here.js";
 
 /** Entries that fit one SET_PAGE_ACCESS. */
 const ENTRIES = 510;

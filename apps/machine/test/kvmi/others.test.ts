@@ -1,7 +1,8 @@
 import { al, eax, mem, rdi } from "@vm/asm";
 import { expect, it } from "vitest";
 import type { Machine } from "../../src/index.js";
-import { type Introspected, introspected, PAGE } from "./introspected.js";
+import { type Introspected, PAGE } from "./introspected.js";
+import { introspected } from "./introspected-here.js";
 import { secondRounds, startSecond } from "./restless.js";
 
 const POWER_OFF = { reason: "power-off" };

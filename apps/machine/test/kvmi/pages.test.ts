@@ -1,6 +1,7 @@
 import { al, cl, eax, ecx, mem, r8, rax, rbx, rcx, rdi, rsi, rsp } from "@vm/asm";
 import { describe, expect, it } from "vitest";
-import { handlers, introspected, PAGE, RESULT, store } from "./introspected.js";
+import { handlers, PAGE, RESULT, store } from "./introspected.js";
+import { introspected } from "./introspected-here.js";
 
 const NEXT = PAGE + 4096;
 const R = 1;

@@ -22,7 +22,8 @@ import {
 } from "@vm/asm";
 import { DIALECTS, type DialectName, Errno, KvmiError } from "@vm/kvmi";
 import { describe, expect, it } from "vitest";
-import { handlers, type IntrospectedOptions, introspected, PAGE, RESULT, store } from "./introspected.js";
+import { handlers, type IntrospectedOptions, PAGE, RESULT, store } from "./introspected.js";
+import { introspected } from "./introspected-here.js";
 
 // The cases of tools/testing/selftests/kvm/x86_64/kvmi_test.c, by number, against this machine: what the protocol says and what becomes of it
 // in the guest.
