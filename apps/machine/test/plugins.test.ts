@@ -199,6 +199,36 @@ describe("what a plugin puts on the board", () => {
   });
 });
 
+it("a page that is not there yet can be told to the guest as a page fault with a token, as KVM's asynchronous page faults are", async () => {
+  const guest = (a: Assembler): void => {
+    a.mov(rcx, mem(LOAD + 0x5000));
+  };
+  const told: unknown[] = [];
+  const machine = await run(guest, ({ vcpus: [vcpu], memory }) => {
+    if (vcpu === undefined) throw new Error("a machine has a processor");
+    const page = (LOAD + 0x5000) >> 12;
+    memory.write(LOAD + 0x5000, Uint8Array.of(7));
+    memory.withhold(page, Licence.All);
+    vcpu.on("pageAccess", (gfn, access, address) => {
+      told.push([gfn, access, address]);
+      vcpu.registers.cr2 = 0x1234n;
+      vcpu.inject(14, 0);
+      return false;
+    });
+    // In place of a guest that would wait for the page: it has come, and the access is tried again.
+    vcpu.on("inject", (...event) => {
+      told.push(event);
+      memory.release(page, Licence.All);
+      return false;
+    });
+  });
+  expect(told).toEqual([
+    [(LOAD + 0x5000) >> 12, Licence.Read, BigInt(LOAD + 0x5000)],
+    [14, 0, "exception", 0x1234n],
+  ]);
+  expect(registers(machine).rcx).toBe(7n);
+});
+
 describe("a look at the guest's memory", () => {
   it("changes nothing and raises nothing, in a hook too: unmapped, not canonical, withheld, a device", async () => {
     const guest = (a: Assembler): void => {
