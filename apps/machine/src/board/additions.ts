@@ -91,6 +91,8 @@ export class AdditionsTable implements Additions {
   port(base: CpuidPort, vcpu: () => VcpuHandle): CpuidPort {
     return {
       query: (leaf, subleaf) => {
+        // Instructions that depend on a feature ask as well, XSAVE above all.
+        if (this.#leaves.size === 0 && this.#bits.size === 0) return base.query(leaf, subleaf);
         const provider = this.#leaves.get(leaf >>> 0);
         let answer = provider === undefined ? base.query(leaf, subleaf) : provider(subleaf, vcpu());
         if (isFirst(leaf)) answer = { ...answer, eax: this.#highest(leaf, answer.eax) };

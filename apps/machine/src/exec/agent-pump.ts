@@ -37,18 +37,12 @@ const EXITED = 2;
 
 /** Carries a command's input and outputs. EBX is where in the piece of input, EBP what is left of it; R13 the child, R15 its status. */
 export function emitPump(a: Assembler, sub: Subroutines): void {
-  const [loop, noInput, wait, noLine, noChild, reap, discard, data, dropped] = [
-    "loop",
-    "noInput",
-    "wait",
-    "noLine",
-    "noChild",
-    "reap",
-    "discard",
-    "data",
-    "dropped",
-  ].map((name) => a.label(name)) as [Label, Label, Label, Label, Label, Label, Label, Label, Label];
-  const [closeInput, inputClosed, next] = [a.label("closeInput"), a.label("inputClosed"), a.label("next")];
+  const [loop, noInput, wait, noLine, noChild] = ["loop", "noInput", "wait", "noLine", "noChild"].map((name) =>
+    a.label(name),
+  ) as [Label, Label, Label, Label, Label];
+  const [reap, discard, data, closeInput, next] = ["reap", "discard", "data", "closeInput", "next"].map((name) =>
+    a.label(name),
+  ) as [Label, Label, Label, Label, Label];
   const watch = (entry: number, events: number): void => void a.mov(word(entry + 4), events);
 
   a.bind(sub.pump);
@@ -133,6 +127,6 @@ export function emitPump(a: Assembler, sub: Subroutines): void {
   a.bind(closeInput);
   a.mov(edi, dword(IN)).mov(dword(IN), -1).xor(ebp, ebp);
   call(a, SYS.close);
-  a.bind(inputClosed).mov(eax, Say.Closed).xor(edx, edx).call(sub.send);
-  a.bind(dropped).jmp(loop);
+  a.mov(eax, Say.Closed).xor(edx, edx).call(sub.send);
+  a.jmp(loop);
 }

@@ -80,18 +80,21 @@ export class GuestExec {
     if (fault !== null) throw new MachineError("option", `the command ${fault}`);
     options.signal?.throwIfAborted();
     if (this.#over !== null) throw failure(command, this.#over);
-    return new Promise((resolve, reject) => {
-      const { input = "" } = options;
+    const { input = "", signal } = options;
+    let onAbort = (): void => undefined;
+    const ended = new Promise<ExecResult>((resolve, reject) => {
       const job: Job = {
         ...{ command, options, resolve, reject, stdout: "", stderr: "", held: 0, fault: undefined },
         input: typeof input === "string" ? new TextEncoder().encode(input) : input,
         output: new TextDecoder(),
         errors: new TextDecoder(),
       };
-      options.signal?.addEventListener("abort", () => this.#abort(job), { once: true });
+      onAbort = () => this.#abort(job);
       this.#jobs.push(job);
-      this.#agent.wake();
     });
+    signal?.addEventListener("abort", onAbort);
+    this.#agent.wake();
+    return ended.finally(() => signal?.removeEventListener("abort", onAbort));
   }
 
   /** No command can be run any more; those that wait or run are told why: the end of a sentence. */
