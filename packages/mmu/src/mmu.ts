@@ -92,12 +92,12 @@ export class Mmu extends PhysicalMemory {
    * @returns the guest-physical address, in the view that `controls` names; null if the page tables name none
    */
   locate(controls: PagingControls, lo: number, hi: number): Gpa | null {
-    const gpa = this.locateGuest(controls, lo, hi);
+    const gpa = this.gvaToGpa(controls, lo, hi);
     return gpa === null ? null : this.#second.frame(Math.floor(gpa / Page.Size)) * Page.Size + (gpa % Page.Size);
   }
 
   /** As {@link locate}, but what the guest takes for the address: before the view has put another frame in its place. */
-  locateGuest(controls: PagingControls, lo: number, hi: number): Gpa | null {
+  gvaToGpa(controls: PagingControls, lo: number, hi: number): Gpa | null {
     this.#second.use(controls.view ?? 0);
     const gfn = this.#quiet.gfn(controls, lo, hi);
     return gfn < 0 ? null : gfn * Page.Size + (lo & (Page.Size - 1));

@@ -139,6 +139,6 @@ it("one who only looks finds what a page leads to: nothing marked, nobody told, 
   expect(mmu.locate({ ...paging, view: 1 }, 0x1abc, 0)).toBe(0x8abc);
   mmu.remap(8, 9, 1);
   expect(mmu.locate({ ...paging, view: 1 }, 0x1abc, 0)).toBe(0x9abc);
-  expect(mmu.locateGuest({ ...paging, view: 1 }, 0x1abc, 0)).toBe(0x8abc);
+  expect(mmu.gvaToGpa({ ...paging, view: 1 }, 0x1abc, 0)).toBe(0x8abc);
   expect(mmu.locate(controls(), 0x5123, 0)).toBe(0x5123);
 });

@@ -188,7 +188,7 @@ export class KvmiVcpu implements VcpuPort {
     const cpu = this.#cpu;
     const [lo, hi] = halvesOf(gva);
     if (cpu.mode === 64 && !canonical(cpu, hi)) return null;
-    return this.#desc.memory.locateGuest(cpu.paging, lo, hi);
+    return this.#desc.memory.gvaToGpa(cpu.paging, lo, hi);
   }
 
   // What is asked for
