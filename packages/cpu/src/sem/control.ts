@@ -1,7 +1,7 @@
 import { i32, i64 } from "@vm/wasm";
 import * as S from "../state.js";
 import type { Ctx, I64, Row, Size } from "./ctx.js";
-import { condition, packFlags, truncate } from "./flags.js";
+import { truncate } from "./widths.js";
 
 const NEAR: readonly Size[] = [2, 4, 8];
 const k = (value: number): I64 => i64.const(value);
@@ -100,7 +100,7 @@ export const CONTROL: readonly Row[] = [
       sizes: [8],
       forms: [""],
       legacy: true,
-      emit: (c) => c.branch(condition(c, cc)),
+      emit: (c) => c.branch(c.flags.condition(cc)),
     }),
   ),
   // LOOP, LOOPE, LOOPNE, JCXZ: the size is that of the counter (address size).
@@ -115,7 +115,7 @@ export const CONTROL: readonly Row[] = [
         const more = i64.ne(truncate(left, c.size), k(0));
         const commit = (): void => c.setReg(1, left);
         if (name === "loop") c.branch(more, commit);
-        else c.branch(i32.and(more, condition(c, name === "loope" ? 4 : 5)), commit);
+        else c.branch(i32.and(more, c.flags.condition(name === "loope" ? 4 : 5)), commit);
       },
     }),
   ),
@@ -151,7 +151,7 @@ export const CONTROL: readonly Row[] = [
     legacy: true,
     emit: (c) => {
       needIopl8086(c);
-      const all = i32.or(packFlags(c), i32.and(c.systemFlags(), i32.const(~(S.RF | S.VM))));
+      const all = i32.or(c.flags.pack(), i32.and(c.systemFlags(), i32.const(~(S.RF | S.VM))));
       c.push(i64.extend_i32_u(all));
     },
   },
@@ -160,7 +160,7 @@ export const CONTROL: readonly Row[] = [
     sizes: [4],
     forms: [""],
     emit: (c) => {
-      const ah = i32.or(i32.and(packFlags(c), i32.const(0xff)), i32.const(2));
+      const ah = i32.or(i32.and(c.flags.pack(), i32.const(0xff)), i32.const(2));
       c.setReg(0, i64.or(c.reg(0, 1), i64.shl(i64.extend_i32_u(ah), k(8))), 2);
     },
   },
