@@ -122,9 +122,19 @@ export class Registers extends StateBlock {
     }
   }
 
-  /** An MSR kept as data: its halves. */
+  /** An MSR kept as data: its halves, which `setMsr` may replace where they are. */
   msr(number: number): readonly [number, number] {
     return this.msrs.get(number) ?? ZERO_MSR;
+  }
+
+  /** Writes an MSR kept as data. */
+  setMsr(number: number, lo: number, hi: number): void {
+    const known = this.msrs.get(number);
+    if (known === undefined) this.msrs.set(number, [lo, hi]);
+    else {
+      known[0] = lo;
+      known[1] = hi;
+    }
   }
 
   /** CS and SS at once, as SYSCALL and its kin set them. */

@@ -18,6 +18,21 @@ export const emptySegment = (): SegmentCache => ({
   attributes: 0x93,
 });
 
+/** What `rebased` made last, by base: SWAPGS and the kernel's task switch go to and fro between a few. */
+const made: SegmentCache[] = Array.from({ length: 64 }, emptySegment);
+
+/** `cache` with another base. */
+export function rebased({ selector, limit, attributes }: SegmentCache, baseLo: number, baseHi: number): SegmentCache {
+  // Bases are multiples of large powers of two: a product scatters them.
+  const at = Math.imul(baseLo + baseHi, 0x9e3779b1) >>> 26;
+  const last = made[at] as SegmentCache;
+  const same = last.baseLo === baseLo && last.baseHi === baseHi && last.selector === selector;
+  if (same && last.limit === limit && last.attributes === attributes) return last;
+  const cache = { selector, baseLo, baseHi, limit, attributes };
+  made[at] = cache;
+  return cache;
+}
+
 /** Offsets that may be accessed, inclusive, and how. */
 export interface Bounds {
   readonly low: number;
