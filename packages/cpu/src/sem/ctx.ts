@@ -122,5 +122,15 @@ export interface Row {
   readonly sse?: boolean;
   /** Also instantiate for non-64-bit code. */
   readonly legacy?: boolean;
+  /** A memory operand 0 is only read. */
+  readonly reads?: boolean;
+  /** It accesses the stack beside its operands. */
+  readonly stack?: boolean;
+  /** It branches to a direct target. */
+  readonly direct?: boolean;
+  /** Operand 1, if it is a register, moves a memory operand 0 by whole operands. */
+  readonly bitString?: boolean;
+  /** A 16-byte memory operand need not be aligned. */
+  readonly unaligned?: boolean;
   readonly emit: (c: Ctx) => void;
 }
