@@ -26,6 +26,8 @@ export interface CodePage {
   readonly granules: Uint8Array;
   /** Instructions to be decoded in one go. */
   readonly run: number;
+  /** Its index among the sites, once something refers to it. */
+  site: number | null;
   /** False once dropped: its records may finish the instruction they execute, no more. */
   alive: boolean;
 }
@@ -54,6 +56,7 @@ export class CodeCache {
   readonly #modes = new Map<number, number>();
   /** How often code of a frame was dropped. */
   readonly #rewrites = new Map<number, number>();
+  readonly #byMap = new Map<number, CodePage>();
   /** Maps given back, with stale contents. */
   readonly #freeMaps: number[] = [];
   /** Maps that were ever handed out; memory after them is zero and costs nothing yet. */
@@ -105,13 +108,18 @@ export class CodeCache {
     let page = this.#pages.get(key);
     if (page === undefined) {
       const run = (this.#rewrites.get(gfn) ?? 0) < OFTEN ? RUN : SHORT_RUN;
-      page = { gfn, mode, host, map: 0, granules: new Uint8Array(4096 >> GRANULE_SHIFT), run, alive: true };
+      page = { gfn, mode, host, map: 0, granules: new Uint8Array(4096 >> GRANULE_SHIFT), run, site: null, alive: true };
       this.#pages.set(key, page);
       const modes = this.#modes.get(gfn);
       this.#modes.set(gfn, (modes ?? 0) | (1 << (mode >> 5)));
       if (modes === undefined) for (const listener of this.#onWatch) listener();
     }
     return page;
+  }
+
+  /** The page that the map at `map` is of, if it has not been dropped since. */
+  pageOfMap(map: number): CodePage | undefined {
+    return this.#byMap.get(map);
   }
 
   /** Makes sure there is a map and room for `records` more records and their sites; may drop everything, and then returns false. */
@@ -126,6 +134,7 @@ export class CodeCache {
         this.reset();
         return false;
       }
+      this.#byMap.set(page.map, page);
     }
     return true;
   }
