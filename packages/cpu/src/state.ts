@@ -88,7 +88,10 @@ export const CS_LIMIT = 0x460;
 
 /** Entries of one TLB; a power of two. */
 export const TLB_ENTRIES = 4096;
-/** Bytes of an entry: i64 tag (page address, or `TLB_INVALID`), i32 addend, i32 guest frame number. */
+/**
+ * Bytes of an entry: i64 tag (page address, or `TLB_INVALID`); i32 addend, in a fetch TLB the host address of the page's map; i32 owner: the low
+ * half of the guest frame number, in a fetch TLB the serial number of the `CodePage`, -1 while an entry leads elsewhere for one instruction.
+ */
 export const TLB_ENTRY = 16;
 /** From one TLB to the next. The line more keeps the entries of a page in the TLBs apart in a cache of the host. */
 export const TLB_BYTES = TLB_ENTRIES * TLB_ENTRY + 64;

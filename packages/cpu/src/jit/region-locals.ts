@@ -38,11 +38,6 @@ export class RegionLocals {
     return this.long(S.PAGE_VA);
   }
 
-  /** The region uses SSE. */
-  get vectors(): boolean {
-    return this.#vector.some((local) => local !== undefined);
-  }
-
   general(number: number): I64Local {
     const known = this.#general[number];
     if (known !== undefined) return known;

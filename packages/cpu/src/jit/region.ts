@@ -15,8 +15,6 @@ export interface Region {
   readonly f: FunctionBuilder;
   /** The flags must be worked out when it is entered. */
   readonly workedOut: boolean;
-  /** It may be entered only while SSE can be used. */
-  readonly vectors: boolean;
 }
 
 /** Writes the function `(cpu, entry) -> record` of a region that is entered at its first block. */
@@ -59,7 +57,7 @@ class RegionWriter {
     f.return(locals.record);
     f.unreachable();
     f.ahead(() => locals.load());
-    return { f, workedOut: this.#wants[0] as boolean, vectors: locals.vectors };
+    return { f, workedOut: this.#wants[0] as boolean };
   }
 
   #block(number: number, ways: Ways): void {
@@ -73,7 +71,9 @@ class RegionWriter {
     const count = pieces.length;
     f.set(left, i32.sub(left, i32.const(count)));
     f.if(i32.lt_s(left, i32.const(0)), () => this.#leave(pieces[0] as Piece, count));
+    const firstVector = pieces.findIndex(({ row }) => row.sse);
     pieces.forEach((piece, k) => {
+      if (k === firstVector) f.if(this.#locals.word(S.SSE_OFF), () => this.#leave(piece, count - k));
       f.scope(() => {
         const pieceWays: PieceWays = {
           leave: () => this.#leave(piece, count - k),
@@ -135,7 +135,7 @@ class RegionWriter {
 
   #jump(number: number, ways: Ways, target: Local64): void {
     const f = this.#f;
-    const { end, page } = this.#blocks[number] as Block;
+    const { end } = this.#blocks[number] as Block;
     if (end.kind !== "indirect") throw new Error("a jump in the middle of a block");
     const { flags } = this.#locals;
     const before = flags.state;
@@ -145,7 +145,6 @@ class RegionWriter {
       f.if(i64.eq(target, address), () => this.#toBlock(number, block, ways));
       flags.state = before;
     }
-    void page;
     this.#outTo(target);
   }
 
@@ -188,7 +187,7 @@ class RegionWriter {
     f.scope(() => {
       const va = f.let("i64", this.#va(page));
       const entry = f.let("i32", tlbEntry(locals.word(S.TLB_FETCH), va));
-      const same = i32.and(i64.eq(i64.load(entry), va), i32.eq(i32.load(entry, 8), i32.const(page.code.map)));
+      const same = i32.and(i64.eq(i64.load(entry), va), i32.eq(i32.load(entry, 12), i32.const(page.code.serial)));
       f.if(i32.eqz(same), () => this.#outTo(i64.add(va, i64.const(offset))));
       f.store("i64.store", locals.cpu, va, S.PAGE_VA);
     });

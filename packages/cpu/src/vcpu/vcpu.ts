@@ -94,8 +94,8 @@ export class Vcpu extends Registers implements VcpuContext {
     const generated = new GeneratedCode(this, { interpreter, memory, code, events, misses, fetcher, jit });
     const [interrupts, guard] = [this.#interrupts, this.#guard];
     this.#loop = new RunLoop(this, { generated, events, interrupts, guard, misses, fetcher });
-    code.onDrop(() => this.tlb.flush());
-    code.onWatch(() => this.tlb.flush());
+    code.onDrop((page) => (page === null ? this.tlb.flush() : this.tlb.flushOwner(2, page.serial)));
+    code.onWatch((gfn) => this.tlb.flushOwner(1, gfn));
     this.reset();
     if (!options.bootstrap) this.activity = "wait-for-sipi";
   }

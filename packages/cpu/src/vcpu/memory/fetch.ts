@@ -87,8 +87,11 @@ export class Fetcher {
     const { gfn } = this.#pages;
     const { global, large } = this.#vcpu.ports.mmu.translation;
     const record = this.#head(this.#cache.page(gfn, this.#vcpu.mode, host), lo & 0xfff);
-    const { map } = this.#cache.page(gfn, this.#vcpu.mode, host);
-    if (!guarded) this.#vcpu.tlb.fill(this.#vcpu.tlbBases.tlb[2], lo, hi, map, global, large);
+    if (!guarded) {
+      // Asked for again: decoding may have dropped everything.
+      const { map, serial } = this.#cache.page(gfn, this.#vcpu.mode, host);
+      this.#vcpu.tlb.fill(this.#vcpu.tlbBases.tlb[2], lo, hi, map, serial, global, large);
+    }
     return record;
   };
 
