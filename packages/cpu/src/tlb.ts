@@ -80,6 +80,12 @@ export class Tlb {
     return ((this.#i32[at + 2] as number) + lo) >>> 0;
   }
 
+  /** What the entry for the page of `hi:lo` in the TLB at `base` says, or 0 if there is none. */
+  entryValue(base: number, lo: number, hi: number): number {
+    const at = this.entry(base, lo) >> 2;
+    return this.#i32[at] === (lo & ~0xfff) && this.#i32[at + 1] === hi ? (this.#i32[at + 2] as number) : 0;
+  }
+
   /** Makes `entry` lead the accesses whose last byte is in the page of `hi:lo` to `value` + address, until `drop`. */
   override(entry: number, lo: number, hi: number, value: number): void {
     const at = entry >> 2;

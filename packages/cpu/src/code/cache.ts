@@ -35,6 +35,8 @@ export interface CodePage {
   highGranules: number;
   /** Instructions to be decoded in one go. */
   readonly run: number;
+  /** Its index among the sites, once something refers to it. */
+  site: number | null;
   /** False once dropped: its records may finish the instruction they execute, no more. */
   alive: boolean;
 }
@@ -81,6 +83,8 @@ export class CodeCache {
   /** Never deleted from one by one: a `Map` searches all deleted entries of a key until it is built anew. */
   readonly #frames = new Map<Gfn, Frame>();
   #serial = 0;
+  /** Who had a map last. */
+  readonly #byMap = new Map<number, CodePage>();
   /** Maps given back, with stale contents. */
   readonly #freeMaps: number[] = [];
   /** Maps that were ever handed out; memory after them is zero and costs nothing yet. */
@@ -141,10 +145,26 @@ export class CodeCache {
     if (known !== null) return known;
     const run = frame.rewrites < OFTEN ? RUN : SHORT_RUN;
     const serial = ++this.#serial;
-    const page = { serial, gfn, mode, host, map: 0, lowGranules: 0, highGranules: 0, run, alive: true };
+    const page: CodePage = {
+      serial,
+      gfn,
+      mode,
+      host,
+      map: 0,
+      lowGranules: 0,
+      highGranules: 0,
+      run,
+      site: null,
+      alive: true,
+    };
     frame.pages[indexOf(mode)] = page;
     if (frame.count++ === 0) for (const listener of this.#onWatch) listener(gfn);
     return page;
+  }
+
+  /** The page that the map at `map` is of, if it has not been dropped since. */
+  pageOfMap(map: number): CodePage | undefined {
+    return this.#byMap.get(map);
   }
 
   /** Makes sure there is a map and room for `records` more records and their sites; may drop everything, and then returns false. */
@@ -160,6 +180,7 @@ export class CodeCache {
         this.reset();
         return false;
       }
+      this.#byMap.set(page.map, page);
     }
     return true;
   }

@@ -19,7 +19,17 @@ const bitTest = (name: string, change: ((a: Local64, mask: Local64) => I64) | nu
     }
     c.flags.setCarry(i64.and(i64.shr_u(a, at), k(1)));
   };
-  return [{ name, sizes: WIDE, forms: ["rr", "ri", "mi"], modify: change !== null, emit }];
+  return [
+    {
+      name,
+      sizes: WIDE,
+      forms: ["rr", "ri", "mi"],
+      modify: change !== null,
+      reads: change === null,
+      bitString: true,
+      emit,
+    },
+  ];
 };
 
 /**

@@ -22,12 +22,21 @@ function needIopl8086(c: Ctx): void {
 
 /** Stack, branches and flag control. The `legacy` rows exist twice: for 64-bit code and for everything else. */
 export const CONTROL: readonly Row[] = [
-  { name: "push", sizes: NEAR, forms: ["r", "m", "i"], legacy: true, emit: (c) => c.push(c.get(0)) },
+  {
+    name: "push",
+    sizes: NEAR,
+    forms: ["r", "m", "i"],
+    legacy: true,
+    reads: true,
+    stack: true,
+    emit: (c) => c.push(c.get(0)),
+  },
   {
     name: "pop",
     sizes: NEAR,
     forms: ["r"],
     legacy: true,
+    stack: true,
     emit: (c) => {
       const { value, commit } = c.pop();
       // POP rSP: the popped value wins over the increment.
@@ -40,6 +49,7 @@ export const CONTROL: readonly Row[] = [
     sizes: NEAR,
     forms: [""],
     legacy: true,
+    stack: true,
     emit: (c) => {
       const frame = c.f.let("i64", c.stackAddress(5));
       const value = c.loadStack(frame);
@@ -52,6 +62,8 @@ export const CONTROL: readonly Row[] = [
     sizes: NEAR,
     forms: [""],
     legacy: true,
+    direct: true,
+    stack: true,
     emit: (c) => {
       c.push(c.next(), () => c.checkDirect());
       c.branchAlways();
@@ -62,6 +74,8 @@ export const CONTROL: readonly Row[] = [
     sizes: NEAR,
     forms: ["r", "m"],
     legacy: true,
+    reads: true,
+    stack: true,
     emit: (c) => {
       const target = c.get(0);
       // The return address is in memory even if the target then faults (recorded from hardware).
@@ -74,6 +88,7 @@ export const CONTROL: readonly Row[] = [
     sizes: NEAR,
     forms: ["r", "m"],
     legacy: true,
+    reads: true,
     emit: (c) => {
       const target = c.get(0);
       c.checkTarget(target);
@@ -85,6 +100,7 @@ export const CONTROL: readonly Row[] = [
     sizes: NEAR,
     forms: ["i"],
     legacy: true,
+    stack: true,
     emit: (c) => {
       const { value, commit } = c.pop();
       c.checkTarget(value);
@@ -92,7 +108,7 @@ export const CONTROL: readonly Row[] = [
       c.jump(value);
     },
   },
-  { name: "jmp", sizes: [8], forms: [""], legacy: true, emit: (c) => c.branchAlways() },
+  { name: "jmp", sizes: [8], forms: [""], legacy: true, direct: true, emit: (c) => c.branchAlways() },
   ...Array.from(
     { length: 16 },
     (_, cc): Row => ({
@@ -100,6 +116,7 @@ export const CONTROL: readonly Row[] = [
       sizes: [8],
       forms: [""],
       legacy: true,
+      direct: true,
       emit: (c) => c.branch(c.flags.condition(cc)),
     }),
   ),
@@ -110,6 +127,7 @@ export const CONTROL: readonly Row[] = [
       sizes: NEAR,
       forms: [""],
       legacy: true,
+      direct: true,
       emit: (c) => {
         const left = c.f.let("i64", i64.sub(c.reg(1), k(1)));
         const more = i64.ne(truncate(left, c.size), k(0));
@@ -119,7 +137,7 @@ export const CONTROL: readonly Row[] = [
       },
     }),
   ),
-  { name: "jcxz", sizes: NEAR, forms: [""], legacy: true, emit: (c) => c.branch(i64.eqz(c.reg(1))) },
+  { name: "jcxz", sizes: NEAR, forms: [""], legacy: true, direct: true, emit: (c) => c.branch(i64.eqz(c.reg(1))) },
   { name: "nop", sizes: [4], forms: [""], emit: () => undefined },
   { name: "ud2", sizes: [4], forms: [""], emit: (c) => c.faultIf(i32.const(1), UD) },
   { name: "cld", sizes: [4], forms: [""], emit: (c) => c.setSystemFlags(i32.and(c.systemFlags(), i32.const(~S.DF))) },
@@ -149,6 +167,7 @@ export const CONTROL: readonly Row[] = [
     sizes: NEAR,
     forms: [""],
     legacy: true,
+    stack: true,
     emit: (c) => {
       needIopl8086(c);
       const all = i32.or(c.flags.pack(), i32.and(c.systemFlags(), i32.const(~(S.RF | S.VM))));

@@ -14,6 +14,7 @@ const alu = (name: string, result: Binary, flags: "add" | "adc" | "sub" | "sbb" 
   sizes: ALL,
   forms: TWO,
   modify: write,
+  reads: !write,
   emit: (c) => {
     const a = c.get(0);
     const b = c.get(1);

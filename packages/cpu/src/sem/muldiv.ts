@@ -78,6 +78,7 @@ export const MULDIV: readonly Row[] = [
     name: "mul",
     sizes: [1, 2, 4, 8],
     forms: ["r", "m"],
+    reads: true,
     emit: (c) => {
       const a = c.f.let("i64", c.reg(0));
       const b = c.get(0);
@@ -91,6 +92,7 @@ export const MULDIV: readonly Row[] = [
     name: "imul1",
     sizes: [1, 2, 4, 8],
     forms: ["r", "m"],
+    reads: true,
     emit: (c) => {
       const a = c.f.let("i64", signExtend(c.reg(0), c.size));
       const b = c.f.let("i64", signExtend(c.get(0), c.size));
@@ -115,6 +117,6 @@ export const MULDIV: readonly Row[] = [
       productFlags(c, low, overflow);
     },
   },
-  { name: "div", sizes: [1, 2, 4, 8], forms: ["r", "m"], emit: divide(false) },
-  { name: "idiv", sizes: [1, 2, 4, 8], forms: ["r", "m"], emit: divide(true) },
+  { name: "div", sizes: [1, 2, 4, 8], forms: ["r", "m"], reads: true, emit: divide(false) },
+  { name: "idiv", sizes: [1, 2, 4, 8], forms: ["r", "m"], reads: true, emit: divide(true) },
 ];

@@ -191,7 +191,9 @@ export const SSE_CONVERT: readonly Row[] = [
   ..."aesenc aesenclast aesdec aesdeclast aesimc sha1nexte sha1msg1 sha1msg2 sha256rnds2 sha256msg1 sha256msg2 phminposuw"
     .split(" ")
     .map((name) => outside(name)),
-  ..."aeskeygenassist pclmulqdq sha1rnds4 pcmpestrm pcmpestrm64 pcmpestri pcmpestri64 pcmpistrm pcmpistri mpsadbw"
+  ..."aeskeygenassist pclmulqdq sha1rnds4".split(" ").map((name) => outside(name, "xxi")),
+  ..."pcmpestrm pcmpestrm64 pcmpestri pcmpestri64 pcmpistrm pcmpistri"
     .split(" ")
-    .map((name) => outside(name, "xxi")),
+    .map((name): Row => ({ ...outside(name, "xxi"), unaligned: true })),
+  outside("mpsadbw", "xxi"),
 ];

@@ -8,6 +8,7 @@ const whole = (name: string, aligned: boolean): Row => ({
   sizes: [8],
   forms: ["xx", "xm", "mx"],
   sse: true,
+  unaligned: !aligned,
   emit: (c) => {
     if (aligned) c.aligned();
     c.setX(0, c.getX(1));
