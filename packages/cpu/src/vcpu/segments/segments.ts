@@ -184,11 +184,11 @@ export function installCode(
 }
 
 /** What `flatSegment` made last, by selector. */
-const flat: SegmentCache[] = Array.from({ length: 16 }, () => unusable(0));
+const flat: SegmentCache[] = Array.from({ length: 64 }, () => unusable(0));
 
 /** A flat segment as SYSCALL, SYSRET and SYSENTER install it. */
 export function flatSegment(selector: number, attributes: number): SegmentCache {
-  const at = (selector >> 3) & 15;
+  const at = selector & 63;
   const all = attributes | ATTR_P | ATTR_G;
   const last = flat[at] as SegmentCache;
   if (last.selector === selector && last.attributes === all) return last;
