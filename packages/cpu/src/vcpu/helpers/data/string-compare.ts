@@ -88,7 +88,8 @@ function scanPairs(
   wanted: boolean,
 ): number {
   let k = 0;
-  for (let at = 0; k < n && sameElement(memory, x + at, y + at, size) !== wanted; at += step) k++;
+  if (size === 1) for (let at = 0; k < n && (memory[x + at] === memory[y + at]) !== wanted; at += step) k++;
+  else for (let at = 0; k < n && sameElement(memory, x + at, y + at, size) !== wanted; at += step) k++;
   return k < n ? k + 1 : n;
 }
 

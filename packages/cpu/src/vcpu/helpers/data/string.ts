@@ -6,6 +6,7 @@ import { Seg } from "../../registers/constants.js";
 import type { Halves } from "../../registers/halves.js";
 import { FAULT, JUMP, NEXT } from "../common.js";
 import { portAllowed, portRead, portWrite } from "./io.js";
+import { copy, fill, fillCommon, moveCommon } from "./string-bulk.js";
 import { compareElements, scanElements } from "./string-compare.js";
 import { advance, count, pointer, reduceCount, setResume } from "./string-pointers.js";
 
@@ -77,28 +78,6 @@ function writable(vcpu: VcpuContext, at: Halves, bytes: number, size: number, do
   return vcpu.linear.hostForWrite(lo, at.hi, bytes);
 }
 
-/** Bytes up to which copying them one by one is faster than a call. */
-const FEW = 32;
-
-/** Copies elements of `size` bytes one after the other; so that where the ranges overlap with the destination ahead, a pattern is repeated. */
-function copy(memory: Uint8Array, from: number, to: number, bytes: number, size: number, down: boolean): void {
-  const ahead = down ? from - to : to - from;
-  if (ahead <= 0 || ahead >= bytes) {
-    if (bytes > FEW || down) memory.copyWithin(to, from, from + bytes);
-    else for (let k = 0; k < bytes; k++) memory[to + k] = memory[from + k] as number;
-  } else if (down) for (let k = bytes - size; k >= 0; k -= size) memory.copyWithin(to + k, from + k, from + k + size);
-  else if (ahead < size) for (let k = 0; k < bytes; k += size) memory.copyWithin(to + k, from + k, from + k + size);
-  else {
-    memory.copyWithin(to, from, to);
-    repeat(memory, to, ahead, bytes);
-  }
-}
-
-/** Fills `bytes` bytes with their first `have`. */
-function repeat(memory: Uint8Array, to: number, have: number, bytes: number): void {
-  for (let done = have; done < bytes; done *= 2) memory.copyWithin(to + done, to, to + Math.min(done, bytes - done));
-}
-
 const plain = (n: number, size: number): boolean => n > 1 && n * size <= 4096;
 
 const movs: Chunk = (vcpu, insn, n, down) => {
@@ -123,7 +102,6 @@ const movs: Chunk = (vcpu, insn, n, down) => {
 
 const stos: Chunk = (vcpu, insn, n, down) => {
   const size = insn.opSize;
-  const { memory } = vcpu;
   const lo = vcpu.regLo(RAX);
   const hi = vcpu.regHi(RAX);
   const bytes = n * size;
@@ -131,11 +109,7 @@ const stos: Chunk = (vcpu, insn, n, down) => {
     const to = writable(vcpu, target, bytes, size, down);
     if (to < 0) return -1;
     if (to > 0) {
-      if (size === 1) memory.fill(lo & 0xff, to, to + bytes);
-      else {
-        for (let k = 0; k < size; k++) memory[to + k] = (k < 4 ? lo >>> (8 * k) : hi >>> (8 * (k - 4))) & 0xff;
-        repeat(memory, to, size, bytes);
-      }
+      fill(vcpu.memory, to, bytes, size, lo, hi);
       return n;
     }
   }
@@ -178,9 +152,17 @@ type Kind = "copies" | "compares" | "port";
 const op = (chunk: Chunk, usesSource: boolean, usesTarget: boolean, kind: Kind = "copies"): Helper =>
   repeated({ chunk, usesSource, usesTarget, compares: kind === "compares", port: kind === "port" });
 
+/** `helper` where the common case is not at hand. */
+const unless =
+  (common: (vcpu: VcpuContext, insn: Insn) => number, helper: Helper): Helper =>
+  (vcpu, site) => {
+    const result = common(vcpu, site.insn);
+    return result < 0 ? helper(vcpu, site) : result;
+  };
+
 export const STRING_HELPERS: Readonly<Record<string, Helper>> = {
-  movs: op(movs, true, true),
-  stos: op(stos, false, true),
+  movs: unless(moveCommon, op(movs, true, true)),
+  stos: unless(fillCommon, op(stos, false, true)),
   lods: op(lods, true, false),
   scas: op(scas, false, true, "compares"),
   cmps: op(cmps, true, true, "compares"),
