@@ -88,11 +88,14 @@ export class Heads {
     return this.#u16[record >> 1] !== HEAT || this.heat(record) * 32 >= this.threshold;
   }
 
-  /** Leads a head into a region. */
-  enter(head: number, slot: number, entry: number, workedOut: boolean): void {
+  /**
+   * Leads a head into a region.
+   * @param times after which it is hot again, below 2^16; 0 for never
+   */
+  enter(head: number, slot: number, workedOut: boolean, times: number): void {
     this.#u16[head >> 1] = ENTER;
     this.#records.setImmediate(head, slot);
-    this.#records.setDestination(head, entry);
+    this.#records.setDestination(head, times);
     this.#u8[head + R.R_AUX] = workedOut ? 1 : 0;
   }
 

@@ -6,8 +6,19 @@ import type { Block, End, RegionPage, Target } from "./blocks.js";
 import { type Effects, effectsOf } from "./effects.js";
 import { type Piece, rowOfInstance } from "./piece.js";
 
-/** Instructions of a region, at most. */
-const MAX_PIECES = 400;
+/** How far a region goes. */
+export interface Reach {
+  /** Instructions, at most. */
+  readonly pieces: number;
+  /** Into what is called, and into what has a region of its own. */
+  readonly beyond: boolean;
+}
+
+/** For what is hot. */
+export const NEAR: Reach = { pieces: 120, beyond: false };
+/** For what is entered time and again. */
+export const WIDE: Reach = { pieces: 400, beyond: true };
+
 const MAX_PAGES = 8;
 /** Returns that one return instruction is compared with, at most. */
 const MAX_RETURNS = 4;
@@ -42,9 +53,11 @@ export class Former {
   readonly #far: { key: number; home: number }[] = [];
   readonly #homes = new Map<number, number>();
   readonly #returns: { key: number; callee: number }[] = [];
+  readonly #reach: Reach;
   #count = 0;
 
-  constructor(memory: WebAssembly.Memory, cache: CodeCache, heads: Heads, pageAt: PageAt) {
+  constructor(memory: WebAssembly.Memory, cache: CodeCache, heads: Heads, pageAt: PageAt, reach: Reach) {
+    this.#reach = reach;
     this.#cache = cache;
     this.#heads = heads;
     this.#u8 = new Uint8Array(memory.buffer);
@@ -57,7 +70,7 @@ export class Former {
     this.#lead(offset, offset, this.#near);
     for (;;) {
       const next = this.#near.shift() ?? this.#far.shift();
-      if (next === undefined || this.#count >= MAX_PIECES) break;
+      if (next === undefined || this.#count >= this.#reach.pieces) break;
       this.#walk(next.key, next.home);
     }
     return this.#blocks();
@@ -98,7 +111,8 @@ export class Former {
         this.#isLeader.add(key);
         return;
       }
-      if (this.#count >= MAX_PIECES) return;
+      if (this.#count >= this.#reach.pieces) return;
+      if (key !== this.#leaders[0] && this.#apart(key)) return;
       const step = this.#step(key, home);
       if (step === null) return;
       this.#steps.set(key, step);
@@ -106,6 +120,7 @@ export class Former {
       const { flow, name } = step.piece.instance;
       if (flow === Flow.Branch || flow === Flow.Jump) {
         const call = name === "call";
+        if (call && !this.#reach.beyond) return;
         const target = this.#target(step, key);
         if (target !== null) {
           step.taken = this.#lead(target, call ? target : home, call ? this.#far : this.#near);
@@ -119,6 +134,13 @@ export class Former {
       if (flow !== Flow.Through || !this.#inPage(step.next, key)) return;
       key = step.next;
     }
+  }
+
+  /** Whether a region of its own is left to do what is at `key`. */
+  #apart(key: number): boolean {
+    if (this.#reach.beyond) return false;
+    const record = this.#cache.recordAt(this.#page(key).code, key & 0xfff);
+    return record !== 0 && this.#heads.isEntered(record);
   }
 
   #inPage(next: number, key: number): boolean {

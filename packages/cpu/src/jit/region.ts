@@ -17,7 +17,7 @@ export interface Region {
   readonly workedOut: boolean;
 }
 
-/** Writes the function `(cpu, entry) -> record` of a region that is entered at its first block. */
+/** Writes the function `(cpu) -> record` of a region that is entered at its first block. */
 export function writeRegion(m: ModuleBuilder, blocks: readonly Block[]): Region {
   return new RegionWriter(m, blocks).write();
 }
@@ -33,7 +33,7 @@ class RegionWriter {
   #exit: { readonly depth: number } = { depth: 0 };
 
   constructor(m: ModuleBuilder, blocks: readonly Block[]) {
-    this.#f = m.function(["i32", "i32"], "i32");
+    this.#f = m.function(["i32"], "i32");
     this.#locals = new RegionLocals(this.#f);
     this.#blocks = blocks;
     const successors = blocks.map(successorsOf);
