@@ -95,7 +95,6 @@ export class Jit {
     if (this.#generation !== this.#cache.generation) return;
     const m = new ModuleBuilder();
     m.importMemory("vm", "memory", { min: 1, max: 65536 });
-    const table = m.importTable("vm", "regions", { min: 1 });
     const made: { head: number; workedOut: boolean; wide: boolean; f: FunctionBuilder }[] = [];
     for (const { head, pageAt, wide } of wishes) {
       const page: CodePage = heads.page(head);
@@ -110,15 +109,17 @@ export class Jit {
       this.counts.instructions += blocks.reduce((sum, { pieces }) => sum + pieces.length, 0);
     }
     if (made.length === 0 || this.#nextSlot + made.length > SLOTS) return;
-    m.element(
-      table,
-      this.#nextSlot,
-      made.map(({ f }) => f),
-    );
+    // An imported table would be gone through from end to end for every module.
+    made.forEach(({ f }, k) => {
+      m.exportFunction(String(k), f);
+    });
     const bytes = m.bytes();
-    new WebAssembly.Instance(new WebAssembly.Module(bytes), { vm: { memory: this.#memory, regions: this.table } });
-    for (const { head, workedOut, wide } of made)
-      heads.enter(head, this.#nextSlot++, workedOut, wide ? 0 : this.#again);
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { vm: { memory: this.#memory } });
+    made.forEach(({ head, workedOut, wide }, k) => {
+      const slot = this.#nextSlot++;
+      this.table.set(slot, exports[String(k)] as () => number);
+      heads.enter(head, slot, workedOut, wide ? 0 : this.#again);
+    });
     this.counts.modules++;
     this.counts.regions += made.length;
     this.counts.bytes += bytes.length;
