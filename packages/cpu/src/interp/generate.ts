@@ -68,7 +68,7 @@ export function generateInterpreter(): Uint8Array<ArrayBuffer> {
     hot: m.importFunction("vm", "hot", ["i32"], "i32"),
   };
   const regions = m.importTable("vm", "regions", { min: 1 });
-  const regionType = m.type(["i32"], "i32");
+  const regionType = m.type(["i32", "i32"], "i32");
   const workOut = generateWorkOut(m);
 
   const f = m.function(["i32"], "i32");
@@ -124,7 +124,7 @@ export function generateInterpreter(): Uint8Array<ArrayBuffer> {
         f.if(i32.eqz(result), () => f.set(rec, f.call(slow.hot, rec)));
       });
       const slot = i32.load(rec, R.R_IMM);
-      f.set(rec, f.callIndirect(regionType, regions, slot, cpu));
+      f.set(rec, f.callIndirect(regionType, regions, slot, cpu, i32.load16_u(rec, R.R_ENTRY)));
       f.if(i32.eqz(rec), () => {
         f.set(target, i64.load(cpu, S.PC));
         find();
