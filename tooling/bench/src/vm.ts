@@ -12,6 +12,8 @@ export interface VmStats {
   readonly cpuSecondsMain: number;
   readonly peakRssBytes: number;
   readonly touchedRamBytes: number;
+  /** What else it has. */
+  readonly [name: string]: unknown;
 }
 
 /** What is booted. */
