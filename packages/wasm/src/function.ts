@@ -33,7 +33,8 @@ export type StoreOp = keyof typeof STORES | "v128.store";
  * Temporaries come from a pool (`temp`/`scope`), so that a large function needs few locals.
  */
 export class FunctionBuilder implements Func {
-  readonly #code = new Bytes(1024);
+  #code = new Bytes(1024);
+  readonly #head = new Bytes(64);
   readonly #locals: ValType[] = [];
   readonly #free: Record<ValType, LocalNode<ValType>[]> = { i32: [], i64: [], f32: [], f64: [], v128: [] };
   #scope: LocalNode<ValType>[] | null = null;
@@ -190,6 +191,17 @@ export class FunctionBuilder implements Func {
     this.#code.u8(0x00);
   }
 
+  /** Writes statements that the function begins with; what was written already comes after them. No construct may be open around `body`. */
+  ahead(body: () => void): void {
+    const code = this.#code;
+    this.#code = this.#head;
+    try {
+      body();
+    } finally {
+      this.#code = code;
+    }
+  }
+
   /** The value of a call, as an expression. */
   call<T extends ValType>(func: Func, ...args: Any[]): Expr<T> {
     return new Node(NodeKind.Indexed, 0x10, null, null, null, func.index, 0, null, args as Node[]);
@@ -229,7 +241,7 @@ export class FunctionBuilder implements Func {
 
   /** Writes the body with its local declarations (core spec 5.5.13). */
   write(out: Bytes): void {
-    const body = new Bytes(this.#code.length + 64);
+    const body = new Bytes(this.#head.length + this.#code.length + 64);
     const groups: [number, ValType][] = [];
     for (const type of this.#locals) {
       const last = groups.at(-1);
@@ -241,6 +253,7 @@ export class FunctionBuilder implements Func {
       body.u32(count);
       body.u8(VAL_TYPE[type]);
     }
+    body.append(this.#head);
     body.append(this.#code);
     body.u8(0x0b);
     out.sized(body);
