@@ -15,7 +15,7 @@ const BUCKETS = 20;
 const MB = 1e6;
 
 /** A point of the series. */
-interface Sample {
+export interface Sample {
   readonly seconds: number;
   readonly rss: number;
   /** Programs compiled and run by then. */
@@ -29,7 +29,7 @@ async function atShell(guests: Guests, series: Series, flags: readonly string[])
 }
 
 /** Means of the samples in {@link BUCKETS} spans of equal length. */
-function buckets(samples: readonly Sample[]): readonly Sample[] {
+export function buckets(samples: readonly Sample[]): readonly Sample[] {
   const [from, to] = [samples[0]?.seconds ?? 0, samples.at(-1)?.seconds ?? 0];
   const means: Sample[] = [];
   for (let bucket = 0; bucket < BUCKETS; bucket++) {
@@ -85,10 +85,11 @@ export async function benchMemory(
   const rows = [["s", "RSS MB", "programs"]];
   for (const { seconds, rss, programs } of points)
     rows.push([seconds.toFixed(0), (rss / MB).toFixed(1), String(programs)]);
-  const above = (figures: VmStats) => ((figures.peakRssBytes - figures.touchedRamBytes) / MB).toFixed(0);
+  const above = ({ peakRssBytes, touchedRamBytes, jit }: VmStats) =>
+    `${((peakRssBytes - touchedRamBytes) / MB).toFixed(0)} MB above the RAM the guest touched${jit === undefined ? "" : `, ${jit.modules} modules of generated code`}`;
   return {
-    text: `Memory: at a shell (Debian ${series}, 512 MiB) peak RSS ${(shell.peakRssBytes / MB).toFixed(0)} MB, ${above(shell)} MB above the RAM the guest touched
-A loop that compiles another program each turn, ${RAM_MIB} MiB, for ${minutes} min; peak ${above(stats)} MB above the RAM the guest touched
+    text: `Memory: at a shell (Debian ${series}, 512 MiB) peak RSS ${(shell.peakRssBytes / MB).toFixed(0)} MB, ${above(shell)}
+A loop that compiles another program each turn, ${RAM_MIB} MiB, for ${minutes} min; peak ${above(stats)}
 ${table(rows)}
 slope of the second half: ${(perMinute / MB).toFixed(2)} MB a minute
 `,
