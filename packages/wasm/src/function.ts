@@ -39,6 +39,8 @@ export class FunctionBuilder implements Func {
   readonly #free: Record<ValType, LocalNode<ValType>[]> = { i32: [], i64: [], f32: [], f64: [], v128: [] };
   #scope: LocalNode<ValType>[] | null = null;
   #depth = 0;
+  #loop = 0;
+  #loops = 0;
 
   constructor(
     readonly index: number,
@@ -66,6 +68,7 @@ export class FunctionBuilder implements Func {
     const local = (this.#free[type].pop() as LocalNode<T> | undefined) ?? (this.local(type) as LocalNode<T>);
     if (this.#scope === null) throw new WasmBuildError("scope", "temp() outside scope()");
     this.#scope.push(local);
+    local.width = 64;
     return local;
   }
 
@@ -85,19 +88,35 @@ export class FunctionBuilder implements Func {
 
   /** Evaluates `value` once into a temporary. */
   let<T extends ValType>(type: T, value: Expr<T>): Local<T> {
-    const local = this.temp(type);
+    const local = this.temp(type) as LocalNode<T>;
+    local.width = -1;
+    local.loop = this.#loop;
     this.set(local, value);
     return local;
   }
 
+  /** @throws WasmBuildError `loop` for a temporary from outside of the loop, if it was taken for narrower than `value` */
   set<T extends ValType>(local: Local<T>, value: Expr<T>): void {
+    this.#assigned(local as LocalNode<T>, value as Node);
     emitNode(this.#code, value as Node);
     this.#code.u8(0x21);
     this.#code.u32(local.index);
   }
 
+  /** Follows along the statements as they are written what a local may hold. */
+  #assigned(local: LocalNode<ValType>, { width }: Node): void {
+    if (width <= local.width) return;
+    if (local.loop !== this.#loop && local.width >= 0 && local.width < 64)
+      throw new WasmBuildError(
+        "loop",
+        `a temporary of ${local.width} bits from before a loop is assigned ${width} bits in it`,
+      );
+    local.width = width;
+  }
+
   /** An expression that assigns `local` and has the assigned value. */
   tee<T extends ValType>(local: Local<T>, value: Expr<T>): Expr<T> {
+    this.#assigned(local as LocalNode<T>, value as Node);
     return new Node(NodeKind.Indexed, 0x22, value as Node, null, null, local.index);
   }
 
@@ -159,7 +178,10 @@ export class FunctionBuilder implements Func {
     this.#code.u8(0x03);
     this.#code.u8(0x40);
     this.#depth++;
+    const outer = this.#loop;
+    this.#loop = ++this.#loops;
     body({ depth: this.#depth });
+    this.#loop = outer;
     this.#end();
   }
 

@@ -69,7 +69,7 @@ export class Heads {
     return this.#u16[(head + R.R_OFF) >> 1] as number;
   }
 
-  /** Times that the head was come to, up to the threshold. */
+  /** Times that the head was come to; it goes on counting when it is hot. */
   heat(head: number): number {
     return this.threshold - (this.#i32[(head + R.R_IMM) >> 2] as number);
   }
@@ -96,9 +96,9 @@ export class Heads {
     this.#u8[head + R.R_AUX] = workedOut ? 1 : 0;
   }
 
-  /** Counts from the beginning again, `times` as long as usual. */
-  cool(head: number, times = 1): void {
+  /** Counts from the beginning again. */
+  cool(head: number): void {
     this.#u16[head >> 1] = HEAT;
-    this.#records.setImmediate(head, this.threshold * times);
+    this.#records.setImmediate(head, this.threshold);
   }
 }

@@ -65,7 +65,6 @@ export class Jit {
       this.#wishes = [];
     }
     this.#wishes.push({ head, pageAt });
-    heads.cool(head, 1000);
     if (this.#wishes.length >= this.#batch) this.compile(heads);
   }
 
@@ -93,6 +92,7 @@ export class Jit {
     }
     if (made.length === 0 || this.#nextSlot + made.length > SLOTS) return;
     const bytes = m.bytes();
+    (globalThis as { jitDump?: (b: Uint8Array) => void }).jitDump?.(bytes);
     const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { vm: { memory: this.#memory } });
     made.forEach(({ head, workedOut }, k) => {
       const slot = this.#nextSlot++;

@@ -72,6 +72,12 @@ export class GeneratedCode {
     this.#run = (instance.exports as { run: (cpu: number) => RunExit }).run;
   }
 
+  /** Makes regions of what has become hot lately. */
+  compile(): void {
+    const { heads } = this.#fetcher;
+    if (heads !== null) this.#jit?.compile(heads);
+  }
+
   /** Executes as many instructions as `BUDGET` says, from `PC` on. */
   run(): RunExit {
     return this.#run(this.#vcpu.base);
