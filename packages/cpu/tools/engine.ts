@@ -6,5 +6,5 @@ import { type CodeCache, Jit } from "../src/index.js";
  */
 export function engineOf(memory: WebAssembly.Memory, code: CodeCache): { readonly jit?: Jit } {
   if (process.env.VM_TEST_ENGINE !== "jit") return {};
-  return { jit: new Jit(memory, code, { threshold: 1, batch: 1 }) };
+  return { jit: new Jit(memory, code, { threshold: 1, again: 1, batch: 1 }) };
 }

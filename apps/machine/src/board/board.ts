@@ -112,7 +112,7 @@ export class Board {
     this.#legacy = options.legacyDevices;
     this.code = new CodeCache(memory, ...layout.code);
     const { ports, mmio, code } = this;
-    const atOnce = options.engine === "jit" ? { threshold: 1, batch: 1 } : {};
+    const atOnce = options.engine === "jit" ? { threshold: 1, again: 1, batch: 1 } : {};
     this.jit = options.engine === "interpreter" ? null : new Jit(memory, code, atOnce);
     const { jit } = this;
     const apicBus = new ApicBus();

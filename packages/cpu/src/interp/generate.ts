@@ -117,8 +117,15 @@ export function generateInterpreter(): Uint8Array<ArrayBuffer> {
   /** Runs regions for as long as one leads to another; the budget is in the state block. */
   const runRegions = (): void => {
     f.loop((again) => {
+      const count = f.tee(result, i32.load16_u(rec, R.R_COUNT));
+      f.if(count, () => {
+        f.set(result, i32.sub(result, i32.const(1)));
+        f.store("i32.store16", rec, result, R.R_COUNT);
+        f.if(i32.eqz(result), () => f.set(rec, f.call(slow.hot, rec)));
+      });
+      f.store("i32.store", cpu, i32.add(i32.load(cpu, S.REGION_ENTRIES), i32.const(1)), S.REGION_ENTRIES);
       const slot = i32.load(rec, R.R_IMM);
-      f.set(rec, f.callIndirect(regionType, regions, slot, cpu, i32.load16_u(rec, R.R_DST)));
+      f.set(rec, f.callIndirect(regionType, regions, slot, cpu, i32.load16_u(rec, R.R_ENTRY)));
       f.if(i32.eqz(rec), () => {
         f.set(target, i64.load(cpu, S.PC));
         find();

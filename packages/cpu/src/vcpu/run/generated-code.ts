@@ -72,10 +72,10 @@ export class GeneratedCode {
     this.#run = (instance.exports as { run: (cpu: number) => RunExit }).run;
   }
 
-  /** Makes regions of what has become hot lately. */
+  /** Makes regions of what has been hot for a while. */
   compile(): void {
     const { heads } = this.#fetcher;
-    if (heads !== null) this.#jit?.compile(heads);
+    if (heads !== null) this.#jit?.settle(heads);
   }
 
   /** Executes as many instructions as `BUDGET` says, from `PC` on. */
@@ -104,7 +104,7 @@ export class GeneratedCode {
     const lo = vcpu.i32(S.PAGE_VA);
     const hi = vcpu.i32(S.PAGE_VA + 4);
     this.#jit.wish(heads, head, (distance) => this.#pageAt(lo, hi, distance));
-    return heads.isEntered(head) ? head : heads.plain(head);
+    return head;
   }
 
   /** The code page that is executed at `distance` from `hi:lo`, if it has been lately. */
