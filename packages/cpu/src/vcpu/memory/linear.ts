@@ -212,8 +212,8 @@ export class LinearMemory implements LinearAccess {
   probeWriteRange(lo: number, hi: number, size: number): boolean {
     if (!this.probeWrite(lo, hi)) return false;
     if (!crosses(lo, size)) return true;
-    const next = nextPage(lo, hi);
-    return this.probeWrite(next.lo, next.hi);
+    const next = nextPage(lo);
+    return this.probeWrite(next, carried(lo, hi, next));
   }
 
   probeStack(size: number): boolean {

@@ -17,8 +17,7 @@ const shiftOf = (size: number): number => 31 - Math.clz32(size);
 /** Elements of `size` bytes between `at` and the end (or, going down, the start) of its page; at least 1. */
 function inPage(at: number, size: number, down: boolean): number {
   const offset = at & 0xfff;
-  const room = (down ? offset + size : 4096 - offset) >> shiftOf(size);
-  return room < 1 ? 1 : room > 4096 ? 4096 : room;
+  return Math.max(1, (down ? offset + size : 4096 - offset) >> shiftOf(size));
 }
 
 /**

@@ -59,7 +59,7 @@ export function storeX87(vcpu: VcpuContext, to: StateArea): void {
 
 /** Writes the XMM registers of the current mode; MXCSR is not among them. */
 export function storeSse(vcpu: VcpuContext, to: StateArea, count = xmms(vcpu)): void {
-  for (let at = 0; at < 16 * count; at += 4) to.setI32(XMM_REGISTERS + at, vcpu.i32(S.XMM + at));
+  to.store(vcpu, XMM_REGISTERS, S.XMM, 16 * count);
 }
 
 /** Where the state of a component comes from. */
@@ -88,9 +88,8 @@ export function loadX87(vcpu: VcpuContext, from: StateArea, source: Source): voi
 
 /** Loads or initializes the XMM registers of the current mode; MXCSR is the caller's. */
 export function loadSse(vcpu: VcpuContext, from: StateArea, source: Source, count = xmms(vcpu)): void {
-  if (source === "keep") return;
-  const load = source === "load";
-  for (let at = 0; at < 16 * count; at += 4) vcpu.setI32(S.XMM + at, load ? from.i32(XMM_REGISTERS + at) : 0);
+  if (source === "load") from.load(vcpu, XMM_REGISTERS, S.XMM, 16 * count);
+  else if (source === "initialize") vcpu.memory.fill(0, vcpu.base + S.XMM, vcpu.base + S.XMM + 16 * count);
 }
 
 /** #NM while the FPU belongs to another task or is emulated (SDM vol. 3, table 2-2). */
