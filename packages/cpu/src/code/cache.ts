@@ -199,7 +199,8 @@ export class CodeCache {
   append(): number {
     const record = this.#nextRecord;
     this.#nextRecord += RECORD;
-    this.#u32.fill(0, record >> 2, (record + RECORD) >> 2);
+    const u32 = this.#u32;
+    for (let word = record >> 2; word < (record + RECORD) >> 2; word++) u32[word] = 0;
     return record;
   }
 
