@@ -6,6 +6,7 @@ import { cloneInsn, letterOf, slotOf, swap } from "./operands.js";
 import type { MemoryFields, RecordWriter } from "./records.js";
 import { rowOf } from "./rows.js";
 import { BIT_STRINGS, BRANCHES, ENDS, LEGACY, MODIFY, READS, SSE, STACK, UNALIGNED } from "./traits.js";
+import { x87Record } from "./x87.js";
 
 /** Records an instruction can become, at most. */
 export const MAX_RECORDS = 9;
@@ -49,13 +50,27 @@ export class Lowering {
     this.#records.stack = inMemory ? insn.seg === 2 : STACK.has(insn.op);
     if (isMmx(insn)) return this.#mmx(insn);
     const row = rowOf(insn);
-    if (row === null) return this.#helper(insn, insn.op);
+    if (row === null) return this.#x87(insn) ? Flow.Through : this.#helper(insn, insn.op);
     return this.#row(insn, row.name, row.size);
   }
 
   #helper(insn: Insn, name: string): Flow {
     this.#records.call({ insn: cloneInsn(insn), name });
     return ENDS.has(name) ? Flow.End : Flow.Through;
+  }
+
+  /** An x87 instruction on a record of its own; false if there is none for it. */
+  #x87(insn: Insn): boolean {
+    const plan = x87Record(insn);
+    if (plan === null) return false;
+    const record = this.#records.call({ insn: cloneInsn(insn), name: insn.op }, plan.handler);
+    if (plan.memory) {
+      this.#plainAddress(insn, true);
+      this.#records.setMemory(record, this.#memory);
+    }
+    this.#records.setAuxiliary(record, plan.operation);
+    this.#records.setDestination(record, plan.dst);
+    return true;
   }
 
   #row(insn: Insn, name: string, size: number): Flow {
