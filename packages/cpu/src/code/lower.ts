@@ -1,27 +1,15 @@
-import { type Insn, Kind, type Operand } from "../decode/index.js";
+import type { Insn, Operand } from "../decode/index.js";
 import { handlerKey, handlerNumber } from "../interp/generate.js";
 import * as S from "../state.js";
-import { isMmx, mmxRecords } from "./mmx.js";
-import { cloneInsn, letterOf, slotOf, swap } from "./operands.js";
+import { Flow, type Instance, instanceOf } from "./instance.js";
+import { mmxRecords } from "./mmx.js";
+import { cloneInsn, slotOf } from "./operands.js";
 import type { MemoryFields, RecordWriter } from "./records.js";
-import { rowOf } from "./rows.js";
-import { BIT_STRINGS, BRANCHES, ENDS, LEGACY, MODIFY, READS, SSE, STACK, UNALIGNED } from "./traits.js";
+import { LEGACY, MODIFY, SSE, STACK } from "./traits.js";
 import { x87Record } from "./x87.js";
 
 /** Records an instruction can become, at most. */
 export const MAX_RECORDS = 9;
-
-/** How an instruction ends its run of records. */
-export enum Flow {
-  /** The next instruction follows. */
-  Through,
-  /** Control may go to `target` (page-relative) too. */
-  Branch,
-  /** Control goes to `target` only. */
-  Jump,
-  /** Control goes where only execution tells. */
-  End,
-}
 
 /** Turns decoded instructions into records. */
 export class Lowering {
@@ -46,20 +34,23 @@ export class Lowering {
   lower(insn: Insn, offset: number, charge = true): Flow {
     this.#offset = offset;
     this.#records.begin(offset, insn.len, charge);
-    const inMemory = insn.operands.some((o, k) => k < insn.nops && o.kind === Kind.Mem);
-    this.#records.stack = inMemory ? insn.seg === 2 : STACK.has(insn.op);
-    if (isMmx(insn)) return this.#mmx(insn);
-    const row = rowOf(insn);
-    if (row === null) return this.#x87(insn) ? Flow.Through : this.#helper(insn, insn.op);
-    return this.#row(insn, row.name, row.size);
+    const instance = instanceOf(insn);
+    this.#records.stack = instance.stack;
+    switch (instance.executor) {
+      case "mmx":
+        this.#mmx(instance);
+        break;
+      case "helper":
+        // Operands of the row that it almost is have been put in order already: a helper asks the instruction itself.
+        if (!this.#x87(insn)) this.#records.call({ insn: cloneInsn(insn), name: instance.name });
+        break;
+      default:
+        this.#row(instance);
+    }
+    return instance.flow;
   }
 
-  #helper(insn: Insn, name: string): Flow {
-    this.#records.call({ insn: cloneInsn(insn), name });
-    return ENDS.has(name) ? Flow.End : Flow.Through;
-  }
-
-  /** An x87 instruction on a record of its own; false if there is none for it. */
+  /** An x87 instruction that is not always its helper's. False: it is. */
   #x87(insn: Insn): boolean {
     const plan = x87Record(insn);
     if (plan === null) return false;
@@ -73,62 +64,54 @@ export class Lowering {
     return true;
   }
 
-  #row(insn: Insn, name: string, size: number): Flow {
+  #row(instance: Instance): void {
+    const { insn, name, size, memoryAt } = instance;
     const legacy = insn.mode !== 64 && LEGACY.has(name);
-    if (name === "nop" || name === "ud2") insn.nops = 0;
-    if (name === "xchg" && insn.operands[1].kind === Kind.Mem) swap(insn.operands[0], insn.operands[1]);
-    const memoryAt = insn.operands.findIndex((o, k) => k < insn.nops && o.kind === Kind.Mem);
-    if (memoryAt >= 0 && name !== "lea") {
+    if (memoryAt >= 0) {
       if (insn.mode !== 64 && SSE.has(name)) this.#records.emit("sse");
-      const bitString = BIT_STRINGS.has(name) && insn.operands[1].kind === Kind.Gpr;
-      this.#address(insn, memoryAt === 0 && !READS.has(name), bitString ? size : 0);
+      this.#address(instance);
     }
-    let form = "";
-    for (let k = 0; k < insn.nops; k++) {
-      const letter = letterOf(insn.operands[k] as Operand, name, k);
-      if (letter === "") return this.#helper(insn, insn.op);
-      form += letter;
+    if (name === "lea") {
+      this.#lea(insn, size);
+      return;
     }
-    if (name === "ret" && form === "") form = "i";
-    if (BRANCHES.has(name)) form = "";
-    if (name === "lea") return this.#lea(insn, size);
+    let { form } = instance;
     let number = handlerNumber(handlerKey(name, size, form, legacy));
     let writeBack = false;
     let temporary = -1;
     // Outside 64-bit code an operand and the stack have bounds of their own, with exceptions of their own.
-    const pushes = insn.mode !== 64 && STACK.has(insn.op);
+    const pushes = insn.mode !== 64 && STACK.has(name);
     if ((number === undefined || pushes) && memoryAt >= 0) {
       const operand = insn.operands[memoryAt] as Operand;
       const vector = handlerNumber(handlerKey(name, size, form.replace("m", "r"), legacy)) === undefined;
-      const aligned = operand.size === 16 && !UNALIGNED.has(insn.op);
       const step =
         memoryAt === 0 && MODIFY.has(name)
           ? `rmw${size}`
-          : `ld${vector ? "x" : ""}${aligned ? "a" : ""}${operand.size}`;
+          : `ld${vector ? "x" : ""}${instance.aligned ? "a" : ""}${operand.size}`;
       this.#memoryRecord(step);
       writeBack = step.startsWith("rmw");
       temporary = vector ? S.XTMP : S.TMP;
       form = form.replace("m", vector ? "x" : "r");
       number = handlerNumber(handlerKey(name, size, form, legacy));
     }
-    if (number === undefined) return this.#missing(insn);
+    if (number === undefined) this.#missing(insn);
     // INSERTPS takes the only element there is in memory.
     if (name === "insertps" && memoryAt === 1) insn.immLo &= 0x3f;
     if (pushes) this.#records.stack = true;
     const record = this.#records.emitNumber(number);
     this.#fill(record, insn, form, temporary === -1 ? -1 : memoryAt, temporary);
     if (writeBack) this.#memoryRecord(`wb${size}`);
-    return this.#flow(insn, name, record);
+    if (instance.flow === Flow.Branch || instance.flow === Flow.Jump) this.#branch(insn, record);
   }
 
-  #mmx(insn: Insn): Flow {
-    const memoryAt = insn.operands.findIndex((o, k) => k < insn.nops && o.kind === Kind.Mem);
+  #mmx(instance: Instance): void {
+    const { insn, memoryAt } = instance;
     if (memoryAt >= 0) {
       if (insn.mode !== 64) {
         this.#records.emit("mmx.check");
         if (memoryAt === 0) this.#records.emit("mmx.top");
       }
-      this.#address(insn, memoryAt === 0, 0);
+      this.#address(instance);
     }
     for (const { handler, dst = 0, src = 0, imm = 0, memory } of mmxRecords(insn, slotOf)) {
       const record = this.#records.emit(handler);
@@ -137,7 +120,6 @@ export class Lowering {
       this.#records.setImmediate(record, imm);
       if (memory) this.#records.setMemory(record, this.#memory);
     }
-    return Flow.Through;
   }
 
   #missing(insn: Insn): never {
@@ -149,36 +131,33 @@ export class Lowering {
     );
   }
 
-  #lea(insn: Insn, size: number): Flow {
+  #lea(insn: Insn, size: number): void {
     this.#plainAddress(insn, false);
     const short = insn.addrSize < size;
     const record = short
       ? this.#records.emit(insn.addrSize === 4 ? "lea32" : "lea16")
       : this.#records.emit(handlerKey("lea", size, "rm"));
     this.#fill(record, insn, "rm", -1);
-    return Flow.Through;
   }
 
   /**
    * Sets the memory fields for the following records; other than 64-bit addresses are computed by a step, which outside 64-bit code also
    * checks the segment's bounds.
-   * @param bits operand size of a bit string whose element a register selects, else 0
    */
-  #address(insn: Insn, write: boolean, bits: number): void {
+  #address({ insn, size, memoryAt, writes, bitString, aligned }: Instance): void {
     this.#plainAddress(insn, true);
     const { seg } = this.#memory;
-    if (bits !== 0) {
+    if (bitString) {
       // The address of the element is an offset like any other: it is selected before the address is truncated and checked.
       this.#memory.seg = S.ZERO;
-      const step = this.#records.emit(handlerKey("bitaddr", bits, "mr"));
+      const step = this.#records.emit(handlerKey("bitaddr", size, "mr"));
       this.#fill(step, insn, "mr", -1);
       this.#useEaTmp(seg);
     }
     if (insn.addrSize === 8) return;
     if (insn.mode === 64) this.#memoryRecord(`ea${8 * insn.addrSize}`);
     else {
-      const { size } = insn.operands.find((o) => o.kind === Kind.Mem) as Operand;
-      if (size === 16 && insn.seg === 2 && !UNALIGNED.has(insn.op)) {
+      if (aligned && insn.seg === 2) {
         const memory = { ...this.#memory };
         this.#memoryRecord(`ea${8 * insn.addrSize}`);
         this.#useEaTmp(S.ZERO);
@@ -187,8 +166,8 @@ export class Lowering {
       }
       const record = this.#records.emit(`ea${8 * insn.addrSize}L`);
       this.#records.setMemory(record, this.#memory);
-      this.#records.setDestination(record, S.SEG_RANGE + 16 * insn.seg + (write ? 8 : 0));
-      this.#records.setAuxiliary(record, size);
+      this.#records.setDestination(record, S.SEG_RANGE + 16 * insn.seg + (writes ? 8 : 0));
+      this.#records.setAuxiliary(record, (insn.operands[memoryAt] as Operand).size);
     }
     this.#useEaTmp(S.ZERO);
   }
@@ -229,9 +208,7 @@ export class Lowering {
     }
   }
 
-  #flow(insn: Insn, name: string, record: number): Flow {
-    if (!BRANCHES.has(name))
-      return name === "callr" || name === "jmpr" || name === "ret" || name === "ud2" ? Flow.End : Flow.Through;
+  #branch(insn: Insn, record: number): void {
     const next = this.#offset + insn.len;
     this.targetLo = (insn.immLo + next) | 0;
     this.targetHi = (insn.immHi + (insn.immLo >>> 0 > this.targetLo >>> 0 ? 1 : 0)) | 0;
@@ -240,6 +217,5 @@ export class Lowering {
       this.#records.setDisplacement(record, this.targetLo, this.targetHi);
       this.#records.setAuxiliary(record, insn.opSize === 2 ? 16 : 0);
     }
-    return name === "jmp" || name === "call" ? Flow.Jump : Flow.Branch;
   }
 }

@@ -1,7 +1,7 @@
 import { i32, i64 } from "@vm/wasm";
 import * as R from "../record.js";
 import type { I32 } from "../sem/ctx.js";
-import { truncate } from "../sem/flags.js";
+import { truncate } from "../sem/widths.js";
 import * as S from "../state.js";
 import { directTarget } from "./checks.js";
 import type { Frame } from "./frame.js";

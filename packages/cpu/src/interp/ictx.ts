@@ -2,8 +2,10 @@ import { type FunctionBuilder, i32, i64, type Local, v128 } from "@vm/wasm";
 import { SlowAccess } from "../calls.js";
 import * as R from "../record.js";
 import type { Ctx, I32, I64, Row, Size, V128 } from "../sem/ctx.js";
-import { truncate } from "../sem/flags.js";
+import { FlagPair } from "../sem/flag-pair.js";
+import type { Flags } from "../sem/flags.js";
 import { type OutsideName, outsideNumber } from "../sem/outside.js";
+import { truncate } from "../sem/widths.js";
 import * as S from "../state.js";
 import { branchLegacy, branchLinked } from "./branch.js";
 import { directTarget, raiseIf } from "./checks.js";
@@ -19,6 +21,7 @@ export class InterpreterCtx implements Ctx {
   readonly size: Size;
   readonly operands: number;
   readonly legacy: boolean;
+  readonly flags: Flags;
   readonly #frame: Frame;
   readonly #form: string;
   readonly #modify: boolean;
@@ -36,6 +39,17 @@ export class InterpreterCtx implements Ctx {
     this.operands = form.length;
     this.#form = form;
     this.#modify = row.modify === true;
+    const { f, cpu } = frame;
+    this.flags = new FlagPair(f, size, {
+      fr: () => i64.load(cpu, S.FR),
+      setFr: (value) => f.store("i64.store", cpu, value, S.FR),
+      fa: () => i64.load(cpu, S.FA),
+      setFa: (value) => f.store("i64.store", cpu, value, S.FA),
+    });
+  }
+
+  if(condition: I32, then: () => void, otherwise?: () => void): void {
+    this.f.if(condition, then, otherwise);
   }
 
   // Operands
@@ -132,18 +146,6 @@ export class InterpreterCtx implements Ctx {
 
   // Flags
 
-  fr(): I64 {
-    return i64.load(this.#frame.cpu, S.FR);
-  }
-  setFr(value: I64): void {
-    this.f.store("i64.store", this.#frame.cpu, value, S.FR);
-  }
-  fa(): I64 {
-    return i64.load(this.#frame.cpu, S.FA);
-  }
-  setFa(value: I64): void {
-    this.f.store("i64.store", this.#frame.cpu, value, S.FA);
-  }
   systemFlags(): I32 {
     return i32.load(this.#frame.cpu, S.FLAGS);
   }

@@ -1,6 +1,6 @@
 import { type Expr, type FunctionBuilder, i64 } from "@vm/wasm";
 import type { I64, Size } from "../sem/ctx.js";
-import { truncate } from "../sem/flags.js";
+import { truncate } from "../sem/widths.js";
 
 /** A value of `size` bytes, zero-extended. */
 export function loadSized(address: Expr<"i32">, size: Size, offset = 0): I64 {

@@ -1,6 +1,6 @@
 import { i32, i64, type Local } from "@vm/wasm";
 import type { I64, Size } from "../sem/ctx.js";
-import { truncate } from "../sem/flags.js";
+import { truncate } from "../sem/widths.js";
 import * as S from "../state.js";
 import { checkRange } from "./checks.js";
 import type { Frame } from "./frame.js";

@@ -1,7 +1,7 @@
 import { i32, i64, type Local } from "@vm/wasm";
 import { SlowAccess } from "../calls.js";
 import * as R from "../record.js";
-import { truncate } from "../sem/flags.js";
+import { truncate } from "../sem/widths.js";
 import type { Frame } from "./frame.js";
 import { InterpreterCtx } from "./ictx.js";
 import { translate } from "./probe.js";

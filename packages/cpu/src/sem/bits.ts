@@ -1,6 +1,6 @@
 import { i64, select } from "@vm/wasm";
 import type { Ctx, I64, Local64, Row, Size } from "./ctx.js";
-import { carry, flagsCompare, overflow, setCarry, setCarryOverflowOnly, signExtend } from "./flags.js";
+import { signExtend } from "./widths.js";
 
 const k = (value: number): I64 => i64.const(value);
 const WIDE: readonly Size[] = [2, 4, 8];
@@ -17,9 +17,19 @@ const bitTest = (name: string, change: ((a: Local64, mask: Local64) => I64) | nu
       const mask = c.f.let("i64", i64.shl(k(1), at));
       c.set(0, change(a, mask));
     }
-    setCarry(c, i64.and(i64.shr_u(a, at), k(1)));
+    c.flags.setCarry(i64.and(i64.shr_u(a, at), k(1)));
   };
-  return [{ name, sizes: WIDE, forms: ["rr", "ri", "mi"], modify: change !== null, emit }];
+  return [
+    {
+      name,
+      sizes: WIDE,
+      forms: ["rr", "ri", "mi"],
+      modify: change !== null,
+      reads: change === null,
+      bitString: true,
+      emit,
+    },
+  ];
 };
 
 /**
@@ -32,14 +42,15 @@ const scan = (name: string, index: (c: Ctx, a: Local64) => I64): Row => ({
   forms: ["rr", "rm"],
   emit: (c) => {
     const a = c.get(1);
-    c.setFr(k(0));
-    c.f.if(i64.ne(a, k(0)), () => {
+    const words = c.flags.rewrite();
+    words.setFr(k(0));
+    c.if(i64.ne(a, k(0)), () => {
       const at = c.f.let("i64", index(c, a));
       c.set(0, at);
       // Not zero, whatever the index.
-      c.setFr(i64.or(at, k(0x100)));
+      words.setFr(i64.or(at, k(0x100)));
     });
-    c.setFa(k(0));
+    words.setFa(k(0));
   },
 });
 
@@ -53,7 +64,7 @@ const count = (name: string, index: (c: Ctx, a: Local64) => I64): Row => ({
     const zero = c.f.let("i32", i64.eqz(a));
     const r = c.f.let("i64", select(zero, k(8 * c.size), index(c, a)));
     c.set(0, r);
-    flagsCompare(c, i64.eqz(r), zero);
+    c.flags.compare(i64.eqz(r), zero);
   },
 });
 
@@ -76,8 +87,9 @@ export const BITS: readonly Row[] = [
       const r = c.f.let("i64", i64.popcnt(c.get(1)));
       c.set(0, r);
       // ZF of the source, every other flag 0; PF is 0, so a parity byte of 1 stands for "not zero".
-      c.setFa(select(i64.eqz(r), k(0x100), k(0)));
-      c.setFr(i64.extend_i32_u(i64.ne(r, k(0))));
+      const words = c.flags.rewrite();
+      words.setFa(select(i64.eqz(r), k(0x100), k(0)));
+      words.setFr(i64.extend_i32_u(i64.ne(r, k(0))));
     },
   },
   {
@@ -111,12 +123,12 @@ export const BITS: readonly Row[] = [
 function addCarryOnly(c: Ctx, flag: 0 | 11): void {
   const a = c.get(0);
   const b = c.get(1);
-  const cf = c.f.let("i64", carry(c));
-  const of = c.f.let("i64", overflow(c));
+  const cf = c.f.let("i64", c.flags.carry());
+  const of = c.f.let("i64", c.flags.overflow());
   const sum = c.f.let("i64", i64.add(i64.add(a, b), flag === 0 ? cf : of));
   const vector = i64.or(i64.and(a, b), i64.and(i64.or(a, b), i64.xor(sum, k(-1))));
   const out = c.f.let("i64", i64.and(i64.shr_u(vector, k(8 * c.size - 1)), k(1)));
   c.set(0, sum);
-  if (flag === 0) setCarryOverflowOnly(c, out, of);
-  else setCarryOverflowOnly(c, cf, out);
+  if (flag === 0) c.flags.setCarryOverflow(out, of);
+  else c.flags.setCarryOverflow(cf, out);
 }

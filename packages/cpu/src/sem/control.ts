@@ -1,7 +1,7 @@
 import { i32, i64 } from "@vm/wasm";
 import * as S from "../state.js";
 import type { Ctx, I64, Row, Size } from "./ctx.js";
-import { condition, packFlags, truncate } from "./flags.js";
+import { truncate } from "./widths.js";
 
 const NEAR: readonly Size[] = [2, 4, 8];
 const k = (value: number): I64 => i64.const(value);
@@ -22,12 +22,21 @@ function needIopl8086(c: Ctx): void {
 
 /** Stack, branches and flag control. The `legacy` rows exist twice: for 64-bit code and for everything else. */
 export const CONTROL: readonly Row[] = [
-  { name: "push", sizes: NEAR, forms: ["r", "m", "i"], legacy: true, emit: (c) => c.push(c.get(0)) },
+  {
+    name: "push",
+    sizes: NEAR,
+    forms: ["r", "m", "i"],
+    legacy: true,
+    reads: true,
+    stack: true,
+    emit: (c) => c.push(c.get(0)),
+  },
   {
     name: "pop",
     sizes: NEAR,
     forms: ["r"],
     legacy: true,
+    stack: true,
     emit: (c) => {
       const { value, commit } = c.pop();
       // POP rSP: the popped value wins over the increment.
@@ -40,6 +49,7 @@ export const CONTROL: readonly Row[] = [
     sizes: NEAR,
     forms: [""],
     legacy: true,
+    stack: true,
     emit: (c) => {
       const frame = c.f.let("i64", c.stackAddress(5));
       const value = c.loadStack(frame);
@@ -52,6 +62,8 @@ export const CONTROL: readonly Row[] = [
     sizes: NEAR,
     forms: [""],
     legacy: true,
+    direct: true,
+    stack: true,
     emit: (c) => {
       c.push(c.next(), () => c.checkDirect());
       c.branchAlways();
@@ -62,6 +74,8 @@ export const CONTROL: readonly Row[] = [
     sizes: NEAR,
     forms: ["r", "m"],
     legacy: true,
+    reads: true,
+    stack: true,
     emit: (c) => {
       const target = c.get(0);
       // The return address is in memory even if the target then faults (recorded from hardware).
@@ -74,6 +88,7 @@ export const CONTROL: readonly Row[] = [
     sizes: NEAR,
     forms: ["r", "m"],
     legacy: true,
+    reads: true,
     emit: (c) => {
       const target = c.get(0);
       c.checkTarget(target);
@@ -85,6 +100,7 @@ export const CONTROL: readonly Row[] = [
     sizes: NEAR,
     forms: ["i"],
     legacy: true,
+    stack: true,
     emit: (c) => {
       const { value, commit } = c.pop();
       c.checkTarget(value);
@@ -92,7 +108,7 @@ export const CONTROL: readonly Row[] = [
       c.jump(value);
     },
   },
-  { name: "jmp", sizes: [8], forms: [""], legacy: true, emit: (c) => c.branchAlways() },
+  { name: "jmp", sizes: [8], forms: [""], legacy: true, direct: true, emit: (c) => c.branchAlways() },
   ...Array.from(
     { length: 16 },
     (_, cc): Row => ({
@@ -100,7 +116,8 @@ export const CONTROL: readonly Row[] = [
       sizes: [8],
       forms: [""],
       legacy: true,
-      emit: (c) => c.branch(condition(c, cc)),
+      direct: true,
+      emit: (c) => c.branch(c.flags.condition(cc)),
     }),
   ),
   // LOOP, LOOPE, LOOPNE, JCXZ: the size is that of the counter (address size).
@@ -110,16 +127,17 @@ export const CONTROL: readonly Row[] = [
       sizes: NEAR,
       forms: [""],
       legacy: true,
+      direct: true,
       emit: (c) => {
         const left = c.f.let("i64", i64.sub(c.reg(1), k(1)));
         const more = i64.ne(truncate(left, c.size), k(0));
         const commit = (): void => c.setReg(1, left);
         if (name === "loop") c.branch(more, commit);
-        else c.branch(i32.and(more, condition(c, name === "loope" ? 4 : 5)), commit);
+        else c.branch(i32.and(more, c.flags.condition(name === "loope" ? 4 : 5)), commit);
       },
     }),
   ),
-  { name: "jcxz", sizes: NEAR, forms: [""], legacy: true, emit: (c) => c.branch(i64.eqz(c.reg(1))) },
+  { name: "jcxz", sizes: NEAR, forms: [""], legacy: true, direct: true, emit: (c) => c.branch(i64.eqz(c.reg(1))) },
   { name: "nop", sizes: [4], forms: [""], emit: () => undefined },
   { name: "ud2", sizes: [4], forms: [""], emit: (c) => c.faultIf(i32.const(1), UD) },
   { name: "cld", sizes: [4], forms: [""], emit: (c) => c.setSystemFlags(i32.and(c.systemFlags(), i32.const(~S.DF))) },
@@ -149,9 +167,10 @@ export const CONTROL: readonly Row[] = [
     sizes: NEAR,
     forms: [""],
     legacy: true,
+    stack: true,
     emit: (c) => {
       needIopl8086(c);
-      const all = i32.or(packFlags(c), i32.and(c.systemFlags(), i32.const(~(S.RF | S.VM))));
+      const all = i32.or(c.flags.pack(), i32.and(c.systemFlags(), i32.const(~(S.RF | S.VM))));
       c.push(i64.extend_i32_u(all));
     },
   },
@@ -160,7 +179,7 @@ export const CONTROL: readonly Row[] = [
     sizes: [4],
     forms: [""],
     emit: (c) => {
-      const ah = i32.or(i32.and(packFlags(c), i32.const(0xff)), i32.const(2));
+      const ah = i32.or(i32.and(c.flags.pack(), i32.const(0xff)), i32.const(2));
       c.setReg(0, i64.or(c.reg(0, 1), i64.shl(i64.extend_i32_u(ah), k(8))), 2);
     },
   },

@@ -1,4 +1,5 @@
 import type { Expr, FunctionBuilder, Local } from "@vm/wasm";
+import type { Flags } from "./flags.js";
 import type { OutsideName } from "./outside.js";
 
 export type I32 = Expr<"i32">;
@@ -17,8 +18,10 @@ export type Size = 1 | 2 | 4 | 8;
  * Integer values are i64, zero-extended from their size unless said otherwise.
  */
 export interface Ctx {
-  /** Where statements go: locals, `if`, `loop`. */
+  /** Where statements go: locals, loops. */
   readonly f: FunctionBuilder;
+  /** `if (condition) { then } else { otherwise }`. Arms may write registers and flags: a context has to know where they join. */
+  if(condition: I32, then: () => void, otherwise?: () => void): void;
   /** Operand size of this instantiation. */
   readonly size: Size;
   /** Number of operands of this instantiation's form. */
@@ -42,11 +45,8 @@ export interface Ctx {
   load(linear: Local<"i64">, size: Size): Local<"i64">;
   store(linear: Local<"i64">, value: I64, size: Size): void;
 
-  /** Flag result, sign-extended; see `Flags` for what the pair means. */
-  fr(): I64;
-  setFr(value: I64): void;
-  fa(): I64;
-  setFa(value: I64): void;
+  /** CF PF AF ZF SF OF. */
+  readonly flags: Flags;
   /** RFLAGS without the arithmetic flags. */
   systemFlags(): I32;
   setSystemFlags(value: I32): void;
@@ -122,5 +122,15 @@ export interface Row {
   readonly sse?: boolean;
   /** Also instantiate for non-64-bit code. */
   readonly legacy?: boolean;
+  /** A memory operand 0 is only read. */
+  readonly reads?: boolean;
+  /** It accesses the stack beside its operands. */
+  readonly stack?: boolean;
+  /** It branches to a direct target. */
+  readonly direct?: boolean;
+  /** Operand 1, if it is a register, moves a memory operand 0 by whole operands. */
+  readonly bitString?: boolean;
+  /** A 16-byte memory operand need not be aligned. */
+  readonly unaligned?: boolean;
   readonly emit: (c: Ctx) => void;
 }

@@ -1,17 +1,6 @@
 import { i32, i64 } from "@vm/wasm";
 import type { Ctx, I64, Local64, Row, Size } from "./ctx.js";
-import {
-  carry,
-  condition,
-  flagsAdd,
-  flagsLogic,
-  flagsSub,
-  overflow,
-  setCarry,
-  signExtend,
-  truncate,
-  unpackFlags,
-} from "./flags.js";
+import { signExtend, truncate } from "./widths.js";
 
 const ALL: readonly Size[] = [1, 2, 4, 8];
 const WIDE: readonly Size[] = [2, 4, 8];
@@ -20,26 +9,21 @@ const TWO = ["rr", "rm", "mr", "ri", "mi"];
 type Binary = (c: Ctx, a: Local64, b: Local64) => I64;
 
 /** `op0 = op0 OP op1`, flags by `flags`. */
-const alu = (
-  name: string,
-  result: Binary,
-  flags: (c: Ctx, a: Local64, b: Local64, r: Local64) => void,
-  write = true,
-): Row => ({
+const alu = (name: string, result: Binary, flags: "add" | "adc" | "sub" | "sbb" | "logic", write = true): Row => ({
   name,
   sizes: ALL,
   forms: TWO,
   modify: write,
+  reads: !write,
   emit: (c) => {
     const a = c.get(0);
     const b = c.get(1);
     const r = c.f.let("i64", result(c, a, b));
     if (write) c.set(0, r);
-    flags(c, a, b, r);
+    if (flags === "logic") c.flags.logic(r);
+    else c.flags[flags](a, b, r);
   },
 });
-
-const logic = (c: Ctx, _a: Local64, _b: Local64, r: Local64): void => flagsLogic(c, r);
 
 /** `op0 = op0 OP 1` keeping CF: SDM vol. 2, INC and DEC. */
 const step = (name: string, delta: 1 | -1): Row => ({
@@ -52,24 +36,22 @@ const step = (name: string, delta: 1 | -1): Row => ({
     const one = c.f.let("i64", i64.const(1));
     const r = c.f.let("i64", i64.add(a, i64.const(delta)));
     c.set(0, r);
-    const cf = c.f.let("i64", carry(c));
-    if (delta > 0) flagsAdd(c, a, one, r);
-    else flagsSub(c, a, one, r);
-    setCarry(c, cf);
+    if (delta > 0) c.flags.increment(a, one, r);
+    else c.flags.decrement(a, one, r);
   },
 });
 
 /** Integer arithmetic, logic and data movement. SDM vol. 2, in the order of vol. 1, 5.1. */
 export const INTEGER: readonly Row[] = [
-  alu("add", (_, a, b) => i64.add(a, b), flagsAdd),
-  alu("or", (_, a, b) => i64.or(a, b), logic),
-  alu("adc", (c, a, b) => i64.add(i64.add(a, b), carry(c)), flagsAdd),
-  alu("sbb", (c, a, b) => i64.sub(i64.sub(a, b), carry(c)), flagsSub),
-  alu("and", (_, a, b) => i64.and(a, b), logic),
-  alu("sub", (_, a, b) => i64.sub(a, b), flagsSub),
-  alu("xor", (_, a, b) => i64.xor(a, b), logic),
-  alu("cmp", (_, a, b) => i64.sub(a, b), flagsSub, false),
-  alu("test", (_, a, b) => i64.and(a, b), logic, false),
+  alu("add", (_, a, b) => i64.add(a, b), "add"),
+  alu("or", (_, a, b) => i64.or(a, b), "logic"),
+  alu("adc", (c, a, b) => i64.add(i64.add(a, b), c.flags.carry()), "adc"),
+  alu("sbb", (c, a, b) => i64.sub(i64.sub(a, b), c.flags.carry()), "sbb"),
+  alu("and", (_, a, b) => i64.and(a, b), "logic"),
+  alu("sub", (_, a, b) => i64.sub(a, b), "sub"),
+  alu("xor", (_, a, b) => i64.xor(a, b), "logic"),
+  alu("cmp", (_, a, b) => i64.sub(a, b), "sub", false),
+  alu("test", (_, a, b) => i64.and(a, b), "logic", false),
   step("inc", 1),
   step("dec", -1),
   {
@@ -88,7 +70,7 @@ export const INTEGER: readonly Row[] = [
       const a = c.get(0);
       const r = c.f.let("i64", i64.sub(i64.const(0), a));
       c.set(0, r);
-      flagsSub(c, c.f.let("i64", i64.const(0)), a, r);
+      c.flags.sub(c.f.let("i64", i64.const(0)), a, r);
     },
   },
   { name: "mov", sizes: ALL, forms: TWO, emit: (c) => c.set(0, c.get(1)) },
@@ -123,7 +105,7 @@ export const INTEGER: readonly Row[] = [
       // XADD r, r: the sum is written last.
       c.set(1, a);
       c.set(0, r);
-      flagsAdd(c, a, b, r);
+      c.flags.add(a, b, r);
     },
   },
   {
@@ -135,13 +117,13 @@ export const INTEGER: readonly Row[] = [
       const old = c.get(0);
       const b = c.get(1);
       const rax = c.f.let("i64", c.reg(0));
-      c.f.if(
+      c.if(
         i64.eq(rax, old),
         () => c.set(0, b),
         // A destination that differs stays, all 64 bits of a register (recorded from hardware).
         () => c.setReg(0, old),
       );
-      flagsSub(c, rax, old, c.f.let("i64", i64.sub(rax, old)));
+      c.flags.sub(rax, old, c.f.let("i64", i64.sub(rax, old)));
     },
   },
   {
@@ -158,17 +140,16 @@ export const INTEGER: readonly Row[] = [
     emit: (c) => c.setReg(2, i64.shr_s(signExtend(c.reg(0), c.size), i64.const(63))),
   },
   ...conditional(),
-  { name: "clc", sizes: [4], forms: [""], emit: (c) => setCarry(c, i64.const(0)) },
-  { name: "stc", sizes: [4], forms: [""], emit: (c) => setCarry(c, i64.const(1)) },
-  { name: "cmc", sizes: [4], forms: [""], emit: (c) => setCarry(c, i64.xor(carry(c), i64.const(1))) },
+  { name: "clc", sizes: [4], forms: [""], emit: (c) => c.flags.setCarry(i64.const(0)) },
+  { name: "stc", sizes: [4], forms: [""], emit: (c) => c.flags.setCarry(i64.const(1)) },
+  { name: "cmc", sizes: [4], forms: [""], emit: (c) => c.flags.setCarry(i64.xor(c.flags.carry(), i64.const(1))) },
   {
     name: "sahf",
     sizes: [4],
     forms: [""],
     emit: (c) => {
-      const of = i32.wrap_i64(i64.shl(overflow(c), i64.const(11)));
-      unpackFlags(
-        c,
+      const of = i32.wrap_i64(i64.shl(c.flags.overflow(), i64.const(11)));
+      c.flags.unpack(
         c.f.let("i32", i32.or(i32.and(i32.wrap_i64(i64.shr_u(c.reg(0, 2), i64.const(8))), i32.const(0xd5)), of)),
       );
     },
@@ -201,10 +182,10 @@ function conditional(): Row[] {
         const old = c.get(0);
         const value = c.get(1);
         // A 32-bit destination is zero-extended even if the condition is false.
-        c.f.if(condition(c, cc), () => c.f.set(old, value));
+        c.if(c.flags.condition(cc), () => c.f.set(old, value));
         c.set(0, old);
       },
     },
-    { name: `set${cc}`, sizes: [1], forms: ["r", "m"], emit: (c) => c.set(0, i64.extend_i32_u(condition(c, cc))) },
+    { name: `set${cc}`, sizes: [1], forms: ["r", "m"], emit: (c) => c.set(0, i64.extend_i32_u(c.flags.condition(cc))) },
   ]);
 }

@@ -1,6 +1,6 @@
 import { i32, i64 } from "@vm/wasm";
 import type { Ctx, I32, I64, Local64, Row } from "./ctx.js";
-import { flagsResult, signExtend, truncate } from "./flags.js";
+import { signExtend, truncate } from "./widths.js";
 
 const k = (value: number): I64 => i64.const(value);
 const DE = 0;
@@ -23,7 +23,7 @@ function signedHigh(c: Ctx, a: Local64, b: Local64): I64 {
 /** SF ZF AF PF of a product are undefined; they are left as a logical result of the low half would set them. */
 function productFlags(c: Ctx, low: I64, overflow: I32): void {
   const of = c.f.let("i64", i64.extend_i32_u(overflow));
-  flagsResult(c, low, of, of);
+  c.flags.result(low, of, of);
 }
 
 /** DIV and IDIV on operand 0. #DE for a zero divisor and for a quotient that does not fit. SDM vol. 2. */
@@ -78,6 +78,7 @@ export const MULDIV: readonly Row[] = [
     name: "mul",
     sizes: [1, 2, 4, 8],
     forms: ["r", "m"],
+    reads: true,
     emit: (c) => {
       const a = c.f.let("i64", c.reg(0));
       const b = c.get(0);
@@ -91,6 +92,7 @@ export const MULDIV: readonly Row[] = [
     name: "imul1",
     sizes: [1, 2, 4, 8],
     forms: ["r", "m"],
+    reads: true,
     emit: (c) => {
       const a = c.f.let("i64", signExtend(c.reg(0), c.size));
       const b = c.f.let("i64", signExtend(c.get(0), c.size));
@@ -115,6 +117,6 @@ export const MULDIV: readonly Row[] = [
       productFlags(c, low, overflow);
     },
   },
-  { name: "div", sizes: [1, 2, 4, 8], forms: ["r", "m"], emit: divide(false) },
-  { name: "idiv", sizes: [1, 2, 4, 8], forms: ["r", "m"], emit: divide(true) },
+  { name: "div", sizes: [1, 2, 4, 8], forms: ["r", "m"], reads: true, emit: divide(false) },
+  { name: "idiv", sizes: [1, 2, 4, 8], forms: ["r", "m"], reads: true, emit: divide(true) },
 ];

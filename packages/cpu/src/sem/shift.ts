@@ -1,6 +1,6 @@
 import { i32, i64 } from "@vm/wasm";
 import type { Ctx, I64, Local64, Row, Size } from "./ctx.js";
-import { carry, flagsResult, setCarryOverflowOnly, signExtend, truncate } from "./flags.js";
+import { signExtend, truncate } from "./widths.js";
 
 const ALL: readonly Size[] = [1, 2, 4, 8];
 const k = (value: number): I64 => i64.const(value);
@@ -25,7 +25,7 @@ const shift = (
   emit: (c) => {
     const a = c.get(0);
     const count = c.f.let("i64", i64.and(c.get(1), k(c.size === 8 ? 63 : 31)));
-    c.f.if(
+    c.if(
       i64.eqz(count),
       () => c.set(0, a),
       () => emit(c, a, count, 8 * c.size),
@@ -40,16 +40,16 @@ const top = (bits: number): I64 => k(bits - 1);
  * right (by bits + 1 - count), whose OF differs: the xor of the two most significant bits of the result.
  */
 function rotateCarry(c: Ctx, a: Local64, count: Local64, bits: number, right = false): void {
-  const cf = c.f.let("i64", carry(c));
+  const cf = c.f.let("i64", c.flags.carry());
   // Two shifts instead of one by (bits + 1 - count): that is 64 when count is 1 and bits 63 + 1.
   const wrapped = i64.shr_u(i64.shr_u(a, i64.sub(k(bits), count)), one);
   const low = i64.or(i64.shl(cf, i64.sub(count, one)), wrapped);
   const r = c.f.let("i64", truncate(i64.or(i64.shl(a, count), low), c.size));
   // A shift by 64 is a shift by 0 in wasm.
-  if (bits === 64) c.f.if(i64.eq(count, k(64)), () => c.f.set(r, i64.or(i64.shl(cf, k(63)), i64.shr_u(a, one))));
+  if (bits === 64) c.if(i64.eq(count, k(64)), () => c.f.set(r, i64.or(i64.shl(cf, k(63)), i64.shr_u(a, one))));
   const out = c.f.let("i64", bit(a, i64.sub(k(bits), count)));
   c.set(0, r);
-  setCarryOverflowOnly(c, out, i64.xor(bit(r, top(bits)), right ? bit(r, k(bits - 2)) : out));
+  c.flags.setCarryOverflow(out, i64.xor(bit(r, top(bits)), right ? bit(r, k(bits - 2)) : out));
 }
 
 export const SHIFT: readonly Row[] = [
@@ -59,35 +59,35 @@ export const SHIFT: readonly Row[] = [
     const r = c.f.let("i64", i64.shl(before, one));
     c.set(0, r);
     const cf = c.f.let("i64", bit(before, top(bits)));
-    flagsResult(c, r, cf, i64.xor(bit(r, top(bits)), cf));
+    c.flags.result(r, cf, i64.xor(bit(r, top(bits)), cf));
   }),
   shift("shr", (c, a, count, bits) => {
     const before = c.f.let("i64", i64.shr_u(a, i64.sub(count, one)));
     const r = c.f.let("i64", i64.shr_u(before, one));
     c.set(0, r);
-    flagsResult(c, r, i64.and(before, one), bit(a, top(bits)));
+    c.flags.result(r, i64.and(before, one), bit(a, top(bits)));
   }),
   shift("sar", (c, a, count) => {
     const before = c.f.let("i64", i64.shr_s(signExtend(a, c.size), i64.sub(count, one)));
     const r = c.f.let("i64", i64.shr_s(before, one));
     c.set(0, r);
-    flagsResult(c, r, i64.and(before, one), k(0));
+    c.flags.result(r, i64.and(before, one), k(0));
   }),
   shift("rol", (c, a, count, bits) => {
     const r = c.f.let("i64", rotateLeft(c, a, count, bits));
     c.set(0, r);
-    setCarryOverflowOnly(c, i64.and(r, one), i64.and(i64.xor(r, i64.shr_u(r, top(bits))), one));
+    c.flags.setCarryOverflow(i64.and(r, one), i64.and(i64.xor(r, i64.shr_u(r, top(bits))), one));
   }),
   shift("ror", (c, a, count, bits) => {
     const left = c.f.let("i64", i64.and(i64.sub(k(bits), count), k(bits - 1)));
     const r = c.f.let("i64", rotateLeft(c, a, left, bits));
     c.set(0, r);
     const cf = c.f.let("i64", bit(r, top(bits)));
-    setCarryOverflowOnly(c, cf, i64.xor(cf, bit(r, k(bits - 2))));
+    c.flags.setCarryOverflow(cf, i64.xor(cf, bit(r, k(bits - 2))));
   }),
   shift("rcl", (c, a, count, bits) => {
     const n = c.f.let("i64", i64.rem_u(count, k(bits + 1)));
-    c.f.if(
+    c.if(
       i64.eqz(n),
       () => rotateNothing(c, a, bits),
       () => rotateCarry(c, a, n, bits),
@@ -95,7 +95,7 @@ export const SHIFT: readonly Row[] = [
   }),
   shift("rcr", (c, a, count, bits) => {
     const n = c.f.let("i64", i64.rem_u(count, k(bits + 1)));
-    c.f.if(
+    c.if(
       i64.eqz(n),
       () => rotateNothing(c, a, bits),
       () => rotateCarry(c, a, c.f.let("i64", i64.sub(k(bits + 1), n)), bits, true),
@@ -108,8 +108,8 @@ export const SHIFT: readonly Row[] = [
 /** RCL/RCR by a multiple of bits + 1 (8- and 16-bit operands): value and CF stay, OF is computed as for any other count. */
 function rotateNothing(c: Ctx, a: Local64, bits: number): void {
   c.set(0, a);
-  const cf = c.f.let("i64", carry(c));
-  setCarryOverflowOnly(c, cf, i64.xor(bit(a, top(bits)), cf));
+  const cf = c.f.let("i64", c.flags.carry());
+  c.flags.setCarryOverflow(cf, i64.xor(bit(a, top(bits)), cf));
 }
 
 function rotateLeft(c: Ctx, a: Local64, count: Local64, bits: number): I64 {
@@ -136,13 +136,13 @@ function double(name: "shld" | "shrd"): Row {
       const a = c.get(0);
       const b = c.get(1);
       const count = c.f.let("i64", i64.and(c.get(2), k(c.size === 8 ? 63 : 31)));
-      c.f.if(
+      c.if(
         i64.eqz(count),
         () => c.set(0, a),
         () => {
           const { r, cf } = c.size === 2 ? tripled(c, a, b, count, left) : doubled(c, a, b, count, left);
           c.set(0, r);
-          flagsResult(c, r, cf, bit(left ? i64.xor(a, i64.shl(a, one)) : i64.xor(a, i64.shl(b, top(bits))), top(bits)));
+          c.flags.result(r, cf, bit(left ? i64.xor(a, i64.shl(a, one)) : i64.xor(a, i64.shl(b, top(bits))), top(bits)));
         },
       );
     },

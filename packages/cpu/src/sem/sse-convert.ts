@@ -35,7 +35,7 @@ const toInteger = (name: string, source: 4 | 8, truncate: boolean): Row =>
     const r = c.f.let("i64", i64.trunc_sat_f64_s(rounded));
     const inRange = f64.lt(f64.abs(rounded), f64.const(limit));
     const exact = f64.eq(f64.convert_i64_s(r), x);
-    c.f.if(
+    c.if(
       i32.and(inRange, i32.or(relaxed(c), exact)),
       () => c.set(0, r),
       () => c.outside(`${name}${c.size}`),
@@ -52,7 +52,7 @@ const fromInteger = (name: string, target: 4 | 8): Row =>
       if (c.size === 4) return c.setXLow(0, i64.reinterpret_f64(r), 8);
       // Magnitudes up to 2^53 are exact.
       const exact = i64.le_u(i64.add(raw, i64.const(2 ** 52)), i64.const(2 ** 53 - 1));
-      c.f.if(
+      c.if(
         i32.or(relaxed(c), exact),
         () => c.setXLow(0, i64.reinterpret_f64(r), 8),
         () => c.outside(`${name}8`),
@@ -60,7 +60,7 @@ const fromInteger = (name: string, target: 4 | 8): Row =>
       return;
     }
     const exact = i64.le_u(i64.add(x, i64.const(2 ** 23)), i64.const(2 ** 24 - 1));
-    c.f.if(
+    c.if(
       i32.or(relaxed(c), exact),
       () => c.setXLow(0, i64.extend_i32_u(i32.reinterpret_f32(f32.convert_i64_s(x))), 4),
       () => c.outside(`${name}${c.size}`),
@@ -78,7 +78,7 @@ const singlesToIntegers = (
     const x = c.getX(1);
     const lane = (n: number): I32 => i32.trunc_sat_f32_s(round(f32x4.extract_lane(x, n)));
     const limit = f32x4.splat(f32.const(2 ** 31));
-    c.f.if(
+    c.if(
       i32.and(relaxed(c), i32.eq(i32x4.bitmask(f32x4.lt(f32x4.abs(x), limit)), i32.const(15))),
       () => {
         const first = i32x4.replace_lane(i32x4.splat(lane(0)), 1, lane(1));
@@ -96,13 +96,13 @@ const rounding = (name: string, size: 4 | 8): Row =>
     const bit = (n: number): I32 => i32.and(imm, i32.const(n));
     const ordinary = size === 8 ? ordinary64(bits) : ordinary32(i32.wrap_i64(bits));
     const store = (r: I64): void => {
-      c.f.if(
+      c.if(
         i32.or(bit(8), i32.or(relaxed(c), i64.eq(r, bits))),
         () => c.setXLow(0, r, size),
         () => c.outside(name),
       );
     };
-    c.f.if(
+    c.if(
       i32.and(ordinary, i32.eqz(bit(4))),
       () => {
         // 0 nearest, 1 down, 2 up, 3 towards zero.
@@ -134,7 +134,7 @@ export const SSE_CONVERT: readonly Row[] = [
   fromInteger("cvtsi2ss", 4),
   row("cvtss2sd", [8], ["xx"], (c) => {
     const x = c.f.let("i32", i32.wrap_i64(c.get(1, 4)));
-    c.f.if(
+    c.if(
       i32.or(normal32(x), zero32(x)),
       () => c.setXLow(0, widen(x), 8),
       () => c.outside("cvtss2sd"),
@@ -145,7 +145,7 @@ export const SSE_CONVERT: readonly Row[] = [
     const r = c.f.let("i32", i32.reinterpret_f32(f32.demote_f64(f64.reinterpret_i64(x))));
     const exact = i64.eq(widen(r), x);
     const fine = i32.or(i32.and(normal64(x), normal32(r)), zero64(x));
-    c.f.if(
+    c.if(
       i32.and(fine, i32.or(relaxed(c), i32.and(nearest(c), exact))),
       () => c.setXLow(0, i64.extend_i32_u(r), 4),
       () => c.outside("cvtsd2ss"),
@@ -159,7 +159,7 @@ export const SSE_CONVERT: readonly Row[] = [
   row("cvtdq2ps", [8], ["xx"], (c) => {
     const x = c.getX(1);
     const lane = (n: number) => f32.convert_i32_s(i32x4.extract_lane(x, n));
-    c.f.if(
+    c.if(
       relaxed(c),
       () => {
         const first = f32x4.replace_lane(f32x4.splat(lane(0)), 1, lane(1));
@@ -172,7 +172,7 @@ export const SSE_CONVERT: readonly Row[] = [
     const x = c.getX(1);
     const lane = (n: number): I64 => widen(i32x4.extract_lane(x, n));
     // Only the low two elements count.
-    c.f.if(
+    c.if(
       i32.eq(i32.and(i32x4.bitmask(ordinaryX(SINGLE, x)), i32.const(3)), i32.const(3)),
       () => c.setX(0, i64x2.replace_lane(i64x2.splat(lane(0)), 1, lane(1))),
       () => c.outside("cvtps2pd"),
@@ -191,7 +191,9 @@ export const SSE_CONVERT: readonly Row[] = [
   ..."aesenc aesenclast aesdec aesdeclast aesimc sha1nexte sha1msg1 sha1msg2 sha256rnds2 sha256msg1 sha256msg2 phminposuw"
     .split(" ")
     .map((name) => outside(name)),
-  ..."aeskeygenassist pclmulqdq sha1rnds4 pcmpestrm pcmpestrm64 pcmpestri pcmpestri64 pcmpistrm pcmpistri mpsadbw"
+  ..."aeskeygenassist pclmulqdq sha1rnds4".split(" ").map((name) => outside(name, "xxi")),
+  ..."pcmpestrm pcmpestrm64 pcmpestri pcmpestri64 pcmpistrm pcmpistri"
     .split(" ")
-    .map((name) => outside(name, "xxi")),
+    .map((name): Row => ({ ...outside(name, "xxi"), unaligned: true })),
+  outside("mpsadbw", "xxi"),
 ];

@@ -1,6 +1,5 @@
 import { f32, f32x4, f64, f64x2, i32, i32x4, i64, i64x2, select, v128 } from "@vm/wasm";
 import type { Ctx, I32, I64, Local64, Row, V128 } from "./ctx.js";
-import { flagsCompare } from "./flags.js";
 import {
   all,
   DOUBLE,
@@ -147,7 +146,7 @@ const sd = (name: string, { shape, f64: op }: Operation): Row =>
     const fine = fine64(shape, a, b, r);
     const enough =
       shape === "choice" ? fine : i32.and(fine, i32.or(relaxed(c), i32.and(nearest(c), exact64(shape, op, a, b, r))));
-    c.f.if(
+    c.if(
       enough,
       () => c.setXLow(0, r, 8),
       () => c.outside(`${name}sd`),
@@ -177,7 +176,7 @@ const ss = (name: string, { shape, f32: op, f64: wide }: Operation): Row =>
       shape === "sum"
         ? all(exact, f64.eq(f64.sub(wide(p, q), p), signed), f64.eq(f64.sub(wide(p, q), signed), p))
         : exact;
-    c.f.if(
+    c.if(
       shape === "choice" ? fine : i32.and(fine, i32.or(relaxed(c), i32.and(nearest(c), sure))),
       () => c.setXLow(0, i64.extend_i32_u(r), 4),
       () => c.outside(`${name}ss`),
@@ -191,7 +190,7 @@ const packed = (name: string, suffix: "ps" | "pd", operation: Operation): Row =>
     const r = c.f.let("v128", operation[suffix](a, b));
     const { shape } = operation;
     const fine = fineX(shape, suffix === "ps" ? SINGLE : DOUBLE, shape === "root" ? b : a, b, r);
-    c.f.if(
+    c.if(
       shape === "choice" ? fine : i32.and(relaxed(c), fine),
       () => c.setX(0, r),
       () => c.outside(name + suffix),
@@ -204,12 +203,12 @@ const comparison = (name: string, size: 4 | 8): Row =>
     const a = c.get(0, size);
     const b = c.get(1, size);
     const single = (x: Local64): I32 => i32.wrap_i64(x);
-    c.f.if(
+    c.if(
       size === 8 ? i32.and(ordinary64(a), ordinary64(b)) : i32.and(ordinary32(single(a)), ordinary32(single(b))),
       () => {
         const x = size === 8 ? f64.reinterpret_i64(a) : f64.promote_f32(f32.reinterpret_i32(single(a)));
         const y = size === 8 ? f64.reinterpret_i64(b) : f64.promote_f32(f32.reinterpret_i32(single(b)));
-        flagsCompare(c, f64.eq(x, y), f64.lt(x, y));
+        c.flags.compare(f64.eq(x, y), f64.lt(x, y));
       },
       () => c.outside(name),
     );
@@ -224,7 +223,7 @@ const predicate = (name: string, l: Lanes, scalar: 0 | 4 | 8): Row =>
     const ordinary = v128.and(ordinaryX(l, a), ordinaryX(l, b));
     const bit = (value: I32): I32 => i32.and(value, k(1));
     const low = scalar === 4 ? i32.and(i32x4.bitmask(ordinary), k(1)) : i32.and(i64x2.bitmask(ordinary), k(1));
-    c.f.if(
+    c.if(
       scalar === 0 ? l.all(ordinary) : low,
       () => {
         const equal = v128.and(l.eq(a, b), allOnes(i32.eqz(bit(imm))));

@@ -1,6 +1,5 @@
 import { i32, i64x2, v128 } from "@vm/wasm";
 import type { I64, Row, V128 } from "./ctx.js";
-import { flagsCompare } from "./flags.js";
 import { shuffle, ZERO } from "./vector.js";
 
 /** Moves of 16 bytes. */
@@ -9,6 +8,7 @@ const whole = (name: string, aligned: boolean): Row => ({
   sizes: [8],
   forms: ["xx", "xm", "mx"],
   sse: true,
+  unaligned: !aligned,
   emit: (c) => {
     if (aligned) c.aligned();
     c.setX(0, c.getX(1));
@@ -84,7 +84,7 @@ export const SSE_MOVE: readonly Row[] = [
     emit: (c) => {
       const a = c.getX(0);
       const b = c.getX(1);
-      flagsCompare(c, i32.eqz(v128.any_true(v128.and(a, b))), i32.eqz(v128.any_true(v128.andnot(b, a))));
+      c.flags.compare(i32.eqz(v128.any_true(v128.and(a, b))), i32.eqz(v128.any_true(v128.andnot(b, a))));
     },
   },
 ];

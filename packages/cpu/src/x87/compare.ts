@@ -1,5 +1,4 @@
-import { type Expr, type Func, i32, i64, type ModuleBuilder } from "@vm/wasm";
-import * as S from "../state.js";
+import { type Expr, type Func, i32, i64, type Local, type ModuleBuilder } from "@vm/wasm";
 import { BINARY32, BINARY64, EXPONENT, INTEGER, integer, type Operand, real, register, SIGN, ZERO } from "./number.js";
 import { type Operation, operation } from "./operation.js";
 import type { Unit } from "./unit.js";
@@ -36,19 +35,12 @@ export function defineRelation(m: ModuleBuilder): Func {
 }
 
 /** Where the result of a comparison, as condition codes, goes. */
-type Report = (u: Unit, codes: I32) => void;
+type Report = (u: Unit, codes: Local<"i32">) => void;
 
 const toCodes: Report = (u, codes) => u.setCodes(codes);
 
-/** To ZF, PF and CF, for which see `sem/flags.ts`; C1 stays. */
-const toFlags: Report = (u, codes) => {
-  const { f, cpu } = u;
-  const found = f.let("i32", codes);
-  const equal = f.let("i64", i64.extend_i32_u(i32.eq(found, i32.const(C3))));
-  f.store("i64.store", cpu, i64.sub(i64.const(1), equal), S.FR);
-  f.store("i64.store", cpu, i64.shl(equal, i64.const(8)), S.FA);
-  f.if(i32.eq(found, i32.const(C0)), () => f.store("i64.store", cpu, i64.const2(0, 0xc0000000), S.FA));
-};
+/** C1 stays. */
+const toFlags: Report = (u, codes) => u.flags.compare(i32.eq(codes, i32.const(C3)), i32.eq(codes, i32.const(C0)));
 
 /** ST(0) with another number. */
 const comparison = (key: string, report: Report, pops: number, other: (u: Unit) => Operand): Operation =>

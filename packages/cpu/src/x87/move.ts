@@ -1,12 +1,9 @@
-import { type Expr, i32, i64 } from "@vm/wasm";
-import * as S from "../state.js";
+import { i32, i64 } from "@vm/wasm";
 import { BINARY32, BINARY64, integer, type Operand, real, ZERO } from "./number.js";
 import { type Operation, operation } from "./operation.js";
 import type { Unit } from "./unit.js";
 
 /** Loads, copies between registers and constants; `vcpu/helpers/x87/x87-move.ts` does the same for what is refused here. */
-
-type I32 = Expr<"i32">;
 
 const load = (key: string, operand: (u: Unit) => Operand): Operation =>
   operation(key, (u) => {
@@ -47,28 +44,16 @@ const exchange = operation("fxch.0i", (u) => {
   u.write(other, significand, top16);
 });
 
-/** FCMOVcc: see `sem/flags.ts` for the pair that tells the flags. No condition code and no exception changes. */
-const CONDITIONS: Readonly<Record<string, (u: Unit) => I32>> = {
-  b: ({ cpu }) => i64.lt_s(i64.load(cpu, S.FA), ZERO),
-  e: ({ cpu }) => i64.eqz(i64.load(cpu, S.FR)),
-  be: ({ cpu }) => i32.or(i64.lt_s(i64.load(cpu, S.FA), ZERO), i64.eqz(i64.load(cpu, S.FR))),
-  u: ({ cpu }) => {
-    const byte = i32.and(i32.xor(i32.load8_u(cpu, S.FR), i32.load8_u(cpu, S.FA + 1)), i32.const(0xff));
-    return i32.eqz(i32.and(i32.popcnt(byte), i32.const(1)));
-  },
-};
-
-const conditional = (key: string, wanted: (u: Unit) => I32): Operation =>
-  operation(key, (u) => {
+/** FCMOVcc: no condition code and no exception changes. */
+const conditional = (name: string, cc: number): Operation =>
+  operation(`fcmov${name}.0i`, (u) => {
     const top = u.need(u.top());
     const from = u.need(u.place(u.i));
-    u.f.if(wanted(u), () => u.write(top, u.significand(from), u.top16(from)));
+    u.f.if(u.flags.condition(cc), () => u.write(top, u.significand(from), u.top16(from)));
   });
 
-const moves = Object.entries(CONDITIONS).flatMap(([name, holds]): Operation[] => [
-  conditional(`fcmov${name}.0i`, holds),
-  conditional(`fcmovn${name}.0i`, (u) => i32.eqz(holds(u))),
-]);
+/** By condition, as in `Flags.condition`. */
+const CONDITIONS = { b: 2, nb: 3, e: 4, ne: 5, be: 6, nbe: 7, u: 10, nu: 11 };
 
 /** High and low half of a constant rounded to nearest, and its exponent. Of other roundings only those that are exact are done here. */
 const CONSTANTS: readonly (readonly [name: string, hi: number, lo: number, exponent: number, exact: boolean])[] = [
@@ -99,6 +84,6 @@ export const MOVES: readonly Operation[] = [
   // D9 D8+i: FSTP, but for an empty ST(0).
   copy("fstpnce.i", true),
   exchange,
-  ...moves,
+  ...Object.entries(CONDITIONS).map(([name, cc]) => conditional(name, cc)),
   ...constants,
 ];

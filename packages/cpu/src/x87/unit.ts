@@ -1,4 +1,6 @@
 import { type Expr, type FunctionBuilder, i32, i64, type Label, type Local } from "@vm/wasm";
+import { FlagPair } from "../sem/flag-pair.js";
+import type { Flags } from "../sem/flags.js";
 import * as S from "../state.js";
 
 type I32 = Expr<"i32">;
@@ -68,6 +70,17 @@ export class Unit {
     const unmasked = i32.xor(i32.and(this.fcw, i32.const(MASKS)), i32.const(MASKS));
     this.refuse(waiting ? i32.or(off, unmasked) : off);
     this.f.set(this.#fsw, i32.load16_u(this.cpu, S.FSW));
+  }
+
+  /** The arithmetic flags, in the state block. */
+  get flags(): Flags {
+    const { f, cpu } = this;
+    return new FlagPair(f, 8, {
+      fr: () => i64.load(cpu, S.FR),
+      setFr: (value) => f.store("i64.store", cpu, value, S.FR),
+      fa: () => i64.load(cpu, S.FA),
+      setFa: (value) => f.store("i64.store", cpu, value, S.FA),
+    });
   }
 
   // The register stack

@@ -1,6 +1,7 @@
 import { HelperResult } from "../../calls.js";
 import type { CodeCache, CodePage, CrossSite } from "../../code/cache.js";
-import { Flow, Lowering, MAX_RECORDS } from "../../code/lower.js";
+import { Flow } from "../../code/instance.js";
+import { Lowering, MAX_RECORDS } from "../../code/lower.js";
 import { cloneInsn } from "../../code/operands.js";
 import { RecordWriter } from "../../code/records.js";
 import { DecodeStatus, decode, Insn } from "../../decode/index.js";
