@@ -5,6 +5,7 @@ import { COMPARISONS, defineRelation } from "./compare.js";
 import { CONTROL_WORDS } from "./control.js";
 import { MOVES } from "./move.js";
 import type { Operation, Shared } from "./operation.js";
+import { SCALINGS } from "./scale.js";
 import { STORES } from "./store.js";
 import { DONE, REFUSED, Unit } from "./unit.js";
 
@@ -13,7 +14,14 @@ import { DONE, REFUSED, Unit } from "./unit.js";
  * memory operand in host memory. They do the common case: the unit available, all exceptions masked, operands there and ordinary, an ordinary
  * result. Whatever else there is they refuse, having changed nothing: then the instruction is the helper's in TypeScript.
  */
-const OPERATIONS: readonly Operation[] = [...MOVES, ...STORES, ...CALCULATIONS, ...COMPARISONS, ...CONTROL_WORDS];
+const OPERATIONS: readonly Operation[] = [
+  ...MOVES,
+  ...STORES,
+  ...CALCULATIONS,
+  ...SCALINGS,
+  ...COMPARISONS,
+  ...CONTROL_WORDS,
+];
 
 const NUMBERS: ReadonlyMap<string, number> = new Map(OPERATIONS.map(({ key }, index) => [key, index]));
 

@@ -1,5 +1,5 @@
 import { i32, i64 } from "@vm/wasm";
-import { BINARY32, BINARY64, integer, type Operand, real, ZERO } from "./number.js";
+import { BINARY32, BINARY64, integer, type Operand, real } from "./number.js";
 import { type Operation, operation } from "./operation.js";
 import type { Unit } from "./unit.js";
 
@@ -73,6 +73,20 @@ const constants = CONSTANTS.map(([name, hi, lo, exponent, exact]) =>
   }),
 );
 
+/** FFREE and FFREEP. */
+const freeing = (key: string, pops: boolean): Operation =>
+  operation(key, (u) => {
+    u.note();
+    u.free(u.place(u.i));
+    if (pops) u.pop();
+  });
+
+const rotation = (key: string, by: 1 | -1): Operation =>
+  operation(key, (u) => {
+    u.note();
+    u.rotate(by);
+  });
+
 export const MOVES: readonly Operation[] = [
   load("fld.m4", (u) => real(u, BINARY32)),
   load("fld.m8", (u) => real(u, BINARY64)),
@@ -86,4 +100,8 @@ export const MOVES: readonly Operation[] = [
   exchange,
   ...Object.entries(CONDITIONS).map(([name, cc]) => conditional(name, cc)),
   ...constants,
+  freeing("ffree.i", false),
+  freeing("ffreep.i", true),
+  rotation("fincstp", 1),
+  rotation("fdecstp", -1),
 ];

@@ -74,7 +74,11 @@ export function real(u: Unit, { precision, bias, top }: Format): Operand {
 /** The memory operand as a signed integer of `size` bytes. */
 export function integer(u: Unit, size: 2 | 4 | 8): Operand {
   const { f, host } = u;
-  const value = size === 2 ? i64.load16_s(host) : size === 4 ? i64.load32_s(host) : i64.load(host);
+  return fromInteger(f, size === 2 ? i64.load16_s(host) : size === 4 ? i64.load32_s(host) : i64.load(host));
+}
+
+/** A signed integer as a number. */
+export function fromInteger(f: FunctionBuilder, value: I64): Operand {
   const significand = f.let("i64", value);
   const top16 = f.let("i32", i32.const(0));
   f.if(i64.ne(significand, ZERO), () => {

@@ -139,6 +139,11 @@ export class Unit {
     this.#setTags(i32.or(i32.load8_u(this.cpu, S.FTW), this.#bit(place)));
   }
 
+  /** Makes a register empty. */
+  free(place: Place): void {
+    this.#setTags(i32.and(i32.load8_u(this.cpu, S.FTW), i32.xor(this.#bit(place), i32.const(-1))));
+  }
+
   #bit(place: Place): I32 {
     return i32.shl(i32.const(1), i32.shr_u(place, i32.const(4)));
   }
@@ -153,9 +158,11 @@ export class Unit {
     this.f.store("i32.store16", this.cpu, fsw, S.FSW);
   }
 
-  #rotated(by: 1 | -1): I32 {
+  /** Moves the top of the stack: 1 down by a pop, -1 by a push. Tags stay. */
+  rotate(by: 1 | -1): void {
     const moved = i32.and(i32.add(this.#fsw, i32.const(by << 11)), i32.const(TOP));
-    return i32.or(i32.and(this.#fsw, i32.const(~TOP)), moved);
+    this.f.set(this.#fsw, i32.or(i32.and(this.#fsw, i32.const(~TOP)), moved));
+    this.#setStatus(this.#fsw);
   }
 
   /** Notes no exception, and C1 = 0 or, of `flags`, exceptions and C1. */
@@ -185,14 +192,12 @@ export class Unit {
   push(room: Place, significand: I64, top16: I32): void {
     this.write(room, significand, top16);
     this.validate(room);
-    this.f.set(this.#fsw, this.#rotated(-1));
+    this.rotate(-1);
     this.note();
   }
 
   pop(): void {
-    const top = this.top();
-    this.#setTags(i32.and(i32.load8_u(this.cpu, S.FTW), i32.xor(this.#bit(top), i32.const(-1))));
-    this.f.set(this.#fsw, this.#rotated(1));
-    this.#setStatus(this.#fsw);
+    this.free(this.top());
+    this.rotate(1);
   }
 }
