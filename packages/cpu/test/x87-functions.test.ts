@@ -8,7 +8,17 @@ import { defineX87, X87_OPERATIONS } from "../src/x87/functions.js";
 import { DONE, REFUSED } from "../src/x87/unit.js";
 import { Random } from "../tools/random.js";
 import { DATA, FakeMachine, RSI } from "./fake-machine.js";
-import { beside, type F80, memoryOperand, moderate, number } from "./x87-operands.js";
+import {
+  beside,
+  DISTANCES,
+  EDGES,
+  type F80,
+  LIMITS,
+  memoryOperand,
+  moderate,
+  number,
+  numberOf,
+} from "./x87-operands.js";
 
 /** Cases of one function, shared by the registers that it can be told. */
 const CASES = 1400;
@@ -154,6 +164,32 @@ describe("an x87 instruction as a wasm function", () => {
         if (pair.run(instruction) === DONE) done++;
       }
     expect(done).toBeGreaterThan(90_000);
+  });
+
+  it("does so at the edges, of one number and of two", () => {
+    const random = new Random(91);
+    const run = (instruction: Instruction, a: F80, b: F80): void => {
+      const fcw = random.below(2) > 0 ? FCW_INITIAL : masked(random);
+      pair.prepare(random, fcw, full, (k) => (k === 0 ? a : b));
+      pair.run(instruction);
+    };
+    const signed = (bits: bigint, exponent: number): F80 => numberOf(bits, exponent, random.below(2) > 0);
+    const named = (keys: string): Instruction[] =>
+      keys
+        .split(" ")
+        .flatMap((key) => INSTRUCTIONS.filter((known) => known.key === key && known.i === +key.endsWith("i")));
+    const one = named("frndint fsqrt fst.m4 fst.m8 fist.m2 fist.m4 fistp.m8 fisttp.m2 fisttp.m4 fisttp.m8");
+    for (const instruction of one)
+      for (const bits of EDGES)
+        for (const exponent of LIMITS) {
+          const number = signed(bits, exponent);
+          run(instruction, number, number);
+        }
+    const two = named("fadd.0i fsub.0i fmul.0i fdiv.0i fcom.0i fprem fprem1");
+    for (const instruction of two)
+      for (const a of EDGES)
+        for (const b of EDGES) for (const distance of DISTANCES) run(instruction, signed(a, distance), signed(b, 0));
+    expect(new Set([...one, ...two].map(({ key }) => key)).size).toBe(17);
   });
 
   it("does itself what is ordinary, with every rounding and precision, but constants that are rounded only to nearest", () => {

@@ -110,3 +110,26 @@ export function memoryOperand(random: Random, view: DataView, at: number): void 
 
 /** Between one and two, and of either sign: any operation has an ordinary result. */
 export const moderate = (random: Random): F80 => ({ significand: significand(random), top16: BIAS });
+
+/** Significands at the ends of their range, and at and beside ties of shorter formats. */
+export const EDGES: readonly bigint[] = [
+  ...[0n, 1n, 1n << 62n, -1n, -2n],
+  ...[11n, 40n].flatMap((tail) => [1n << (tail - 1n), 3n << (tail - 1n), -1n << tail, -1n << (tail - 1n)]),
+].map((bits) => BigInt.asUintN(64, bits) | INTEGER);
+
+/** Differences of exponents at which an addition or a remainder changes its course. */
+export const DISTANCES: readonly number[] = [0, 1, 2, 33, 62, 63, 64, 65, 66, 95, 127, 128, 129].flatMap((d) => [
+  d,
+  -d,
+]);
+
+/** Unbiased exponents at which a number just has a fraction, or just leaves a format. */
+export const LIMITS: readonly number[] = [0, 14, 22, 23, 30, 31, 52, 61, 62, 63, 64, 127, 128, 1023, 1024].flatMap(
+  (e) => [e, -e - 1, 1 - e],
+);
+
+/** The number of this significand and unbiased exponent. */
+export const numberOf = (bits: bigint, unbiased: number, negative: boolean): F80 => ({
+  significand: bits,
+  top16: (negative ? SIGN : 0) | (BIAS + unbiased),
+});

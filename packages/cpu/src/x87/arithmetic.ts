@@ -110,8 +110,8 @@ function emitAdd(body: Body): void {
     () => {
       f.set(b, i64.add(a, b));
       f.if(i64.lt_u(b, a), () => {
-        const lost = i64.and(rest, ONE);
-        f.set(rest, i64.or(i64.or(i64.shr_u(rest, ONE), lost), i64.shl(b, i64.const(63))));
+        // No one is lost: b was shifted by less than 64 bits, so the lowest bit of the rest is clear.
+        f.set(rest, i64.or(i64.shr_u(rest, ONE), i64.shl(b, i64.const(63))));
         f.set(b, i64.or(i64.shr_u(b, ONE), INTEGER));
         f.set(exponent, i32.add(exponent, i32.const(1)));
       });
@@ -151,8 +151,8 @@ function digit(f: FunctionBuilder, remainder: Local<"i64">, next: I64, divisor: 
   const r = f.let("i64", i64.sub(remainder, i64.mul(q, head)));
   f.block((exact) =>
     f.loop((again) => {
-      const beyond = i64.gt_u(i64.mul(q, low(divisor)), i64.or(i64.shl(r, i64.const(32)), part));
-      f.brIf(i32.eqz(i32.or(i64.gt_u(q, LOW), beyond)), exact);
+      // Also where the estimate is 2^32 or one more: the left side does not overflow, and is larger then.
+      f.brIf(i64.le_u(i64.mul(q, low(divisor)), i64.or(i64.shl(r, i64.const(32)), part)), exact);
       f.set(q, i64.sub(q, ONE));
       f.set(r, i64.add(r, head));
       f.brIf(i64.le_u(r, LOW), again);
@@ -185,10 +185,8 @@ function emitDivide(body: Body): void {
   const significand = f.let("i64", i64.or(i64.shl(first, i64.const(32)), second));
   f.set(rest, ZERO);
   f.if(i64.ne(a, ZERO), () => {
-    // The remainder against half the divisor.
-    const other = f.let("i64", i64.sub(b, a));
-    f.set(rest, i64.extend_i32_u(i64.ne(a, other)));
-    f.if(i64.ge_u(a, other), () => f.set(rest, i64.or(rest, INTEGER)));
+    // The remainder against half the divisor; it never is that half, or the product with a quotient of 65 bits would have but 64.
+    f.set(rest, i64.or(ONE, i64.shl(i64.extend_i32_u(i64.gt_u(a, i64.sub(b, a))), i64.const(63))));
   });
   deliver(f, cpu, at, { sign, exponent, significand, rest }, refused);
 }
@@ -211,7 +209,6 @@ function emitRoot(body: Body): void {
   f.set(exponent, i32.add(i32.shr_s(exponent, i32.const(1)), i32.const(BIAS)));
 
   const s = f.let("i64", i64.trunc_sat_f64_u(f64.sqrt(f64.convert_i64_u(a))));
-  f.if(i64.gt_u(s, LOW), () => f.set(s, LOW));
   const twice = f.let("i64", i64.shl(s, ONE));
   const left = f.let("i64", i64.sub(a, i64.mul(s, s)));
   const adjust = (by: 1 | -1): void => {

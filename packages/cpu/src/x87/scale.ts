@@ -91,7 +91,7 @@ function roundQuotient(
 ): void {
   const twice = f.let("i64", i64.or(i64.shl(high, ONE), low));
   const tie = i32.and(i64.eq(twice, divisor), q);
-  f.if(i32.or(i64.lt_s(high, ZERO), i32.or(i64.gt_u(twice, divisor), i32.and(tie, i32.const(1)))), () => {
+  f.if(i32.or(i64.lt_s(high, ZERO), i32.or(i64.gt_u(twice, divisor), tie)), () => {
     f.set(q, i32.add(q, i32.const(1)));
     f.set(sign, i32.xor(sign, i32.const(SIGN)));
     f.set(high, i64.sub(i64.sub(divisor, high), low));

@@ -46,7 +46,7 @@ function storeReal(u: Unit, { precision, bias, top }: Format): void {
   u.note(flags);
 }
 
-/** Refused if the number is out of range. */
+/** Refused if the number is out of range, or the smallest integer, which most often stands for that. */
 function storeInteger(u: Unit, size: 2 | 4 | 8, truncated: boolean): void {
   const { f, host } = u;
   const { significand, top16 } = register(u, u.top());
@@ -62,9 +62,7 @@ function storeInteger(u: Unit, size: 2 | 4 | 8, truncated: boolean): void {
       f.set(flags, inexact(up));
       f.set(significand, i64.add(significand, i64.extend_i32_u(up)));
     });
-    // The smallest integer is larger in magnitude than the largest.
-    const limit = i64.add(i64.const(2n ** BigInt(8 * size - 1) - 1n), i64.extend_i32_u(i32.shr_u(sign, i32.const(15))));
-    u.refuse(i64.gt_u(significand, limit));
+    u.refuse(i64.ge_u(significand, i64.const(2n ** BigInt(8 * size - 1))));
   });
   const value = select(sign, i64.sub(ZERO, significand), significand);
   f.store(size === 2 ? "i64.store16" : size === 4 ? "i64.store32" : "i64.store", host, value);
