@@ -40,7 +40,7 @@ export type { MachineExit, VcpuExit } from "./exit.js";
 export type { Hook, HookName } from "./hooks.js";
 export type { HostUsage } from "./host-usage.js";
 export { createMachine, type Machine, type MachineEnd } from "./machine.js";
-export { DEFAULT_COMMAND_LINE, type MachineOptions } from "./options.js";
+export { DEFAULT_COMMAND_LINE, type Engine, type MachineOptions } from "./options.js";
 export type {
   Devices,
   ExitHandler,

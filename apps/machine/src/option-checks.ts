@@ -69,6 +69,7 @@ const CHECKS: { readonly [K in keyof MachineOptions]-?: Check } = {
   cpus: integer(1, L.MAX_CPUS),
   disks,
   clock: oneOf("host", "icount"),
+  engine: oneOf("interpreter", "jit", "auto"),
   plugins: listOf("plugins", ["name", "install"]),
   legacyDevices: flag,
   kvmClock: flag,

@@ -41,6 +41,11 @@ export interface MachineOptions {
   readonly disks?: readonly BlockBackend[] | undefined;
   /** `host` (default): virtual time follows the host's. `icount`: it is the number of retired instructions, so runs repeat exactly. */
   readonly clock?: ClockMode | undefined;
+  /**
+   * What executes the guest. `auto` (default): the interpreter, and generated WebAssembly for what is hot. `jit`: generated code for
+   * everything at first sight, which is slow to start and meant for tests. `interpreter`: nothing is generated. The guest cannot tell.
+   */
+  readonly engine?: Engine | undefined;
   readonly plugins?: readonly Plugin[] | undefined;
   /**
    * Two 8259A, an 8254, system control port B and ACPI's fixed hardware, for guests that know nothing newer. Default: only for a kernel
@@ -66,6 +71,9 @@ export interface MachineOptions {
   readonly hostUsage?: (() => HostUsage) | undefined;
 }
 
+/** What executes the guest. */
+export type Engine = "interpreter" | "jit" | "auto";
+
 /**
  * Serial console; ACPI reset, at once after a panic; no self-tests of the kernel's ciphers, which would be two thirds of a boot;
  * a time-stamp counter and a random generator to be trusted.
@@ -80,6 +88,7 @@ const ICOUNT_UNIX_TIME = 1_700_000_000;
 export interface MachineConfig extends RamOptions {
   readonly disks: readonly BlockBackend[];
   readonly clock: ClockMode;
+  readonly engine: Engine;
   readonly legacyDevices: boolean;
   readonly testDevices: boolean;
   readonly unpack: Unpack;
@@ -100,6 +109,7 @@ export function resolveOptions(options: MachineOptions): MachineConfig {
     cpus,
     disks,
     clock,
+    engine: options.engine ?? "auto",
     legacyDevices: options.legacyDevices ?? false,
     testDevices: options.testDevices ?? false,
     unpack: options.unpack ?? "auto",

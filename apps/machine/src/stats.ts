@@ -1,4 +1,4 @@
-import type { Vcpu } from "@vm/cpu";
+import type { JitCounts, Vcpu } from "@vm/cpu";
 import type { HostUsage } from "./host-usage.js";
 
 /** What a machine has done so far. */
@@ -7,6 +7,8 @@ export interface MachineStats extends HostUsage {
   readonly instructions: number;
   /** Million instructions a second of host time spent executing guest code; idle time does not count. */
   readonly mips: number;
+  /** Generated code; null if everything is interpreted. */
+  readonly jit: JitStats | null;
   /** How often the guest needed the machine, by reason, named as KVM's exits. */
   readonly exits: Readonly<Record<ExitName, number>>;
   /** Translations looked up in page tables. */
@@ -15,6 +17,12 @@ export interface MachineStats extends HostUsage {
   readonly faults: number;
   /** Guest RAM that was ever touched, in bytes. */
   readonly touchedRamBytes: number;
+}
+
+/** Code that was generated for what is hot. */
+export interface JitStats extends JitCounts {
+  /** Share of the retired instructions that regions executed, 0 to 1. */
+  readonly share: number;
 }
 
 const EXIT_NAMES = ["io", "mmio", "cpuid", "msr", "hlt", "hypercall"] as const;
@@ -27,6 +35,7 @@ export function collectStats(
   memoryFaults: number,
   touchedRamBytes: number,
   usage: HostUsage,
+  jit: JitCounts | null,
 ): MachineStats {
   const sum = (of: (vcpu: Vcpu) => number): number => vcpus.reduce((total, vcpu) => total + of(vcpu), 0);
   const instructions = sum((vcpu) => vcpu.retired);
@@ -35,6 +44,10 @@ export function collectStats(
     instructions,
     ...usage,
     mips: executingMs === 0 ? 0 : Number((instructions / executingMs / 1000).toPrecision(4)),
+    jit:
+      jit === null
+        ? null
+        : { ...jit, share: instructions === 0 ? 0 : sum((vcpu) => vcpu.retiredInRegions) / instructions },
     exits: {
       ...(counted as Record<(typeof EXIT_NAMES)[number], number>),
       interrupt: sum((vcpu) => vcpu.counts.interrupts),

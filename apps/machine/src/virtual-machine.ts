@@ -195,8 +195,15 @@ export class VirtualMachine implements Machine {
   }
 
   stats(): MachineStats {
-    const { vcpus, mmu } = this.board;
-    return collectStats(vcpus, this.#loop.executingMs, this.#memoryFaults, mmu.touchedFrames * 4096, this.#usage());
+    const { vcpus, mmu, jit } = this.board;
+    return collectStats(
+      vcpus,
+      this.#loop.executingMs,
+      this.#memoryFaults,
+      mmu.touchedFrames * 4096,
+      this.#usage(),
+      jit?.counts ?? null,
+    );
   }
 
   #onExit(exit: VcpuExit, vcpu: VcpuHandle): boolean | Promise<boolean> {

@@ -21,7 +21,7 @@ describe("--memory", () => {
 });
 
 describe("flags", () => {
-  const defaults: BootFlags = { memory: "512M", cpus: "1", clock: "host" };
+  const defaults: BootFlags = { memory: "512M", cpus: "1", clock: "host", engine: "auto" };
 
   it("numbers", () => {
     expect(parseFlags({ ...defaults, cpus: "2", timeout: "1.5" })).toEqual({ memory: 2 ** 29, cpus: 2, timeout: 1.5 });

@@ -31,3 +31,13 @@ export const R_SEG = 28;
 export const R_AUX2 = 30;
 /** An address that is not canonical is #SS instead of #GP (SDM vol. 1, 3.3.7.1). */
 export const AUX2_STACK = 1;
+
+/**
+ * A *head* is a record before the first one of an instruction that control comes to from elsewhere. `heat` counts: what is left in R_IMM.
+ * `enter` leads to a region: its slot in the table in R_IMM, whether it wants flags worked out in R_AUX, how often it may still
+ * be entered before it is worth a larger one in R_COUNT (0: always).
+ * In both the low half of R_DISP is the record that follows, the high half the site of the page.
+ */
+export const R_COUNT = R_DST;
+export const HEAD_PLAIN = R_DISP;
+export const HEAD_PAGE = R_DISP + 4;

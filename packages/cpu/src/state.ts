@@ -27,6 +27,8 @@ export const PC = 0x0b8;
 export const SEG_BASE = 0x0c0;
 /** Base of the stack segment as the stack instructions of non-64-bit code use it. */
 export const STACK_MASK = 0x0f0;
+/** Third word of flags that are not worked out (i64); see `FK`. */
+export const FB = 0x0f8;
 /** Instructions that may still be started (i32); negative after the last one. */
 export const BUDGET = 0x100;
 /** Budget this slice started with (i32): retired = SLICE - BUDGET. */
@@ -63,6 +65,10 @@ export const MMX_OFF = 0x1ac;
 export const STI_LEFT = 0x1b0;
 /** Bits of a linear address that only repeat the one below them: 16, or 7 under CR4.LA57 (u32). */
 export const SIGN_BITS = 0x1b4;
+/** How `FA`, `FB` and `FR` are to be read between two regions: 0 = worked out, else a `flagKind` (u32). */
+export const FK = 0x1b8;
+/** Instructions retired in regions, modulo 2^64 (u64). */
+export const REGION_RETIRED = 0x1c0;
 /** XMM0-15, 16 bytes each. */
 export const XMM = 0x200;
 /** x87/MMX registers by physical number, 16 bytes each: 64-bit significand, then 16 bits of sign and exponent. */
@@ -82,7 +88,10 @@ export const CS_LIMIT = 0x460;
 
 /** Entries of one TLB; a power of two. */
 export const TLB_ENTRIES = 4096;
-/** Bytes of an entry: i64 tag (page address, or `TLB_INVALID`), i32 addend, i32 guest frame number. */
+/**
+ * Bytes of an entry: i64 tag (page address, or `TLB_INVALID`); i32 addend, in a fetch TLB the host address of the page's map; i32 owner: the low
+ * half of the guest frame number, in a fetch TLB the serial number of the `CodePage`, -1 while an entry leads elsewhere for one instruction.
+ */
 export const TLB_ENTRY = 16;
 /** From one TLB to the next. The line more keeps the entries of a page in the TLBs apart in a cache of the host. */
 export const TLB_BYTES = TLB_ENTRIES * TLB_ENTRY + 64;

@@ -1,23 +1,25 @@
+import { FillLog } from "./fill-log.js";
 import * as S from "./state.js";
 
-/** Log entries after which a flush clears the TLBs wholesale. */
-const LOG = 8192;
+/** Pieces of large pages after which a flush clears the TLBs wholesale. */
+const LARGE_LOG = 8192;
+/** Fourth word of an entry that leads elsewhere for one instruction. */
+const NOBODY = -1;
 
 /** Number of the GiB an address is in; as wide as a page can be. */
 const gibOf = (lo: number, hi: number): number => (hi << 2) | (lo >>> 30);
 
 /**
  * The software TLBs of one vCPU: read, write and fetch for each mmu index, direct-mapped, probed by generated code.
- * An entry licences accesses of one kind to one linear page. Fills are logged, so that a flush costs what was filled.
+ * An entry licences accesses of one kind to one linear page. Fills are logged, so that a flush costs what was filled. Where more was filled
+ * than the logs hold, the next flush of whatever size clears all.
  */
 export class Tlb {
   readonly #i32: Int32Array;
   readonly #start: number;
   readonly #bytes = S.MMU_INDEXES * 3 * S.TLB_BYTES;
-  readonly #log = new Int32Array(LOG);
-  #logged = 0;
-  readonly #globalLog = new Int32Array(LOG);
-  #globalLogged = 0;
+  readonly #log = new FillLog();
+  readonly #globalLog = new FillLog();
   #overflow = false;
   /** Where pieces of large pages were entered, by GiB. */
   readonly #large = new Map<number, number[]>();
@@ -47,26 +49,24 @@ export class Tlb {
   /**
    * Enters the page of `hi:lo`.
    * @param value what generated code adds to the low half of the address (read, write), or the page's map (fetch)
+   * @param owner for whom `flushOwner` finds it: low half of the guest frame number (read, write), or serial number of the `CodePage` (fetch)
    * @param global it stays when CR3 is written
    * @param large it is a piece of a large page
    */
-  fill(base: number, lo: number, hi: number, value: number, global: boolean, large: boolean): void {
+  fill(base: number, lo: number, hi: number, value: number, owner: number, global: boolean, large: boolean): void {
     const entry = this.entry(base, lo);
     const at = entry >> 2;
     this.#i32[at] = lo & ~0xfff;
     this.#i32[at + 1] = hi;
     this.#i32[at + 2] = value;
+    this.#i32[at + 3] = owner;
     this.misses++;
     if (large) this.#noteLarge(gibOf(lo, hi), at);
-    if (global) {
-      if (this.#globalLogged < LOG) this.#globalLog[this.#globalLogged++] = at;
-      else this.#overflow = true;
-    } else if (this.#logged < LOG) this.#log[this.#logged++] = at;
-    else this.#overflow = true;
+    if (!(global ? this.#globalLog : this.#log).add(at, owner)) this.#overflow = true;
   }
 
   #noteLarge(gib: number, at: number): void {
-    if (this.#largeLogged++ === LOG) this.#overflow = true;
+    if (this.#largeLogged++ === LARGE_LOG) this.#overflow = true;
     const pieces = this.#large.get(gib);
     if (pieces === undefined) this.#large.set(gib, [at]);
     else if (!this.#overflow) pieces.push(at);
@@ -80,12 +80,19 @@ export class Tlb {
     return ((this.#i32[at + 2] as number) + lo) >>> 0;
   }
 
+  /** What the entry for the page of `hi:lo` in the TLB at `base` says, or 0 if there is none. */
+  entryValue(base: number, lo: number, hi: number): number {
+    const at = this.entry(base, lo) >> 2;
+    return this.#i32[at] === (lo & ~0xfff) && this.#i32[at + 1] === hi ? (this.#i32[at + 2] as number) : 0;
+  }
+
   /** Makes `entry` lead the accesses whose last byte is in the page of `hi:lo` to `value` + address, until `drop`. */
   override(entry: number, lo: number, hi: number, value: number): void {
     const at = entry >> 2;
     this.#i32[at] = lo & ~0xfff;
     this.#i32[at + 1] = hi;
     this.#i32[at + 2] = value;
+    this.#i32[at + 3] = NOBODY;
   }
 
   /** Forgets one entry. */
@@ -116,26 +123,50 @@ export class Tlb {
     this.#large.delete(gib);
   }
 
+  /** Forgets what was entered for `owner` in the TLBs of one kind: 0 read, 1 write, 2 fetch. */
+  flushOwner(kind: number, owner: number): void {
+    if (this.#overflow) {
+      this.#clear();
+      return;
+    }
+    this.#forgetOwner(this.#log, kind, owner | 0);
+    this.#forgetOwner(this.#globalLog, kind, owner | 0);
+  }
+
+  #forgetOwner(log: FillLog, kind: number, owner: number): void {
+    for (let n = log.last(owner); n >= 0; n = log.before(n)) {
+      const at = log.entry(n);
+      if (this.#i32[at + 3] === owner && this.#kindOf(at) === kind) this.#i32[at] = S.TLB_INVALID;
+    }
+  }
+
+  #kindOf(at: number): number {
+    return Math.floor((4 * at - this.#start) / S.TLB_BYTES) % 3;
+  }
+
   /** Forgets every page, or every page that is not global. */
   flush(global = true): void {
     if (this.#overflow) {
       this.#clear();
       return;
     }
-    for (let k = 0; k < this.#logged; k++) this.#i32[this.#log[k] as number] = S.TLB_INVALID;
-    this.#logged = 0;
+    this.#forgetAll(this.#log);
     if (!global) return;
     this.#large.clear();
     this.#largeLogged = 0;
-    for (let k = 0; k < this.#globalLogged; k++) this.#i32[this.#globalLog[k] as number] = S.TLB_INVALID;
-    this.#globalLogged = 0;
+    this.#forgetAll(this.#globalLog);
+  }
+
+  #forgetAll(log: FillLog): void {
+    for (let n = 0; n < log.length; n++) this.#i32[log.entry(n)] = S.TLB_INVALID;
+    log.clear();
   }
 
   #clear(): void {
     for (let at = this.#start >> 2; at < (this.#start + this.#bytes) >> 2; at += S.TLB_ENTRY / 4)
       this.#i32[at] = S.TLB_INVALID;
-    this.#logged = 0;
-    this.#globalLogged = 0;
+    this.#log.clear();
+    this.#globalLog.clear();
     this.#overflow = false;
     this.#large.clear();
     this.#largeLogged = 0;

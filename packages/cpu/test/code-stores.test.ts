@@ -1,4 +1,4 @@
-import { mem, rax, rcx, rsi, rsp } from "@vm/asm";
+import { mem, rax, rbx, rcx, rsi, rsp } from "@vm/asm";
 import { describe, expect, test } from "vitest";
 import { CODE, FakeMachine, RAX, RSI, reg } from "./fake-machine.js";
 
@@ -66,6 +66,62 @@ describe("a store into a page with decoded code", () => {
     });
     m.go();
     expect([reg(m.vcpu, RAX), reg(m.vcpu, RSI)]).toEqual([(40n * 41n) / 2n, 2400n]);
+  });
+
+  test("costs the vCPU no TLB entries but those of the page", () => {
+    const m = new FakeMachine();
+    const pages = Array.from({ length: 20 }, (_, k) => 0x30000 + k * 0x1000);
+    const target = 0x60000;
+    m.assemble(target, (a) => a.mov(rax, 1).ret());
+    m.assemble(CODE, (a) => {
+      a.mov(rcx, 50).mov(rbx, target);
+      const again = a.here();
+      for (const page of pages) a.mov(rsi, mem(page)).mov(mem(page), rcx);
+      a.inc(mem(target + 3, { size: 1 }))
+        .call(rbx)
+        .dec(rcx)
+        .jnz(again)
+        .hlt();
+    });
+    const drops = counting(m);
+    m.go();
+    expect([reg(m.vcpu, RAX), drops()]).toEqual([51n, 49]);
+    // Each page once to read and once to write; the target by a fetch and a store each time.
+    expect(m.vcpu.tlb.misses).toBeLessThan(2 * pages.length + 2 * 50 + 20);
+  });
+
+  test("gives the page a number that it never had", () => {
+    const { code } = new FakeMachine();
+    const dropped: number[] = [];
+    code.onDrop((page) => dropped.push(page?.serial ?? 0));
+    const first = code.page(1, 64, 0);
+    const other = code.page(1, 32, 0);
+    code.drop(1);
+    expect(dropped).toEqual([other.serial, first.serial]);
+    const again = code.page(1, 64, 0);
+    code.reset();
+    const last = code.page(1, 64, 0);
+    expect(dropped).toEqual([other.serial, first.serial, 0]);
+    expect(new Set([0, first.serial, other.serial, again.serial, last.serial]).size).toBe(5);
+    expect([first, other, again, last].map(({ alive }) => alive)).toEqual([false, false, false, true]);
+  });
+
+  test.each([
+    [0, 64],
+    [63, 64],
+    [64, 1],
+    [1984, 64],
+    [2047, 2],
+    [2048, 64],
+    [4032, 64],
+    [0, 4096],
+  ])("is found by the piece of 64 bytes: code in %d and %d bytes on", (offset, length) => {
+    const { code } = new FakeMachine();
+    code.mark(code.page(1, 64, 0), offset, length);
+    const [first, last] = [offset >> 6, (offset + length - 1) >> 6];
+    const held = Array.from({ length: 64 }, (_, k) => code.holds(1, 64 * k + 63, 1));
+    expect(held).toEqual(Array.from({ length: 64 }, (_, k) => k >= first && k <= last));
+    expect(code.holds(1, 0, 4096)).toBe(true);
   });
 
   test("may go on for ever: what stays of dropped code is bounded", () => {

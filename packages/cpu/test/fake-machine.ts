@@ -17,6 +17,7 @@ import {
   Vcpu,
 } from "../src/index.js";
 import * as S from "../src/state.js";
+import { engineOf } from "../tools/engine.js";
 
 /** Guest-physical layout of every test. */
 export const GDT = 0x1000;
@@ -201,6 +202,7 @@ export class FakeMachine {
     this.ram = new Uint8Array(memory.buffer, RAM_AT, RAM);
     this.view = new DataView(memory.buffer, RAM_AT, RAM);
     this.code = new CodeCache(memory, CACHE_AT, CACHE_END);
+    const engine = engineOf(memory, this.code);
     for (let id = 0; id < cpus; id++) {
       const apic = new FakeApic();
       const vcpu: Vcpu = new Vcpu({
@@ -209,6 +211,7 @@ export class FakeMachine {
         base: 0x1000 + id * Math.ceil(Vcpu.bytes / 4096) * 4096,
         code: this.code,
         interpreter: compiled(),
+        ...engine,
         bootstrap: true,
         ports: {
           mmu: this.mmu,

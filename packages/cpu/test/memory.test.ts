@@ -56,6 +56,25 @@ describe("device memory: every access reaches the bus once, with its size and va
     expect(run(write).bus.log).toEqual(log);
   });
 
+  test.each([
+    ["a load", (a) => a.mov(eax, mem(rbx)), ["read f0000000 4"]],
+    ["a read-modify-write", (a) => a.add(mem(rbx), eax), ["read f0000000 4", "write f0000000 4 55667788"]],
+  ] satisfies [string, Write, string[]][])("%s, of a device that has TLBs flushed when it is read", (_, write, log) => {
+    // Page 0 has its TLB entries where those of the device would be.
+    const m = run(
+      (a) => write(a.mov(mem(0x500), rax).mov(rax, mem(0x500))),
+      (machine) => {
+        const { bus } = machine;
+        const mmioRead = bus.mmioRead.bind(bus);
+        bus.mmioRead = (gpa, size) => {
+          machine.vcpu.tlb.flush();
+          return mmioRead(gpa, size);
+        };
+      },
+    );
+    expect(m.bus.log).toEqual(log);
+  });
+
   test("XCHG leaves what was there in the register", () => {
     expect(reg(run((a) => a.xchg(mem(rbx, { disp: 4 }), eax)).vcpu, RAX)).toBe(0x04040404n);
   });

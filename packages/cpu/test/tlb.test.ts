@@ -9,8 +9,8 @@ function makeTlb() {
   const tlb = new Tlb(new WebAssembly.Memory({ initial: 1 + Math.ceil(Tlb.bytes / 65536) }), START);
   const read = tlb.base(S.MmuIndex.Kernel, 0);
   const fetch = tlb.base(S.MmuIndex.User, 2);
-  const fill = (base: number, lo: number, hi: number, { global = false, large = false } = {}) =>
-    tlb.fill(base, lo, hi, (0x7000_0000 - lo) | 0, global, large);
+  const fill = (base: number, lo: number, hi: number, { owner = 0, global = false, large = false } = {}) =>
+    tlb.fill(base, lo, hi, (0x7000_0000 - lo) | 0, owner, global, large);
   const holds = (base: number, lo: number, hi: number) => tlb.probe(base, lo, hi, 1) !== 0;
   return { tlb, read, fetch, fill, holds };
 }
@@ -54,6 +54,51 @@ describe("one page is forgotten (SDM vol. 3, 4.10.4.1)", () => {
     fill(read, 0x6000, 0);
     tlb.flushPage(0x6000, 0);
     expect([holds(read, 0, HIGH), holds(read, 0x5000, 0), holds(read, 0x6000, 0)]).toEqual([true, true, false]);
+  });
+});
+
+describe("what was entered for one owner is forgotten", () => {
+  test("in every TLB of one kind, global pages and others", () => {
+    const { tlb, fetch, fill, holds } = makeTlb();
+    const kernel = tlb.base(S.MmuIndex.Kernel, 2);
+    fill(fetch, 0x5000, 0, { owner: 7 });
+    fill(kernel, 0x6000, HIGH, { owner: 7, global: true });
+    tlb.flushOwner(2, 7);
+    expect([holds(fetch, 0x5000, 0), holds(kernel, 0x6000, HIGH)]).toEqual([false, false]);
+  });
+
+  test("and nothing of another kind or owner, not even what now has the place", () => {
+    const { tlb, read, fetch, fill, holds } = makeTlb();
+    fill(read, 0x5000, 0, { owner: 7 });
+    fill(fetch, 0x6000, 0, { owner: 7 + 1024 });
+    fill(fetch, 0x7000, 0, { owner: 7 });
+    fill(fetch, 0x7000 + 4096 * S.TLB_ENTRIES, 0, { owner: 8 });
+    tlb.flushOwner(2, 7);
+    expect(holds(read, 0x5000, 0)).toBe(true);
+    expect([holds(fetch, 0x6000, 0), holds(fetch, 0x7000 + 4096 * S.TLB_ENTRIES, 0)]).toEqual([true, true]);
+  });
+
+  test.each([
+    ["between other fills", 100],
+    ["after more fills than are logged", 10_000],
+  ])("%s", (_, fills) => {
+    const { tlb, fetch, fill, holds } = makeTlb();
+    const owner = 0x8000_0007;
+    fill(fetch, 0x5000, 0, { owner });
+    for (let k = 0; k < fills; k++) fill(fetch, (64 + (k % 64)) * 4096, HIGH, { owner: k % 64 });
+    fill(fetch, 0x6000, 0, { owner });
+    tlb.flushOwner(2, owner);
+    expect([holds(fetch, 0x5000, 0), holds(fetch, 0x6000, 0)]).toEqual([false, false]);
+  });
+
+  test("also if it was entered again after a flush, and nothing that was entered before", () => {
+    const { tlb, fetch, fill, holds } = makeTlb();
+    for (let k = 0; k < 16; k++) fill(fetch, k * 4096, 0, { owner: k });
+    tlb.flush();
+    for (let k = 0; k < 16; k++) fill(fetch, (16 + k) * 4096, 0, { owner: 15 - k });
+    tlb.flushOwner(2, 3);
+    const held = Array.from({ length: 16 }, (_, k) => holds(fetch, (16 + k) * 4096, 0));
+    expect(held).toEqual(Array.from({ length: 16 }, (_, k) => k !== 12));
   });
 });
 

@@ -11,7 +11,7 @@ import { exists, run } from "./process.js";
 const SUITE = "bookworm";
 /** What goes into the root besides what every Debian has. The JRE holds the compiler's modules, so `java File.java` runs a source file. */
 const PACKAGES = [
-  ...["systemd-sysv", "udev", "dbus", "kmod", "procps", "iproute2", "e2fsprogs", "zstd"],
+  ...["systemd-sysv", "udev", "dbus", "kmod", "procps", "iproute2", "e2fsprogs", "zstd", "xz-utils"],
   ...["linux-image-cloud-amd64", "initramfs-tools"],
   ...[
     "gcc",

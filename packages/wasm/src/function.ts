@@ -33,11 +33,14 @@ export type StoreOp = keyof typeof STORES | "v128.store";
  * Temporaries come from a pool (`temp`/`scope`), so that a large function needs few locals.
  */
 export class FunctionBuilder implements Func {
-  readonly #code = new Bytes(1024);
+  #code = new Bytes(1024);
+  readonly #head = new Bytes(64);
   readonly #locals: ValType[] = [];
   readonly #free: Record<ValType, LocalNode<ValType>[]> = { i32: [], i64: [], f32: [], f64: [], v128: [] };
   #scope: LocalNode<ValType>[] | null = null;
   #depth = 0;
+  #loop = 0;
+  #loops = 0;
 
   constructor(
     readonly index: number,
@@ -65,6 +68,7 @@ export class FunctionBuilder implements Func {
     const local = (this.#free[type].pop() as LocalNode<T> | undefined) ?? (this.local(type) as LocalNode<T>);
     if (this.#scope === null) throw new WasmBuildError("scope", "temp() outside scope()");
     this.#scope.push(local);
+    local.width = 64;
     return local;
   }
 
@@ -84,19 +88,35 @@ export class FunctionBuilder implements Func {
 
   /** Evaluates `value` once into a temporary. */
   let<T extends ValType>(type: T, value: Expr<T>): Local<T> {
-    const local = this.temp(type);
+    const local = this.temp(type) as LocalNode<T>;
+    local.width = -1;
+    local.loop = this.#loop;
     this.set(local, value);
     return local;
   }
 
+  /** @throws WasmBuildError `loop` for a temporary from outside of the loop, if it was taken for narrower than `value` */
   set<T extends ValType>(local: Local<T>, value: Expr<T>): void {
+    this.#assigned(local as LocalNode<T>, value as Node);
     emitNode(this.#code, value as Node);
     this.#code.u8(0x21);
     this.#code.u32(local.index);
   }
 
+  /** Follows along the statements as they are written what a local may hold. */
+  #assigned(local: LocalNode<ValType>, { width }: Node): void {
+    if (width <= local.width) return;
+    if (local.loop !== this.#loop && local.width >= 0 && local.width < 64)
+      throw new WasmBuildError(
+        "loop",
+        `a temporary of ${local.width} bits from before a loop is assigned ${width} bits in it`,
+      );
+    local.width = width;
+  }
+
   /** An expression that assigns `local` and has the assigned value. */
   tee<T extends ValType>(local: Local<T>, value: Expr<T>): Expr<T> {
+    this.#assigned(local as LocalNode<T>, value as Node);
     return new Node(NodeKind.Indexed, 0x22, value as Node, null, null, local.index);
   }
 
@@ -158,7 +178,10 @@ export class FunctionBuilder implements Func {
     this.#code.u8(0x03);
     this.#code.u8(0x40);
     this.#depth++;
+    const outer = this.#loop;
+    this.#loop = ++this.#loops;
     body({ depth: this.#depth });
+    this.#loop = outer;
     this.#end();
   }
 
@@ -188,6 +211,17 @@ export class FunctionBuilder implements Func {
 
   unreachable(): void {
     this.#code.u8(0x00);
+  }
+
+  /** Writes statements that the function begins with; what was written already comes after them. No construct may be open around `body`. */
+  ahead(body: () => void): void {
+    const code = this.#code;
+    this.#code = this.#head;
+    try {
+      body();
+    } finally {
+      this.#code = code;
+    }
   }
 
   /** The value of a call, as an expression. */
@@ -229,7 +263,7 @@ export class FunctionBuilder implements Func {
 
   /** Writes the body with its local declarations (core spec 5.5.13). */
   write(out: Bytes): void {
-    const body = new Bytes(this.#code.length + 64);
+    const body = new Bytes(this.#head.length + this.#code.length + 64);
     const groups: [number, ValType][] = [];
     for (const type of this.#locals) {
       const last = groups.at(-1);
@@ -241,6 +275,7 @@ export class FunctionBuilder implements Func {
       body.u32(count);
       body.u8(VAL_TYPE[type]);
     }
+    body.append(this.#head);
     body.append(this.#code);
     body.u8(0x0b);
     out.sized(body);

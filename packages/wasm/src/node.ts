@@ -31,6 +31,8 @@ export enum NodeKind {
 export class Node {
   /** Untyped inside the builder: stands for any `Expr<T>`. */
   declare readonly [TYPE]?: never;
+  /** Of an i64: how many bits can be significant, from bit 0. */
+  width = 64;
 
   constructor(
     readonly kind: NodeKind,
@@ -47,6 +49,9 @@ export class Node {
 
 /** A local: the node that reads it, plus its identity. */
 export class LocalNode<T extends ValType> extends Node {
+  /** The loop in which it became a temporary. */
+  loop = 0;
+
   constructor(
     readonly index: number,
     readonly type: T,

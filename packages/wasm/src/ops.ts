@@ -2,6 +2,7 @@
  * Expression constructors, named as the instructions of the core specification (`i32.add`, `i64.extend_i32_u`, `i8x16.shuffle`, ...).
  * The type parameter of `Expr` makes a wrongly typed tree a compile error; nothing is checked at run time.
  */
+import { add64, and64, constant64, narrowed, not, or64, shl64, shrS64, shrU64, sub64, xor64 } from "./fold.js";
 import { Node, NodeKind } from "./node.js";
 import type { Expr, ValType } from "./types.js";
 
@@ -25,6 +26,14 @@ const load =
   <R extends ValType>(op: number, align: number) =>
   (address: I32, offset = 0): Expr<R> =>
     new Node(NodeKind.Load, op, n(address), null, null, align, offset);
+const folded =
+  (fold: (a: Node, b: Node) => Node) =>
+  (a: I64, b: I64): I64 =>
+    fold(n(a), n(b));
+const narrow =
+  (width: number, make: (address: I32, offset?: number) => I64) =>
+  (address: I32, offset = 0): I64 =>
+    narrowed(n(make(address, offset)), width);
 const sat =
   <A extends ValType, R extends ValType>(op: number) =>
   (a: Expr<A>): Expr<R> =>
@@ -62,7 +71,7 @@ export const i32 = {
   load8_u: load<"i32">(0x2d, 0),
   load16_s: load<"i32">(0x2e, 1),
   load16_u: load<"i32">(0x2f, 1),
-  eqz: un<"i32", "i32">(0x45),
+  eqz: (a: I32): I32 => not(n(a)),
   eq: bin<"i32">(0x46),
   ne: bin<"i32">(0x47),
   lt_s: bin<"i32">(0x48),
@@ -104,18 +113,18 @@ export const i32 = {
 export const i64 = {
   /** @param value an integer; a number must be safe (|value| < 2^53), a bigint is taken modulo 2^64 */
   const: (value: number | bigint): I64 => {
-    const bits = BigInt.asUintN(64, BigInt(value));
-    return i64.const2(Number(bits & 0xffffffffn), Number(bits >> 32n));
+    if (typeof value === "number") return i64.const2(value, Math.floor(value / 0x100000000));
+    return i64.const2(Number(BigInt.asIntN(32, value)), Number(BigInt.asIntN(32, value >> 32n)));
   },
   /** The constant with these 32-bit halves. */
-  const2: (lo: number, hi: number): I64 => new Node(NodeKind.ConstI64, 0, null, null, null, lo | 0, hi | 0),
+  const2: (lo: number, hi: number): I64 => constant64(lo | 0, hi | 0),
   load: load<"i64">(0x29, 3),
   load8_s: load<"i64">(0x30, 0),
-  load8_u: load<"i64">(0x31, 0),
+  load8_u: narrow(8, load<"i64">(0x31, 0)),
   load16_s: load<"i64">(0x32, 1),
-  load16_u: load<"i64">(0x33, 1),
+  load16_u: narrow(16, load<"i64">(0x33, 1)),
   load32_s: load<"i64">(0x34, 2),
-  load32_u: load<"i64">(0x35, 2),
+  load32_u: narrow(32, load<"i64">(0x35, 2)),
   eqz: un<"i64", "i32">(0x50),
   eq: bin<"i64", "i32">(0x51),
   ne: bin<"i64", "i32">(0x52),
@@ -130,23 +139,23 @@ export const i64 = {
   clz: un<"i64", "i64">(0x79),
   ctz: un<"i64", "i64">(0x7a),
   popcnt: un<"i64", "i64">(0x7b),
-  add: bin<"i64">(0x7c),
-  sub: bin<"i64">(0x7d),
+  add: folded(add64),
+  sub: folded(sub64),
   mul: bin<"i64">(0x7e),
   div_s: bin<"i64">(0x7f),
   div_u: bin<"i64">(0x80),
   rem_s: bin<"i64">(0x81),
   rem_u: bin<"i64">(0x82),
-  and: bin<"i64">(0x83),
-  or: bin<"i64">(0x84),
-  xor: bin<"i64">(0x85),
-  shl: bin<"i64">(0x86),
-  shr_s: bin<"i64">(0x87),
-  shr_u: bin<"i64">(0x88),
+  and: folded(and64),
+  or: folded(or64),
+  xor: folded(xor64),
+  shl: folded(shl64),
+  shr_s: folded(shrS64),
+  shr_u: folded(shrU64),
   rotl: bin<"i64">(0x89),
   rotr: bin<"i64">(0x8a),
   extend_i32_s: un<"i32", "i64">(0xac),
-  extend_i32_u: un<"i32", "i64">(0xad),
+  extend_i32_u: (a: I32): I64 => narrowed(new Node(NodeKind.Op, 0xad, n(a)), 32),
   reinterpret_f64: un<"f64", "i64">(0xbd),
   extend8_s: un<"i64", "i64">(0xc2),
   extend16_s: un<"i64", "i64">(0xc3),

@@ -45,6 +45,8 @@ export type WasmBuildErrorCode =
   | "shared-memory"
   /** A parameter that the function does not have. */
   | "parameter"
+  /** A temporary from before a loop is assigned more bits in it than it could have had. */
+  | "loop"
   /** A temporary local outside of a scope, or a label outside of its block. */
   | "scope";
 

@@ -3,31 +3,16 @@ import type { Guests, Series } from "@vm/guests";
 import { BenchError } from "./errors.js";
 import { type Measured, measure } from "./measure.js";
 import { median, table } from "./numbers.js";
+import type { Report } from "./report.js";
+import { QEMU, QEMU_FLAGS, versionOf } from "./tools.js";
 import { APPEND, type Boot, bootHere } from "./vm.js";
 
-const QEMU = "qemu-system-x86_64";
 /** `true` in base64url: what `vm boot --exec true` asks of the guest's /init (packages/guests/README.md). */
 const EXEC_TRUE = "vm.exec=dHJ1ZQ vm.nonce=0";
 
-/** Whether QEMU is installed; its version line if so. */
-async function qemuVersion(): Promise<string | undefined> {
-  try {
-    return (await measure(QEMU, ["--version"])).stdout.split("\n")[0];
-  } catch (error) {
-    if (error instanceof BenchError) return undefined;
-    throw error;
-  }
-}
-
-/**
- * Machine `pc` and not `microvm`: under TCG without icount, microvm calibrates its TSC against the PIT alone and hangs when
- * the host is busy; pc has other references.
- */
 async function bootQemu(boot: Boot): Promise<Measured> {
-  const machine = ["-accel", "tcg,thread=single", "-machine", "pc", "-cpu", "max", "-m", "512", "-smp", "1"];
-  const quiet = ["-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio", "-no-reboot"];
   const guest = ["-kernel", boot.kernel, "-initrd", boot.initrd, "-append", `${boot.append} ${EXEC_TRUE}`];
-  const measured = await measure(QEMU, [...machine, ...quiet, ...guest]);
+  const measured = await measure(QEMU, [...QEMU_FLAGS, "-m", "512", ...guest]);
   if (!measured.stdout.includes("VM-EXEC-END 0 0"))
     throw new BenchError(`QEMU's guest did not reach userspace; the console ends: ${measured.stdout.slice(-500)}`);
   return measured;
@@ -41,16 +26,18 @@ export async function benchBoot(
   guests: Guests,
   series: Series,
   repetitions: number,
+  flags: readonly string[],
   say: (text: string) => void,
-): Promise<string> {
+): Promise<Report> {
   const boot: Boot = { kernel: guests.kernel(series), initrd: guests.initrd(series), append: APPEND };
-  const version = await qemuVersion();
+  const version = await versionOf(QEMU);
   const rows = [["run", "CPU s here", "MIPS", "RSS MB", "RAM touched", "CPU s TCG", "RSS MB", "ratio"]];
   const here: number[] = [];
   const there: number[] = [];
+  const data: Record<string, number>[] = [];
   for (let run = 1; run <= repetitions; run++) {
     say(`boot ${series}, run ${run} of ${repetitions}`);
-    const { measured, stats } = await bootHere(boot, "true", "host");
+    const { measured, stats } = await bootHere(boot, "true", "host", flags);
     here.push(measured.cpuSeconds);
     const row = [
       String(run),
@@ -58,9 +45,18 @@ export async function benchBoot(
       (stats.instructions / measured.cpuSeconds / 1e6).toFixed(1),
     ];
     row.push(megabytes(Math.max(stats.peakRssBytes, measured.peakRssBytes)), megabytes(stats.touchedRamBytes));
+    const figures: Record<string, number> = {
+      cpuSeconds: measured.cpuSeconds,
+      cpuSecondsMain: stats.cpuSecondsMain,
+      instructions: stats.instructions,
+      peakRssBytes: stats.peakRssBytes,
+      touchedRamBytes: stats.touchedRamBytes,
+    };
+    data.push(figures);
     if (version !== undefined) {
       const qemu = await bootQemu(boot);
       there.push(qemu.cpuSeconds);
+      Object.assign(figures, { tcgCpuSeconds: qemu.cpuSeconds, tcgPeakRssBytes: qemu.peakRssBytes });
       row.push(
         seconds(qemu.cpuSeconds),
         megabytes(qemu.peakRssBytes),
@@ -73,5 +69,8 @@ export async function benchBoot(
     version === undefined
       ? `${QEMU} is not installed: no baseline`
       : `median ratio to TCG: ${(median(here) / median(there)).toFixed(2)} (${version}, machine pc, -cpu max)`;
-  return `Boot of Debian ${series} to userspace and power-off, 1 CPU, 512 MiB\n${table(rows)}\n${baseline}\n`;
+  return {
+    text: `Boot of Debian ${series} to userspace and power-off, 1 CPU, 512 MiB\n${table(rows)}\n${baseline}\n`,
+    data: { series, baseline: version, runs: data, medianRatio: median(here) / median(there) },
+  };
 }

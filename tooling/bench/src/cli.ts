@@ -1,66 +1,46 @@
-/** `npm run bench -- [boot] [kernels] [events] [options]`: see README.md. Exit status: 0, 1 (could not run), 2 (usage). */
-import { parseArgs } from "node:util";
-import { ensureGuests, GuestError, SERIES, type Series } from "@vm/guests";
+/** `npm run bench -- [NAME...] [options]`: see README.md. Exit status: 0, 1 (could not run), 2 (usage). */
+import { writeFile } from "node:fs/promises";
+import { cpus } from "node:os";
+import { ensureGuests, GuestError, type Guests } from "@vm/guests";
 import { benchBoot } from "./boot-bench.js";
 import { BenchError } from "./errors.js";
 import { benchEvents } from "./event-bench.js";
 import { benchKernels } from "./kernel-bench.js";
+import { type BenchmarkName, type Options, onlyKernels, parseOptions, USAGE, UsageError } from "./options.js";
+import type { Report } from "./report.js";
+import { engineFlags } from "./vm-flags.js";
 
-const USAGE = `usage: npm run bench -- [boot] [kernels] [events] [--series 6.1|6.12] [--repetitions N] [--scale N] [--against CHECKOUT]
-Without a name all run. Reports go to stdout, progress to stderr.
-`;
+const say = (text: string): void => void process.stderr.write(`${text}\n`);
 
-const BENCHMARKS: readonly string[] = ["boot", "kernels", "events"];
+const guests = (): Promise<Guests> =>
+  ensureGuests({ onProgress: ({ step, percent }) => (percent === undefined ? say(step) : undefined) });
 
-class UsageError extends Error {}
-
-function positive(text: string, flag: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1) throw new UsageError(`${flag} ${text}: want a whole number from 1`);
-  return value;
-}
-
-function options(args: readonly string[]) {
-  const { values, positionals } = parseArgs({
-    args: [...args],
-    allowPositionals: true,
-    options: {
-      series: { type: "string", default: "6.1" },
-      repetitions: { type: "string", default: "3" },
-      scale: { type: "string", default: "4" },
-      against: { type: "string" },
-      help: { type: "boolean", default: false },
-    },
-  });
-  const unknown = positionals.find((name) => !BENCHMARKS.includes(name));
-  if (unknown !== undefined) throw new UsageError(`unknown benchmark ${unknown}: want ${BENCHMARKS.join(" or ")}`);
-  const series = SERIES.find((name) => name === values.series);
-  if (series === undefined) throw new UsageError(`--series ${values.series}: want ${SERIES.join(" or ")}`);
-  const names = positionals.length === 0 ? BENCHMARKS : positionals;
-  return {
-    names,
-    series: series satisfies Series,
-    repetitions: positive(values.repetitions, "--repetitions"),
-    scale: positive(values.scale, "--scale"),
-    against: values.against,
-    help: values.help,
-  };
-}
+const RUN: Readonly<Record<BenchmarkName, (options: Options) => Promise<Report>>> = {
+  events: ({ repetitions, against }) => benchEvents(repetitions, against, say),
+  boot: async ({ series, repetitions, engine }) =>
+    benchBoot(await guests(), series, repetitions, await engineFlags("boot", engine, say), say),
+  kernels: async ({ scale, repetitions, only, engine }) => {
+    const kernels = onlyKernels(only);
+    const flags = await engineFlags("run-bare", engine, say);
+    return benchKernels({ scale, repetitions, flags, ...(kernels === undefined ? {} : { only: kernels }) }, say);
+  },
+};
 
 async function main(args: readonly string[]): Promise<number> {
-  const { names, series, repetitions, scale, against, help } = options(args);
-  if (help) {
+  const options = parseOptions(args);
+  if (options.help) {
     process.stdout.write(USAGE);
     return 0;
   }
-  const say = (text: string) => process.stderr.write(`${text}\n`);
-  if (names.includes("events")) process.stdout.write(`${await benchEvents(repetitions, against, say)}\n`);
-  if (names.every((name) => name === "events")) return 0;
-  const guests = await ensureGuests({
-    onProgress: ({ step, percent }) => (percent === undefined ? say(step) : undefined),
-  });
-  if (names.includes("boot")) process.stdout.write(`${await benchBoot(guests, series, repetitions, say)}\n`);
-  if (names.includes("kernels")) process.stdout.write(await benchKernels(guests, series, scale, say));
+  const data: Record<string, unknown> = { host: { cpu: cpus()[0]?.model, cpus: cpus().length, node: process.version } };
+  for (const name of options.names) {
+    const report = await RUN[name](options);
+    data[name] = report.data;
+    (options.json === "-" ? process.stderr : process.stdout).write(`${report.text}\n`);
+  }
+  const json = `${JSON.stringify(data, undefined, 2)}\n`;
+  if (options.json === "-") process.stdout.write(json);
+  else if (options.json !== undefined) await writeFile(options.json, json);
   return 0;
 }
 

@@ -6,6 +6,7 @@ import { EVENT_PROGRAMS, type EventProgram, eventImage } from "./event-programs.
 import { measure } from "./measure.js";
 import { median, table } from "./numbers.js";
 import { benchCache, cliOf, vmCli } from "./paths.js";
+import type { Report } from "./report.js";
 import { parseStats } from "./vm.js";
 
 /** Of a debug exit with code 0. */
@@ -37,8 +38,9 @@ export async function benchEvents(
   repetitions: number,
   checkout: string | undefined,
   say: (text: string) => void,
-): Promise<string> {
+): Promise<Report> {
   const sides = [vmCli, ...(checkout === undefined ? [] : [cliOf(checkout)])];
+  const data: Record<string, { here: number; there?: number }> = {};
   const rows = [["thousands a second", "here", ...(checkout === undefined ? [] : ["there", "ratio"])]];
   for (const program of EVENT_PROGRAMS) {
     const [full, empty] = [await imageOf(program, program.loops), await imageOf(program, 0)];
@@ -49,8 +51,9 @@ export async function benchEvents(
         times[side]?.push((await seconds(cli, full)) - (await seconds(cli, empty)));
     }
     const [here = Number.NaN, there] = times.map((side) => rate(program.loops, side));
+    data[program.name] = { here, ...(there === undefined ? {} : { there }) };
     rows.push([program.name, ...(there === undefined ? [here] : [here, there]).map((value) => value.toFixed(0))]);
     if (there !== undefined) rows.at(-1)?.push((here / there).toFixed(2));
   }
-  return `What leaves straight-line code, by the CPU time of the main thread\n${table(rows)}\n`;
+  return { text: `What leaves straight-line code, by the CPU time of the main thread\n${table(rows)}\n`, data };
 }

@@ -1,98 +1,134 @@
-/** The same static ELF run as a program of the guest and natively, program by program. */
+/** The same programs on the processor, in this machine, in QEMU's TCG and in v86, kernel by kernel, in one run. */
 import { createHash } from "node:crypto";
 import { readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Guests, Series } from "@vm/guests";
 import { BenchError } from "./errors.js";
-import { addToInitrd, buildKernels, ELEVEN, GUEST_PATH, KERNELS, type KernelName } from "./kernels.js";
-import { Marks, type Span } from "./marks.js";
+import { type Engine, type EngineName, findEngines } from "./kernel-engines.js";
+import { type KernelRuns, kernelData, kernelText } from "./kernel-report.js";
+import { type Builds, buildKernels, KERNELS, type KernelName } from "./kernels.js";
+import { Marks } from "./marks.js";
 import { measure } from "./measure.js";
-import { geomean, table } from "./numbers.js";
-import { benchCache } from "./paths.js";
-import { APPEND, type Boot, bootHere } from "./vm.js";
+import { benchCache, vmCli } from "./paths.js";
+import type { Report } from "./report.js";
+import type { CpuSpan } from "./threads.js";
+import { parseStats } from "./vm.js";
 
-/** Natively a program is over in milliseconds and a tick is ten: it runs this many times the guest's scale. */
-const NATIVE_SCALE = 32;
+/** Natively a program is over in milliseconds and the scheduler counts in some: it runs this many times the scale. */
+const NATIVE_FACTOR = 8;
+/** Programs of either width compute the same, but for the one that works with words of the machine's width. */
+const WIDTH_DEPENDENT: KernelName = "bignum";
 
 type Say = (text: string) => void;
 
-function span(marks: Marks, name: KernelName, where: string): Span {
-  const found = marks.spans.get(name);
-  if (found === undefined) throw new BenchError(`${name} did not finish ${where}`);
-  return found;
+/** What to run. */
+export interface KernelOptions {
+  /** Work of a kernel, in units of about 5 ms natively. */
+  readonly scale: number;
+  readonly repetitions: number;
+  /** Kernels to run. Default: all, in one process. */
+  readonly only?: readonly KernelName[];
+  /** Further flags of `vm run-bare`. */
+  readonly flags: readonly string[];
 }
 
-/** Native CPU seconds per unit of scale. */
-async function native(elf: string, name: KernelName, scale: number): Promise<number> {
-  const measured = await measure(elf, [String(scale * NATIVE_SCALE), String(KERNELS.indexOf(name) + 1)]);
-  if (measured.status !== 0) throw new BenchError(`${name} ended natively with ${measured.status}`);
-  return measured.cpuSeconds / NATIVE_SCALE;
-}
-
-/** Checksums of a native run at the guest's scale: what the guest has to print. */
-async function checksums(elf: string, scale: number): Promise<Marks> {
+/** Runs the kernels of `only` (undefined: all) once and returns what each cost. @throws BenchError if one did not finish */
+async function runOnce(
+  engine: Engine,
+  scale: number,
+  only: readonly KernelName[] | undefined,
+): Promise<ReadonlyMap<KernelName, { checksum: string } & CpuSpan>> {
   const marks = new Marks();
-  await measure(elf, [String(scale)], { onLine: marks.line });
-  return marks;
+  const numbers = only === undefined ? [0] : only.map((name) => KERNELS.indexOf(name) + 1);
+  for (const number of numbers) {
+    const [program, ...args] = engine.command(scale, number);
+    const { stderr } = await measure(program, args, { onLine: marks.line, until: /^ALLDONE/, timeoutSeconds: 3600 });
+    const lost = (only ?? KERNELS).find(
+      (name) => (number === 0 || KERNELS[number - 1] === name) && !marks.spans.has(name),
+    );
+    if (lost !== undefined) throw new BenchError(`${lost} did not finish in ${engine.title}: ${stderr.slice(-500)}`);
+  }
+  return marks.spans as ReadonlyMap<KernelName, { checksum: string } & CpuSpan>;
+}
+
+/** Checksums by scale and kernel, from whichever engine came first. */
+class Checksums {
+  private readonly seen = new Map<string, { checksum: string; title: string }>();
+
+  /** @throws BenchError when an engine computed something else than the one before it */
+  check(engine: Engine, scale: number, name: KernelName, checksum: string): void {
+    const key = `${name} ${scale} ${name === WIDTH_DEPENDENT ? engine.bits : ""}`;
+    const known = this.seen.get(key);
+    if (known === undefined) this.seen.set(key, { checksum, title: engine.title });
+    else if (known.checksum !== checksum)
+      throw new BenchError(`${name} computed ${checksum} in ${engine.title} and ${known.checksum} in ${known.title}`);
+  }
 }
 
 /**
- * Instructions each program retires at a scale: the difference between two deterministic (icount) boots, with it and
- * without. They depend on the ELF and the guest alone, so they are counted once and kept.
+ * Instructions each program retires at a scale. They depend on the image alone, so they are counted once, under a clock that
+ * counts them, and kept.
  */
-async function instructionCounts(
-  boot: Boot,
-  elf: string,
-  scale: number,
-  say: Say,
-): Promise<ReadonlyMap<string, number>> {
+async function instructionCounts(image: string, scale: number, say: Say): Promise<ReadonlyMap<string, number>> {
   const key = createHash("sha256")
-    .update(await readFile(elf))
-    .update(boot.initrd)
-    .update(boot.kernel)
+    .update(await readFile(image))
     .update(String(scale));
   const path = join(benchCache, `counts-${key.digest("hex").slice(0, 16)}.json`);
   const kept = await readFile(path, "utf8").catch(() => undefined);
   if (kept !== undefined) return new Map(Object.entries(JSON.parse(kept) as Record<string, number>));
-  say("counting instructions: an idle boot");
-  const idle = (await bootHere(boot, "true", "icount")).stats.instructions;
   const counts: Record<string, number> = {};
   for (const [index, name] of KERNELS.entries()) {
     say(`counting instructions: ${name}`);
-    const { stats } = await bootHere(boot, `${GUEST_PATH} ${scale} ${index + 1}`, "icount");
-    counts[name] = stats.instructions - idle;
+    const flags = ["--clock", "icount", "--stats", "--append", `s=${scale},${index + 1}`];
+    const { stderr } = await measure(process.execPath, [...vmCli, "run-bare", ...flags, image]);
+    counts[name] = parseStats(stderr).instructions;
   }
   await writeFile(`${path}.part`, JSON.stringify(counts));
   await rename(`${path}.part`, path);
   return new Map(Object.entries(counts));
 }
 
-/** Runs all programs and returns the report. */
-export async function benchKernels(guests: Guests, series: Series, scale: number, say: Say): Promise<string> {
-  const elf = await buildKernels();
-  const initrd = await addToInitrd(guests.initrd(series), elf);
-  const boot: Boot = { kernel: guests.kernel(series), initrd, append: APPEND };
-  const expected = await checksums(elf, scale);
-  const counts = await instructionCounts(boot, elf, scale, say);
-  say(`running the programs in the guest, scale ${scale}`);
-  const guest = new Marks();
-  await bootHere(boot, `${GUEST_PATH} ${scale}`, "host", { onLine: guest.line });
-  const rows = [["program", "M insns", "CPU s guest", "MIPS", "CPU s native", "times native"]];
-  const mips = new Map<KernelName, number>();
-  const slower = new Map<KernelName, number>();
-  for (const name of KERNELS) {
-    const { seconds, checksum } = span(guest, name, "in the guest");
-    const want = span(expected, name, "natively").checksum;
-    if (checksum !== want) throw new BenchError(`${name} computed ${checksum} in the guest and ${want} natively`);
-    say(`running ${name} natively`);
-    const nativeSeconds = await native(elf, name, scale);
-    const instructions = counts.get(name) ?? Number.NaN;
-    mips.set(name, instructions / seconds / 1e6);
-    slower.set(name, seconds / nativeSeconds);
-    const cells = [instructions / 1e6, seconds, instructions / seconds / 1e6, nativeSeconds, seconds / nativeSeconds];
-    rows.push([name, ...cells.map((value, index) => value.toFixed([1, 2, 1, 4, 1][index]))]);
+type MutableRuns = Map<EngineName, Map<KernelName, CpuSpan[]>>;
+
+function add(runs: MutableRuns, engine: EngineName, name: KernelName, { busiest, all }: CpuSpan, scale: number): void {
+  const kernels = runs.get(engine) ?? new Map<KernelName, CpuSpan[]>();
+  runs.set(engine, kernels);
+  kernels.set(name, [...(kernels.get(name) ?? []), { busiest: busiest / scale, all: all / scale }]);
+}
+
+/** One repetition: every engine cold, at scale 1, and at full scale; the processor at more, since it is quick. */
+async function repetition(
+  engines: readonly Engine[],
+  { scale, only }: KernelOptions,
+  checksums: Checksums,
+  { warm, cold }: { warm: MutableRuns; cold: MutableRuns },
+  say: Say,
+): Promise<void> {
+  for (const engine of engines) {
+    const scales = engine.native ? [scale, scale * NATIVE_FACTOR] : [1, scale];
+    for (const [index, at] of scales.entries()) {
+      say(`  ${engine.title}, scale ${at}`);
+      for (const [name, span] of await runOnce(engine, at, only)) {
+        checksums.check(engine, at, name, span.checksum);
+        if (!engine.native && index === 0) add(cold, engine.name, name, span, at);
+        if (index === 1) add(warm, engine.name, name, span, at);
+      }
+    }
   }
-  const of = (values: ReadonlyMap<KernelName, number>) =>
-    geomean(ELEVEN.map((name) => values.get(name) ?? Number.NaN)).toFixed(1);
-  return `Programs in the guest (Debian ${series}) and natively, scale ${scale}\n${table(rows)}\ngeomean of the 11: ${of(mips)} MIPS, ${of(slower)} times native\n`;
+}
+
+/** Runs all programs and returns the report. Repetitions alternate, so that a busy spell of the host hits all sides. */
+export async function benchKernels(options: KernelOptions, say: Say): Promise<Report> {
+  const builds: Builds = await buildKernels(say);
+  const engines = await findEngines(builds, options.flags, say);
+  const runs = { warm: new Map() as MutableRuns, cold: new Map() as MutableRuns };
+  const checksums = new Checksums();
+  for (let run = 1; run <= options.repetitions; run++) {
+    say(`kernels, repetition ${run} of ${options.repetitions}`);
+    await repetition(engines, options, checksums, runs, say);
+  }
+  const instructions = await instructionCounts(builds.bare64, options.scale, say);
+  const { scale, repetitions } = options;
+  const kernels = KERNELS.filter((name) => options.only?.includes(name) ?? true);
+  const all: KernelRuns = { engines, kernels, scale, repetitions, instructions, ...runs };
+  return { text: kernelText(all), data: kernelData(all) };
 }

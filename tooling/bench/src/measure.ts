@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { BenchError } from "./errors.js";
+import { ThreadClock, type ThreadTimes } from "./threads.js";
 
 /** What a finished process cost. */
 export interface Measured {
@@ -12,33 +13,43 @@ export interface Measured {
   readonly wallSeconds: number;
   /** Peak resident set, bytes. */
   readonly peakRssBytes: number;
+  /** What its threads had used when its output first matched `until`. Undefined if it never did. */
+  readonly reached?: ThreadTimes;
 }
 
-/** What to do while a process runs: `onLine` gets each line of its stdout with the CPU seconds it has used by then. */
+/** What to do while a process runs. */
 export interface MeasureOptions {
-  readonly onLine?: (line: string, cpuSeconds: number) => void;
+  /** Gets each line of its stdout with what its threads have used by then. */
+  readonly onLine?: (line: string, used: ThreadTimes) => void;
+  /** The process is ended when a line of its stdout, or what there is of the last one, matches. */
+  readonly until?: RegExp;
+  /** Gets its resident set, bytes, about twenty times a second. */
+  readonly onRss?: (bytes: number) => void;
+  /** Default 600. */
   readonly timeoutSeconds?: number;
 }
 
 /** Linux reports process times in ticks of 1/100 s on every architecture (USER_HZ). */
 const TICKS_PER_SECOND = 100;
-const RSS_POLL_MS = 50;
-const PROC_STAT_UTIME = 13;
+const POLL_MS = 50;
 const PROC_STAT_CUTIME = 15;
 
-/** Two neighbouring time fields of /proc/PID/stat added up, seconds. Fields count from 0; the name in field 1 may hold spaces. */
-function times(pid: number | "self", first: number): number {
-  const text = readFileSync(`/proc/${pid}/stat`, "utf8");
+/** User and system time of the children this process has waited for, seconds. Fields count from 0; the name in field 1 may hold spaces. */
+function timesOfChildren(): number {
+  const text = readFileSync("/proc/self/stat", "utf8");
   const afterName = text.slice(text.lastIndexOf(")") + 2).split(" ");
-  return (Number(afterName[first - 2]) + Number(afterName[first - 1])) / TICKS_PER_SECOND;
+  return (Number(afterName[PROC_STAT_CUTIME - 2]) + Number(afterName[PROC_STAT_CUTIME - 1])) / TICKS_PER_SECOND;
 }
 
-function peakRss(pid: number): number {
+/** Resident set of a process and its peak, bytes; zeros when it has ended. */
+function residentSet(pid: number): { now: number; peak: number } {
   try {
-    return Number(/^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0) * 1024;
+    const status = readFileSync(`/proc/${pid}/status`, "utf8");
+    const bytes = (field: string) => Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, "m").exec(status)?.[1] ?? 0) * 1024;
+    return { now: bytes("VmRSS"), peak: bytes("VmHWM") };
   } catch (error) {
     // The process has ended between two looks.
-    if (["ENOENT", "ESRCH"].includes((error as NodeJS.ErrnoException).code ?? "")) return 0;
+    if (["ENOENT", "ESRCH"].includes((error as NodeJS.ErrnoException).code ?? "")) return { now: 0, peak: 0 };
     throw error;
   }
 }
@@ -69,30 +80,40 @@ export async function measure(
 function run(
   program: string,
   args: readonly string[],
-  { onLine, timeoutSeconds = 600 }: MeasureOptions,
+  { onLine, until, onRss, timeoutSeconds = 600 }: MeasureOptions,
 ): Promise<Measured> {
-  const cpuBefore = times("self", PROC_STAT_CUTIME);
+  const cpuBefore = timesOfChildren();
   const began = process.hrtime.bigint();
   const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
+  const clock = new ThreadClock(child.pid ?? 0);
   let stdout = "";
   let stderr = "";
   let partial = "";
   let peak = 0;
   let timedOut = false;
+  let reached: ThreadTimes | undefined;
   child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    const used = onLine === undefined && until === undefined ? undefined : clock.look();
     stdout += text;
     const lines = (partial + text).split("\n");
-    partial = lines.pop() ?? "";
-    if (onLine === undefined || child.pid === undefined) return;
-    const cpu = times(child.pid, PROC_STAT_UTIME);
-    for (const line of lines) onLine(line, cpu);
+    partial = lines.at(-1) ?? "";
+    if (used === undefined || reached !== undefined) return;
+    for (const line of lines.slice(0, -1)) onLine?.(line, used);
+    if (until === undefined || !lines.some((line) => until.test(line))) return;
+    reached = used;
+    child.kill("SIGKILL");
   });
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     stderr += text;
   });
   const poll = setInterval(() => {
-    if (child.pid !== undefined) peak = Math.max(peak, peakRss(child.pid));
-  }, RSS_POLL_MS);
+    if (child.pid === undefined) return;
+    const rss = residentSet(child.pid);
+    peak = Math.max(peak, rss.peak);
+    if (rss.now > 0) onRss?.(rss.now);
+    // So that the time of threads that end between two lines is not lost.
+    if (onLine !== undefined || until !== undefined) clock.look();
+  }, POLL_MS);
   const limit = setTimeout(() => {
     timedOut = true;
     child.kill("SIGKILL");
@@ -108,10 +129,14 @@ function run(
     });
     child.on("close", (status) => {
       finish();
-      if (timedOut) return reject(new BenchError(`${program} did not end within ${timeoutSeconds} s`));
+      if (timedOut)
+        return reject(
+          new BenchError(`${program} did not end within ${timeoutSeconds} s; its output ends: ${stdout.slice(-500)}`),
+        );
       const wallSeconds = Number(process.hrtime.bigint() - began) / 1e9;
-      const cpuSeconds = times("self", PROC_STAT_CUTIME) - cpuBefore;
-      resolve({ status, stdout, stderr, cpuSeconds, wallSeconds, peakRssBytes: peak });
+      const cpuSeconds = timesOfChildren() - cpuBefore;
+      const cost = { status, stdout, stderr, cpuSeconds, wallSeconds, peakRssBytes: peak };
+      resolve(reached === undefined ? cost : { ...cost, reached });
     });
   });
 }

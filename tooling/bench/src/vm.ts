@@ -40,15 +40,27 @@ export function parseStats(stderr: string): VmStats {
 /**
  * Boots here and runs one shell command in the guest.
  *
+ * @param further flags of `vm boot` besides
  * @throws BenchError when the command's status is not 0.
  */
 export async function bootHere(
   boot: Boot,
   exec: string,
   clock: "host" | "icount",
+  further: readonly string[] = [],
   options: MeasureOptions = {},
 ): Promise<{ measured: Measured; stats: VmStats }> {
-  const flags = ["--kernel", boot.kernel, "--initrd", boot.initrd, "--append", boot.append, "--clock", clock];
+  const flags = [
+    "--kernel",
+    boot.kernel,
+    "--initrd",
+    boot.initrd,
+    "--append",
+    boot.append,
+    "--clock",
+    clock,
+    ...further,
+  ];
   const measured = await measure(process.execPath, [...vmCli, "boot", ...flags, "--exec", exec, "--stats"], options);
   if (measured.status !== 0)
     throw new BenchError(

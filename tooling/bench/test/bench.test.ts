@@ -1,11 +1,12 @@
 import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { EVENT_PROGRAMS, eventImage } from "../src/event-programs.js";
-import { ELEVEN, KERNELS } from "../src/kernels.js";
+import { ELEVEN, KERNELS, THIRTEEN } from "../src/kernels.js";
 import { Marks } from "../src/marks.js";
 import { measure } from "../src/measure.js";
 import { geomean, median, table } from "../src/numbers.js";
 import { kernelSources } from "../src/paths.js";
+import { between } from "../src/threads.js";
 import { parseStats } from "../src/vm.js";
 
 const onLinux = it.skipIf(process.platform !== "linux");
@@ -13,7 +14,7 @@ const onLinux = it.skipIf(process.platform !== "linux");
 it("knows the programs of work.c, in its order", () => {
   const rows = /struct w W\[\]=\{(.*?)\};/s.exec(readFileSync(`${kernelSources}/work.c`, "utf8"))?.[1] ?? "";
   expect([...rows.matchAll(/\{"(\w+)"/g)].map((match) => match[1])).toEqual([...KERNELS]);
-  expect(ELEVEN).toHaveLength(11);
+  expect([ELEVEN.length, THIRTEEN.length]).toEqual([11, 13]);
 });
 
 it("makes an ELF file of every event program, which differs by its body and its loops", () => {
@@ -22,17 +23,23 @@ it("makes an ELF file of every event program, which differs by its body and its 
   expect(new Set(images.map((image) => Buffer.from(image).toString("latin1"))).size).toBe(images.length);
 });
 
-it("takes the CPU time between a program's two marks", () => {
+it("takes the CPU time between a program's two marks, of the busiest thread and of all", () => {
   const marks = new Marks();
-  for (const [line, at] of [
-    ["START", 1],
-    ["B sieve", 2],
-    ["noise", 3],
-    ["E sieve 0003c13b\r", 4.5],
-    ["E lost 1", 5],
+  for (const [line, main, other] of [
+    ["START", 1e9, 0],
+    ["B sieve", 2e9, 1e9],
+    ["noise", 3e9, 1e9],
+    ["E sieve 0003c13b\r", 4.5e9, 2e9],
+    ["E lost 1", 5e9, 2e9],
   ] as const)
-    marks.line(line, at);
-  expect([...marks.spans]).toEqual([["sieve", { checksum: "0003c13b", seconds: 2.5 }]]);
+    marks.line(
+      line,
+      new Map([
+        [7, main],
+        [8, other],
+      ]),
+    );
+  expect([...marks.spans]).toEqual([["sieve", { checksum: "0003c13b", busiest: 2.5, all: 3.5 }]]);
 });
 
 it("takes the median of odd and even counts, and the geometric mean", () => {
@@ -68,6 +75,13 @@ onLinux("reports a program's status and lines, and one that does not exist", asy
   const done = await measure("sh", ["-c", "echo a; echo b; exit 3"], { onLine: (line) => lines.push(line) });
   expect([done.status, lines]).toEqual([3, ["a", "b"]]);
   await expect(measure("vm-no-such-program", [])).rejects.toThrow(/cannot run vm-no-such-program/);
+});
+
+onLinux("ends a program when its output, be the line whole or not, matches", async () => {
+  const script = `process.stdout.write("login: "); for (;;);`;
+  const { status, stdout, reached } = await measure(process.execPath, ["-e", script], { until: /login: $/ });
+  expect([status, stdout]).toEqual([null, "login: "]);
+  expect(between(new Map(), reached ?? new Map()).all).toBeGreaterThan(0);
 });
 
 onLinux("ends a program at its time-out", async () => {

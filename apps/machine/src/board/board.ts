@@ -1,4 +1,4 @@
-import { CodeCache, type CpuidLeaf, CpuidTable, type Vcpu } from "@vm/cpu";
+import { CodeCache, type CpuidLeaf, CpuidTable, Jit, type Vcpu } from "@vm/cpu";
 import {
   type AcpiDevice,
   ApicBus,
@@ -27,6 +27,7 @@ import { writeBiosData } from "../boot/bios-data.js";
 import type { VirtualClock } from "../clock.js";
 import { MachineError } from "../error.js";
 import * as L from "../layout.js";
+import type { Engine } from "../options.js";
 import type { GuestRam } from "../ram.js";
 import { ReachableMemory } from "../reach.js";
 import type { VcpuHandle } from "../vcpu-handle.js";
@@ -45,6 +46,7 @@ export interface BoardOptions {
   /** Where it is. */
   readonly guest: GuestRam;
   readonly clock: VirtualClock;
+  readonly engine: Engine;
   readonly disks: readonly BlockBackend[];
   /** When devices work that take longer than an access. */
   readonly turns: Turns;
@@ -82,6 +84,8 @@ export class Board {
   readonly memory: WebAssembly.Memory;
   readonly mmu: Mmu;
   readonly code: CodeCache;
+  /** Makes code for what is hot; null if everything is interpreted. */
+  readonly jit: Jit | null;
   /** The first is the bootstrap processor. */
   readonly vcpus: readonly [Vcpu, ...Vcpu[]];
   readonly apics: readonly LocalApic[];
@@ -108,6 +112,9 @@ export class Board {
     this.#legacy = options.legacyDevices;
     this.code = new CodeCache(memory, ...layout.code);
     const { ports, mmio, code } = this;
+    const atOnce = options.engine === "jit" ? { threshold: 1, again: 1, batch: 1 } : {};
+    this.jit = options.engine === "interpreter" ? null : new Jit(memory, code, atOnce);
+    const { jit } = this;
     const apicBus = new ApicBus();
     this.interrupts = new Interrupts(apicBus);
     const { interrupts } = this;
@@ -143,7 +150,7 @@ export class Board {
     this.additions = new AdditionsTable({ cpuid, ownsMsr, ownsHypercall });
     const { additions } = this;
     const external = legacy?.pics ?? null;
-    const shared = { ...options, memory, layout, mmu, code, ports, mmio, apicBus, cpuid, additions, external };
+    const shared = { ...options, memory, layout, mmu, code, jit, ports, mmio, apicBus, cpuid, additions, external };
     const bootstrap = buildProcessor(0, shared);
     const others = Array.from({ length: options.cpus - 1 }, (_, k) => buildProcessor(k + 1, shared));
     const processors = [bootstrap, ...others];

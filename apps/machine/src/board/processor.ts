@@ -1,4 +1,4 @@
-import { type CodeCache, type CpuidPort, generateInterpreter, halvesOf, u64, Vcpu } from "@vm/cpu";
+import { type CodeCache, type CpuidPort, generateInterpreter, halvesOf, type Jit, u64, Vcpu } from "@vm/cpu";
 import {
   type ApicBus,
   type ExternalInterrupts,
@@ -22,6 +22,7 @@ export interface ProcessorDesc {
   readonly layout: HostLayout;
   readonly mmu: Mmu;
   readonly code: CodeCache;
+  readonly jit: Jit | null;
   readonly ports: PortBus;
   readonly mmio: MmioBus;
   readonly apicBus: ApicBus;
@@ -57,7 +58,7 @@ function compiledInterpreter(): WebAssembly.Module {
 
 /** One processor with its local APIC, wired to each other and to the buses. */
 export function buildProcessor(id: number, desc: ProcessorDesc): Processor {
-  const { memory, layout, mmu, code, clock, additions } = desc;
+  const { memory, layout, mmu, code, jit, clock, additions } = desc;
   const handle = (): VcpuHandle => desc.handle(id);
   const attending =
     <A extends unknown[]>(signal: (...args: A) => void) =>
@@ -88,6 +89,7 @@ export function buildProcessor(id: number, desc: ProcessorDesc): Processor {
     base: layout.vcpu(id),
     code,
     interpreter: compiledInterpreter(),
+    ...(jit === null ? {} : { jit }),
     bootstrap: id === 0,
     ports: {
       mmu,

@@ -88,6 +88,7 @@ async function makeMachine(
       cpus,
       cpuid,
       clock: flags.clock,
+      engine: flags.engine,
       plugins,
       hostUsage: usage,
     });

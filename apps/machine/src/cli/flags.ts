@@ -1,5 +1,5 @@
 import { CpuFeatureError, type CpuidLeaf, DEFAULT_CPUID, withFeatures } from "@vm/cpu";
-import type { ClockMode, MemoryBackend, Unpack } from "../index.js";
+import type { ClockMode, Engine, MemoryBackend, Unpack } from "../index.js";
 import { UsageError } from "./errors.js";
 import type { KvmiFlags } from "./kvmi/machine.js";
 import { parseMemorySize } from "./memory-size.js";
@@ -11,6 +11,7 @@ export interface MachineFlags {
   readonly cpus: string;
   readonly cpu?: string;
   readonly clock: ClockMode;
+  readonly engine: Engine;
   readonly stats?: true;
   readonly timeout?: string;
 }

@@ -229,6 +229,11 @@ function machineOptions(command: Command, memory: string): Command {
         .choices(["host", "icount"])
         .default("host"),
     )
+    .addOption(
+      new Option("--engine <name>", "what executes the guest: generated code where it is hot, everywhere, or nowhere")
+        .choices(["auto", "jit", "interpreter"])
+        .default("auto"),
+    )
     .option("--stats", "print statistics as a line of JSON on stderr at the end")
     .option("--timeout <seconds>", "stop after so many seconds, with status 124");
 }

@@ -35,7 +35,7 @@ async function makeMachine(
   const image = await readFile("", path, { most: IMAGE_MAX, signal });
   const modules: BootModule[] = [];
   for (const text of flags.module ?? []) modules.push(await readModule(text, { most: size.memory, signal }));
-  const { append: commandLine, clock } = flags;
+  const { append: commandLine, clock, engine } = flags;
   try {
     return await createBareMachine({
       image,
@@ -43,6 +43,7 @@ async function makeMachine(
       commandLine,
       modules,
       clock,
+      engine,
       ...size,
       signal,
       hostUsage: usage,

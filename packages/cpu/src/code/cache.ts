@@ -14,18 +14,29 @@ const OFTEN = 16;
 /** Sites after which everything is dropped: those of dropped code stay until then, and each holds an instruction. */
 const MAX_SITES = 1 << 17;
 
+/** Serial numbers after which everything is dropped and they start over; the rest of 2^32 is for pages made before the next `reserve`. */
+const MAX_SERIAL = 0xffff0000;
+
 /** The decoded instructions of one guest-physical page in one mode. */
 export interface CodePage {
+  /**
+   * Number of this object from 1 on, u32. As long as it is not dropped, nobody else has it: what was derived from the code of the page holds
+   * for as long as its number is found again.
+   */
+  readonly serial: number;
   readonly gfn: Gfn;
   readonly mode: Mode;
   /** Host address of the frame. */
   readonly host: number;
   /** Host address of the map, 0 until code of this page runs. */
   map: number;
-  /** One byte per 64-byte granule: non-zero if an instruction byte was decoded there. */
-  readonly granules: Uint8Array;
+  /** A bit for each 64-byte granule, of the lower and the upper half of the page: set if an instruction byte was decoded there. */
+  lowGranules: number;
+  highGranules: number;
   /** Instructions to be decoded in one go. */
   readonly run: number;
+  /** Its index among the sites, once something refers to it. */
+  site: number | null;
   /** False once dropped: its records may finish the instruction they execute, no more. */
   alive: boolean;
 }
@@ -36,6 +47,25 @@ export interface CrossSite {
   readonly offset: number;
   next: CodePage | null;
   records: number;
+}
+
+/** What there is of a frame in which code was ever found, until `reset`. Frames are kept: code may come and go there time and again. */
+interface Frame {
+  /** Its pages by mode, 16, 32 and 64 bits. */
+  readonly pages: [CodePage | null, CodePage | null, CodePage | null];
+  /** How many of them there are. */
+  count: number;
+  /** How often code of the frame was dropped. */
+  rewrites: number;
+}
+
+/** Index of a mode in `Frame.pages`. */
+const indexOf = (mode: Mode): 0 | 1 | 2 => (mode >> 5) as 0 | 1 | 2;
+
+/** Bits `first` to `last` of a word, of those that it has. */
+function bits(first: number, last: number): number {
+  if (last < 0 || first > 31) return 0;
+  return (-1 << Math.max(first, 0)) & (-1 >>> (31 - Math.min(last, 31)));
 }
 
 /** Objects that records refer to by index. */
@@ -50,10 +80,11 @@ export class CodeCache {
   readonly #u8: Uint8Array;
   readonly #recordsStart: number;
   readonly #recordsEnd: number;
-  readonly #pages = new Map<number, CodePage>();
-  readonly #modes = new Map<number, number>();
-  /** How often code of a frame was dropped. */
-  readonly #rewrites = new Map<number, number>();
+  /** Never deleted from one by one: a `Map` searches all deleted entries of a key until it is built anew. */
+  readonly #frames = new Map<Gfn, Frame>();
+  #serial = 0;
+  /** Who had a map last. */
+  readonly #byMap = new Map<number, CodePage>();
   /** Maps given back, with stale contents. */
   readonly #freeMaps: number[] = [];
   /** Maps that were ever handed out; memory after them is zero and costs nothing yet. */
@@ -62,8 +93,8 @@ export class CodeCache {
   readonly #mapCount: number;
   #nextRecord: number;
   #sites: Site[] = [];
-  readonly #onDrop: (() => void)[] = [];
-  readonly #onWatch: (() => void)[] = [];
+  readonly #onDrop: ((page: CodePage | null) => void)[] = [];
+  readonly #onWatch: ((gfn: Gfn) => void)[] = [];
   /** Counts `reset`s, so that whoever holds a record address can tell that it is void. */
   generation = 0;
 
@@ -84,39 +115,62 @@ export class CodeCache {
     this.#nextRecord = this.#recordsStart;
   }
 
-  /** Calls `listener` whenever records or maps became invalid: fetch TLB entries must go. */
-  onDrop(listener: () => void): void {
+  /**
+   * Calls `listener` with each page whose records and map became invalid, null for all that there were: fetch TLB entries must go, and what
+   * else was made of its code.
+   */
+  onDrop(listener: (page: CodePage | null) => void): void {
     this.#onDrop.push(listener);
   }
 
   /** Calls `listener` before code of a frame that had none is decoded: write TLB entries for it must go. */
-  onWatch(listener: () => void): void {
+  onWatch(listener: (gfn: Gfn) => void): void {
     this.#onWatch.push(listener);
   }
 
   /** Whether stores into this frame must be looked at. */
   isCode(gfn: Gfn): boolean {
-    return this.#modes.has(gfn);
+    const frame = this.#frames.get(gfn);
+    return frame !== undefined && frame.count > 0;
   }
 
   /** The page's entry, created without a map if there is none. */
   page(gfn: Gfn, mode: Mode, host: number): CodePage {
-    const key = gfn * 4 + (mode >> 5);
-    let page = this.#pages.get(key);
-    if (page === undefined) {
-      const run = (this.#rewrites.get(gfn) ?? 0) < OFTEN ? RUN : SHORT_RUN;
-      page = { gfn, mode, host, map: 0, granules: new Uint8Array(4096 >> GRANULE_SHIFT), run, alive: true };
-      this.#pages.set(key, page);
-      const modes = this.#modes.get(gfn);
-      this.#modes.set(gfn, (modes ?? 0) | (1 << (mode >> 5)));
-      if (modes === undefined) for (const listener of this.#onWatch) listener();
+    let frame = this.#frames.get(gfn);
+    if (frame === undefined) {
+      frame = { pages: [null, null, null], count: 0, rewrites: 0 };
+      this.#frames.set(gfn, frame);
     }
+    const known = frame.pages[indexOf(mode)];
+    if (known !== null) return known;
+    const run = frame.rewrites < OFTEN ? RUN : SHORT_RUN;
+    const serial = ++this.#serial;
+    const page: CodePage = {
+      serial,
+      gfn,
+      mode,
+      host,
+      map: 0,
+      lowGranules: 0,
+      highGranules: 0,
+      run,
+      site: null,
+      alive: true,
+    };
+    frame.pages[indexOf(mode)] = page;
+    if (frame.count++ === 0) for (const listener of this.#onWatch) listener(gfn);
     return page;
+  }
+
+  /** The page that the map at `map` is of, if it has not been dropped since. */
+  pageOfMap(map: number): CodePage | undefined {
+    return this.#byMap.get(map);
   }
 
   /** Makes sure there is a map and room for `records` more records and their sites; may drop everything, and then returns false. */
   reserve(page: CodePage, records: number): boolean {
-    if (this.#nextRecord + records * RECORD > this.#recordsEnd || this.#sites.length + records > MAX_SITES) {
+    const full = this.#nextRecord + records * RECORD > this.#recordsEnd || this.#sites.length + records > MAX_SITES;
+    if (full || this.#serial > MAX_SERIAL) {
       this.reset();
       return false;
     }
@@ -126,6 +180,7 @@ export class CodeCache {
         this.reset();
         return false;
       }
+      this.#byMap.set(page.map, page);
     }
     return true;
   }
@@ -153,7 +208,10 @@ export class CodeCache {
 
   /** Marks bytes [`offset`, `offset + length`) of the page as decoded. */
   mark(page: CodePage, offset: number, length: number): void {
-    for (let g = offset >> GRANULE_SHIFT; g <= (offset + length - 1) >> GRANULE_SHIFT; g++) page.granules[g] = 1;
+    const first = offset >> GRANULE_SHIFT;
+    const last = (offset + length - 1) >> GRANULE_SHIFT;
+    page.lowGranules |= bits(first, last);
+    page.highGranules |= bits(first - 32, last - 32);
   }
 
   addSite(site: Site): number {
@@ -176,47 +234,45 @@ export class CodeCache {
 
   /** Whether an instruction was decoded from one of the `length` bytes at `offset` of the frame, or close to them. */
   holds(gfn: Gfn, offset: number, length: number): boolean {
-    const modes = this.#modes.get(gfn);
-    if (modes === undefined) return false;
-    for (let m = 0; m < 3; m++) {
-      const page = modes & (1 << m) ? this.#pages.get(gfn * 4 + m) : undefined;
-      if (page === undefined) continue;
-      for (let g = offset >> GRANULE_SHIFT; g <= (offset + length - 1) >> GRANULE_SHIFT; g++) {
-        if (page.granules[g] !== 0) return true;
-      }
+    const frame = this.#frames.get(gfn);
+    if (frame === undefined || frame.count === 0) return false;
+    const first = offset >> GRANULE_SHIFT;
+    const last = (offset + length - 1) >> GRANULE_SHIFT;
+    const low = bits(first, last);
+    const high = bits(first - 32, last - 32);
+    for (const page of frame.pages) {
+      if (page !== null && ((page.lowGranules & low) | (page.highGranules & high)) !== 0) return true;
     }
     return false;
   }
 
   /** Forgets every instruction of the frame. */
   drop(gfn: Gfn): void {
-    const modes = this.#modes.get(gfn);
-    if (modes === undefined) return;
-    for (let m = 0; m < 3; m++) {
-      const key = gfn * 4 + m;
-      const page = this.#pages.get(key);
-      if (page === undefined) continue;
+    const frame = this.#frames.get(gfn);
+    if (frame === undefined || frame.count === 0) return;
+    frame.count = 0;
+    frame.rewrites++;
+    for (let m = 0; m < frame.pages.length; m++) {
+      const page = frame.pages[m] as CodePage | null;
+      if (page === null) continue;
+      frame.pages[m] = null;
       page.alive = false;
       if (page.map !== 0) this.#freeMaps.push(page.map);
-      this.#pages.delete(key);
+      for (const listener of this.#onDrop) listener(page);
     }
-    this.#modes.delete(gfn);
-    this.#rewrites.set(gfn, (this.#rewrites.get(gfn) ?? 0) + 1);
-    for (const listener of this.#onDrop) listener();
   }
 
   /** Forgets everything. */
   reset(): void {
-    this.#rewrites.clear();
-    for (const page of this.#pages.values()) page.alive = false;
-    this.#pages.clear();
-    this.#modes.clear();
+    for (const { pages } of this.#frames.values()) for (const page of pages) if (page !== null) page.alive = false;
+    this.#frames.clear();
+    if (this.#serial > MAX_SERIAL) this.#serial = 0;
     this.#freeMaps.length = 0;
     for (let k = this.#mapsUsed - 1; k >= 0; k--) this.#freeMaps.push(this.#mapsStart + k * MAP_BYTES);
     this.#nextRecord = this.#recordsStart;
     this.#sites = [];
     this.generation++;
-    for (const listener of this.#onDrop) listener();
+    for (const listener of this.#onDrop) listener(null);
   }
 
   /** A zeroed map, 0 if there is none left. */

@@ -62,6 +62,8 @@ export function instanceOf(insn: Insn): Instance {
   const form = formOf(insn, name);
   if (form === null) return helper(insn);
   const memoryAt = name === "lea" ? -1 : memoryOperand(insn);
+  // It takes the only element there is in memory.
+  if (name === "insertps" && memoryAt === 1) insn.immLo &= 0x3f;
   return {
     insn,
     executor: "row",

@@ -95,8 +95,6 @@ export class Lowering {
       number = handlerNumber(handlerKey(name, size, form, legacy));
     }
     if (number === undefined) this.#missing(insn);
-    // INSERTPS takes the only element there is in memory.
-    if (name === "insertps" && memoryAt === 1) insn.immLo &= 0x3f;
     if (pushes) this.#records.stack = true;
     const record = this.#records.emitNumber(number);
     this.#fill(record, insn, form, temporary === -1 ? -1 : memoryAt, temporary);

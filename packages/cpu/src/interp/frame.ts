@@ -39,4 +39,8 @@ export interface Exits {
   readonly outside: Label;
   /** Decodes the target of a direct branch. */
   readonly link: Label;
+  /** A head has become hot. */
+  readonly hot: Label;
+  /** Runs the region that the record leads to. */
+  readonly region: Label;
 }

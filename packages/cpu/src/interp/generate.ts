@@ -1,5 +1,6 @@
-import { type Expr, i32, i64, type Label, ModuleBuilder } from "@vm/wasm";
+import { type Expr, type FunctionBuilder, i32, i64, type Label, ModuleBuilder } from "@vm/wasm";
 import { HelperResult, RunExit } from "../calls.js";
+import { workOutAny } from "../emit/lazy-flags.js";
 import * as R from "../record.js";
 import { ROWS } from "../sem/index.js";
 import * as S from "../state.js";
@@ -66,7 +67,11 @@ export function generateInterpreter(): Uint8Array<ArrayBuffer> {
     outside: m.importFunction("vm", "outside", ["i32"], "i32"),
     fetch: m.importFunction("vm", "fetch", ["i32", "i32"], "i32"),
     link: m.importFunction("vm", "link", ["i32"], "i32"),
+    hot: m.importFunction("vm", "hot", ["i32"], "i32"),
   };
+  const regions = m.importTable("vm", "regions", { min: 1 });
+  const regionType = m.type(["i32"], "i32");
+  const workOut = generateWorkOut(m);
 
   const operations = defineX87(m);
   const x87 = m.table({ min: operations.length, max: operations.length });
@@ -80,7 +85,10 @@ export function generateInterpreter(): Uint8Array<ArrayBuffer> {
   const operand = f.local("i32");
   const left = f.local("i32");
   const result = f.local("i32");
+  const before = f.local("i32");
 
+  const retired = (count: Expr<"i32">): void =>
+    f.store("i64.store", cpu, i64.add(i64.load(cpu, S.REGION_RETIRED), i64.extend_i32_u(count)), S.REGION_RETIRED);
   const save = (): void => f.store("i32.store", cpu, left, S.BUDGET);
   const load = (): void => f.set(left, i32.load(cpu, S.BUDGET));
   /** What TypeScript answered; it may have ended the slice. */
@@ -112,6 +120,35 @@ export function generateInterpreter(): Uint8Array<ArrayBuffer> {
   const fetch = (): void =>
     f.set(rec, f.call(slow.fetch, i32.wrap_i64(target), i32.wrap_i64(i64.shr_u(target, i64.const(32)))));
 
+  const workedOut = (): void => f.if(i32.load(cpu, S.FK), () => f.do(f.call(workOut, cpu)));
+  /** Runs regions for as long as one leads to another; the budget is in the state block. */
+  const runRegions = (): void => {
+    f.loop((again) => {
+      const count = f.tee(result, i32.load16_u(rec, R.R_COUNT));
+      f.if(count, () => {
+        f.set(result, i32.sub(result, i32.const(1)));
+        f.store("i32.store16", rec, result, R.R_COUNT);
+        f.if(i32.eqz(result), () => f.set(rec, f.call(slow.hot, rec)));
+      });
+      const slot = i32.load(rec, R.R_IMM);
+      f.set(rec, f.callIndirect(regionType, regions, slot, cpu));
+      f.if(i32.eqz(rec), () => {
+        f.set(target, i64.load(cpu, S.PC));
+        find();
+        f.if(i32.eqz(rec), () => {
+          workedOut();
+          fetch();
+        });
+      });
+      const entered = i32.eq(i32.load16_u(rec, R.R_HANDLER), i32.const(handlerNumber("enter") as number));
+      f.if(entered, () => {
+        f.if(i32.load8_u(rec, R.R_AUX), workedOut);
+        f.br(again);
+      });
+    });
+    workedOut();
+  };
+
   f.set(target, i64.load(cpu, S.PC));
   find();
   f.if(i32.eqz(rec), fetch);
@@ -124,30 +161,45 @@ export function generateInterpreter(): Uint8Array<ArrayBuffer> {
             f.block((helper) => {
               f.block((x87) => {
                 f.block((link) => {
-                  f.block((unknown) => {
-                    f.block((miss) => {
-                      const exits: Exits = { miss, raise, fault, helper, x87, outside, link };
-                      f.loop((next) => {
-                        f.block((lookup) => {
-                          f.set(left, i32.sub(left, i32.load8_u(rec, R.R_CHARGE)));
-                          f.brIf(i32.lt_s(left, i32.const(0)), spent);
-                          emitDispatch({ f, cpu, rec, left, target, operand, next, lookup, exits });
+                  f.block((hot) => {
+                    f.block((region) => {
+                      f.block((unknown) => {
+                        f.block((miss) => {
+                          const exits: Exits = { miss, raise, fault, helper, x87, outside, link, hot, region };
+                          f.loop((next) => {
+                            f.block((lookup) => {
+                              f.set(left, i32.sub(left, i32.load8_u(rec, R.R_CHARGE)));
+                              f.brIf(i32.lt_s(left, i32.const(0)), spent);
+                              emitDispatch({ f, cpu, rec, left, target, operand, next, lookup, exits });
+                            });
+                            find();
+                            f.brIf(rec, next);
+                            f.br(unknown);
+                          });
                         });
-                        find();
-                        f.brIf(rec, next);
-                        f.br(unknown);
+                        // miss: the same record again, which it has paid for.
+                        save();
+                        outcome(f.call(slow.miss));
+                        f.brIf(i32.eqz(result), fault);
+                        refund(i32.load8_u(rec, R.R_CHARGE));
+                        f.br(outer);
                       });
+                      // unknown
+                      save();
+                      fetch();
+                      f.br(outer);
                     });
-                    // miss: the same record again, which it has paid for.
+                    // region
                     save();
-                    outcome(f.call(slow.miss));
-                    f.brIf(i32.eqz(result), fault);
-                    refund(i32.load8_u(rec, R.R_CHARGE));
+                    f.set(before, left);
+                    runRegions();
+                    load();
+                    retired(i32.sub(before, left));
                     f.br(outer);
                   });
-                  // unknown
+                  // hot
                   save();
-                  fetch();
+                  f.set(rec, f.call(slow.hot, rec));
                   f.br(outer);
                 });
                 // link
@@ -204,6 +256,21 @@ export function generateInterpreter(): Uint8Array<ArrayBuffer> {
   f.unreachable();
   m.exportFunction("run", f);
   return m.bytes();
+}
+
+/** A function that works out the flags that a region left; see `FK`. */
+function generateWorkOut(m: ModuleBuilder): FunctionBuilder {
+  const f = m.function(["i32"], null);
+  const cpu = f.param<"i32">(0);
+  const words = {
+    fr: () => i64.load(cpu, S.FR),
+    setFr: (value: Expr<"i64">) => f.store("i64.store", cpu, value, S.FR),
+    fa: () => i64.load(cpu, S.FA),
+    setFa: (value: Expr<"i64">) => f.store("i64.store", cpu, value, S.FA),
+  };
+  workOutAny(f, i32.load(cpu, S.FK), words, i64.load(cpu, S.FB));
+  f.store("i32.store", cpu, i32.const(0), S.FK);
+  return f;
 }
 
 /** One block per handler around the jump table; handler k starts where block k ends. */

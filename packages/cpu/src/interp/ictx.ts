@@ -1,5 +1,7 @@
 import { type FunctionBuilder, i32, i64, type Local, v128 } from "@vm/wasm";
 import { SlowAccess } from "../calls.js";
+import { loadSized, storeRegister, storeSized } from "../emit/sized.js";
+import { divide, mulHigh } from "../emit/wide.js";
 import * as R from "../record.js";
 import type { Ctx, I32, I64, Row, Size, V128 } from "../sem/ctx.js";
 import { FlagPair } from "../sem/flag-pair.js";
@@ -11,9 +13,7 @@ import { branchLegacy, branchLinked } from "./branch.js";
 import { directTarget, raiseIf } from "./checks.js";
 import type { Frame } from "./frame.js";
 import { probe } from "./probe.js";
-import { loadSized, storeRegister, storeSized } from "./sized.js";
 import { stackLinear, stackMasked } from "./stack.js";
-import { divide, mulHigh } from "./wide.js";
 
 /** A handler of the interpreter: operands come from the fields of the current record. */
 export class InterpreterCtx implements Ctx {
@@ -53,6 +53,10 @@ export class InterpreterCtx implements Ctx {
   }
 
   // Operands
+
+  constant(): null {
+    return null;
+  }
 
   get(k: number, size: Size = this.size): Local<"i64"> {
     const { f } = this;

@@ -1,4 +1,5 @@
 import { i32, i64 } from "@vm/wasm";
+import { loadSized } from "../emit/sized.js";
 import * as R from "../record.js";
 import type { Size } from "../sem/ctx.js";
 import { truncate } from "../sem/widths.js";
@@ -6,7 +7,6 @@ import * as S from "../state.js";
 import { checkRange } from "./checks.js";
 import type { Frame } from "./frame.js";
 import { InterpreterCtx } from "./ictx.js";
-import { loadSized } from "./sized.js";
 
 /**
  * Steps: records that are part of an instruction, or lead from one page's records to another's. Only the interpreter has them;
@@ -124,6 +124,22 @@ export const STEPS: readonly Step[] = [
     // A direct branch whose target is not decoded yet.
     name: "link",
     emit: ({ f, exits }) => f.br(exits.link),
+  },
+  {
+    // A head: counts how often control comes here.
+    name: "heat",
+    emit: ({ f, rec, next, exits }) => {
+      const left = f.let("i32", i32.sub(i32.load(rec, R.R_IMM), i32.const(1)));
+      f.store("i32.store", rec, left, R.R_IMM);
+      f.brIf(i32.eqz(left), exits.hot);
+      f.set(rec, i32.load(rec, R.HEAD_PLAIN));
+      f.br(next);
+    },
+  },
+  {
+    // A head that a region has been made for.
+    name: "enter",
+    emit: ({ f, exits }) => f.br(exits.region),
   },
   {
     name: "helper",

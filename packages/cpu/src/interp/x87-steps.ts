@@ -1,10 +1,11 @@
 import { i32, i64, type Local } from "@vm/wasm";
 import { SlowAccess } from "../calls.js";
+import { tlbProbe } from "../emit/tlb-probe.js";
 import * as R from "../record.js";
 import { truncate } from "../sem/widths.js";
+import * as S from "../state.js";
 import type { Frame } from "./frame.js";
 import { InterpreterCtx } from "./ictx.js";
-import { translate } from "./probe.js";
 import type { Step } from "./steps.js";
 
 /**
@@ -28,12 +29,13 @@ const onMemory = (size: number, access: SlowAccess, legacy: boolean): Step => {
   return {
     name,
     emit: (frame) => {
-      const { f, operand, exits } = frame;
+      const { f, cpu, operand, exits } = frame;
       const c = new InterpreterCtx(frame, { name, sizes: [8], forms: ["m"], emit: () => undefined }, 8, "m", false);
       const linear = legacy ? checked(frame, c, size) : c.linear();
+      const base = i32.load(cpu, access === SlowAccess.Load ? S.TLB_READ : S.TLB_WRITE);
       f.set(
         operand,
-        translate(frame, linear, size, access, () => f.br(exits.helper)),
+        tlbProbe(f, base, linear, size, () => f.br(exits.helper)),
       );
       f.br(exits.x87);
     },

@@ -29,7 +29,9 @@ export interface Ctx {
   /** Code that is not 64-bit: stack and instruction pointer are truncated and relative to segment bases. */
   readonly legacy: boolean;
 
-  /** Operand `k`, evaluated once; may leave the instruction with a fault. */
+  /** Operand `k` if it is an immediate whose value is known as the code is made, sign-extended; else null. */
+  constant(k: number): number | null;
+  /** Operand `k`, evaluated once, in a local of its own; may leave the instruction with a fault. */
   get(k: number, size?: Size): Local<"i64">;
   /** Writes operand `k`: 4-byte registers are zero-extended to 8, shorter ones merged. A memory operand that was read is not checked again. */
   set(k: number, value: I64): void;

@@ -13,25 +13,33 @@ const bit = (value: I64, at: I64): I64 => i64.and(i64.shr_u(value, at), one);
  * A shift or rotate. The count is masked to 6 bits for 64-bit operands, else 5; a count of 0 changes neither flags nor the
  * destination (a 32-bit register is still zero-extended). SDM vol. 2, SAL/SAR/SHL/SHR and RCL/RCR/ROL/ROR.
  */
-const shift = (
-  name: string,
-  emit: (c: Ctx, a: Local64, count: Local64, bits: number) => void,
-  forms = REGISTER,
-): Row => ({
+const shift = (name: string, emit: (c: Ctx, a: Local64, count: I64, bits: number) => void, forms = REGISTER): Row => ({
   name,
   sizes: ALL,
   forms,
   modify: true,
   emit: (c) => {
     const a = c.get(0);
-    const count = c.f.let("i64", i64.and(c.get(1), k(c.size === 8 ? 63 : 31)));
-    c.if(
-      i64.eqz(count),
-      () => c.set(0, a),
-      () => emit(c, a, count, 8 * c.size),
-    );
+    counted(c, 1, a, (count) => emit(c, a, count, 8 * c.size));
   },
 });
+
+/** Does `shifted` with the masked count that operand `at` is; if it is 0 the destination keeps its value `a`. */
+function counted(c: Ctx, at: number, a: Local64, shifted: (count: I64) => void): void {
+  const mask = c.size === 8 ? 63 : 31;
+  const known = c.constant(at);
+  if (known !== null) {
+    if ((known & mask) === 0) c.set(0, a);
+    else shifted(k(known & mask));
+    return;
+  }
+  const count = c.f.let("i64", i64.and(c.get(at), k(mask)));
+  c.if(
+    i64.eqz(count),
+    () => c.set(0, a),
+    () => shifted(count),
+  );
+}
 
 const top = (bits: number): I64 => k(bits - 1);
 
@@ -39,7 +47,7 @@ const top = (bits: number): I64 => k(bits - 1);
  * Rotate through carry by `count` of 1..bits positions to the left (`bits` + 1 wide). `right` tells that the instruction rotates
  * right (by bits + 1 - count), whose OF differs: the xor of the two most significant bits of the result.
  */
-function rotateCarry(c: Ctx, a: Local64, count: Local64, bits: number, right = false): void {
+function rotateCarry(c: Ctx, a: Local64, count: I64, bits: number, right = false): void {
   const cf = c.f.let("i64", c.flags.carry());
   // Two shifts instead of one by (bits + 1 - count): that is 64 when count is 1 and bits 63 + 1.
   const wrapped = i64.shr_u(i64.shr_u(a, i64.sub(k(bits), count)), one);
@@ -112,7 +120,7 @@ function rotateNothing(c: Ctx, a: Local64, bits: number): void {
   c.flags.setCarryOverflow(cf, i64.xor(bit(a, top(bits)), cf));
 }
 
-function rotateLeft(c: Ctx, a: Local64, count: Local64, bits: number): I64 {
+function rotateLeft(c: Ctx, a: Local64, count: I64, bits: number): I64 {
   if (bits === 64) return i64.rotl(a, count);
   if (bits === 32) return i64.extend_i32_u(i32.rotl(i32.wrap_i64(a), i32.wrap_i64(count)));
   const n = c.f.let("i64", i64.and(count, k(bits - 1)));
@@ -135,16 +143,11 @@ function double(name: "shld" | "shrd"): Row {
       const bits = 8 * c.size;
       const a = c.get(0);
       const b = c.get(1);
-      const count = c.f.let("i64", i64.and(c.get(2), k(c.size === 8 ? 63 : 31)));
-      c.if(
-        i64.eqz(count),
-        () => c.set(0, a),
-        () => {
-          const { r, cf } = c.size === 2 ? tripled(c, a, b, count, left) : doubled(c, a, b, count, left);
-          c.set(0, r);
-          c.flags.result(r, cf, bit(left ? i64.xor(a, i64.shl(a, one)) : i64.xor(a, i64.shl(b, top(bits))), top(bits)));
-        },
-      );
+      counted(c, 2, a, (count) => {
+        const { r, cf } = c.size === 2 ? tripled(c, a, b, count, left) : doubled(c, a, b, count, left);
+        c.set(0, r);
+        c.flags.result(r, cf, bit(left ? i64.xor(a, i64.shl(a, one)) : i64.xor(a, i64.shl(b, top(bits))), top(bits)));
+      });
     },
   };
 }
@@ -155,7 +158,7 @@ interface Shifted {
 }
 
 /** Operands of 32 or 64 bits, by 1 to bits - 1. */
-function doubled(c: Ctx, a: Local64, b: Local64, count: Local64, left: boolean): Shifted {
+function doubled(c: Ctx, a: Local64, b: Local64, count: I64, left: boolean): Shifted {
   const bits = 8 * c.size;
   const less = i64.sub(count, one);
   const before = c.f.let("i64", left ? i64.shl(a, less) : i64.shr_u(a, less));
@@ -170,7 +173,7 @@ function doubled(c: Ctx, a: Local64, b: Local64, count: Local64, left: boolean):
 }
 
 /** Operands of 16 bits, by 1 to 31: operand 0, operand 1 and operand 0 again in a row. */
-function tripled(c: Ctx, a: Local64, b: Local64, count: Local64, left: boolean): Shifted {
+function tripled(c: Ctx, a: Local64, b: Local64, count: I64, left: boolean): Shifted {
   const row = c.f.let("i64", i64.or(i64.or(i64.shl(a, k(32)), i64.shl(b, k(16))), a));
   return {
     r: c.f.let("i64", truncate(left ? i64.shr_u(i64.shl(row, count), k(32)) : i64.shr_u(row, count), c.size)),

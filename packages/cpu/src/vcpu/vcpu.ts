@@ -1,5 +1,6 @@
 import type { CodeCache } from "../code/cache.js";
 import { handlerNumber } from "../interp/generate.js";
+import type { Jit } from "../jit/jit.js";
 import type { VcpuPorts } from "../ports.js";
 import * as S from "../state.js";
 import { Tlb } from "../tlb.js";
@@ -33,6 +34,8 @@ export interface VcpuOptions {
   readonly code: CodeCache;
   /** The compiled interpreter, shared by all vCPUs. */
   readonly interpreter: WebAssembly.Module;
+  /** Makes regions of hot code, for all vCPUs; everything is interpreted without one. */
+  readonly jit?: Jit;
   readonly ports: VcpuPorts;
   /** The bootstrap processor runs after reset; the others wait for INIT and SIPI. */
   readonly bootstrap: boolean;
@@ -74,7 +77,7 @@ export class Vcpu extends Registers implements VcpuContext {
   static readonly bytes = 2 * S.STATE_SIZE + Tlb.bytes;
 
   constructor(options: VcpuOptions) {
-    const { memory, base, code, ports, interpreter } = options;
+    const { memory, base, code, ports, interpreter, jit = null } = options;
     super(memory, base, base + 2 * S.STATE_SIZE);
     this.id = options.id;
     this.ports = ports;
@@ -85,13 +88,14 @@ export class Vcpu extends Registers implements VcpuContext {
     this.linear = new LinearMemory(this, code, pages, copies, host);
     const misses = new Misses(this, code, pages, copies);
     const refetch = base + S.STATE_SIZE;
-    const fetcher = new Fetcher(this, this.#guard, memory, code, pages, refetch, handlerNumber("refetch") as number);
+    const handler = handlerNumber("refetch") as number;
+    const fetcher = new Fetcher(this, this.#guard, memory, code, pages, refetch, handler, jit?.threshold ?? null);
     const events = this.#events;
-    const generated = new GeneratedCode(this, { interpreter, memory, code, events, misses, fetcher });
+    const generated = new GeneratedCode(this, { interpreter, memory, code, events, misses, fetcher, jit });
     const [interrupts, guard] = [this.#interrupts, this.#guard];
     this.#loop = new RunLoop(this, { generated, events, interrupts, guard, misses, fetcher });
-    code.onDrop(() => this.tlb.flush());
-    code.onWatch(() => this.tlb.flush());
+    code.onDrop((page) => (page === null ? this.tlb.flush() : this.tlb.flushOwner(2, page.serial)));
+    code.onWatch((gfn) => this.tlb.flushOwner(1, gfn));
     this.reset();
     if (!options.bootstrap) this.activity = "wait-for-sipi";
   }
@@ -132,6 +136,11 @@ export class Vcpu extends Registers implements VcpuContext {
   /** Instructions retired since reset. */
   get retired(): number {
     return this.#loop.retired;
+  }
+
+  /** Those among them that regions executed. */
+  get retiredInRegions(): number {
+    return (this.i32(S.REGION_RETIRED) >>> 0) + 0x100000000 * (this.i32(S.REGION_RETIRED + 4) >>> 0);
   }
 
   /** Something that can run: not halted, not waiting for SIPI, or with an event that ends that. */

@@ -12,6 +12,7 @@ import {
   Vcpu,
 } from "../../src/index.js";
 import * as S from "../../src/state.js";
+import { engineOf } from "../engine.js";
 import {
   CODE_OFFSET,
   CODE_PAGE,
@@ -150,6 +151,7 @@ export class RecorderMachine {
       base: VCPU_AT,
       code: this.#code,
       interpreter: new WebAssembly.Module(generateInterpreter()),
+      ...engineOf(memory, this.#code),
       bootstrap: true,
       ports: {
         mmu: new TwoPages(),

@@ -1,5 +1,6 @@
 import { HelperResult } from "../../calls.js";
 import type { CodeCache, CodePage, CrossSite } from "../../code/cache.js";
+import { Heads } from "../../code/heads.js";
 import { Flow } from "../../code/instance.js";
 import { Lowering, MAX_RECORDS } from "../../code/lower.js";
 import { cloneInsn } from "../../code/operands.js";
@@ -36,6 +37,8 @@ export class Fetcher {
   readonly #cache: CodeCache;
   readonly #records: RecordWriter;
   readonly #lowering: Lowering;
+  /** Null if nothing counts how often control comes somewhere. */
+  readonly heads: Heads | null;
   readonly #pages: Pages;
   readonly #u8: Uint8Array;
   readonly #u16: Uint16Array;
@@ -53,12 +56,14 @@ export class Fetcher {
     pages: Pages,
     refetch: number,
     handler: number,
+    threshold: number | null,
   ) {
     this.#vcpu = vcpu;
     this.#guard = guard;
     this.#cache = cache;
     this.#records = new RecordWriter(memory, cache);
     this.#lowering = new Lowering(this.#records);
+    this.heads = threshold === null ? null : new Heads(memory, cache, this.#records, threshold);
     this.#pages = pages;
     this.#u8 = new Uint8Array(memory.buffer);
     this.#u16 = new Uint16Array(memory.buffer);
@@ -81,9 +86,12 @@ export class Fetcher {
     }
     const { gfn } = this.#pages;
     const { global, large } = this.#vcpu.ports.mmu.translation;
-    const record = this.#record(this.#cache.page(gfn, this.#vcpu.mode, host), lo & 0xfff);
-    const { map } = this.#cache.page(gfn, this.#vcpu.mode, host);
-    if (!guarded) this.#vcpu.tlb.fill(this.#vcpu.tlbBases.tlb[2], lo, hi, map, global, large);
+    const record = this.#head(this.#cache.page(gfn, this.#vcpu.mode, host), lo & 0xfff);
+    if (!guarded) {
+      // Asked for again: decoding may have dropped everything.
+      const { map, serial } = this.#cache.page(gfn, this.#vcpu.mode, host);
+      this.#vcpu.tlb.fill(this.#vcpu.tlbBases.tlb[2], lo, hi, map, serial, global, large);
+    }
     return record;
   };
 
@@ -130,10 +138,20 @@ export class Fetcher {
       return this.fetch((this.#i32[pva] as number) + offset, this.#i32[pva + 1] as number);
     }
     const { generation } = this.#cache;
-    const record = this.#record(page, offset);
+    const record = this.#head(page, offset);
     if (generation === this.#cache.generation && page.alive) this.#records.setImmediate(from, record);
     return record;
   };
+
+  /** The record for control that comes to `offset` of `page` from elsewhere. */
+  #head(page: CodePage, offset: number): number {
+    const record = this.#record(page, offset);
+    if (this.heads === null || page.mode !== 64 || this.heads.isHead(record)) return record;
+    // Decoding may have dropped everything and begun with a new page.
+    const now = this.#cache.page(page.gfn, page.mode, page.host);
+    if (!this.#cache.reserve(now, 1)) return this.#head(this.#cache.page(page.gfn, page.mode, page.host), offset);
+    return this.heads.of(now, offset, record);
+  }
 
   /** The record at `offset` of `page`, decoding a run of instructions if there is none. */
   #record(page: CodePage, offset: number): number {
@@ -143,7 +161,7 @@ export class Fetcher {
 
   #decodeRun(page: CodePage, start: number): number {
     const cache = this.#cache;
-    if (!cache.reserve(page, page.run * (MAX_RECORDS + 1) + 2)) {
+    if (!cache.reserve(page, page.run * (MAX_RECORDS + 2) + 2)) {
       // Everything was dropped: start over with a new page.
       return this.#decodeRun(cache.page(page.gfn, page.mode, page.host), start);
     }
@@ -161,7 +179,7 @@ export class Fetcher {
       }
       const next = cache.recordAt(page, offset);
       if (next !== 0) {
-        records.setImmediate(records.step("join", offset), next);
+        records.setImmediate(records.step("join", offset), this.heads?.plain(next) ?? next);
         break;
       }
       // Straight-line code continues through a link.
@@ -213,7 +231,7 @@ export class Fetcher {
     }
     const known = this.#cache.recordAt(page, lo);
     if (known !== 0) {
-      records.setImmediate(from, known);
+      records.setImmediate(from, this.heads === null || page.mode !== 64 ? known : this.heads.of(page, lo, known));
       return;
     }
     const stub = records.step("link", lo);

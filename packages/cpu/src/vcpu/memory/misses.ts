@@ -63,7 +63,9 @@ export class Misses {
       const page = pages.resolveRead(lo, hi);
       if (page !== 0) return page > 0 ? Miss.Filled : Miss.Fault;
     }
-    return this.#loadStage(lo, hi, size, this.#stage(lo, hi, size, false, 0, 0));
+    if (!this.#loadStage(lo, hi, size)) return Miss.Fault;
+    this.#stage(lo, hi, size, false, 0, 0);
+    return Miss.Staged;
   }
 
   #store(lo: number, hi: number, size: number, modify: boolean): Miss {
@@ -91,20 +93,26 @@ export class Misses {
       this.#vcpu.repeatUndoable();
       return Miss.Fault;
     }
-    const stage = this.#stage(lo, hi, size, true, across ? 0 : page, gfn);
-    return modify ? this.#loadStage(lo, hi, size, stage) : Miss.Staged;
+    if (modify && !this.#loadStage(lo, hi, size)) return Miss.Fault;
+    this.#stage(lo, hi, size, true, across ? 0 : page, gfn);
+    return Miss.Staged;
   }
 
-  /** Reads what a staged access will find. */
-  #loadStage(lo: number, hi: number, size: number, stage: number): Miss {
-    if (this.#copies.load(lo, hi, size, stage)) return Miss.Staged;
+  /** The piece of `SCRATCH` for the next staged access. */
+  get #nextStage(): number {
+    return this.#scratch + 16 * this.#count;
+  }
+
+  /** Reads what the next staged access will find, before there is an entry for it: a device that is read may have TLBs flushed. */
+  #loadStage(lo: number, hi: number, size: number): boolean {
+    if (this.#copies.load(lo, hi, size, this.#nextStage)) return true;
     this.discard();
-    return Miss.Fault;
+    return false;
   }
 
-  /** Makes the TLB lead this access to a piece of `SCRATCH`. @returns its host address */
-  #stage(lo: number, hi: number, size: number, store: boolean, page: number, gfn: Gfn): number {
-    const stage = this.#scratch + 16 * this.#count;
+  /** Makes the TLB lead this access to a piece of `SCRATCH`. */
+  #stage(lo: number, hi: number, size: number, store: boolean, page: number, gfn: Gfn): void {
+    const stage = this.#nextStage;
     const nextLo = ((lo | 0xfff) + 1) | 0;
     const staged = crosses(lo, size)
       ? this.#lead(lo, nextLo, carried(lo, hi, nextLo), stage - lo, store)
@@ -116,7 +124,6 @@ export class Misses {
     staged.stage = stage;
     staged.page = page;
     staged.gfn = gfn;
-    return stage;
   }
 
   /** Makes the entry for `lo` lead an access whose last byte is in the page of `lastHi:lastLo` to `value` + address for one instruction. */

@@ -85,8 +85,8 @@ export class Pages {
 
   /** Enters the frame at `host`, just resolved, into the TLB at `base`. */
   fill(base: number, lo: number, hi: number, host: number): void {
-    const { global, large } = this.#translation;
-    this.#tlb.fill(base, lo, hi, (host - (lo & ~0xfff)) | 0, global, large);
+    const { gfn, global, large } = this.#translation;
+    this.#tlb.fill(base, lo, hi, (host - (lo & ~0xfff)) | 0, gfn | 0, global, large);
   }
 
   /** Every access to the page must be seen: a data breakpoint is there, or alignment is checked. It gets no TLB entries. */

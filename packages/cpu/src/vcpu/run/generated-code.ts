@@ -1,5 +1,6 @@
 import type { HelperResult, Miss, RunExit } from "../../calls.js";
-import type { CodeCache, CrossSite } from "../../code/cache.js";
+import type { CodeCache, CodePage, CrossSite } from "../../code/cache.js";
+import type { Jit } from "../../jit/jit.js";
 import { CALLS_PER_LOOK } from "../../ports.js";
 import * as R from "../../record.js";
 import * as S from "../../state.js";
@@ -21,22 +22,29 @@ export interface GeneratedCodeDesc {
   readonly events: PendingEvents;
   readonly misses: Misses;
   readonly fetcher: Fetcher;
+  /** Makes regions; null if everything is interpreted. */
+  readonly jit: Jit | null;
 }
+
+/** A table for code that never enters a region. */
+const noRegions = (): WebAssembly.Table => new WebAssembly.Table({ element: "anyfunc", initial: 1 });
 
 /** Generated code as the run loop has it: it is entered here, and calls out to here for what it cannot do. */
 export class GeneratedCode {
   readonly #vcpu: VcpuContext;
   readonly #code: CodeCache;
   readonly #fetcher: Fetcher;
+  readonly #jit: Jit | null;
   readonly #records: DataView;
   readonly #run: (cpu: number) => RunExit;
   /** Calls out until the host looks. */
   #calls = CALLS_PER_LOOK;
 
-  constructor(vcpu: VcpuContext, { interpreter, memory, code, events, misses, fetcher }: GeneratedCodeDesc) {
+  constructor(vcpu: VcpuContext, { interpreter, memory, code, events, misses, fetcher, jit }: GeneratedCodeDesc) {
     this.#vcpu = vcpu;
     this.#code = code;
     this.#fetcher = fetcher;
+    this.#jit = jit;
     this.#records = new DataView(memory.buffer);
     const operands = new Operands(vcpu);
     const instance = new WebAssembly.Instance(interpreter, {
@@ -57,9 +65,17 @@ export class GeneratedCode {
           return fetcher.fetch(lo, hi);
         },
         link: fetcher.link,
+        hot: (head: number) => this.#hot(head),
+        regions: jit?.table ?? noRegions(),
       },
     });
     this.#run = (instance.exports as { run: (cpu: number) => RunExit }).run;
+  }
+
+  /** Makes regions of what has been hot for a while. */
+  compile(): void {
+    const { heads } = this.#fetcher;
+    if (heads !== null) this.#jit?.settle(heads);
   }
 
   /** Executes as many instructions as `BUDGET` says, from `PC` on. */
@@ -77,6 +93,29 @@ export class GeneratedCode {
   /** The record that was left last accesses the stack. */
   get onStack(): boolean {
     return (this.#records.getUint16(this.#vcpu.i32(S.REC) + R.R_AUX2, true) & R.AUX2_STACK) !== 0;
+  }
+
+  /** A head has become hot. @returns the record to go on with */
+  #hot(head: number): number {
+    this.called();
+    const { heads } = this.#fetcher;
+    if (this.#jit === null || heads === null) return head;
+    const vcpu = this.#vcpu;
+    const lo = vcpu.i32(S.PAGE_VA);
+    const hi = vcpu.i32(S.PAGE_VA + 4);
+    this.#jit.wish(heads, head, (distance) => this.#pageAt(lo, hi, distance));
+    return head;
+  }
+
+  /** The code page that is executed at `distance` from `hi:lo`, if it has been lately. */
+  #pageAt(lo: number, hi: number, distance: number): CodePage | null {
+    const { tlb, tlbBases } = this.#vcpu;
+    const sum = (lo >>> 0) + distance;
+    const low = sum | 0;
+    const high = (hi + Math.floor(sum / 0x100000000)) | 0;
+    const map = tlb.entryValue(tlbBases.tlb[2], low, high);
+    const page = map === 0 ? undefined : this.#code.pageOfMap(map);
+    return page?.alive ? page : null;
   }
 
   #helper(record: number): HelperResult {

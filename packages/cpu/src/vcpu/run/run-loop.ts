@@ -93,6 +93,7 @@ export class RunLoop {
     if (this.#is("shutdown")) return EXIT_SHUTDOWN;
     this.#kicked = false;
     this.#exit = null;
+    this.#generated.compile();
     let left = budget;
     // A handler that faults at its own first instruction retires nothing: the host gets its turn all the same.
     for (let futile = 0; left > 0 && futile < FUTILE_FAULTS; ) {

@@ -1,0 +1,107 @@
+import { handlerNumber } from "../interp/generate.js";
+import * as R from "../record.js";
+import type { CodeCache, CodePage } from "./cache.js";
+import type { RecordWriter } from "./records.js";
+
+const HEAT = handlerNumber("heat") as number;
+const ENTER = handlerNumber("enter") as number;
+const LINK = handlerNumber("link") as number;
+const GOTO = handlerNumber("goto") as number;
+
+/** What is known of a way to an instruction. */
+export enum Warmth {
+  /** Never gone, or hardly. */
+  Cold,
+  Warm,
+  /** It leads to another page. */
+  Far,
+}
+
+/** The heads of decoded code: where control comes from elsewhere, how often, and where a region takes over. */
+export class Heads {
+  readonly #cache: CodeCache;
+  readonly #records: RecordWriter;
+  readonly #u16: Uint16Array;
+  readonly #u8: Uint8Array;
+  readonly #i32: Int32Array;
+  /** Times that a head is come to until it is hot. */
+  readonly threshold: number;
+
+  constructor(memory: WebAssembly.Memory, cache: CodeCache, records: RecordWriter, threshold: number) {
+    this.#cache = cache;
+    this.#records = records;
+    this.#u16 = new Uint16Array(memory.buffer);
+    this.#u8 = new Uint8Array(memory.buffer);
+    this.#i32 = new Int32Array(memory.buffer);
+    this.threshold = threshold;
+  }
+
+  isHead(record: number): boolean {
+    const handler = this.#u16[record >> 1] as number;
+    return handler === HEAT || handler === ENTER;
+  }
+
+  isEntered(record: number): boolean {
+    return this.#u16[record >> 1] === ENTER;
+  }
+
+  /** The record of the instruction itself, behind its head if it has one. */
+  plain(record: number): number {
+    return this.isHead(record) ? (this.#i32[(record + R.HEAD_PLAIN) >> 2] as number) : record;
+  }
+
+  /** The head of the instruction at `offset`, whose record is `record`; made if there is none. Room must have been reserved. */
+  of(page: CodePage, offset: number, record: number): number {
+    if (this.isHead(record)) return record;
+    const head = this.#records.step("heat", offset);
+    page.site ??= this.#cache.addSite(page);
+    this.#records.setDisplacement(head, record, page.site);
+    this.#records.setImmediate(head, this.threshold);
+    this.#cache.setRecord(page, offset, head);
+    return head;
+  }
+
+  page(head: number): CodePage {
+    return this.#cache.site(this.#i32[(head + R.HEAD_PAGE) >> 2] as number) as CodePage;
+  }
+
+  offset(head: number): number {
+    return this.#u16[(head + R.R_OFF) >> 1] as number;
+  }
+
+  /** Times that the head was come to; it goes on counting when it is hot. */
+  heat(head: number): number {
+    return this.threshold - (this.#i32[(head + R.R_IMM) >> 2] as number);
+  }
+
+  /** How warm the way is that a direct branch takes. */
+  warmth(branch: number): Warmth {
+    const target = this.#i32[(branch + R.R_IMM) >> 2] as number;
+    const handler = this.#u16[target >> 1];
+    if (handler === LINK) return Warmth.Cold;
+    if (handler === GOTO) return Warmth.Far;
+    return this.warm(target) ? Warmth.Warm : Warmth.Cold;
+  }
+
+  /** Whether control has come to `record` often enough to be expected again. */
+  warm(record: number): boolean {
+    return this.#u16[record >> 1] !== HEAT || this.heat(record) * 32 >= this.threshold;
+  }
+
+  /**
+   * Leads a head into a region.
+   * @param times after which it is hot again, below 2^16; 0 for never
+   */
+  enter(head: number, slot: number, workedOut: boolean, times: number): void {
+    this.#u16[head >> 1] = ENTER;
+    this.#records.setImmediate(head, slot);
+    this.#records.setDestination(head, times);
+    this.#u8[head + R.R_AUX] = workedOut ? 1 : 0;
+  }
+
+  /** Counts from the beginning again. */
+  cool(head: number): void {
+    this.#u16[head >> 1] = HEAT;
+    this.#records.setImmediate(head, this.threshold);
+  }
+}

@@ -1,0 +1,73 @@
+import type { CodePage } from "../code/cache.js";
+import type { Effects } from "./effects.js";
+import type { Piece } from "./piece.js";
+
+/** A page of code in a region, as seen from the page that the region is entered in. */
+export interface RegionPage {
+  readonly code: CodePage;
+  /** Linear distance from the region's first page, bytes. */
+  readonly distance: number;
+}
+
+/** Where control goes at the end of a block. */
+export type Target =
+  /** To a block of the region. */
+  | { readonly to: "block"; readonly block: number }
+  /** Out, to this record. */
+  | { readonly to: "record"; readonly record: number }
+  /** Out, to the record that this branch is linked to by then. */
+  | { readonly to: "link"; readonly branch: number }
+  /** Out, to this offset from the block's page. */
+  | { readonly to: "address"; readonly offset: number };
+
+export type End =
+  /** The next instruction is elsewhere. */
+  | { readonly kind: "next"; readonly next: Target }
+  /** The last piece branches to `taken` if its condition holds, else `next`; always if that is null. */
+  | { readonly kind: "branch"; readonly taken: Target; readonly next: Target | null }
+  /** The last piece finds the target; it may be one of `candidates`, which are blocks. */
+  | { readonly kind: "indirect"; readonly candidates: readonly number[] };
+
+/** Pieces that are executed one after the other. */
+export interface Block {
+  readonly page: RegionPage;
+  /** Page offset of the first instruction. */
+  readonly offset: number;
+  readonly pieces: readonly Piece[];
+  readonly effects: readonly Effects[];
+  readonly end: End;
+}
+
+/** The blocks that a block leads to. */
+export function successorsOf({ end }: Block): number[] {
+  const block = (target: Target | null): number[] => (target !== null && target.to === "block" ? [target.block] : []);
+  switch (end.kind) {
+    case "next":
+      return block(end.next);
+    case "branch":
+      return [...block(end.taken), ...block(end.next)];
+    case "indirect":
+      return [...end.candidates];
+  }
+}
+
+/** Blocks at whose start the flags must be worked out, because something reads what was set before. */
+export function wantFlags(blocks: readonly Block[]): boolean[] {
+  const reads: boolean[] = [];
+  const passes: boolean[] = [];
+  for (const { effects } of blocks) {
+    const first = effects.find((e) => e.reads || e.writes);
+    reads.push(first?.reads ?? false);
+    passes.push(first === undefined);
+  }
+  const wants = [...reads];
+  for (let changed = true; changed; ) {
+    changed = false;
+    blocks.forEach((block, k) => {
+      if (wants[k] || !passes[k] || !successorsOf(block).some((to) => wants[to])) return;
+      wants[k] = true;
+      changed = true;
+    });
+  }
+  return wants;
+}

@@ -1,0 +1,231 @@
+import { FunctionBuilder, i32, i64, type Local, v128 } from "@vm/wasm";
+import type { Ctx, I32, I64, Local64, Size, V128 } from "../sem/ctx.js";
+import type { Flags, FlagWriter } from "../sem/flags.js";
+import { constantOf, type Piece } from "./piece.js";
+
+/** What an instruction does to the flags, and whether it can be part of a region at all. */
+export interface Effects {
+  /** It needs flags as they were before. */
+  readonly reads: boolean;
+  /** Nothing of what they were stays. */
+  readonly writes: boolean;
+  /** Some of its ways write flags, and they meet again. */
+  readonly merges: boolean;
+  /** TypeScript executes it, always. */
+  readonly outside: boolean;
+}
+
+const known = new Map<string, Effects>();
+
+/** Effects of an instruction: its semantics, run over a context that only listens. */
+export function effectsOf(piece: Piece): Effects {
+  const { instance, row } = piece;
+  // What a shift does depends on its count.
+  const count = instance.form.length > 1 ? constantOf(instance, instance.form.length - 1) : null;
+  const fixed = count === null ? "" : (count & (instance.size === 8 ? 63 : 31)) === 0 ? "0" : "n";
+  const key = `${row.name}.${instance.size}.${instance.form}.${fixed}`;
+  let effects = known.get(key);
+  if (effects === undefined) {
+    effects = new Listener(piece).listen();
+    known.set(key, effects);
+  }
+  return effects;
+}
+
+/** Hears what an emitter says of flags; everything else is nothing to it. */
+class Listener implements Ctx, Flags {
+  readonly f = new FunctionBuilder(0, 0, [], null);
+  readonly size: Size;
+  readonly operands: number;
+  readonly legacy = false;
+  readonly flags: Flags = this;
+  readonly #piece: Piece;
+  readonly #i64: Local64 = this.f.local("i64");
+  readonly #x: Local<"v128"> = this.f.local("v128");
+  #reads = false;
+  #written = false;
+  #touched = false;
+  #merges = false;
+  #ended = false;
+
+  constructor(piece: Piece) {
+    this.#piece = piece;
+    this.size = piece.instance.size as Size;
+    this.operands = piece.instance.form.length;
+  }
+
+  listen(): Effects {
+    this.f.scope(() => this.#piece.row.emit(this));
+    return { reads: this.#reads, writes: this.#written, merges: this.#merges, outside: this.#ended };
+  }
+
+  #write(): void {
+    this.#written = true;
+    this.#touched = true;
+  }
+  #read(): void {
+    if (!this.#written) this.#reads = true;
+  }
+  /** Some stay. */
+  #change(): void {
+    this.#read();
+    this.#write();
+  }
+
+  if(_condition: I32, then: () => void, otherwise?: () => void): void {
+    const [written, touched] = [this.#written, this.#touched];
+    const arm = (body?: () => void): { written: boolean; touched: boolean; ended: boolean } => {
+      [this.#written, this.#touched, this.#ended] = [written, touched, false];
+      body?.();
+      return { written: this.#written, touched: this.#touched, ended: this.#ended };
+    };
+    const [a, b] = [arm(then), arm(otherwise)];
+    this.#ended = a.ended && b.ended;
+    if (a.ended || b.ended) {
+      const rest = a.ended ? b : a;
+      [this.#written, this.#touched] = [rest.written, rest.touched];
+      return;
+    }
+    this.#touched = a.touched || b.touched;
+    if (this.#touched !== touched || a.written !== written || b.written !== written) this.#merges = true;
+    // One arm keeps them.
+    if (a.written !== b.written && !written) this.#reads = true;
+    this.#written = written || a.written !== b.written || a.written;
+  }
+
+  add(): void {
+    this.#write();
+  }
+  adc(): void {
+    this.#write();
+  }
+  sub(): void {
+    this.#write();
+  }
+  sbb(): void {
+    this.#write();
+  }
+  logic(): void {
+    this.#write();
+  }
+  result(): void {
+    this.#write();
+  }
+  compare(): void {
+    this.#write();
+  }
+  unpack(): void {
+    this.#write();
+  }
+  rewrite(): FlagWriter {
+    this.#write();
+    return { setFr: () => undefined, setFa: () => undefined };
+  }
+  increment(): void {
+    this.#change();
+  }
+  decrement(): void {
+    this.#change();
+  }
+  setCarryOverflow(): void {
+    this.#change();
+  }
+  setCarry(): void {
+    this.#change();
+  }
+  carry(): I64 {
+    this.#read();
+    return this.#i64;
+  }
+  overflow(): I64 {
+    this.#read();
+    return this.#i64;
+  }
+  condition(): I32 {
+    this.#read();
+    return i32.const(0);
+  }
+  pack(): I32 {
+    this.#read();
+    return i32.const(0);
+  }
+
+  outside(): void {
+    this.#ended = true;
+  }
+  constant(k: number): number | null {
+    return constantOf(this.#piece.instance, k);
+  }
+  get(): Local64 {
+    return this.f.let("i64", i64.const(0));
+  }
+  getX(): Local<"v128"> {
+    return this.f.let("v128", this.#x);
+  }
+  reg(): I64 {
+    return this.#i64;
+  }
+  offset(): I64 {
+    return this.#i64;
+  }
+  linear(): Local64 {
+    return this.#i64;
+  }
+  load(): Local64 {
+    return this.#i64;
+  }
+  stackAddress(): I64 {
+    return this.#i64;
+  }
+  loadStack(): Local64 {
+    return this.#i64;
+  }
+  next(): I64 {
+    return this.#i64;
+  }
+  mulHigh(): I64 {
+    return this.#i64;
+  }
+  divide(): { quotient: Local64; remainder: Local64 } {
+    return { quotient: this.#i64, remainder: this.#i64 };
+  }
+  pop(): { value: Local64; commit: () => void } {
+    return { value: this.#i64, commit: () => undefined };
+  }
+  push(_value: I64, check?: () => void): void {
+    check?.();
+  }
+  branch(_condition: I32, commit?: () => void): void {
+    commit?.();
+  }
+  systemFlags(): I32 {
+    return i32.const(0);
+  }
+  cpl(): I32 {
+    return i32.const(0);
+  }
+  imm8(): I32 {
+    return i32.const(0);
+  }
+  mxcsr(): I32 {
+    return i32.const(0);
+  }
+  xmm(): V128 {
+    return v128.const(new Uint8Array(16));
+  }
+  set(): void {}
+  setReg(): void {}
+  setEaTmp(): void {}
+  store(): void {}
+  setSystemFlags(): void {}
+  aligned(): void {}
+  setX(): void {}
+  setXLow(): void {}
+  setStackPointer(): void {}
+  checkTarget(): void {}
+  jump(): void {}
+  checkDirect(): void {}
+  branchAlways(): void {}
+  faultIf(): void {}
+  yieldToInterrupt(): void {}
+}

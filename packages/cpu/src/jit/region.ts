@@ -1,0 +1,195 @@
+import { type FunctionBuilder, i32, i64, type ModuleBuilder } from "@vm/wasm";
+import { tlbEntry } from "../emit/tlb-probe.js";
+import * as R from "../record.js";
+import type { I64, Local64 } from "../sem/ctx.js";
+import * as S from "../state.js";
+import { type Block, type RegionPage, successorsOf, type Target, wantFlags } from "./blocks.js";
+import { PAIR, UNKNOWN } from "./flags.js";
+import type { Piece } from "./piece.js";
+import { type PieceWays, RegionCtx } from "./region-ctx.js";
+import { RegionLocals } from "./region-locals.js";
+import { type Structure, structure, type Ways, writeStructure } from "./structure.js";
+
+/** What is known of a region's function beside its code. */
+export interface Region {
+  readonly f: FunctionBuilder;
+  /** The flags must be worked out when it is entered. */
+  readonly workedOut: boolean;
+}
+
+/** Writes the function `(cpu) -> record` of a region that is entered at its first block. */
+export function writeRegion(m: ModuleBuilder, blocks: readonly Block[]): Region {
+  return new RegionWriter(m, blocks).write();
+}
+
+class RegionWriter {
+  readonly #f: FunctionBuilder;
+  readonly #locals: RegionLocals;
+  readonly #blocks: readonly Block[];
+  readonly #structure: Structure;
+  readonly #wants: readonly boolean[];
+  /** Blocks that have one way in, on which what is known of the flags stays known. */
+  readonly #inherits: boolean[];
+  #exit: { readonly depth: number } = { depth: 0 };
+
+  constructor(m: ModuleBuilder, blocks: readonly Block[]) {
+    this.#f = m.function(["i32"], "i32");
+    this.#locals = new RegionLocals(this.#f);
+    this.#blocks = blocks;
+    const successors = blocks.map(successorsOf);
+    this.#structure = structure({ successors, entries: [0] });
+    this.#wants = wantFlags(blocks);
+    const ways = new Array<number>(blocks.length).fill(0);
+    ways[0] = 1;
+    for (const to of successors.flat()) ways[to] = (ways[to] as number) + 1;
+    this.#inherits = ways.map((n, k) => k > 0 && n === 1 && !this.#structure.dispatched.includes(k));
+  }
+
+  write(): Region {
+    const f = this.#f;
+    const locals = this.#locals;
+    const selector = f.local("i32");
+    f.block((exit) => {
+      this.#exit = exit;
+      writeStructure(f, this.#structure, selector, i32.const, (node, ways) => this.#block(node, ways));
+    });
+    locals.store();
+    f.return(locals.record);
+    f.unreachable();
+    f.ahead(() => locals.load());
+    return { f, workedOut: this.#wants[0] as boolean };
+  }
+
+  #block(number: number, ways: Ways): void {
+    const f = this.#f;
+    const { left, flags } = this.#locals;
+    const { page, pieces, effects } = this.#blocks[number] as Block;
+    if (!this.#inherits[number]) {
+      flags.state = this.#wants[number] ? PAIR : UNKNOWN;
+      if (this.#wants[number]) flags.used = true;
+    }
+    const count = pieces.length;
+    f.set(left, i32.sub(left, i32.const(count)));
+    f.if(i32.lt_s(left, i32.const(0)), () => this.#leave(pieces[0] as Piece, count));
+    const firstVector = pieces.findIndex(({ row }) => row.sse);
+    pieces.forEach((piece, k) => {
+      if (k === firstVector) f.if(this.#locals.word(S.SSE_OFF), () => this.#leave(piece, count - k));
+      f.scope(() => {
+        const pieceWays: PieceWays = {
+          leave: () => this.#leave(piece, count - k),
+          branch: (condition) => this.#branch(number, ways, condition),
+          jump: (target) => this.#jump(number, ways, target),
+        };
+        const c = new RegionCtx(
+          piece,
+          effects[k] as NonNullable<(typeof effects)[number]>,
+          this.#locals,
+          this.#va(page),
+          pieceWays,
+        );
+        piece.row.emit(c);
+      });
+    });
+    const { end } = this.#blocks[number] as Block;
+    if (end.kind === "next") this.#go(number, end.next, ways);
+  }
+
+  /** Linear address of a page of the region. */
+  #va({ distance }: RegionPage): I64 {
+    const first = this.#locals.page;
+    return distance === 0 ? first : i64.add(first, i64.const2(distance, distance < 0 ? -1 : 0));
+  }
+
+  /** Leaves in front of `piece`, which with `refund - 1` others behind it was paid for. */
+  #leave(piece: Piece, refund: number): void {
+    const { left } = this.#locals;
+    this.#f.set(left, i32.add(left, i32.const(refund)));
+    this.#out(piece.record);
+  }
+
+  #out(record: number): void {
+    this.#locals.flags.tell();
+    this.#f.set(this.#locals.record, i32.const(record));
+    this.#f.br(this.#exit);
+  }
+
+  #outTo(address: I64): void {
+    this.#f.store("i64.store", this.#locals.cpu, address, S.PC);
+    this.#out(0);
+  }
+
+  #branch(number: number, ways: Ways, condition: ReturnType<typeof i32.const> | null): void {
+    const { end } = this.#blocks[number] as Block;
+    if (end.kind !== "branch") throw new Error("a branch in the middle of a block");
+    if (condition === null || end.next === null) {
+      this.#go(number, end.taken, ways);
+      return;
+    }
+    const { flags } = this.#locals;
+    const { next, taken } = end;
+    const before = flags.state;
+    this.#f.if(condition, () => this.#go(number, taken, ways));
+    flags.state = before;
+    this.#go(number, next, ways);
+  }
+
+  #jump(number: number, ways: Ways, target: Local64): void {
+    const f = this.#f;
+    const { end } = this.#blocks[number] as Block;
+    if (end.kind !== "indirect") throw new Error("a jump in the middle of a block");
+    const { flags } = this.#locals;
+    const before = flags.state;
+    for (const block of end.candidates) {
+      const candidate = this.#blocks[block] as Block;
+      const address = i64.add(this.#va(candidate.page), i64.const(candidate.offset));
+      f.if(i64.eq(target, address), () => this.#toBlock(number, block, ways));
+      flags.state = before;
+    }
+    this.#outTo(target);
+  }
+
+  #go(from: number, target: Target, ways: Ways): void {
+    const { page } = this.#blocks[from] as Block;
+    switch (target.to) {
+      case "block":
+        this.#toBlock(from, target.block, ways);
+        break;
+      case "record":
+        this.#out(target.record);
+        break;
+      case "link":
+        this.#locals.flags.tell();
+        this.#f.set(this.#locals.record, i32.load(i32.const(target.branch + R.R_IMM)));
+        this.#f.br(this.#exit);
+        break;
+      case "address":
+        this.#outTo(i64.add(this.#va(page), i64.const(target.offset)));
+        break;
+    }
+  }
+
+  #toBlock(from: number, to: number, ways: Ways): void {
+    const source = this.#blocks[from] as Block;
+    const target = this.#blocks[to] as Block;
+    if (source.page !== target.page) this.#cross(target);
+    const { flags } = this.#locals;
+    if (!this.#inherits[to]) {
+      if (this.#wants[to]) flags.toPair();
+      else flags.tell();
+    }
+    ways.go(to);
+  }
+
+  /** Into another page: it must be mapped still, to the same code. */
+  #cross({ page, offset }: Block): void {
+    const f = this.#f;
+    const locals = this.#locals;
+    f.scope(() => {
+      const va = f.let("i64", this.#va(page));
+      const entry = f.let("i32", tlbEntry(locals.word(S.TLB_FETCH), va));
+      const same = i32.and(i64.eq(i64.load(entry), va), i32.eq(i32.load(entry, 12), i32.const(page.code.serial)));
+      f.if(i32.eqz(same), () => this.#outTo(i64.add(va, i64.const(offset))));
+      f.store("i64.store", locals.cpu, va, S.PAGE_VA);
+    });
+  }
+}

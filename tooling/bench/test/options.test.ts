@@ -1,0 +1,19 @@
+import { expect, it } from "vitest";
+import { BENCHMARKS, onlyKernels, parseOptions } from "../src/options.js";
+
+it("runs all benchmarks unless some are named", () => {
+  expect(parseOptions([]).names).toEqual(BENCHMARKS);
+  expect(parseOptions(["kernels", "--engine", "jit", "--only", "fp,u64", "--json", "-"])).toMatchObject({
+    names: ["kernels"],
+    engine: "jit",
+    only: ["fp", "u64"],
+    json: "-",
+  });
+});
+
+it("says what it would accept", () => {
+  expect(() => parseOptions(["kernel"])).toThrow(/^benchmark kernel: want .*kernels/);
+  expect(() => parseOptions(["--engine", "turbo"])).toThrow("--engine turbo: want interpreter or jit or auto");
+  expect(() => parseOptions(["--scale", "0.5"])).toThrow("--scale 0.5: want a whole number from 1");
+  expect(() => onlyKernels(["seive"])).toThrow(/--only seive: want .*sieve/);
+});
