@@ -103,6 +103,20 @@ export class FunctionBuilder implements Func {
     this.#code.u32(local.index);
   }
 
+  /**
+   * `set` of a local whose width is followed, not only a temporary's.
+   * @param always false where the statement may be passed by
+   */
+  assign<T extends ValType>(local: Local<T>, value: Expr<T>, always: boolean): void {
+    (local as LocalNode<T>).width = always ? -1 : 64;
+    this.set(local, value);
+  }
+
+  /** From here on `local` may hold anything. */
+  widen(local: Local<ValType>): void {
+    (local as LocalNode<ValType>).width = 64;
+  }
+
   /** Follows along the statements as they are written what a local may hold. */
   #assigned(local: LocalNode<ValType>, { width }: Node): void {
     if (width <= local.width) return;

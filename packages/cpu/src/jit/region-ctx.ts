@@ -52,14 +52,15 @@ export class RegionCtx implements Ctx {
   }
 
   if(condition: I32, then: () => void, otherwise?: () => void): void {
-    const { flags } = this.#locals;
+    const locals = this.#locals;
+    const { flags } = locals;
     const merges = this.#effects.merges;
     // What an arm keeps, the other must find in the same form.
     if (merges && flags.state.op !== null) flags.toPair();
     const before = flags.state;
     const arm = (body: () => void): void => {
       flags.state = before;
-      body();
+      locals.conditional(body);
       if (merges && flags.state !== before) flags.toPair();
     };
     let after = before;
@@ -85,8 +86,9 @@ export class RegionCtx implements Ctx {
   }
 
   get(k: number, size: Size = this.size): Local64 {
-    const { f } = this;
-    return f.let("i64", this.#value(k, size));
+    const value = this.#value(k, size);
+    // A constant needs no local: nobody assigns an operand that is one.
+    return this.#piece.instance.form[k] === "i" ? (value as Local64) : this.f.let("i64", value);
   }
 
   #value(k: number, size: Size): I64 {

@@ -1,5 +1,5 @@
 import { type FunctionBuilder, i32, i64, type Local, v128 } from "@vm/wasm";
-import type { V128 } from "../sem/ctx.js";
+import type { I64, V128 } from "../sem/ctx.js";
 import * as S from "../state.js";
 import { FlagLocals } from "./flags.js";
 
@@ -22,6 +22,7 @@ export class RegionLocals {
   readonly #vector: (Local<"v128"> | undefined)[] = new Array(16);
   readonly #generalWritten = new Set<number>();
   readonly #vectorWritten = new Set<number>();
+  #conditional = false;
   readonly #words = new Map<number, Local<"i32">>();
   readonly #longs = new Map<number, I64Local>();
 
@@ -46,9 +47,22 @@ export class RegionLocals {
     return local;
   }
 
-  setGeneral(number: number, value: Parameters<FunctionBuilder["set"]>[1]): void {
+  setGeneral(number: number, value: I64): void {
     this.#generalWritten.add(number);
-    this.f.set(this.general(number), value as I64Local);
+    this.f.assign(this.general(number), value, !this.#conditional);
+  }
+
+  /** What `body` assigns, it may also not assign. */
+  conditional(body: () => void): void {
+    const outer = this.#conditional;
+    this.#conditional = true;
+    body();
+    this.#conditional = outer;
+  }
+
+  /** Control comes here from elsewhere too: what registers hold is not known. */
+  join(): void {
+    for (const local of this.#general) if (local !== undefined) this.f.widen(local);
   }
 
   vector(number: number): Local<"v128"> {

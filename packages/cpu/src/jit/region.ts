@@ -68,6 +68,7 @@ class RegionWriter {
       flags.state = this.#wants[number] ? PAIR : UNKNOWN;
       if (this.#wants[number]) flags.used = true;
     }
+    this.#locals.join();
     const count = pieces.length;
     f.set(left, i32.sub(left, i32.const(count)));
     f.if(i32.lt_s(left, i32.const(0)), () => this.#leave(pieces[0] as Piece, count));

@@ -104,7 +104,7 @@ export const CONTROL: readonly Row[] = [
     emit: (c) => {
       const { value, commit } = c.pop();
       c.checkTarget(value);
-      commit(c.get(0, 2));
+      commit(c.constant(0) === 0 ? undefined : c.get(0, 2));
       c.jump(value);
     },
   },

@@ -1,4 +1,4 @@
-import { i32, i64 } from "@vm/wasm";
+import { i32, i64, select } from "@vm/wasm";
 import type { Ctx, I64, Local64, Row, Size } from "./ctx.js";
 import { signExtend, truncate } from "./widths.js";
 
@@ -182,8 +182,7 @@ function conditional(): Row[] {
         const old = c.get(0);
         const value = c.get(1);
         // A 32-bit destination is zero-extended even if the condition is false.
-        c.if(c.flags.condition(cc), () => c.f.set(old, value));
-        c.set(0, old);
+        c.set(0, select(c.flags.condition(cc), value, old));
       },
     },
     { name: `set${cc}`, sizes: [1], forms: ["r", "m"], emit: (c) => c.set(0, i64.extend_i32_u(c.flags.condition(cc))) },

@@ -62,24 +62,21 @@ function rotateCarry(c: Ctx, a: Local64, count: I64, bits: number, right = false
 
 export const SHIFT: readonly Row[] = [
   shift("shl", (c, a, count, bits) => {
-    // One place less first, so that the last bit shifted out is still there for 64-bit operands.
-    const before = c.f.let("i64", i64.shl(a, i64.sub(count, one)));
-    const r = c.f.let("i64", i64.shl(before, one));
+    const r = c.f.let("i64", i64.shl(a, count));
     c.set(0, r);
-    const cf = c.f.let("i64", bit(before, top(bits)));
+    const cf = c.f.let("i64", bits === 64 ? bit(a, i64.sub(k(64), count)) : bit(r, k(bits)));
     c.flags.result(r, cf, i64.xor(bit(r, top(bits)), cf));
   }),
   shift("shr", (c, a, count, bits) => {
-    const before = c.f.let("i64", i64.shr_u(a, i64.sub(count, one)));
-    const r = c.f.let("i64", i64.shr_u(before, one));
+    const r = c.f.let("i64", i64.shr_u(a, count));
     c.set(0, r);
-    c.flags.result(r, i64.and(before, one), bit(a, top(bits)));
+    c.flags.result(r, bit(a, i64.sub(count, one)), bit(a, top(bits)));
   }),
   shift("sar", (c, a, count) => {
-    const before = c.f.let("i64", i64.shr_s(signExtend(a, c.size), i64.sub(count, one)));
-    const r = c.f.let("i64", i64.shr_s(before, one));
+    const extended = c.f.let("i64", signExtend(a, c.size));
+    const r = c.f.let("i64", i64.shr_s(extended, count));
     c.set(0, r);
-    c.flags.result(r, i64.and(before, one), k(0));
+    c.flags.result(r, i64.and(i64.shr_s(extended, i64.sub(count, one)), one), k(0));
   }),
   shift("rol", (c, a, count, bits) => {
     const r = c.f.let("i64", rotateLeft(c, a, count, bits));
