@@ -1,7 +1,5 @@
 import { ModuleBuilder } from "@vm/wasm";
 import { describe, expect, it } from "vitest";
-import { x87Record } from "../src/code/x87.js";
-import { decode, Insn } from "../src/decode/index.js";
 import * as S from "../src/state.js";
 import { X87_HELPERS } from "../src/vcpu/helpers/x87/x87.js";
 import { defineX87, X87_OPERATIONS } from "../src/x87/functions.js";
@@ -9,22 +7,20 @@ import { DONE, REFUSED } from "../src/x87/unit.js";
 import { Random } from "../tools/random.js";
 import { DATA, FakeMachine, RSI } from "./fake-machine.js";
 import {
-  beside,
-  DISTANCES,
-  EDGES,
-  type F80,
-  LIMITS,
-  memoryOperand,
-  moderate,
-  number,
-  numberOf,
-} from "./x87-operands.js";
+  FCW_INITIAL,
+  full,
+  INSTRUCTIONS,
+  type Instruction,
+  masked,
+  type Preparation,
+  prepare,
+  room,
+  simplify,
+} from "./x87-cases.js";
+import { beside, DISTANCES, EDGES, type F80, LIMITS, moderate, number, numberOf } from "./x87-operands.js";
 
 /** Cases of one function, shared by the registers that it can be told. */
 const CASES = 1400;
-const MODRM_RSI = 0x06;
-const MASKED = 0x3f;
-const FCW_INITIAL = 0x37f;
 const CR0_EM = 4;
 const CR0_TS = 8;
 /** Bytes of memory that an operand may have. */
@@ -33,25 +29,6 @@ const OPERAND = 16;
 const STATE = S.SEG_RANGE;
 
 type Operation = (cpu: number, i: number, host: number) => number;
-
-interface Instruction {
-  readonly insn: Insn;
-  readonly key: string;
-  /** The register that the function is told. */
-  readonly i: number;
-}
-
-/** Every x87 instruction that has a function, found by decoding all of them: with [RSI], and with each register or none. */
-const INSTRUCTIONS: readonly Instruction[] = Array.from({ length: 8 }, (_, low) => 0xd8 + low)
-  .flatMap((opcode) => Array.from({ length: 72 }, (_, k) => [opcode, k < 8 ? (k << 3) | MODRM_RSI : 0xb8 + k]))
-  .concat([[0x9b, 0x90]])
-  .flatMap((bytes): Instruction[] => {
-    const insn = new Insn();
-    decode(Uint8Array.from(bytes), 0, bytes.length, 64, insn);
-    const record = x87Record(insn);
-    if (record === null) return [];
-    return [{ insn, key: X87_OPERATIONS[record.operation] as string, i: record.memory ? 0 : record.dst }];
-  });
 
 /** How often each instruction is to be tried. */
 const times = ({ key }: Instruction): number =>
@@ -90,35 +67,13 @@ class Pair {
     this.vcpu.setReg(RSI, DATA, 0);
   }
 
-  /**
-   * Makes a random state.
-   * @param tags the tag byte for this top of the stack
-   * @param st the numbers in registers, by distance from the top
-   */
-  prepare(random: Random, fcw: number, tags: (top: number) => number, st: (k: number) => F80): void {
-    const state = this.#state;
-    this.vcpu.rflags = 2 | (random.below(0x1000) & S.ARITH);
-    const fsw = random.below(0x10000) & (random.below(8) > 0 ? ~0x8080 : -1);
-    const top = (fsw >> 11) & 7;
-    state.writeUInt16LE(fcw, S.FCW);
-    state.writeUInt16LE(fsw, S.FSW);
-    state[S.FTW] = tags(top);
-    for (let k = 0; k < 8; k++) {
-      const { significand, top16 } = st(k);
-      const at = S.FPR + 16 * ((top + k) & 7);
-      state.writeBigUInt64LE(significand, at);
-      state.writeUInt16LE(top16, at + 8);
-    }
-    memoryOperand(random, this.#machine.view, DATA);
+  /** See `x87-cases.ts`. */
+  prepare(...how: Preparation): void {
+    prepare(this.#machine, ...how);
   }
 
-  /** Makes the memory operand of a function an ordinary one. */
   simplify(key: string): void {
-    const { view } = this.#machine;
-    if (key === "fldcw.m2") view.setUint16(DATA, FCW_INITIAL, true);
-    else if (key.startsWith("fi")) view.setBigInt64(DATA, -3n, true);
-    else if (key.endsWith("m4")) view.setFloat32(DATA, 1.25, true);
-    else if (key.endsWith("m8")) view.setFloat64(DATA, 1.1, true);
+    simplify(this.#machine, key);
   }
 
   /** @returns what the function answers, after a look that it changed the copy as the helper changes the vCPU, and not at all if it refused */
@@ -140,11 +95,6 @@ class Pair {
     return answer;
   }
 }
-
-const masked = (random: Random): number => 0x40 | MASKED | random.below(0x1000);
-/** A register that a push can take, and all others full. */
-const room = (top: number): number => 0xff & ~(1 << ((top + 7) & 7));
-const full = (): number => 0xff;
 
 describe("an x87 instruction as a wasm function", () => {
   const pair = new Pair();

@@ -55,7 +55,7 @@ export class Lowering {
     const plan = x87Record(insn);
     if (plan === null) return false;
     const record = this.#records.call({ insn: cloneInsn(insn), name: insn.op }, plan.handler);
-    if (plan.memory) {
+    if (plan.bytes > 0) {
       this.#plainAddress(insn, true);
       this.#records.setMemory(record, this.#memory);
     }

@@ -8,7 +8,10 @@ export interface X87Record {
   readonly operation: number;
   /** `R_DST`: the register named; outside 64-bit code the slot of the bounds of the memory operand's segment. */
   readonly dst: number;
-  readonly memory: boolean;
+  /** Bytes of the memory operand, 0 if there is none. */
+  readonly bytes: number;
+  /** The memory operand is written. */
+  readonly writes: boolean;
 }
 
 /** Instructions that write their memory operand. */
@@ -30,10 +33,10 @@ function onMemory(insn: Insn, { size }: Operand): X87Record | null {
   if (insn.addrSize !== (legacy ? 4 : 8)) return null;
   const write = WRITES.test(insn.op);
   const range = legacy ? S.SEG_RANGE + 16 * insn.seg + (write ? 8 : 0) : 0;
-  return plan(`${insn.op}.m${size}`, `x87.${write ? "w" : "r"}${size}${legacy ? ".L" : ""}`, range, true);
+  return plan(`${insn.op}.m${size}`, `x87.${write ? "w" : "r"}${size}${legacy ? ".L" : ""}`, range, size, write);
 }
 
-function plan(key: string, handler: string, dst: number, memory = false): X87Record | null {
+function plan(key: string, handler: string, dst: number, bytes = 0, writes = false): X87Record | null {
   const operation = x87Number(key);
-  return operation === undefined ? null : { handler, operation, dst, memory };
+  return operation === undefined ? null : { handler, operation, dst, bytes, writes };
 }

@@ -76,6 +76,7 @@ export function generateInterpreter(): Uint8Array<ArrayBuffer> {
   const operations = defineX87(m);
   const x87 = m.table({ min: operations.length, max: operations.length });
   m.element(x87, 0, operations);
+  m.exportTable("x87", x87);
 
   const f = m.function(["i32"], "i32");
   const cpu = f.param<"i32">(0);

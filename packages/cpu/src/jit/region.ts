@@ -34,7 +34,7 @@ class RegionWriter {
 
   constructor(m: ModuleBuilder, blocks: readonly Block[]) {
     this.#f = m.function(["i32"], "i32");
-    this.#locals = new RegionLocals(this.#f);
+    this.#locals = new RegionLocals(m, this.#f);
     this.#blocks = blocks;
     const successors = blocks.map(successorsOf);
     this.#structure = structure({ successors, entries: [0] });

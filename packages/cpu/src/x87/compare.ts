@@ -1,16 +1,16 @@
 import { type Expr, type Func, i32, i64, type Local, type ModuleBuilder } from "@vm/wasm";
 import { BINARY32, BINARY64, EXPONENT, INTEGER, integer, type Operand, real, register, SIGN, ZERO } from "./number.js";
 import { type Operation, operation } from "./operation.js";
-import type { Unit } from "./unit.js";
+import { DONE, type Unit } from "./unit.js";
 
 /** x87 comparison and classification; `vcpu/helpers/x87/x87-compare.ts` does the same for what is refused here. */
 
 type I32 = Expr<"i32">;
 
-const C0 = 0x100;
+export const C0 = 0x100;
 const C1 = 0x200;
 const C2 = 0x400;
-const C3 = 0x4000;
+export const C3 = 0x4000;
 
 /** Defines `Shared.relation`. */
 export function defineRelation(m: ModuleBuilder): Func {
@@ -39,8 +39,11 @@ type Report = (u: Unit, codes: Local<"i32">) => void;
 
 const toCodes: Report = (u, codes) => u.setCodes(codes);
 
-/** C1 stays. */
-const toFlags: Report = (u, codes) => u.flags.compare(i32.eq(codes, i32.const(C3)), i32.eq(codes, i32.const(C0)));
+/** C1 stays. A region, which has the flags elsewhere, finds the codes in the answer too. */
+const toFlags: Report = (u, codes) => {
+  u.flags.compare(i32.eq(codes, i32.const(C3)), i32.eq(codes, i32.const(C0)));
+  u.answer = i32.or(codes, i32.const(DONE));
+};
 
 /** ST(0) with another number. */
 const comparison = (key: string, report: Report, pops: number, other: (u: Unit) => Operand): Operation =>

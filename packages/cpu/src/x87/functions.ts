@@ -7,11 +7,11 @@ import { MOVES } from "./move.js";
 import type { Operation, Shared } from "./operation.js";
 import { SCALINGS } from "./scale.js";
 import { STORES } from "./store.js";
-import { DONE, REFUSED, Unit } from "./unit.js";
+import { REFUSED, Unit } from "./unit.js";
 
 /**
  * x87 instructions as wasm functions `(cpu, i, host) -> DONE or REFUSED`: `i` is the register the instruction names, `host` the address of its
- * memory operand in host memory. They do the common case: the unit available, all exceptions masked, operands there and ordinary, an ordinary
+ * memory operand in host memory. FCOMI and its kin answer the condition codes together with `DONE`. They do the common case: the unit available, all exceptions masked, operands there and ordinary, an ordinary
  * result. Whatever else there is they refuse, having changed nothing: then the instruction is the helper's in TypeScript.
  */
 const OPERATIONS: readonly Operation[] = [
@@ -46,7 +46,7 @@ export function defineX87(m: ModuleBuilder): readonly Func[] {
         const unit = new Unit(f, refused);
         unit.begin(waiting);
         emit(unit, shared);
-        f.return(i32.const(DONE));
+        f.return(unit.answer);
       }),
     );
     f.value(i32.const(REFUSED));

@@ -52,8 +52,24 @@ const conditional = (name: string, cc: number): Operation =>
     u.f.if(u.flags.condition(cc), () => u.write(top, u.significand(from), u.top16(from)));
   });
 
-/** By condition, as in `Flags.condition`. */
-const CONDITIONS = { b: 2, nb: 3, e: 4, ne: 5, be: 6, nbe: 7, u: 10, nu: 11 };
+/** FCMOVcc where somebody else knows whether the condition holds: that is told in place of a memory operand. */
+const chosen = operation("fcmov.0i", (u) => {
+  const top = u.need(u.top());
+  const from = u.need(u.place(u.i));
+  u.f.if(u.host, () => u.write(top, u.significand(from), u.top16(from)));
+});
+
+/** Conditions of FCMOVcc, as in `Flags.condition`. */
+export const FCMOV_CONDITIONS: Readonly<Record<string, number>> = {
+  b: 2,
+  nb: 3,
+  e: 4,
+  ne: 5,
+  be: 6,
+  nbe: 7,
+  u: 10,
+  nu: 11,
+};
 
 /** High and low half of a constant rounded to nearest, and its exponent. Of other roundings only those that are exact are done here. */
 const CONSTANTS: readonly (readonly [name: string, hi: number, lo: number, exponent: number, exact: boolean])[] = [
@@ -98,7 +114,8 @@ export const MOVES: readonly Operation[] = [
   // D9 D8+i: FSTP, but for an empty ST(0).
   copy("fstpnce.i", true),
   exchange,
-  ...Object.entries(CONDITIONS).map(([name, cc]) => conditional(name, cc)),
+  ...Object.entries(FCMOV_CONDITIONS).map(([name, cc]) => conditional(name, cc)),
+  chosen,
   ...constants,
   freeing("ffree.i", false),
   freeing("ffreep.i", true),

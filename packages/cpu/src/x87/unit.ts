@@ -34,6 +34,8 @@ export class Unit {
   readonly i: Local<"i32">;
   /** Host address of the memory operand. */
   readonly host: Local<"i32">;
+  /** What is answered where nothing is refused. */
+  answer: I32 = i32.const(DONE);
   readonly #fsw: Local<"i32">;
   readonly #refused: Label;
 
