@@ -31,13 +31,20 @@ export const R_SEG = 28;
 export const R_AUX2 = 30;
 /** An address that is not canonical is #SS instead of #GP (SDM vol. 1, 3.3.7.1). */
 export const AUX2_STACK = 1;
+/** Of a head: control has come here from where only execution tells. */
+export const AUX2_FOUND = 2;
 
 /**
  * A *head* is a record before the first one of an instruction that control comes to from elsewhere. `heat` counts: what is left in R_IMM.
  * `enter` leads to a region: its slot in the table in R_IMM, whether it wants flags worked out in R_AUX, how often it may still
- * be entered before it is worth a larger one in R_COUNT (0: always).
+ * be entered before it is worth a larger one in R_COUNT (0: always), at which of its entries in R_ENTRY, its number in R_REGION.
  * In both the low half of R_DISP is the record that follows, the high half the site of the page.
  */
 export const R_COUNT = R_DST;
+export const R_ENTRY = R_SRC;
+/** u32; no other record has the number of a region there. */
+export const R_REGION = R_BASE;
+/** Numbers of regions are above what R_BASE and R_INDEX can be together. */
+export const FIRST_REGION = 0x10000000;
 export const HEAD_PLAIN = R_DISP;
 export const HEAD_PAGE = R_DISP + 4;

@@ -6,7 +6,18 @@ import { benchBoot } from "./boot-bench.js";
 import { BenchError } from "./errors.js";
 import { benchEvents } from "./event-bench.js";
 import { benchKernels } from "./kernel-bench.js";
-import { type BenchmarkName, type Options, onlyKernels, parseOptions, USAGE, UsageError } from "./options.js";
+import { benchMemory } from "./memory-bench.js";
+import {
+  type BenchmarkName,
+  type Options,
+  onlyKernels,
+  onlyPrograms,
+  parseOptions,
+  USAGE,
+  UsageError,
+} from "./options.js";
+import { benchPrograms } from "./program-bench.js";
+import { ensureRoot } from "./program-machines.js";
 import type { Report } from "./report.js";
 import { engineFlags } from "./vm-flags.js";
 
@@ -24,6 +35,16 @@ const RUN: Readonly<Record<BenchmarkName, (options: Options) => Promise<Report>>
     const flags = await engineFlags("run-bare", engine, say);
     return benchKernels({ scale, repetitions, flags, ...(kernels === undefined ? {} : { only: kernels }) }, say);
   },
+  programs: async ({ repetitions, only, engine }) => {
+    const names = onlyPrograms(only);
+    return benchPrograms(
+      await ensureRoot(await guests(), say),
+      { repetitions, names, flags: await engineFlags("boot", engine, say) },
+      say,
+    );
+  },
+  memory: async ({ series, minutes, engine }) =>
+    benchMemory(await guests(), series, minutes, await engineFlags("boot", engine, say), say),
 };
 
 async function main(args: readonly string[]): Promise<number> {
@@ -32,24 +53,33 @@ async function main(args: readonly string[]): Promise<number> {
     process.stdout.write(USAGE);
     return 0;
   }
+  const problems: string[] = [];
   const data: Record<string, unknown> = { host: { cpu: cpus()[0]?.model, cpus: cpus().length, node: process.version } };
   for (const name of options.names) {
-    const report = await RUN[name](options);
-    data[name] = report.data;
-    (options.json === "-" ? process.stderr : process.stdout).write(`${report.text}\n`);
+    try {
+      const report = await RUN[name](options);
+      data[name] = report.data;
+      for (const problem of report.problems ?? []) problems.push(`${name}: ${problem}`);
+      (options.json === "-" ? process.stderr : process.stdout).write(`${report.text}\n`);
+    } catch (error) {
+      // What cannot be run here keeps the others from nothing.
+      if (!(error instanceof BenchError) && !(error instanceof GuestError)) throw error;
+      problems.push(`${name}: ${error.message}`);
+    }
   }
+  for (const problem of problems) say(problem);
+  if (problems.length > 0) data.problems = problems;
   const json = `${JSON.stringify(data, undefined, 2)}\n`;
   if (options.json === "-") process.stdout.write(json);
   else if (options.json !== undefined) await writeFile(options.json, json);
-  return 0;
+  return problems.length > 0 ? 1 : 0;
 }
 
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  const usage =
-    error instanceof UsageError || (error as NodeJS.ErrnoException).code?.startsWith("ERR_PARSE_ARGS") === true;
-  if (!usage && !(error instanceof BenchError) && !(error instanceof GuestError)) throw error;
-  process.stderr.write(`${(error as Error).message}\n${usage ? USAGE : ""}`);
-  process.exitCode = usage ? 2 : 1;
+  if (!(error instanceof UsageError) && !(error as NodeJS.ErrnoException).code?.startsWith("ERR_PARSE_ARGS"))
+    throw error;
+  process.stderr.write(`${(error as Error).message}\n${USAGE}`);
+  process.exitCode = 2;
 }

@@ -2,9 +2,10 @@
 import { parseArgs } from "node:util";
 import { SERIES, type Series } from "@vm/guests";
 import { KERNELS, type KernelName } from "./kernels.js";
+import { BOOTS, PROGRAMS } from "./programs.js";
 import { ENGINES, type EngineChoice } from "./vm-flags.js";
 
-export const BENCHMARKS = ["boot", "kernels", "events"] as const;
+export const BENCHMARKS = ["boot", "kernels", "programs", "memory", "events"] as const;
 export type BenchmarkName = (typeof BENCHMARKS)[number];
 
 export const USAGE = `usage: npm run bench -- [${BENCHMARKS.join("] [")}] [options]
@@ -12,8 +13,9 @@ Without a name all run. Reports go to stdout, progress to stderr.
   --repetitions N          3
   --json FILE              figures besides, as JSON; "-": on stdout, and the reports on stderr
   --engine ${ENGINES.join("|")}  what executes guest code here
-  --only NAME,...          these kernels
+  --only NAME,...          these kernels, programs or boots
   --scale N                work of a kernel, in units of about 5 ms natively; 8
+  --minutes N              length of the loop of memory; 1
   --series ${SERIES.join("|")}          kernel of boot
   --against CHECKOUT       baseline of events
 `;
@@ -27,6 +29,7 @@ export interface Options {
   readonly series: Series;
   readonly repetitions: number;
   readonly scale: number;
+  readonly minutes: number;
   readonly engine: EngineChoice | undefined;
   readonly only: readonly string[] | undefined;
   readonly json: string | undefined;
@@ -51,6 +54,12 @@ function oneOf<T extends string>(choices: readonly T[], text: string, what: stri
 export const onlyKernels = (only: readonly string[] | undefined): readonly KernelName[] | undefined =>
   only?.map((name) => oneOf(KERNELS, name, "--only"));
 
+/** Programs and boots that `--only` names, all of them where it is absent. @throws UsageError for a name that is none */
+export function onlyPrograms(only: readonly string[] | undefined): readonly string[] {
+  const names: readonly string[] = [...BOOTS, ...PROGRAMS.map(({ name }) => name)];
+  return only?.map((name) => oneOf(names, name, "--only")) ?? names;
+}
+
 /** @throws UsageError, or the error of `parseArgs`, for what cannot be used */
 export function parseOptions(args: readonly string[]): Options {
   const { values, positionals } = parseArgs({
@@ -60,6 +69,7 @@ export function parseOptions(args: readonly string[]): Options {
       series: { type: "string", default: "6.1" },
       repetitions: { type: "string", default: "3" },
       scale: { type: "string", default: "8" },
+      minutes: { type: "string", default: "1" },
       engine: { type: "string" },
       only: { type: "string" },
       json: { type: "string" },
@@ -73,6 +83,7 @@ export function parseOptions(args: readonly string[]): Options {
     series: oneOf(SERIES, values.series, "--series"),
     repetitions: positive(values.repetitions, "--repetitions"),
     scale: positive(values.scale, "--scale"),
+    minutes: positive(values.minutes, "--minutes"),
     engine: values.engine === undefined ? undefined : oneOf(ENGINES, values.engine, "--engine"),
     only: values.only?.split(",").filter((name) => name !== ""),
     json: values.json,

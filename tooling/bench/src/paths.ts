@@ -15,3 +15,5 @@ export const vmCli: readonly string[] = cliOf(repository);
 export const kernelSources: string = join(repository, "tooling/bench/kernels");
 /** Where built programs and instruction counts are kept. */
 export const benchCache: string = join(guestCacheDir(), "../bench");
+/** Sources of what real programs are given to do. */
+export const programSources: string = join(repository, "tooling/bench/programs");

@@ -4,4 +4,6 @@ export interface Report {
   readonly text: string;
   /** For `--json`: plain data. */
   readonly data: unknown;
+  /** What did not run as it has to, a sentence each: the figures are not to be trusted then. Default: none. */
+  readonly problems?: readonly string[];
 }

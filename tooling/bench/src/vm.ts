@@ -12,6 +12,10 @@ export interface VmStats {
   readonly cpuSecondsMain: number;
   readonly peakRssBytes: number;
   readonly touchedRamBytes: number;
+  /** Generated code; absent where there is none. */
+  readonly jit?: { readonly modules: number };
+  /** What else it has. */
+  readonly [name: string]: unknown;
 }
 
 /** What is booted. */

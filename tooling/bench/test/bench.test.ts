@@ -4,7 +4,7 @@ import { EVENT_PROGRAMS, eventImage } from "../src/event-programs.js";
 import { ELEVEN, KERNELS, THIRTEEN } from "../src/kernels.js";
 import { Marks } from "../src/marks.js";
 import { measure } from "../src/measure.js";
-import { geomean, median, table } from "../src/numbers.js";
+import { geomean, median, slope, table } from "../src/numbers.js";
 import { kernelSources } from "../src/paths.js";
 import { between } from "../src/threads.js";
 import { parseStats } from "../src/vm.js";
@@ -44,6 +44,18 @@ it("takes the CPU time between a program's two marks, of the busiest thread and 
 
 it("takes the median of odd and even counts, and the geometric mean", () => {
   expect([median([3, 1, 2]), median([4, 1, 2, 3]), geomean([1, 100])]).toEqual([2, 2.5, expect.closeTo(10)]);
+});
+
+it("fits a straight line to points", () => {
+  expect(
+    slope([
+      [0, 5],
+      [1, 7],
+      [2, 9.3],
+      [3, 10.7],
+    ]),
+  ).toBeCloseTo(1.94);
+  expect(slope([[1, 1]])).toBeNaN();
 });
 
 it("aligns names to the left and numbers to the right", () => {

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { BENCHMARKS, onlyKernels, parseOptions } from "../src/options.js";
+import { BENCHMARKS, onlyKernels, onlyPrograms, parseOptions } from "../src/options.js";
 
 it("runs all benchmarks unless some are named", () => {
   expect(parseOptions([]).names).toEqual(BENCHMARKS);
@@ -15,5 +15,7 @@ it("says what it would accept", () => {
   expect(() => parseOptions(["kernel"])).toThrow(/^benchmark kernel: want .*kernels/);
   expect(() => parseOptions(["--engine", "turbo"])).toThrow("--engine turbo: want interpreter or jit or auto");
   expect(() => parseOptions(["--scale", "0.5"])).toThrow("--scale 0.5: want a whole number from 1");
+  expect(onlyPrograms(["login", "gcc"])).toEqual(["login", "gcc"]);
+  expect(() => onlyPrograms(["emacs"])).toThrow(/--only emacs: want boot or login or ash/);
   expect(() => onlyKernels(["seive"])).toThrow(/--only seive: want .*sieve/);
 });

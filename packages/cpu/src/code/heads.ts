@@ -17,6 +17,20 @@ export enum Warmth {
   Far,
 }
 
+/** How a region is entered. */
+export interface Entrance {
+  /** Slot in the table. */
+  readonly slot: number;
+  /** Which of its entries. */
+  readonly entry: number;
+  /** Number of the region, from `FIRST_REGION` on. */
+  readonly region: number;
+  /** It wants the flags worked out. */
+  readonly workedOut: boolean;
+  /** Times until it is hot again, below 2^16; 0 for never. */
+  readonly times: number;
+}
+
 /** The heads of decoded code: where control comes from elsewhere, how often, and where a region takes over. */
 export class Heads {
   readonly #cache: CodeCache;
@@ -50,13 +64,17 @@ export class Heads {
     return this.isHead(record) ? (this.#i32[(record + R.HEAD_PLAIN) >> 2] as number) : record;
   }
 
-  /** The head of the instruction at `offset`, whose record is `record`; made if there is none. Room must have been reserved. */
-  of(page: CodePage, offset: number, record: number): number {
+  /**
+   * The head of the instruction at `offset`, whose record is `record`; made if there is none. Room must have been reserved.
+   * @param found control comes from where only execution tells
+   */
+  of(page: CodePage, offset: number, record: number, found = false): number {
     if (this.isHead(record)) return record;
     const head = this.#records.step("heat", offset);
     page.site ??= this.#cache.addSite(page);
     this.#records.setDisplacement(head, record, page.site);
     this.#records.setImmediate(head, this.threshold);
+    if (found) this.#u16[(head + R.R_AUX2) >> 1] = R.AUX2_FOUND;
     this.#cache.setRecord(page, offset, head);
     return head;
   }
@@ -88,15 +106,26 @@ export class Heads {
     return this.#u16[record >> 1] !== HEAT || this.heat(record) * 32 >= this.threshold;
   }
 
-  /**
-   * Leads a head into a region.
-   * @param times after which it is hot again, below 2^16; 0 for never
-   */
-  enter(head: number, slot: number, workedOut: boolean, times: number): void {
+  /** Leads a head into a region. */
+  enter(head: number, { slot, entry, region, workedOut, times }: Entrance): void {
     this.#u16[head >> 1] = ENTER;
     this.#records.setImmediate(head, slot);
     this.#records.setDestination(head, times);
+    this.#records.setSource(head, entry);
     this.#u8[head + R.R_AUX] = workedOut ? 1 : 0;
+    this.#u16[(head + R.R_REGION) >> 1] = region;
+    this.#u16[(head + R.R_REGION + 2) >> 1] = region >>> 16;
+  }
+
+  /** Heads of the page that control has come to from where only execution tells, and often: their offsets. */
+  found(page: CodePage): number[] {
+    const offsets: number[] = [];
+    for (let offset = 0; offset < 4096; offset++) {
+      const record = this.#cache.recordAt(page, offset);
+      if (record === 0 || !this.isHead(record) || !this.warm(record)) continue;
+      if (((this.#u16[(record + R.R_AUX2) >> 1] as number) & R.AUX2_FOUND) !== 0) offsets.push(offset);
+    }
+    return offsets;
   }
 
   /** Counts from the beginning again. */

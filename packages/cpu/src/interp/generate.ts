@@ -70,7 +70,7 @@ export function generateInterpreter(): Uint8Array<ArrayBuffer> {
     hot: m.importFunction("vm", "hot", ["i32"], "i32"),
   };
   const regions = m.importTable("vm", "regions", { min: 1 });
-  const regionType = m.type(["i32"], "i32");
+  const regionType = m.type(["i32", "i32"], "i32");
   const workOut = generateWorkOut(m);
 
   const operations = defineX87(m);
@@ -131,8 +131,9 @@ export function generateInterpreter(): Uint8Array<ArrayBuffer> {
         f.store("i32.store16", rec, result, R.R_COUNT);
         f.if(i32.eqz(result), () => f.set(rec, f.call(slow.hot, rec)));
       });
+      f.store("i32.store", cpu, i32.add(i32.load(cpu, S.REGION_ENTRIES), i32.const(1)), S.REGION_ENTRIES);
       const slot = i32.load(rec, R.R_IMM);
-      f.set(rec, f.callIndirect(regionType, regions, slot, cpu));
+      f.set(rec, f.callIndirect(regionType, regions, slot, cpu, i32.load16_u(rec, R.R_ENTRY)));
       f.if(i32.eqz(rec), () => {
         f.set(target, i64.load(cpu, S.PC));
         find();

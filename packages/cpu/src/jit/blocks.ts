@@ -28,6 +28,13 @@ export type End =
   /** The last piece finds the target; it may be one of `candidates`, which are blocks. */
   | { readonly kind: "indirect"; readonly candidates: readonly number[] };
 
+/** What becomes one function. */
+export interface Shape {
+  readonly blocks: readonly Block[];
+  /** Where it is entered, in its first page: the first is where it was wished for. */
+  readonly entries: readonly { readonly block: number; readonly head: number }[];
+}
+
 /** Pieces that are executed one after the other. */
 export interface Block {
   readonly page: RegionPage;
@@ -52,7 +59,11 @@ export function successorsOf({ end }: Block): number[] {
 }
 
 /** Blocks at whose start the flags must be worked out, because something reads what was set before. */
-export function wantFlags(blocks: readonly Block[]): boolean[] {
+export function wantFlags({ blocks, entries }: Shape): boolean[] {
+  // A jump whose target only execution tells may lead to any entry.
+  const anywhere = entries.length > 1 ? entries.map(({ block }) => block) : [];
+  const leadsTo = (block: Block): readonly number[] =>
+    block.end.kind === "indirect" ? [...block.end.candidates, ...anywhere] : successorsOf(block);
   const reads: boolean[] = [];
   const passes: boolean[] = [];
   for (const { effects } of blocks) {
@@ -64,7 +75,7 @@ export function wantFlags(blocks: readonly Block[]): boolean[] {
   for (let changed = true; changed; ) {
     changed = false;
     blocks.forEach((block, k) => {
-      if (wants[k] || !passes[k] || !successorsOf(block).some((to) => wants[to])) return;
+      if (wants[k] || !passes[k] || !leadsTo(block).some((to) => wants[to])) return;
       wants[k] = true;
       changed = true;
     });

@@ -2,7 +2,7 @@ import type { CodeCache, CodePage } from "../code/cache.js";
 import { type Heads, Warmth } from "../code/heads.js";
 import { Flow, instanceOf } from "../code/instance.js";
 import { DecodeStatus, decode, Insn } from "../decode/index.js";
-import type { Block, End, RegionPage, Target } from "./blocks.js";
+import type { Block, End, RegionPage, Shape, Target } from "./blocks.js";
 import { type Effects, effectsOf } from "./effects.js";
 import { type Piece, rowOfInstance } from "./piece.js";
 
@@ -54,6 +54,7 @@ export class Former {
   readonly #homes = new Map<number, number>();
   readonly #returns: { key: number; callee: number }[] = [];
   readonly #reach: Reach;
+  readonly #entries = new Set<number>();
   #count = 0;
 
   constructor(memory: WebAssembly.Memory, cache: CodeCache, heads: Heads, pageAt: PageAt, reach: Reach) {
@@ -64,8 +65,8 @@ export class Former {
     this.#pageAt = pageAt;
   }
 
-  /** The blocks of a region that is entered at `offset` of `page`: the first one is there. Empty if that instruction is not for regions. */
-  form(page: CodePage, offset: number): Block[] {
+  /** What becomes a region that is entered at `offset` of `page`; null if that instruction is not for regions. */
+  form(page: CodePage, offset: number): Shape | null {
     this.#pages.push({ code: page, distance: 0 });
     this.#lead(offset, offset, this.#near);
     for (;;) {
@@ -73,7 +74,7 @@ export class Former {
       if (next === undefined || this.#count >= this.#reach.pieces) break;
       this.#walk(next.key, next.home);
     }
-    return this.#blocks();
+    return this.#shape();
   }
 
   /** Key of an instruction: number of its page and offset. */
@@ -120,20 +121,32 @@ export class Former {
       const { flow, name } = step.piece.instance;
       if (flow === Flow.Branch || flow === Flow.Jump) {
         const call = name === "call";
-        if (call && !this.#reach.beyond) return;
-        const target = this.#target(step, key);
+        const target = call && !this.#reach.beyond ? null : this.#target(step, key);
         if (target !== null) {
           step.taken = this.#lead(target, call ? target : home, call ? this.#far : this.#near);
-          if (call && step.next >> 12 === key >> 12 && this.#warmAt(step.next)) {
-            this.#returns.push({ key: step.next, callee: target });
-            this.#lead(step.next, home, this.#near);
-          }
+          if (call) this.#returns.push({ key: step.next, callee: target });
         }
-      }
+        if (call) this.#enter(step.next, key, home);
+      } else if (flow === Flow.End) this.#jump(step, key, home);
       if (flow === Flow.Branch && this.#inPage(step.next, key)) this.#lead(step.next, home, this.#near);
       if (flow !== Flow.Through || !this.#inPage(step.next, key)) return;
       key = step.next;
     }
+  }
+
+  /** Control may come to `next` from elsewhere: behind a call, or through a table. */
+  #enter(next: number, key: number, home: number): void {
+    if (!this.#inPage(next, key) || !this.#warmAt(next) || this.#apart(next)) return;
+    this.#lead(next, home, this.#near);
+    if (this.#page(next).distance === 0) this.#entries.add(next);
+  }
+
+  /** A jump that may lead to several places of its page, or a call behind which control comes back. */
+  #jump({ piece, page, next }: Step, key: number, home: number): void {
+    const { name } = piece.instance;
+    if (name === "callr") this.#enter(next, key, home);
+    if (name === "ret" || !this.#reach.beyond || page.distance !== 0) return;
+    for (const offset of this.#heads.found(page.code)) this.#enter((key & ~0xfff) | offset, key, home);
   }
 
   /** Whether a region of its own is left to do what is at `key`. */
@@ -194,11 +207,21 @@ export class Former {
 
   // Blocks
 
-  #blocks(): Block[] {
+  #shape(): Shape | null {
+    const [first] = this.#leaders;
     const leaders = this.#leaders.filter((key) => this.#steps.has(key));
+    if (first === undefined || leaders[0] !== first) return null;
     const numbers = new Map(leaders.map((key, number) => [key, number]));
-    if (leaders[0] !== this.#leaders[0]) return [];
-    return leaders.map((key) => this.#block(key, numbers));
+    const entries = [first, ...this.#entries].filter((key, k) => (k === 0 || key !== first) && this.#steps.has(key));
+    return {
+      blocks: leaders.map((key) => this.#block(key, numbers)),
+      entries: entries
+        .map((key) => ({
+          block: numbers.get(key) as number,
+          head: this.#cache.recordAt(this.#page(key).code, key & 0xfff),
+        }))
+        .filter(({ head }) => this.#heads.isHead(head)),
+    };
   }
 
   #block(leader: number, numbers: ReadonlyMap<number, number>): Block {

@@ -1,8 +1,10 @@
-import { type FunctionBuilder, ModuleBuilder } from "@vm/wasm";
+import { ModuleBuilder } from "@vm/wasm";
 import type { CodeCache, CodePage } from "../code/cache.js";
 import type { Heads } from "../code/heads.js";
+import { FIRST_REGION } from "../record.js";
+import type { Shape } from "./blocks.js";
 import { Former, NEAR, type PageAt, WIDE } from "./former.js";
-import { writeRegion } from "./region.js";
+import { type Region, writeRegion } from "./region.js";
 
 /** Slots of the table: regions that can be there at a time. Slot 0 stays empty. */
 const SLOTS = 1 << 15;
@@ -60,6 +62,7 @@ export class Jit {
   #age = 0;
   #generation: number;
   #nextSlot = 1;
+  #nextNumber = FIRST_REGION;
 
   constructor(
     memory: WebAssembly.Memory,
@@ -103,30 +106,35 @@ export class Jit {
     if (this.#generation !== this.#cache.generation) return;
     const m = new ModuleBuilder();
     m.importMemory("vm", "memory", { min: 1, max: 65536 });
-    const made: { head: number; workedOut: boolean; wide: boolean; f: FunctionBuilder }[] = [];
+    const made: { shape: Shape; wide: boolean; number: number; region: Region }[] = [];
     for (const { head, pageAt, wide } of wishes) {
       const page: CodePage = heads.page(head);
-      if (!page.alive) continue;
+      // It may have become an entry of another region meanwhile.
+      if (!page.alive || heads.isEntered(head) !== wide) continue;
       const reach = wide ? WIDE : NEAR;
-      const blocks = new Former(this.#memory, this.#cache, heads, pageAt, reach).form(page, heads.offset(head));
-      if (blocks.length === 0) {
+      const shape = new Former(this.#memory, this.#cache, heads, pageAt, reach).form(page, heads.offset(head));
+      if (shape === null) {
         this.counts.refused++;
         continue;
       }
-      made.push({ head, wide, ...writeRegion(m, blocks) });
-      this.counts.instructions += blocks.reduce((sum, { pieces }) => sum + pieces.length, 0);
+      const number = this.#nextNumber++;
+      made.push({ shape, wide, number, region: writeRegion(m, shape, number) });
+      this.counts.instructions += shape.blocks.reduce((sum, { pieces }) => sum + pieces.length, 0);
     }
     if (made.length === 0 || this.#nextSlot + made.length > SLOTS) return;
     // An imported table would be gone through from end to end for every module.
-    made.forEach(({ f }, k) => {
-      m.exportFunction(String(k), f);
+    made.forEach(({ region }, k) => {
+      m.exportFunction(String(k), region.f);
     });
     const bytes = m.bytes();
     const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { vm: this.#imports });
-    made.forEach(({ head, workedOut, wide }, k) => {
+    made.forEach(({ shape, wide, number, region }, k) => {
       const slot = this.#nextSlot++;
       this.table.set(slot, exports[String(k)] as () => number);
-      heads.enter(head, slot, workedOut, wide ? 0 : this.#again);
+      const times = wide ? 0 : this.#again;
+      shape.entries.forEach(({ head }, entry) => {
+        heads.enter(head, { slot, entry, region: number, workedOut: region.workedOut[entry] as boolean, times });
+      });
     });
     this.counts.modules++;
     this.counts.regions += made.length;

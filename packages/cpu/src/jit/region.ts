@@ -1,9 +1,9 @@
-import { type FunctionBuilder, i32, i64, type ModuleBuilder } from "@vm/wasm";
+import { type FunctionBuilder, i32, i64, type Local, type ModuleBuilder } from "@vm/wasm";
 import { tlbEntry } from "../emit/tlb-probe.js";
 import * as R from "../record.js";
 import type { I64, Local64 } from "../sem/ctx.js";
 import * as S from "../state.js";
-import { type Block, type RegionPage, successorsOf, type Target, wantFlags } from "./blocks.js";
+import { type Block, type RegionPage, type Shape, successorsOf, type Target, wantFlags } from "./blocks.js";
 import { PAIR, UNKNOWN } from "./flags.js";
 import type { Piece } from "./piece.js";
 import { type PieceWays, RegionCtx } from "./region-ctx.js";
@@ -13,13 +13,13 @@ import { type Structure, structure, type Ways, writeStructure } from "./structur
 /** What is known of a region's function beside its code. */
 export interface Region {
   readonly f: FunctionBuilder;
-  /** The flags must be worked out when it is entered. */
-  readonly workedOut: boolean;
+  /** For each entry, whether the flags must be worked out there. */
+  readonly workedOut: readonly boolean[];
 }
 
-/** Writes the function `(cpu) -> record` of a region that is entered at its first block. */
-export function writeRegion(m: ModuleBuilder, blocks: readonly Block[]): Region {
-  return new RegionWriter(m, blocks).write();
+/** Writes the function `(cpu, entry) -> record` of region `number`. */
+export function writeRegion(m: ModuleBuilder, shape: Shape, number: number): Region {
+  return new RegionWriter(m, shape, number).write();
 }
 
 class RegionWriter {
@@ -30,34 +30,41 @@ class RegionWriter {
   readonly #wants: readonly boolean[];
   /** Blocks that have one way in, on which what is known of the flags stays known. */
   readonly #inherits: boolean[];
+  readonly #shape: Shape;
+  readonly #number: number;
+  readonly #selector: Local<"i32">;
   #exit: { readonly depth: number } = { depth: 0 };
 
-  constructor(m: ModuleBuilder, blocks: readonly Block[]) {
-    this.#f = m.function(["i32"], "i32");
+  constructor(m: ModuleBuilder, shape: Shape, number: number) {
+    const { blocks } = shape;
+    const entries = shape.entries.map(({ block }) => block);
+    this.#f = m.function(["i32", "i32"], "i32");
+    this.#selector = this.#f.param(1);
+    this.#shape = shape;
+    this.#number = number;
     this.#locals = new RegionLocals(m, this.#f);
     this.#blocks = blocks;
     const successors = blocks.map(successorsOf);
-    this.#structure = structure({ successors, entries: [0] });
-    this.#wants = wantFlags(blocks);
+    this.#structure = structure({ successors, entries });
+    this.#wants = wantFlags(shape);
     const ways = new Array<number>(blocks.length).fill(0);
-    ways[0] = 1;
+    for (const entry of entries) ways[entry] = 2;
     for (const to of successors.flat()) ways[to] = (ways[to] as number) + 1;
-    this.#inherits = ways.map((n, k) => k > 0 && n === 1 && !this.#structure.dispatched.includes(k));
+    this.#inherits = ways.map((n, k) => n === 1 && !this.#structure.dispatched.includes(k));
   }
 
   write(): Region {
     const f = this.#f;
     const locals = this.#locals;
-    const selector = f.local("i32");
     f.block((exit) => {
       this.#exit = exit;
-      writeStructure(f, this.#structure, selector, i32.const, (node, ways) => this.#block(node, ways));
+      writeStructure(f, this.#structure, this.#selector, i32.const, (node, ways) => this.#block(node, ways));
     });
     locals.store();
     f.return(locals.record);
     f.unreachable();
     f.ahead(() => locals.load());
-    return { f, workedOut: this.#wants[0] as boolean };
+    return { f, workedOut: this.#shape.entries.map(({ block }) => this.#wants[block] as boolean) };
   }
 
   #block(number: number, ways: Ways): void {
@@ -136,7 +143,7 @@ class RegionWriter {
 
   #jump(number: number, ways: Ways, target: Local64): void {
     const f = this.#f;
-    const { end } = this.#blocks[number] as Block;
+    const { end, page } = this.#blocks[number] as Block;
     if (end.kind !== "indirect") throw new Error("a jump in the middle of a block");
     const { flags } = this.#locals;
     const before = flags.state;
@@ -146,7 +153,25 @@ class RegionWriter {
       f.if(i64.eq(target, address), () => this.#toBlock(number, block, ways));
       flags.state = before;
     }
+    if (this.#shape.entries.length > 1 && page.distance === 0) this.#dispatch(page, target, ways);
+    flags.state = before;
     this.#outTo(target);
+  }
+
+  /** To the entry that `target` is, if it is one: its head has the region's number. */
+  #dispatch({ code }: RegionPage, target: Local64, ways: Ways): void {
+    const f = this.#f;
+    const { flags, page } = this.#locals;
+    f.if(i64.eq(i64.and(target, i64.const(-4096)), page), () => {
+      const slot = i32.shl(i32.and(i32.wrap_i64(target), i32.const(0xfff)), i32.const(2));
+      const head = f.let("i32", i32.load(slot, code.map));
+      f.if(i32.eq(i32.load(head, R.R_REGION), i32.const(this.#number)), () => {
+        f.set(this.#selector, i32.load16_u(head, R.R_ENTRY));
+        if (this.#shape.entries.some(({ block }) => this.#wants[block])) flags.toPair();
+        flags.tell();
+        ways.dispatch();
+      });
+    });
   }
 
   #go(from: number, target: Target, ways: Ways): void {

@@ -86,7 +86,7 @@ export class Fetcher {
     }
     const { gfn } = this.#pages;
     const { global, large } = this.#vcpu.ports.mmu.translation;
-    const record = this.#head(this.#cache.page(gfn, this.#vcpu.mode, host), lo & 0xfff);
+    const record = this.#head(this.#cache.page(gfn, this.#vcpu.mode, host), lo & 0xfff, true);
     if (!guarded) {
       // Asked for again: decoding may have dropped everything.
       const { map, serial } = this.#cache.page(gfn, this.#vcpu.mode, host);
@@ -144,13 +144,14 @@ export class Fetcher {
   };
 
   /** The record for control that comes to `offset` of `page` from elsewhere. */
-  #head(page: CodePage, offset: number): number {
+  #head(page: CodePage, offset: number, found = false): number {
     const record = this.#record(page, offset);
     if (this.heads === null || page.mode !== 64 || this.heads.isHead(record)) return record;
     // Decoding may have dropped everything and begun with a new page.
     const now = this.#cache.page(page.gfn, page.mode, page.host);
-    if (!this.#cache.reserve(now, 1)) return this.#head(this.#cache.page(page.gfn, page.mode, page.host), offset);
-    return this.heads.of(now, offset, record);
+    if (!this.#cache.reserve(now, 1))
+      return this.#head(this.#cache.page(page.gfn, page.mode, page.host), offset, found);
+    return this.heads.of(now, offset, record, found);
   }
 
   /** The record at `offset` of `page`, decoding a run of instructions if there is none. */
