@@ -129,7 +129,11 @@ export function generateInterpreter(): Uint8Array<ArrayBuffer> {
       f.if(count, () => {
         f.set(result, i32.sub(result, i32.const(1)));
         f.store("i32.store16", rec, result, R.R_COUNT);
-        f.if(i32.eqz(result), () => f.set(rec, f.call(slow.hot, rec)));
+        f.if(i32.eqz(result), () => {
+          f.set(rec, f.call(slow.hot, rec));
+          // There may be another region by now, which wants the flags worked out.
+          f.if(i32.load8_u(rec, R.R_AUX), workedOut);
+        });
       });
       f.store("i32.store", cpu, i32.add(i32.load(cpu, S.REGION_ENTRIES), i32.const(1)), S.REGION_ENTRIES);
       const slot = i32.load(rec, R.R_IMM);
