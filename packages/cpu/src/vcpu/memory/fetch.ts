@@ -157,7 +157,10 @@ export class Fetcher {
   /** The record at `offset` of `page`, decoding a run of instructions if there is none. */
   #record(page: CodePage, offset: number): number {
     const known = this.#cache.recordAt(page, offset);
-    return known !== 0 ? known : this.#decodeRun(page, offset);
+    if (known !== 0) return known;
+    const first = this.#decodeRun(page, offset);
+    // A branch back to the first instruction has made a head of it.
+    return page.alive ? this.#cache.recordAt(page, offset) : first;
   }
 
   #decodeRun(page: CodePage, start: number): number {

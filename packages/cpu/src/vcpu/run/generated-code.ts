@@ -69,7 +69,9 @@ export class GeneratedCode {
         regions: jit?.table ?? noRegions(),
       },
     });
-    this.#run = (instance.exports as { run: (cpu: number) => RunExit }).run;
+    const exports = instance.exports as { run: (cpu: number) => RunExit; x87: WebAssembly.Table };
+    this.#run = exports.run;
+    jit?.provide(exports.x87);
   }
 
   /** Makes regions of what has been hot for a while. */
