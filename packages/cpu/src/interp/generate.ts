@@ -129,18 +129,29 @@ export function generateInterpreter(): Uint8Array<ArrayBuffer> {
       f.if(count, () => {
         f.set(result, i32.sub(result, i32.const(1)));
         f.store("i32.store16", rec, result, R.R_COUNT);
-        f.if(i32.eqz(result), () => f.set(rec, f.call(slow.hot, rec)));
+        f.if(i32.eqz(result), () => {
+          f.set(rec, f.call(slow.hot, rec));
+          // There may be another region by now, which wants the flags worked out.
+          f.if(i32.load8_u(rec, R.R_AUX), workedOut);
+        });
       });
       f.store("i32.store", cpu, i32.add(i32.load(cpu, S.REGION_ENTRIES), i32.const(1)), S.REGION_ENTRIES);
       const slot = i32.load(rec, R.R_IMM);
       f.set(rec, f.callIndirect(regionType, regions, slot, cpu, i32.load16_u(rec, R.R_ENTRY)));
-      f.if(i32.eqz(rec), () => {
-        f.set(target, i64.load(cpu, S.PC));
+      f.block((known) => {
+        f.if(
+          rec,
+          () => {
+            // To another page: no way round through the interpreter.
+            f.brIf(i32.ne(i32.load16_u(rec, R.R_HANDLER), i32.const(handlerNumber("goto") as number)), known);
+            f.set(target, i64.add(i64.load(cpu, S.PAGE_VA), i64.load(rec, R.R_DISP)));
+          },
+          () => f.set(target, i64.load(cpu, S.PC)),
+        );
         find();
-        f.if(i32.eqz(rec), () => {
-          workedOut();
-          fetch();
-        });
+        f.brIf(rec, known);
+        workedOut();
+        fetch();
       });
       const entered = i32.eq(i32.load16_u(rec, R.R_HANDLER), i32.const(handlerNumber("enter") as number));
       f.if(entered, () => {
