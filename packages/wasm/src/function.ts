@@ -108,8 +108,10 @@ export class FunctionBuilder implements Func {
    * @param always false where the statement may be passed by
    */
   assign<T extends ValType>(local: Local<T>, value: Expr<T>, always: boolean): void {
-    (local as LocalNode<T>).width = always ? -1 : 64;
+    const { width } = value as Node;
+    (local as LocalNode<T>).width = 64;
     this.set(local, value);
+    if (always) (local as LocalNode<T>).width = width;
   }
 
   /** From here on `local` may hold anything. */
