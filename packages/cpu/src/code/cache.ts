@@ -185,6 +185,11 @@ export class CodeCache {
     return true;
   }
 
+  /** Whether `records` more records and their sites can be appended. */
+  room(records: number): boolean {
+    return this.#nextRecord + records * RECORD <= this.#recordsEnd && this.#sites.length + records <= MAX_SITES;
+  }
+
   /** Address of the next record to be appended. */
   get nextRecord(): number {
     return this.#nextRecord;
@@ -194,7 +199,8 @@ export class CodeCache {
   append(): number {
     const record = this.#nextRecord;
     this.#nextRecord += RECORD;
-    this.#u32.fill(0, record >> 2, (record + RECORD) >> 2);
+    const u32 = this.#u32;
+    for (let word = record >> 2; word < (record + RECORD) >> 2; word++) u32[word] = 0;
     return record;
   }
 

@@ -6,6 +6,7 @@ import { mmxRecords } from "./mmx.js";
 import { cloneInsn, slotOf } from "./operands.js";
 import type { MemoryFields, RecordWriter } from "./records.js";
 import { LEGACY, MODIFY, SSE, STACK } from "./traits.js";
+import { x87Record } from "./x87.js";
 
 /** Records an instruction can become, at most. */
 export const MAX_RECORDS = 9;
@@ -41,12 +42,26 @@ export class Lowering {
         break;
       case "helper":
         // Operands of the row that it almost is have been put in order already: a helper asks the instruction itself.
-        this.#records.call({ insn: cloneInsn(insn), name: instance.name });
+        if (!this.#x87(insn)) this.#records.call({ insn: cloneInsn(insn), name: instance.name });
         break;
       default:
         this.#row(instance);
     }
     return instance.flow;
+  }
+
+  /** An x87 instruction that is not always its helper's. False: it is. */
+  #x87(insn: Insn): boolean {
+    const plan = x87Record(insn);
+    if (plan === null) return false;
+    const record = this.#records.call({ insn: cloneInsn(insn), name: insn.op }, plan.handler);
+    if (plan.bytes > 0) {
+      this.#plainAddress(insn, true);
+      this.#records.setMemory(record, this.#memory);
+    }
+    this.#records.setAuxiliary(record, plan.operation);
+    this.#records.setDestination(record, plan.dst);
+    return true;
   }
 
   #row(instance: Instance): void {

@@ -1,4 +1,4 @@
-import { type Insn, Kind, type Operand } from "../decode/index.js";
+import { Insn, Kind, type Operand } from "../decode/index.js";
 import * as S from "../state.js";
 
 /** Letter of operand `k` in the form of a handler; "" if no handler takes such. */
@@ -38,10 +38,15 @@ export function slotOf(operand: Operand): number {
   }
 }
 
-/** A copy that stays when the original is reused. */
+/** A copy that stays when the original is reused. Of the same shape, that is: helpers read it each time they run. */
 export function cloneInsn(insn: Insn): Insn {
-  const copy = Object.assign(Object.create(Object.getPrototypeOf(insn)) as Insn, insn);
-  return Object.assign(copy, { operands: insn.operands.map((o) => ({ ...o })) });
+  const copy = new Insn();
+  const { operands } = copy;
+  Object.assign(copy, insn, { operands });
+  operands.forEach((operand, k) => {
+    Object.assign(operand, insn.operands[k]);
+  });
+  return copy;
 }
 
 /** Exchanges two operands. */

@@ -66,9 +66,11 @@ export class RecordWriter {
     return this.emit(name);
   }
 
-  /** A record that calls TypeScript with `site`. */
-  call(site: HelperSite | CrossSite): void {
-    this.setImmediate(this.emit("helper"), this.#cache.addSite(site));
+  /** A record that calls TypeScript with `site`: always, or where its handler takes the exit `helper`. */
+  call(site: HelperSite | CrossSite, handler = "helper"): number {
+    const record = this.emit(handler);
+    this.setImmediate(record, this.#cache.addSite(site));
+    return record;
   }
 
   setDestination(record: number, slot: number): void {
