@@ -1,4 +1,5 @@
 import { Random } from "../random.js";
+import { neutral } from "../replay/padding.js";
 import {
   ALIAS,
   CODE,
@@ -180,7 +181,7 @@ function join(a: Part, b: Part): Part {
 
 const only = (...bytes: number[]): Part => ({ bytes, displacements: [] });
 
-/** Control flow, code that is written, pointers that are mended, ports. */
+/** Control flow, what changes nothing, code that is written, pointers that are mended, ports. */
 function special(random: Random, count: number, cpl: 0 | 3, base: bigint): Part {
   const part = (plus = 0): To => ({ part: random.below(count), plus });
   const choice = random.below(40);
@@ -202,7 +203,8 @@ function special(random: Random, count: number, cpl: 0 | 3, base: bigint): Part 
   }
   // AND of the index.
   if (choice < 34) return only(0x49, 0x83, 0xe0 | (INDEX & 7), 0x3f);
-  if (choice < 37) return rewriting(random, part(random.below(8)));
+  if (choice < 36) return rewriting(random, part(random.below(8)));
+  if (choice < 37) return only(...neutral((limit) => random.below(limit)));
   if (choice < 38 && cpl === 3) return only(0xcd, FIRST_INTERRUPT + random.below(8));
   return only(0xe6, random.oneIn(20) ? PORT.step : random.pick(PORTS));
 }

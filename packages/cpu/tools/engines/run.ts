@@ -17,10 +17,17 @@ import {
 } from "./machine.js";
 import { type Event, INDEX, POINTERS, type Program, TABLE, TABLE_ENTRIES } from "./program.js";
 
+export interface Cut {
+  readonly at: number;
+  readonly state: Buffer;
+}
+
 /** What can be told from outside, wherever a run was cut. */
 export interface Trace {
   /** Instructions retired at the cuts, and the registers there. */
-  readonly cuts: readonly { readonly at: number; readonly state: Buffer }[];
+  readonly cuts: readonly Cut[];
+  /** The same where the run ended. */
+  readonly end: Cut;
   /** Accesses to devices, exits, events and calls of hooks, each with the instructions retired by then. */
   readonly log: readonly string[];
   /** RAM at the end: the machine's, until it runs something else. */
@@ -284,15 +291,17 @@ class Run {
   go(cut: boolean): Trace {
     const { events, cuts, length } = this.#program;
     const m = this.#m;
-    const stops = [...new Set([...events.map(({ at }) => at), ...(cut ? cuts : []), length])].sort((a, b) => a - b);
-    const taken: { at: number; state: Buffer }[] = [];
+    const stops = [...new Set([...events.map(({ at }) => at), ...(cut ? cuts : [])])].filter((at) => at < length);
+    stops.sort((a, b) => a - b);
+    const taken: Cut[] = [];
     for (const stop of stops) {
       if (!this.#until(stop)) break;
       taken.push({ at: m.retired, state: this.#registers() });
       for (const event of events) if (event.at === stop) this.#event(event);
     }
-    taken.push({ at: m.retired, state: this.#registers() });
-    return { cuts: taken, log: [...m.log], ram: m.ram };
+    if (taken.length === stops.length) this.#until(length);
+    const end = { at: m.retired, state: this.#registers() };
+    return { cuts: taken, end, log: [...m.log], ram: m.ram };
   }
 
   /** @returns false if the machine does not go on */
