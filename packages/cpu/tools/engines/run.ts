@@ -38,6 +38,9 @@ export interface Trace {
 const MAX_IDLE = 50;
 const MAX_INSN = 15;
 const TF = 0x100;
+const CR0_TS = 8;
+/** #NM */
+const NM = 7;
 const FAULTS = new Set([0, 1, 5, 6, 7, 10, 11, 12, 13, 14, 16, 17, 19]);
 
 /** Runs `program` on `machine`; with the cuts of the program, or at its events only. */
@@ -168,6 +171,7 @@ class Run {
       const where = Number(BigInt.asIntN(64, rip - this.#program.base));
       m.view.setBigUint64(at, BigInt.asUintN(64, this.#program.base + BigInt(this.#behind(where, decision))), true);
     }
+    if (vector === NM && decision % 2 === 0) this.#switched(false);
     if (vector === 1 && decision % 4 === 0) flags &= ~TF;
     // The instruction that a breakpoint is at is executed once.
     if (vector === 1) flags |= 0x10000;
@@ -263,6 +267,9 @@ class Run {
         m.map(WATCHED, { withheld: 0 });
         m.map(DATA + 0x1000, { withheld: 0 });
         break;
+      case "task":
+        this.#switched(true);
+        break;
       case "trap":
         vcpu.rflags |= TF;
         break;
@@ -278,6 +285,13 @@ class Run {
       case "nopoints":
         this.#debug(0n, -1);
     }
+  }
+
+  /** CR0.TS: x87 and SSE are somebody else's, and #NM follows their use. */
+  #switched(on: boolean): void {
+    const { vcpu } = this.#m;
+    vcpu.cr0 = on ? vcpu.cr0 | CR0_TS : vcpu.cr0 & ~CR0_TS;
+    vcpu.updateUnits();
   }
 
   /** DR0 and DR7: type and length of a breakpoint at `address`, none if that is -1. */
