@@ -34,7 +34,7 @@ export interface Trace {
   readonly ram: Uint8Array;
 }
 
-/** Exits in a row without an instruction after which a run is given up. */
+/** Exits at the same instruction after which a run is given up. */
 const MAX_IDLE = 50;
 const MAX_INSN = 15;
 const TF = 0x100;
@@ -54,6 +54,9 @@ class Run {
   readonly #layout: Layout;
   /** Times that something was decided. */
   #decisions = 0;
+  /** Exits in a row at the same instruction count. */
+  #idle = 0;
+  #exitedAt = -1;
 
   constructor(program: Program, machine: EngineMachine) {
     this.#program = program;
@@ -321,12 +324,14 @@ class Run {
   /** @returns false if the machine does not go on */
   #until(stop: number): boolean {
     const m = this.#m;
-    for (let idle = 0; m.retired < stop; ) {
+    while (m.retired < stop) {
       const before = m.retired;
       const exit = m.vcpu.run(stop - before);
-      idle = m.retired > before ? 0 : idle + 1;
-      if (exit.reason !== "budget") this.#exit(exit);
-      if (exit.reason === "shutdown" || idle > MAX_IDLE) {
+      if (exit.reason === "budget" && m.retired > before) continue;
+      this.#exit(exit);
+      this.#idle = m.retired === this.#exitedAt ? this.#idle + 1 : 0;
+      this.#exitedAt = m.retired;
+      if (exit.reason === "shutdown" || this.#idle > MAX_IDLE) {
         this.#note("end");
         return false;
       }
