@@ -1,8 +1,8 @@
-import { type Insn, Kind, type Operand } from "../decode/index.js";
+import { Kind, type Operand } from "../decode/index.js";
 import * as S from "../state.js";
 
 /** Letter of operand `k` in the form of a handler; "" if no handler takes such. */
-export function letterOf(operand: Operand, name: string, k: number): string {
+export function letterOf(operand: Operand, k: number): string {
   switch (operand.kind) {
     case Kind.Gpr:
     case Kind.Gpr8High:
@@ -11,7 +11,7 @@ export function letterOf(operand: Operand, name: string, k: number): string {
       return "m";
     case Kind.Imm:
     case Kind.Const1:
-      return name === "movabs" ? "I" : "i";
+      return "i";
     case Kind.Xmm:
     case Kind.Mmx:
       return "x";
@@ -36,12 +36,6 @@ export function slotOf(operand: Operand): number {
     default:
       return 0;
   }
-}
-
-/** A copy that stays when the original is reused. */
-export function cloneInsn(insn: Insn): Insn {
-  const copy = Object.assign(Object.create(Object.getPrototypeOf(insn)) as Insn, insn);
-  return Object.assign(copy, { operands: insn.operands.map((o) => ({ ...o })) });
 }
 
 /** Exchanges two operands. */

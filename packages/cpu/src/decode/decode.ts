@@ -7,7 +7,7 @@
 
 import { DecodeStatus, type Insn, type Mode } from "./insn.js";
 import { decodeMemory } from "./memory.js";
-import { OPCODES, OpcodeMap } from "./opcodes.js";
+import { FORMS, OPCODES, OpcodeMap } from "./opcodes.js";
 import { decodeOperands } from "./operand-values.js";
 import { type Form, SizeRule } from "./rows.js";
 
@@ -35,6 +35,11 @@ PREFIX_CLASS.fill(Prefix.OperandSize, 0x66, 0x67);
 PREFIX_CLASS.fill(Prefix.AddressSize, 0x67, 0x68);
 PREFIX_CLASS.fill(Prefix.Lock, 0xf0, 0xf1);
 PREFIX_CLASS.fill(Prefix.Repeat, 0xf2, 0xf4);
+
+/** Shapes of a form: operand size and code size in 3 bits, then the address size, then whether there is a modrm that is memory. */
+const SHAPE_BITS = 5;
+/** `Insn.shape` is below it. */
+export const SHAPES = FORMS.length << SHAPE_BITS;
 
 const FIRST_FS = 4;
 const DS = 3;
@@ -131,12 +136,15 @@ export function decode(bytes: Uint8Array, offset: number, end: number, mode: Mod
   out.mode = mode;
   out.lock = lock;
   out.rep = form.eatsRep ? 0 : rep;
-  out.addrSize = is64 ? (has67 ? 4 : 8) : (mode === 32) === has67 ? 2 : 4;
+  const longAddress = is64 ? !has67 : (mode === 32) !== has67;
+  out.addrSize = is64 ? (longAddress ? 8 : 4) : longAddress ? 4 : 2;
   out.segOverride = segOverride;
   out.immLo = 0;
   out.immHi = 0;
   out.imm2 = 0;
   const sizeIndex = setOperandSize(form, out, mode, has66 && !form.eats66, rexW);
+  const sizeRow = is64 ? sizeIndex + 3 : sizeIndex;
+  out.shape = (form.id << SHAPE_BITS) | (sizeRow << 2) | (longAddress ? 2 : 0) | (isMemory ? 1 : 0);
 
   if (isMemory) {
     pos = decodeMemory(bytes, pos, modrm, rex, out);
@@ -150,7 +158,7 @@ export function decode(bytes: Uint8Array, offset: number, end: number, mode: Mod
     out.seg = segOverride >= 0 ? segOverride : DS;
   }
 
-  const next = decodeOperands(bytes, pos, form, opcode, modrm, rex, is64 ? sizeIndex + 3 : sizeIndex, out);
+  const next = decodeOperands(bytes, pos, form, opcode, modrm, rex, sizeRow, out);
   if (next < 0) {
     out.len = pos - offset;
     return DecodeStatus.Invalid;

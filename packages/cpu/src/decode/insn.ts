@@ -105,6 +105,11 @@ export class Insn {
   imm2 = 0;
   /** Ordinal of the table row that matched: dense, stable within one build, usable as an array index. */
   form = 0;
+  /**
+   * Ordinal of all that instructions have in common which differ only in register numbers, address and immediates: `form`, 64-bit code or
+   * not, operand and address size, memory operand or register. Below `SHAPES`, usable as an array index.
+   */
+  shape = 0;
   /** Bytes of displacement in the encoding (0, 1, 2, 4, 8); lets the disassembler tell `[rax]` from `[rax+0]`. */
   dispSize = 0;
   /** Segment named by an override prefix that has an effect (0..5), else -1. */
@@ -113,4 +118,38 @@ export class Insn {
 
 function operand(): Operand {
   return { kind: Kind.None, reg: 0, size: 0 };
+}
+
+/** A copy that stays when the original is reused. Field by field: all instructions are to be of one hidden class. */
+export function cloneInsn(insn: Insn): Insn {
+  const copy = new Insn();
+  copy.op = insn.op;
+  copy.cc = insn.cc;
+  copy.len = insn.len;
+  copy.mode = insn.mode;
+  copy.opSize = insn.opSize;
+  copy.addrSize = insn.addrSize;
+  copy.lock = insn.lock;
+  copy.rep = insn.rep;
+  copy.nops = insn.nops;
+  copy.seg = insn.seg;
+  copy.base = insn.base;
+  copy.index = insn.index;
+  copy.scale = insn.scale;
+  copy.dispLo = insn.dispLo;
+  copy.dispHi = insn.dispHi;
+  copy.immLo = insn.immLo;
+  copy.immHi = insn.immHi;
+  copy.imm2 = insn.imm2;
+  copy.form = insn.form;
+  copy.shape = insn.shape;
+  copy.dispSize = insn.dispSize;
+  copy.segOverride = insn.segOverride;
+  for (let k = 0; k < 4; k++) {
+    const [from, to] = [insn.operands[k] as Operand, copy.operands[k] as Operand];
+    to.kind = from.kind;
+    to.reg = from.reg;
+    to.size = from.size;
+  }
+  return copy;
 }

@@ -3,9 +3,9 @@ import type { CodeCache, CodePage, CrossSite } from "../../code/cache.js";
 import { Heads } from "../../code/heads.js";
 import { Flow } from "../../code/instance.js";
 import { Lowering, MAX_RECORDS } from "../../code/lower.js";
-import { cloneInsn } from "../../code/operands.js";
 import { RecordWriter } from "../../code/records.js";
-import { DecodeStatus, decode, Insn } from "../../decode/index.js";
+import { numberOf } from "../../code/step.js";
+import { cloneInsn, DecodeStatus, decode, Insn } from "../../decode/index.js";
 import { Access } from "../../ports.js";
 import * as R from "../../record.js";
 import * as S from "../../state.js";
@@ -15,12 +15,10 @@ import type { Pages } from "./pages.js";
 
 const MAX_INSN = 15;
 
-/** A branch whose target is not wired yet; the target is relative to the page. */
-interface Branch {
-  readonly from: number;
-  readonly lo: number;
-  readonly hi: number;
-}
+const JOIN = numberOf("join");
+const LINK = numberOf("link");
+const GOTO = numberOf("goto");
+const GOTO_LEGACY = numberOf("gotoL");
 
 /** Who looks at instructions of some pages before they run. */
 export interface FetchGuard {
@@ -44,6 +42,8 @@ export class Fetcher {
   readonly #u16: Uint16Array;
   readonly #i32: Int32Array;
   readonly #insn = new Insn();
+  /** Branches of a run whose targets are not wired yet: record and halves of the target, which is relative to the page. */
+  readonly #branches: number[] = [];
   readonly #cross = new Uint8Array(2 * MAX_INSN);
   /** Record that stands for "the fetch faulted", in the vCPU's own memory. */
   readonly #refetch: number;
@@ -167,7 +167,8 @@ export class Fetcher {
       return this.#decodeRun(cache.page(page.gfn, page.mode, page.host), start);
     }
     const first = cache.nextRecord;
-    const branches: Branch[] = [];
+    const branches = this.#branches;
+    branches.length = 0;
     const lowering = this.#lowering;
     const records = this.#records;
     const insn = this.#insn;
@@ -175,18 +176,18 @@ export class Fetcher {
     let flow = Flow.Through;
     for (let count = 0; flow === Flow.Through || flow === Flow.Branch; count++) {
       if (offset >= 4096) {
-        records.setDisplacement(records.step(page.mode === 64 ? "goto" : "gotoL", 4095), offset, 0);
+        records.setDisplacement(records.step(page.mode === 64 ? GOTO : GOTO_LEGACY, 4095), offset, 0);
         break;
       }
       const next = cache.recordAt(page, offset);
       if (next !== 0) {
-        records.setImmediate(records.step("join", offset), this.heads?.plain(next) ?? next);
+        records.setImmediate(records.step(JOIN, offset), this.heads?.plain(next) ?? next);
         break;
       }
       // Straight-line code continues through a link.
       if (count === page.run) {
-        const join = records.step("join", offset);
-        branches.push({ from: join, lo: offset, hi: 0 });
+        const join = records.step(JOIN, offset);
+        branches.push(join, offset, 0);
         break;
       }
       const record = cache.nextRecord;
@@ -213,19 +214,21 @@ export class Fetcher {
       flow = lowering.lower(insn, offset);
       // Outside 64-bit code a branch finds its target each time: where that is depends on the base and limit of CS.
       if (page.mode === 64 && (flow === Flow.Branch || flow === Flow.Jump)) {
-        branches.push({ from: lowering.branchRecord, lo: lowering.targetLo, hi: lowering.targetHi });
+        branches.push(lowering.branchRecord, lowering.targetLo, lowering.targetHi);
       }
       offset += insn.len;
     }
-    for (const branch of branches) this.#target(page, branch);
+    for (let k = 0; k < branches.length; k += 3) {
+      this.#target(page, branches[k] as number, branches[k + 1] as number, branches[k + 2] as number);
+    }
     return first;
   }
 
   /** Leads a branch to its target: a known record, a stub that decodes it on demand, or a step to another page. */
-  #target(page: CodePage, { from, lo, hi }: Branch): void {
+  #target(page: CodePage, from: number, lo: number, hi: number): void {
     const records = this.#records;
     if (hi !== 0 || lo < 0 || lo >= 4096) {
-      const step = records.step(page.mode === 64 ? "goto" : "gotoL", 0);
+      const step = records.step(page.mode === 64 ? GOTO : GOTO_LEGACY, 0);
       records.setDisplacement(step, lo, hi);
       records.setImmediate(from, step);
       return;
@@ -235,7 +238,7 @@ export class Fetcher {
       records.setImmediate(from, this.heads === null || page.mode !== 64 ? known : this.heads.of(page, lo, known));
       return;
     }
-    const stub = records.step("link", lo);
+    const stub = records.step(LINK, lo);
     records.setDisplacement(stub, from, this.#cache.addSite(page));
     records.setImmediate(stub, lo);
     records.setImmediate(from, stub);
@@ -281,7 +284,7 @@ export class Fetcher {
     const flow = this.#lowering.lower(insn, site.offset, false);
     const branch = this.#lowering.branchRecord;
     const { targetLo, targetHi } = this.#lowering;
-    const far = vcpu.mode === 64 ? "goto" : "gotoL";
+    const far = vcpu.mode === 64 ? GOTO : GOTO_LEGACY;
     if (flow === Flow.Through || flow === Flow.Branch) {
       this.#records.setDisplacement(this.#records.step(far, site.offset), site.offset + insn.len, 0);
     }
