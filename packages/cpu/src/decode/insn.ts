@@ -4,6 +4,9 @@
  * 64-bit quantities are pairs of signed 32-bit halves (`…Lo`, `…Hi`).
  */
 
+import { FORMS } from "./opcodes.js";
+import type { Form } from "./rows.js";
+
 /** Code size of the current code segment in bits: CS.L = 1 gives 64, else CS.D gives 32 or 16. */
 export type Mode = 16 | 32 | 64;
 
@@ -65,10 +68,6 @@ export interface Operand {
 
 /** A decoded instruction. Mutable: make one and hand it to every `decode()` call. */
 export class Insn {
-  /** Mnemonic; families `jcc`, `setcc`, `cmovcc` carry the condition in `cc`. */
-  op = "";
-  /** Condition code 0..15 of the `…cc` families (SDM vol. 1, appendix B), else -1. */
-  cc = -1;
   /** Length in bytes, 1..15. */
   len = 0;
   mode: Mode = 64;
@@ -114,6 +113,15 @@ export class Insn {
   dispSize = 0;
   /** Segment named by an override prefix that has an effect (0..5), else -1. */
   segOverride = -1;
+
+  /** Mnemonic; families `jcc`, `setcc`, `cmovcc` carry the condition in `cc`. */
+  get op(): string {
+    return (FORMS[this.form] as Form).op;
+  }
+  /** Condition code 0..15 of the `…cc` families (SDM vol. 1, appendix B), else -1. */
+  get cc(): number {
+    return (FORMS[this.form] as Form).cc;
+  }
 }
 
 function operand(): Operand {
@@ -123,8 +131,6 @@ function operand(): Operand {
 /** A copy that stays when the original is reused. Field by field: all instructions are to be of one hidden class. */
 export function cloneInsn(insn: Insn): Insn {
   const copy = new Insn();
-  copy.op = insn.op;
-  copy.cc = insn.cc;
   copy.len = insn.len;
   copy.mode = insn.mode;
   copy.opSize = insn.opSize;

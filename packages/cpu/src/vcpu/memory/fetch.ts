@@ -205,10 +205,9 @@ export class Fetcher {
       cache.setRecord(page, offset, record);
       cache.mark(page, offset, Math.min(insn.len, 4096 - offset));
       if (status !== DecodeStatus.Ok) {
-        insn.op = status === DecodeStatus.Invalid ? "invalid" : "toolong";
         insn.nops = 0;
         records.begin(offset, insn.len, true);
-        records.call({ insn: cloneInsn(insn), name: insn.op });
+        records.call({ insn: cloneInsn(insn), name: status === DecodeStatus.Invalid ? "invalid" : "toolong" });
         break;
       }
       flow = lowering.lower(insn, offset);
@@ -273,10 +272,9 @@ export class Fetcher {
     site.records = cache.nextRecord;
     site.next = next;
     if (status !== DecodeStatus.Ok) {
-      insn.op = status === DecodeStatus.Invalid ? "invalid" : "toolong";
       insn.nops = 0;
       this.#records.begin(site.offset, insn.len, false);
-      this.#records.call({ insn: cloneInsn(insn), name: insn.op });
+      this.#records.call({ insn: cloneInsn(insn), name: status === DecodeStatus.Invalid ? "invalid" : "toolong" });
       cache.mark(next, 0, 1);
       return site.records;
     }
