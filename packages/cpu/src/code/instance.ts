@@ -115,7 +115,8 @@ export function templateOf(insn: Insn): Template {
 function made(insn: Insn): Template {
   const common = templateBy(cloneInsn(insn));
   const { name, size, form } = common;
-  const wide = name === "mov" && size === 8 && form === "ri" ? numbered({ ...common, name: "movabs", form: "rI" }) : null;
+  const wide =
+    name === "mov" && size === 8 && form === "ri" ? numbered({ ...common, name: "movabs", form: "rI" }) : null;
   const template = numbered({ ...common, wide });
   numbers[insn.shape] = template.number;
   return template;

@@ -1,10 +1,11 @@
 import { cloneInsn, type Insn, type Operand } from "../decode/index.js";
 import * as S from "../state.js";
-import { Flow, type Template, templateOf } from "./instance.js";
+import { Flow, templateOf } from "./instance.js";
 import { slotOf } from "./operands.js";
-import { Address, type Plan, planOf } from "./plan.js";
+import * as P from "./packed-plans.js";
+import { Address } from "./plan.js";
 import type { MemoryFields, RecordWriter } from "./records.js";
-import { numberOf, type Step, Uses } from "./step.js";
+import { numberOf, Uses } from "./step.js";
 
 /** Records an instruction can become, at most. */
 export const MAX_RECORDS = 9;
@@ -17,9 +18,6 @@ const EA16 = numberOf("ea16");
 const EA32_LEGACY = numberOf("ea32L");
 const EA16_LEGACY = numberOf("ea16L");
 const ALIGNED = numberOf("aligned");
-
-/** Plans by number of the template. */
-const plans: (Plan | undefined)[] = [];
 
 /** Turns decoded instructions into records. */
 export class Lowering {
@@ -42,70 +40,88 @@ export class Lowering {
    * @param charge false when another record already charged for it
    */
   lower(insn: Insn, offset: number, charge = true): Flow {
-    const template = templateOf(insn);
+    const at = P.planAt(insn);
+    const head = P.words[at] as number;
+    const records = this.#records;
     this.#offset = offset;
-    this.#records.begin(offset, insn.len, charge);
-    this.#records.stack = template.memory ? insn.seg === SS : template.stack;
-    if (template.executor === "helper") {
-      // Operands of the row that it almost is have been put in order already: a helper asks the instruction itself.
-      this.#records.call({ insn: cloneInsn(insn), name: template.name });
-    } else this.#run(plans[template.number] ?? planned(template, insn), template, insn);
-    return template.flow;
+    records.begin(offset, insn.len, charge);
+    records.stack = head & P.MEMORY ? insn.seg === SS : (head & P.STACK) !== 0;
+    // Operands of the row that it almost is have been put in order already: a helper asks the instruction itself.
+    if (head & P.HELPER) records.call({ insn: cloneInsn(insn), name: templateOf(insn).name });
+    else this.#run(head, at + 1, insn);
+    return head & P.FLOW_MASK;
   }
 
-  #run({ before, address, bits, steps }: Plan, template: Template, insn: Insn): void {
-    for (let k = 0; k < before.length; k++) this.#emit(before[k] as Step, insn);
+  #run(head: number, start: number, insn: Insn): void {
+    let at = start;
+    for (let k = (head >> P.BEFORE_SHIFT) & P.BEFORE_MASK; k > 0; k--) {
+      this.#emit(at, insn);
+      at += P.STEP_WORDS;
+    }
+    const address = (head >> P.ADDRESS_SHIFT) & P.ADDRESS_MASK;
     if (address !== Address.None) {
       this.#plainAddress(insn, address === Address.Linear);
-      if (bits !== null) this.#moveBy(bits, insn);
-      if (address === Address.Linear && insn.addrSize !== 8) this.#shortAddress(template, insn);
+      if (head & P.BITS) {
+        this.#moveBy(at, insn);
+        at += P.STEP_WORDS;
+      }
+      if (address === Address.Linear && insn.addrSize !== 8) this.#shortAddress(head, insn);
     }
     let record = 0;
-    for (let k = 0; k < steps.length; k++) record = this.#emit(steps[k] as Step, insn);
-    if (template.flow === Flow.Branch || template.flow === Flow.Jump) this.#branch(insn, record);
+    for (let k = (head >> P.STEPS_SHIFT) & P.STEPS_MASK; k > 0; k--) {
+      record = this.#emit(at, insn);
+      at += P.STEP_WORDS;
+    }
+    const flow: Flow = head & P.FLOW_MASK;
+    if (flow === Flow.Branch || flow === Flow.Jump) this.#branch(insn, record);
   }
 
-  #emit(step: Step, insn: Insn): number {
+  /** Appends the record of the step at `at`. */
+  #emit(at: number, insn: Insn): number {
     const records = this.#records;
-    const { dst, src, uses } = step;
-    if (step.stack) records.stack = true;
+    const step = P.words[at] as number;
+    const slots = P.words[at + 1] as number;
+    const [dst, src] = [(slots << 16) >> 16, slots >> 16];
+    if (step & P.STEP_STACK) records.stack = true;
     const record = records.emit(
-      step.handler,
+      step & P.HANDLER_MASK,
       dst < 0 ? slotOf(insn.operands[~dst] as Operand) : dst,
       src < 0 ? slotOf(insn.operands[~src] as Operand) : src,
-      insn.immLo & step.imm,
+      insn.immLo & (P.words[at + 2] as number),
     );
+    const uses: Uses = (step >> P.USES_SHIFT) & P.USES_MASK;
     if (uses === Uses.Memory) records.setMemory(record, this.#memory);
     else if (uses === Uses.Immediate) records.setDisplacement(record, insn.immLo, insn.immHi);
     return record;
   }
 
   /** The address of the element is an offset like any other: it is selected before the address is truncated and checked. */
-  #moveBy(bits: Step, insn: Insn): void {
+  #moveBy(bits: number, insn: Insn): void {
     const { seg } = this.#memory;
     this.#memory.seg = S.ZERO;
     this.#emit(bits, insn);
     this.#useEaTmp(seg);
   }
 
-  /**
-   * Other than 64-bit addresses are computed by a step, which outside 64-bit code also checks the segment's bounds.
-   */
-  #shortAddress({ writes, aligned, memoryAt }: Template, insn: Insn): void {
+  /** Other than 64-bit addresses are computed by a step, which outside 64-bit code also checks the segment's bounds. */
+  #shortAddress(head: number, insn: Insn): void {
     const records = this.#records;
     const long = insn.addrSize === 4;
     if (insn.mode === 64) this.#memoryRecord(long ? EA32 : EA16);
     else {
-      if (aligned && insn.seg === SS) {
+      if (head & P.ALIGNED && insn.seg === SS) {
         const memory = { ...this.#memory };
         this.#memoryRecord(long ? EA32 : EA16);
         this.#useEaTmp(S.ZERO);
         this.#memoryRecord(ALIGNED);
         Object.assign(this.#memory, memory);
       }
-      const record = records.emit(long ? EA32_LEGACY : EA16_LEGACY, S.SEG_RANGE + 16 * insn.seg + (writes ? 8 : 0));
+      const record = records.emit(
+        long ? EA32_LEGACY : EA16_LEGACY,
+        S.SEG_RANGE + 16 * insn.seg + (head & P.WRITES ? 8 : 0),
+      );
       records.setMemory(record, this.#memory);
-      records.setAuxiliary(record, (insn.operands[memoryAt] as Operand).size);
+      records.setAuxiliary(record, (insn.operands[(head >> P.AT_SHIFT) & P.AT_MASK] as Operand).size);
     }
     this.#useEaTmp(S.ZERO);
   }
@@ -150,10 +166,4 @@ export class Lowering {
       this.#records.setAuxiliary(record, insn.opSize === 2 ? 16 : 0);
     }
   }
-}
-
-function planned(template: Template, insn: Insn): Plan {
-  const plan = planOf(template, insn);
-  plans[template.number] = plan;
-  return plan;
 }

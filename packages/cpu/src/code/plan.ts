@@ -1,4 +1,4 @@
-import { type Insn, type Operand, Kind } from "../decode/index.js";
+import { type Insn, Kind, type Operand } from "../decode/index.js";
 import { handlerKey, handlerNumber } from "../interp/generate.js";
 import * as S from "../state.js";
 import type { Template } from "./instance.js";
@@ -28,7 +28,14 @@ export interface Plan {
 
 /** The plan for instructions of `template`, of which `insn` is one. */
 export function planOf(template: Template, insn: Insn): Plan {
-  return template.executor === "mmx" ? mmxPlan(template, insn) : rowPlan(template, insn);
+  switch (template.executor) {
+    case "mmx":
+      return mmxPlan(template, insn);
+    case "helper":
+      return { before: [], address: Address.None, bits: null, steps: [] };
+    default:
+      return rowPlan(template, insn);
+  }
 }
 
 function mmxPlan({ memoryAt }: Template, insn: Insn): Plan {
@@ -63,7 +70,8 @@ function rowSteps({ name, size, form, memoryAt, aligned }: Template, insn: Insn)
   // Outside 64-bit code an operand and the stack have bounds of their own, with exceptions of their own.
   const stack = insn.mode !== 64 && STACK.has(name);
   const straight = numberFor(form);
-  if (memoryAt < 0 || (straight !== undefined && !stack)) return [{ ...filled(straight ?? missing(insn), form), stack }];
+  if (memoryAt < 0 || (straight !== undefined && !stack))
+    return [{ ...filled(straight ?? missing(insn), form), stack }];
   const vector = numberFor(form.replace("m", "r")) === undefined;
   const modifies = memoryAt === 0 && MODIFY.has(name);
   const operand = insn.operands[memoryAt] as Operand;

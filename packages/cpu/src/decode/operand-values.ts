@@ -68,11 +68,26 @@ function decodeOperand(
   switch ((code & F.ENC_MASK) as Enc) {
     case Enc.E:
       if (modrm < 0xc0) return memory(operand, SIZES[sizes + ((code >> F.MEMORY_WIDTH_SHIFT) & F.WIDTH_MASK)]!);
-      return general(operand, (modrm & 7) | ((rex & 1) << 3), SIZES[sizes + ((code >> F.WIDTH_SHIFT) & F.WIDTH_MASK)]!, rex);
+      return general(
+        operand,
+        (modrm & 7) | ((rex & 1) << 3),
+        SIZES[sizes + ((code >> F.WIDTH_SHIFT) & F.WIDTH_MASK)]!,
+        rex,
+      );
     case Enc.G:
-      return general(operand, ((modrm >> 3) & 7) | ((rex & 4) << 1), SIZES[sizes + ((code >> F.WIDTH_SHIFT) & F.WIDTH_MASK)]!, rex);
+      return general(
+        operand,
+        ((modrm >> 3) & 7) | ((rex & 4) << 1),
+        SIZES[sizes + ((code >> F.WIDTH_SHIFT) & F.WIDTH_MASK)]!,
+        rex,
+      );
     case Enc.Z:
-      return general(operand, (opcode & 7) | ((rex & 1) << 3), SIZES[sizes + ((code >> F.WIDTH_SHIFT) & F.WIDTH_MASK)]!, rex);
+      return general(
+        operand,
+        (opcode & 7) | ((rex & 1) << 3),
+        SIZES[sizes + ((code >> F.WIDTH_SHIFT) & F.WIDTH_MASK)]!,
+        rex,
+      );
     case Enc.M:
       return memory(operand, SIZES[sizes + ((code >> F.MEMORY_WIDTH_SHIFT) & F.WIDTH_MASK)]!);
     case Enc.V:
@@ -111,13 +126,28 @@ function decodeOperand(
     case Enc.SegReg:
       return register(operand, Kind.Seg, (modrm >> 3) & 7, 2) && operand.reg <= LAST_SEGMENT;
     case Enc.C:
-      register(operand, Kind.Cr, ((modrm >> 3) & 7) | ((rex & 4) << 1), SIZES[sizes + ((code >> F.WIDTH_SHIFT) & F.WIDTH_MASK)]!);
+      register(
+        operand,
+        Kind.Cr,
+        ((modrm >> 3) & 7) | ((rex & 4) << 1),
+        SIZES[sizes + ((code >> F.WIDTH_SHIFT) & F.WIDTH_MASK)]!,
+      );
       return ((CONTROL_REGISTERS >> operand.reg) & 1) === 1;
     case Enc.D:
-      register(operand, Kind.Dr, ((modrm >> 3) & 7) | ((rex & 4) << 1), SIZES[sizes + ((code >> F.WIDTH_SHIFT) & F.WIDTH_MASK)]!);
+      register(
+        operand,
+        Kind.Dr,
+        ((modrm >> 3) & 7) | ((rex & 4) << 1),
+        SIZES[sizes + ((code >> F.WIDTH_SHIFT) & F.WIDTH_MASK)]!,
+      );
       return operand.reg <= LAST_DEBUG_REGISTER;
     case Enc.FixedGpr:
-      return register(operand, Kind.Gpr, (code >> F.MEMORY_WIDTH_SHIFT) & F.WIDTH_MASK, SIZES[sizes + ((code >> F.WIDTH_SHIFT) & F.WIDTH_MASK)]!);
+      return register(
+        operand,
+        Kind.Gpr,
+        (code >> F.MEMORY_WIDTH_SHIFT) & F.WIDTH_MASK,
+        SIZES[sizes + ((code >> F.WIDTH_SHIFT) & F.WIDTH_MASK)]!,
+      );
     case Enc.FixedSeg:
       return register(operand, Kind.Seg, (code >> F.MEMORY_WIDTH_SHIFT) & F.WIDTH_MASK, 2);
     case Enc.One:
