@@ -168,7 +168,7 @@ export class Fetcher {
     }
     const first = cache.nextRecord;
     const branches = this.#branches;
-    branches.length = 0;
+    let wires = 0;
     const lowering = this.#lowering;
     const records = this.#records;
     const insn = this.#insn;
@@ -186,8 +186,7 @@ export class Fetcher {
       }
       // Straight-line code continues through a link.
       if (count === page.run) {
-        const join = records.step(JOIN, offset);
-        branches.push(join, offset, 0);
+        wires = this.#later(wires, records.step(JOIN, offset), offset, 0);
         break;
       }
       const record = cache.nextRecord;
@@ -199,28 +198,38 @@ export class Fetcher {
         records.begin(offset, 0, true);
         records.call(site);
         cache.setRecord(page, offset, record);
-        cache.mark(page, offset, 4096 - offset);
+        offset = 4096;
         break;
       }
       cache.setRecord(page, offset, record);
-      cache.mark(page, offset, Math.min(insn.len, 4096 - offset));
       if (status !== DecodeStatus.Ok) {
         insn.nops = 0;
         records.begin(offset, insn.len, true);
         records.call({ insn: cloneInsn(insn), name: status === DecodeStatus.Invalid ? "invalid" : "toolong" });
+        offset += status === DecodeStatus.Invalid ? insn.len : MAX_INSN;
         break;
       }
       flow = lowering.lower(insn, offset);
       // Outside 64-bit code a branch finds its target each time: where that is depends on the base and limit of CS.
       if (page.mode === 64 && (flow === Flow.Branch || flow === Flow.Jump)) {
-        branches.push(lowering.branchRecord, lowering.targetLo, lowering.targetHi);
+        wires = this.#later(wires, lowering.branchRecord, lowering.targetLo, lowering.targetHi);
       }
       offset += insn.len;
     }
-    for (let k = 0; k < branches.length; k += 3) {
+    cache.mark(page, start, Math.min(offset, 4096) - start);
+    for (let k = 0; k < wires; k += 3) {
       this.#target(page, branches[k] as number, branches[k + 1] as number, branches[k + 2] as number);
     }
     return first;
+  }
+
+  /** Puts a branch down, behind the `wires` numbers that there are. @returns how many there are now */
+  #later(wires: number, from: number, lo: number, hi: number): number {
+    const branches = this.#branches;
+    branches[wires] = from;
+    branches[wires + 1] = lo;
+    branches[wires + 2] = hi;
+    return wires + 3;
   }
 
   /** Leads a branch to its target: a known record, a stub that decodes it on demand, or a step to another page. */
