@@ -113,23 +113,19 @@ export function templateOf(insn: Insn): Template {
 }
 
 function made(insn: Insn): Template {
-  const common = templateBy(cloneInsn(insn));
-  const { name, size, form } = common;
-  const wide =
-    name === "mov" && size === 8 && form === "ri" ? numbered({ ...common, name: "movabs", form: "rI" }) : null;
-  const template = numbered({ ...common, wide });
+  let template = templateBy(cloneInsn(insn));
+  const { name, size, form } = template;
+  if (name === "mov" && size === 8 && form === "ri") {
+    const wide = { ...template, name: "movabs", form: "rI" };
+    templates.push(wide);
+    template = { ...template, number: templates.length, wide };
+  }
+  templates.push(template);
   numbers[insn.shape] = template.number;
   return template;
 }
 
-function numbered(template: Template): Template {
-  const number = templates.length;
-  const result = { ...template, number };
-  templates.push(result);
-  return result;
-}
-
-/** What follows from the shape of `insn`; may change it. */
+/** What follows from the shape of `insn`, numbered to be the next one; may change it. */
 function templateBy(insn: Insn): Template {
   if (isMmx(insn)) return without(insn, "mmx", Flow.Through);
   const row = rowOf(insn);
@@ -138,14 +134,15 @@ function templateBy(insn: Insn): Template {
   const form = row === null ? null : formOf(insn, row.name);
   if (row === null || form === null) return without(insn, "helper", ENDS.has(insn.op) ? Flow.End : Flow.Through);
   const { name, size } = row;
-  const memoryAt = name === "lea" ? -1 : memoryOperand(insn);
+  const at = memoryOperand(insn);
+  const memoryAt = name === "lea" ? -1 : at;
   return {
-    number: 0,
+    number: templates.length,
     executor: "row",
     name,
     size,
     form,
-    memory: memoryOperand(insn) >= 0,
+    memory: at >= 0,
     memoryAt,
     writes: memoryAt === 0 && !READS.has(name),
     bitString: memoryAt === 0 && BIT_STRINGS.has(name) && insn.operands[1].kind === Kind.Gpr,
@@ -162,7 +159,7 @@ function without(insn: Insn, executor: Executor, flow: Flow): Template {
   const { op, opSize, operands } = insn;
   const memoryAt = memoryOperand(insn);
   return {
-    number: 0,
+    number: templates.length,
     executor,
     name: op,
     size: opSize,
@@ -179,7 +176,10 @@ function without(insn: Insn, executor: Executor, flow: Flow): Template {
   };
 }
 
-const memoryOperand = (insn: Insn): number => insn.operands.findIndex((o, k) => k < insn.nops && o.kind === Kind.Mem);
+function memoryOperand({ nops, operands }: Insn): number {
+  for (let k = 0; k < nops; k++) if ((operands[k] as Operand).kind === Kind.Mem) return k;
+  return -1;
+}
 
 /** How instructions of the row are put into the order that it wants. */
 function adjustmentOf(insn: Insn, name: string): Template["adjust"] {

@@ -42,7 +42,7 @@ const row = (name: string, form: string, dst: number, src: number, size = 8, imm
 
 /** The records of instructions like `insn`. */
 export function mmxSteps(insn: Insn): readonly Step[] {
-  const [op0, op1] = insn.operands;
+  const [, op1] = insn.operands;
   const { op } = insn;
   if (/^mov(d|q|ntq)$/.test(op)) return move(insn);
   const inMemory = insn.nops > 1 && op1.kind === Kind.Mem;

@@ -86,20 +86,25 @@ function pack(template: Template, { before, address, bits, steps }: Plan): numbe
     (bits === null ? 0 : BITS) |
     (before.length << BEFORE_SHIFT) |
     (steps.length << STEPS_SHIFT);
-  const packed = [head, ...[...before, ...(bits === null ? [] : [bits]), ...steps].flatMap(packStep)];
+  const count = before.length + (bits === null ? 0 : 1) + steps.length;
   const unit = used;
-  used += Math.ceil(packed.length / UNIT);
+  used += Math.ceil((1 + STEP_WORDS * count) / UNIT);
   if (used * UNIT > words.length) {
     const more = new Int32Array(2 * words.length);
     more.set(words);
     words = more;
   }
-  words.set(packed, unit * UNIT);
+  let at = unit * UNIT;
+  words[at++] = head;
+  for (const step of before) at = packStep(step, at);
+  if (bits !== null) at = packStep(bits, at);
+  for (const step of steps) at = packStep(step, at);
   return unit;
 }
 
-const packStep = ({ handler, dst, src, imm, uses, stack }: Step): number[] => [
-  handler | (uses << USES_SHIFT) | (stack ? STEP_STACK : 0),
-  (dst & 0xffff) | (src << 16),
-  imm,
-];
+function packStep({ handler, dst, src, imm, uses, stack }: Step, at: number): number {
+  words[at] = handler | (uses << USES_SHIFT) | (stack ? STEP_STACK : 0);
+  words[at + 1] = (dst & 0xffff) | (src << 16);
+  words[at + 2] = imm;
+  return at + STEP_WORDS;
+}

@@ -49,7 +49,7 @@ function mmxPlan({ memoryAt }: Template, insn: Insn): Plan {
 }
 
 function rowPlan(template: Template, insn: Insn): Plan {
-  const { name, size, form, memoryAt } = template;
+  const { name, size, memoryAt } = template;
   if (name === "lea") return leaPlan(insn, size);
   return {
     before: memoryAt >= 0 && insn.mode !== 64 && SSE.has(name) ? [step("sse")] : [],
