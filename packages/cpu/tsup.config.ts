@@ -18,7 +18,7 @@ export default defineConfig([
   },
   // Vector replay and live differential: development tools, run from a built workspace and not part of the package.
   {
-    entry: { vectors: "tools/vectors.ts", oracle: "tools/oracle.ts" },
+    entry: { vectors: "tools/vectors.ts", oracle: "tools/oracle.ts", engines: "tools/engines.ts" },
     format: ["esm"],
     target: "es2022",
     external: ["iced-x86"],

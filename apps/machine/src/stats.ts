@@ -23,6 +23,8 @@ export interface MachineStats extends HostUsage {
 export interface JitStats extends JitCounts {
   /** Share of the retired instructions that regions executed, 0 to 1. */
   readonly share: number;
+  /** How often a region was entered. */
+  readonly entries: number;
 }
 
 const EXIT_NAMES = ["io", "mmio", "cpuid", "msr", "hlt", "hypercall"] as const;
@@ -47,7 +49,11 @@ export function collectStats(
     jit:
       jit === null
         ? null
-        : { ...jit, share: instructions === 0 ? 0 : sum((vcpu) => vcpu.retiredInRegions) / instructions },
+        : {
+            ...jit,
+            share: instructions === 0 ? 0 : sum((vcpu) => vcpu.retiredInRegions) / instructions,
+            entries: sum((vcpu) => vcpu.regionEntries),
+          },
     exits: {
       ...(counted as Record<(typeof EXIT_NAMES)[number], number>),
       interrupt: sum((vcpu) => vcpu.counts.interrupts),

@@ -110,7 +110,7 @@ export interface HostPort {
 }
 
 /** Calls out of generated code between two looks of the {@link HostPort}. */
-export const CALLS_PER_LOOK = 16;
+export const CALLS_PER_LOOK = 64;
 
 export interface EntropyPort {
   /** 32 random bits. */

@@ -69,6 +69,8 @@ export const SIGN_BITS = 0x1b4;
 export const FK = 0x1b8;
 /** Instructions retired in regions, modulo 2^64 (u64). */
 export const REGION_RETIRED = 0x1c0;
+/** How often a region was entered, modulo 2^32 (u32). */
+export const REGION_ENTRIES = 0x1c8;
 /** XMM0-15, 16 bytes each. */
 export const XMM = 0x200;
 /** x87/MMX registers by physical number, 16 bytes each: 64-bit significand, then 16 bits of sign and exponent. */

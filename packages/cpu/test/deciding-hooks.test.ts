@@ -92,7 +92,7 @@ function seen({ vcpu, ram, bus }: FakeMachine): unknown {
   const registers = Array.from({ length: 16 }, (_, r) => reg(vcpu, r));
   const xmm = vcpu.memory.slice(vcpu.base + S.XMM, vcpu.base + S.XMM + 256);
   const { cr0, cr4, rflags, xcr0, gdtr, ldtr, retired, shadow, activity, cr2Lo } = vcpu;
-  const msrs = [...vcpu.msrs];
+  const msrs = [...vcpu.msrs].map(([number, [lo, hi]]) => [number, lo, hi]);
   return {
     registers,
     xmm,

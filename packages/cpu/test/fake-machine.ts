@@ -8,6 +8,8 @@ import {
   DEFAULT_CPUID,
   type Exit,
   generateInterpreter,
+  Jit,
+  type JitOptions,
   Licence,
   type MmuPort,
   type PagingControls,
@@ -193,16 +195,26 @@ export class FakeMachine {
   readonly apics: FakeApic[] = [];
   readonly vcpus: Vcpu[] = [];
   readonly code: CodeCache;
+  readonly jit: Jit | null;
   readonly ram: Uint8Array;
   readonly view: DataView;
 
-  /** @param look what the host does when it looks */
-  constructor({ cpus = 1, cpuid = DEFAULT_CPUID, look = (): void => undefined } = {}) {
+  /**
+   * @param look what the host does when it looks
+   * @param jit makes regions; by default everything is interpreted
+   */
+  constructor({
+    cpus = 1,
+    cpuid = DEFAULT_CPUID,
+    look = (): void => undefined,
+    jit = undefined as JitOptions | undefined,
+  } = {}) {
     const memory = new WebAssembly.Memory({ initial: PAGES, maximum: PAGES });
     this.ram = new Uint8Array(memory.buffer, RAM_AT, RAM);
     this.view = new DataView(memory.buffer, RAM_AT, RAM);
     this.code = new CodeCache(memory, CACHE_AT, CACHE_END);
     const engine = engineOf(memory, this.code);
+    this.jit = jit === undefined ? null : new Jit(memory, this.code, jit);
     for (let id = 0; id < cpus; id++) {
       const apic = new FakeApic();
       const vcpu: Vcpu = new Vcpu({
@@ -213,6 +225,7 @@ export class FakeMachine {
         interpreter: compiled(),
         ...engine,
         bootstrap: true,
+        ...(this.jit === null ? {} : { jit: this.jit }),
         ports: {
           mmu: this.mmu,
           bus: this.bus,

@@ -22,7 +22,7 @@ function repeating(instruction: (a: Assembler) => void, look: (m: FakeMachine) =
 
 /** Instructions that leave generated code, each in its way. */
 const OUTSIDE: readonly (readonly [string, (a: Assembler) => void])[] = [
-  ["a helper", (a) => a.emit([0x9b])],
+  ["a helper", (a) => a.emit([0xdb, 0xe4])],
   ["device memory", (a) => a.mov(rax, mem(rbx))],
   ["a flushed TLB", (a) => a.emit([0x0f, 0x01, 0x3f]).mov(rax, mem(rdi))],
   ["x87 in software", (a) => a.emit([0xd9, 0xe8, 0xd9, 0xfe, 0xdd, 0xd8])],

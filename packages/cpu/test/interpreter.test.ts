@@ -4,9 +4,12 @@ import { generateInterpreter } from "../src/index.js";
 
 const bytes = generateInterpreter();
 
-test("the interpreter is a valid module whose only function exported is `run`", () => {
+test("the interpreter is a valid module that exports `run`, and the functions of the x87 for regions", () => {
   const module = new WebAssembly.Module(bytes);
-  expect(WebAssembly.Module.exports(module)).toEqual([{ name: "run", kind: "function" }]);
+  expect(WebAssembly.Module.exports(module)).toEqual([
+    { name: "x87", kind: "table" },
+    { name: "run", kind: "function" },
+  ]);
   expect(WebAssembly.Module.imports(module).every(({ module: name }) => name === "vm")).toBe(true);
 });
 

@@ -87,6 +87,23 @@ describe("repeated string instructions", () => {
     );
   });
 
+  test.each([2, 4, 8])("going down, take %d bytes over two pages from the frames of both", (size) => {
+    const m = new FakeMachine();
+    const [low, high] = [0x60000, 0x61000];
+    m.map(low, { gfn: 0x50 });
+    m.map(high, { gfn: 0x40 });
+    const last = high - size / 2;
+    for (let k = -64; k < 64; k++) m.ram[(k < 0 ? 0x51000 : 0x40000) + k] = k & 0xff;
+    m.write(CODE, [...encode("movs", size, 0xf3), 0xf4]);
+    setReg(m.vcpu, RCX, 4);
+    setReg(m.vcpu, RSI, last);
+    setReg(m.vcpu, RDI, DATA + 3 * size);
+    m.vcpu.rflags = 2 | S.DF;
+    m.go();
+    const expected = Array.from({ length: 4 * size }, (_, k) => (k - size / 2 - 3 * size) & 0xff);
+    expect([...m.ram.subarray(DATA, DATA + 4 * size)]).toEqual(expected);
+  });
+
   test("stop at a fault with the registers at the element that faults, and go on from there", () => {
     fc.assert(
       fc.property(cases, (c) => {

@@ -185,6 +185,11 @@ export class CodeCache {
     return true;
   }
 
+  /** Whether `records` more records and their sites can be appended. */
+  room(records: number): boolean {
+    return this.#nextRecord + records * RECORD <= this.#recordsEnd && this.#sites.length + records <= MAX_SITES;
+  }
+
   /** Address of the next record to be appended. */
   get nextRecord(): number {
     return this.#nextRecord;

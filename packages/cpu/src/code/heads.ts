@@ -79,6 +79,11 @@ export class Heads {
     return head;
   }
 
+  /** `of`, or the record itself where there is no room for a head. */
+  maybe(page: CodePage, offset: number, record: number): number {
+    return this.isHead(record) || this.#cache.room(1) ? this.of(page, offset, record) : record;
+  }
+
   page(head: number): CodePage {
     return this.#cache.site(this.#i32[(head + R.HEAD_PAGE) >> 2] as number) as CodePage;
   }

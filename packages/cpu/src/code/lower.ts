@@ -1,11 +1,13 @@
 import { cloneInsn, type Insn, type Operand } from "../decode/index.js";
 import * as S from "../state.js";
+import type { HelperSite } from "../vcpu/context/helper.js";
 import { Flow, templateOf } from "./instance.js";
 import { slotOf } from "./operands.js";
 import * as P from "./packed-plans.js";
 import { Address } from "./plan.js";
 import type { MemoryFields, RecordWriter } from "./records.js";
 import { numberOf, Uses } from "./step.js";
+import { x87Destination, x87Record } from "./x87.js";
 
 /** Records an instruction can become, at most. */
 export const MAX_RECORDS = 9;
@@ -46,10 +48,27 @@ export class Lowering {
     this.#offset = offset;
     records.begin(offset, insn.len, charge);
     records.stack = head & P.MEMORY ? insn.seg === SS : (head & P.STACK) !== 0;
-    // Operands of the row that it almost is have been put in order already: a helper asks the instruction itself.
-    if (head & P.HELPER) records.call({ insn: cloneInsn(insn), name: templateOf(insn).name });
+    if (head & P.HELPER) this.#helper(insn);
     else this.#run(head, at + 1, insn);
     return head & P.FLOW_MASK;
+  }
+
+  /** It asks the instruction itself, or it is an x87 instruction that is not always its helper's. */
+  #helper(insn: Insn): void {
+    const records = this.#records;
+    const site: HelperSite = { insn: cloneInsn(insn), name: templateOf(insn).name };
+    const x87 = x87Record(insn);
+    if (x87 === null) {
+      records.call(site);
+      return;
+    }
+    const record = records.call(site, x87.handler);
+    if (x87.bytes > 0) {
+      this.#plainAddress(insn, true);
+      records.setMemory(record, this.#memory);
+    }
+    records.setAuxiliary(record, x87.operation);
+    records.setDestination(record, x87Destination(x87, insn));
   }
 
   #run(head: number, start: number, insn: Insn): void {

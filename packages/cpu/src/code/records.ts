@@ -68,9 +68,9 @@ export class RecordWriter {
     return this.emit(handler);
   }
 
-  /** A record that calls TypeScript with `site`. */
-  call(site: HelperSite | CrossSite): void {
-    this.emit(HELPER, 0, 0, this.#cache.addSite(site));
+  /** A record that calls TypeScript with `site`: always, or where its handler takes the exit `helper`. */
+  call(site: HelperSite | CrossSite, handler = HELPER): number {
+    return this.emit(handler, 0, 0, this.#cache.addSite(site));
   }
 
   setDestination(record: number, slot: number): void {

@@ -11,6 +11,8 @@ export interface Frame {
   readonly left: Local<"i32">;
   /** Linear address for `lookup`. */
   readonly target: Local<"i64">;
+  /** Host address of the memory operand, for `exits.x87`. */
+  readonly operand: Local<"i32">;
   /** Starts the record `rec`. */
   readonly next: Label;
   /** Finds the record for `target` and starts it. */
@@ -31,6 +33,8 @@ export interface Exits {
   readonly fault: Label;
   /** Executes the record's instruction in TypeScript; see `HelperResult`. */
   readonly helper: Label;
+  /** Executes x87 operation `R_AUX` of the record on register `R_DST` and `operand`; what it refuses is the record's helper's. */
+  readonly x87: Label;
   /** Executes operation `OUTSIDE_OP` on the record's operands in TypeScript and goes on with the next record. */
   readonly outside: Label;
   /** Decodes the target of a direct branch. */

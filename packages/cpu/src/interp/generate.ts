@@ -4,10 +4,12 @@ import { workOutAny } from "../emit/lazy-flags.js";
 import * as R from "../record.js";
 import { ROWS } from "../sem/index.js";
 import * as S from "../state.js";
+import { defineX87, X87_PARAMETERS } from "../x87/functions.js";
 import type { Exits, Frame } from "./frame.js";
 import { InterpreterCtx } from "./ictx.js";
 import { MMX_STEPS } from "./mmx-steps.js";
 import { STEPS } from "./steps.js";
+import { X87_STEPS } from "./x87-steps.js";
 
 interface Handler {
   readonly key: string;
@@ -16,7 +18,7 @@ interface Handler {
 
 /** Every handler in jump-table order: the steps, then each instruction x size x form. */
 const HANDLERS: readonly Handler[] = [
-  ...[...STEPS, ...MMX_STEPS].map(({ name, emit }): Handler => ({ key: name, emit })),
+  ...[...STEPS, ...MMX_STEPS, ...X87_STEPS].map(({ name, emit }): Handler => ({ key: name, emit })),
   ...ROWS.flatMap((row) =>
     row.sizes.flatMap((size) =>
       row.forms.flatMap((form) =>
@@ -71,11 +73,17 @@ export function generateInterpreter(): Uint8Array<ArrayBuffer> {
   const regionType = m.type(["i32", "i32"], "i32");
   const workOut = generateWorkOut(m);
 
+  const operations = defineX87(m);
+  const x87 = m.table({ min: operations.length, max: operations.length });
+  m.element(x87, 0, operations);
+  m.exportTable("x87", x87);
+
   const f = m.function(["i32"], "i32");
   const cpu = f.param<"i32">(0);
   const rec = f.local("i32");
   const target = f.local("i64");
   const entry = f.local("i32");
+  const operand = f.local("i32");
   const left = f.local("i32");
   const result = f.local("i32");
   const before = f.local("i32");
@@ -121,17 +129,29 @@ export function generateInterpreter(): Uint8Array<ArrayBuffer> {
       f.if(count, () => {
         f.set(result, i32.sub(result, i32.const(1)));
         f.store("i32.store16", rec, result, R.R_COUNT);
-        f.if(i32.eqz(result), () => f.set(rec, f.call(slow.hot, rec)));
+        f.if(i32.eqz(result), () => {
+          f.set(rec, f.call(slow.hot, rec));
+          // There may be another region by now, which wants the flags worked out.
+          f.if(i32.load8_u(rec, R.R_AUX), workedOut);
+        });
       });
+      f.store("i32.store", cpu, i32.add(i32.load(cpu, S.REGION_ENTRIES), i32.const(1)), S.REGION_ENTRIES);
       const slot = i32.load(rec, R.R_IMM);
       f.set(rec, f.callIndirect(regionType, regions, slot, cpu, i32.load16_u(rec, R.R_ENTRY)));
-      f.if(i32.eqz(rec), () => {
-        f.set(target, i64.load(cpu, S.PC));
+      f.block((known) => {
+        f.if(
+          rec,
+          () => {
+            // To another page: no way round through the interpreter.
+            f.brIf(i32.ne(i32.load16_u(rec, R.R_HANDLER), i32.const(handlerNumber("goto") as number)), known);
+            f.set(target, i64.add(i64.load(cpu, S.PAGE_VA), i64.load(rec, R.R_DISP)));
+          },
+          () => f.set(target, i64.load(cpu, S.PC)),
+        );
         find();
-        f.if(i32.eqz(rec), () => {
-          workedOut();
-          fetch();
-        });
+        f.brIf(rec, known);
+        workedOut();
+        fetch();
       });
       const entered = i32.eq(i32.load16_u(rec, R.R_HANDLER), i32.const(handlerNumber("enter") as number));
       f.if(entered, () => {
@@ -152,51 +172,59 @@ export function generateInterpreter(): Uint8Array<ArrayBuffer> {
         f.block((raise) => {
           f.block((outside) => {
             f.block((helper) => {
-              f.block((link) => {
-                f.block((hot) => {
-                  f.block((region) => {
-                    f.block((unknown) => {
-                      f.block((miss) => {
-                        const exits: Exits = { miss, raise, fault, helper, outside, link, hot, region };
-                        f.loop((next) => {
-                          f.block((lookup) => {
-                            f.set(left, i32.sub(left, i32.load8_u(rec, R.R_CHARGE)));
-                            f.brIf(i32.lt_s(left, i32.const(0)), spent);
-                            emitDispatch({ f, cpu, rec, left, target, next, lookup, exits });
+              f.block((x87) => {
+                f.block((link) => {
+                  f.block((hot) => {
+                    f.block((region) => {
+                      f.block((unknown) => {
+                        f.block((miss) => {
+                          const exits: Exits = { miss, raise, fault, helper, x87, outside, link, hot, region };
+                          f.loop((next) => {
+                            f.block((lookup) => {
+                              f.set(left, i32.sub(left, i32.load8_u(rec, R.R_CHARGE)));
+                              f.brIf(i32.lt_s(left, i32.const(0)), spent);
+                              emitDispatch({ f, cpu, rec, left, target, operand, next, lookup, exits });
+                            });
+                            find();
+                            f.brIf(rec, next);
+                            f.br(unknown);
                           });
-                          find();
-                          f.brIf(rec, next);
-                          f.br(unknown);
                         });
+                        // miss: the same record again, which it has paid for.
+                        save();
+                        outcome(f.call(slow.miss));
+                        f.brIf(i32.eqz(result), fault);
+                        refund(i32.load8_u(rec, R.R_CHARGE));
+                        f.br(outer);
                       });
-                      // miss: the same record again, which it has paid for.
+                      // unknown
                       save();
-                      outcome(f.call(slow.miss));
-                      f.brIf(i32.eqz(result), fault);
-                      refund(i32.load8_u(rec, R.R_CHARGE));
+                      fetch();
                       f.br(outer);
                     });
-                    // unknown
+                    // region
                     save();
-                    fetch();
+                    f.set(before, left);
+                    runRegions();
+                    load();
+                    retired(i32.sub(before, left));
                     f.br(outer);
                   });
-                  // region
+                  // hot
                   save();
-                  f.set(before, left);
-                  runRegions();
-                  load();
-                  retired(i32.sub(before, left));
+                  f.set(rec, f.call(slow.hot, rec));
                   f.br(outer);
                 });
-                // hot
+                // link
                 save();
-                f.set(rec, f.call(slow.hot, rec));
+                f.set(rec, f.call(slow.link, rec));
                 f.br(outer);
               });
-              // link
+              // x87: a call, but not of TypeScript.
+              const [number, i] = [i32.load8_u(rec, R.R_AUX), i32.load16_u(rec, R.R_DST)];
+              f.brIf(i32.eqz(f.callIndirect(m.type(X87_PARAMETERS, "i32"), x87, number, cpu, i, operand)), helper);
               save();
-              f.set(rec, f.call(slow.link, rec));
+              nextRecord();
               f.br(outer);
             });
             // helper

@@ -201,6 +201,10 @@ export class InterpreterCtx implements Ctx {
     return i32.load(this.#frame.cpu, S.MXCSR);
   }
 
+  x87(): never {
+    throw new Error("a call of a region in the interpreter, which has records of its own for the x87");
+  }
+
   // Control
 
   push(value: I64, check?: () => void): void {

@@ -223,6 +223,9 @@ class Listener implements Ctx, Flags {
   mxcsr(): I32 {
     return i32.const(0);
   }
+  x87(): Local<"i32"> {
+    return this.f.let("i32", i32.const(0));
+  }
   xmm(): V128 {
     return v128.const(new Uint8Array(16));
   }

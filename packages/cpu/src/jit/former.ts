@@ -265,7 +265,10 @@ export class Former {
     const block = numbers.get(step.next);
     if (block !== undefined) return { to: "block", block };
     const record = this.#cache.recordAt(step.page.code, offset);
-    return record === 0 ? { to: "address", offset } : { to: "record", record };
+    if (record === 0) return { to: "address", offset };
+    // Where it was only too far to go on, another region can.
+    const far = this.#steps.size >= this.#reach.pieces;
+    return { to: "record", record: far ? this.#heads.maybe(step.page.code, offset, record) : record };
   }
 
   #candidates({ piece, home }: Step, numbers: ReadonlyMap<number, number>): number[] {

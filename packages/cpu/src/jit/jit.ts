@@ -52,6 +52,8 @@ export class Jit {
   /** Times that control comes to a head until a region is made of it. */
   readonly threshold: number;
   readonly #memory: WebAssembly.Memory;
+  /** What regions import. */
+  readonly #imports: Record<string, WebAssembly.Memory | WebAssembly.Table>;
   readonly #cache: CodeCache;
   readonly #batch: number;
   readonly #again: number;
@@ -68,11 +70,17 @@ export class Jit {
     { threshold = HOT, again = AGAIN, batch = BATCH }: JitOptions = {},
   ) {
     this.#memory = memory;
+    this.#imports = { memory };
     this.#cache = cache;
     this.#batch = batch;
     this.#again = again;
     this.threshold = threshold;
     this.#generation = cache.generation;
+  }
+
+  /** Regions call these functions of an interpreter, which every other has too. */
+  provide(x87: WebAssembly.Table): void {
+    Object.assign(this.#imports, { x87 });
   }
 
   /** A head has become hot: there will be a region for it soon. */
@@ -119,7 +127,7 @@ export class Jit {
       m.exportFunction(String(k), region.f);
     });
     const bytes = m.bytes();
-    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { vm: { memory: this.#memory } });
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { vm: this.#imports });
     made.forEach(({ shape, wide, number, region }, k) => {
       const slot = this.#nextSlot++;
       this.table.set(slot, exports[String(k)] as () => number);

@@ -3,7 +3,7 @@ import { Kind, type Operand } from "../decode/index.js";
 import { loadSized, storeSized } from "../emit/sized.js";
 import { tlbProbe } from "../emit/tlb-probe.js";
 import { mulHigh } from "../emit/wide.js";
-import type { Ctx, I32, I64, Local64, Size, V128 } from "../sem/ctx.js";
+import type { Ctx, I32, I64, Local64, Size, V128, X87Call } from "../sem/ctx.js";
 import type { Flags } from "../sem/flags.js";
 import { signExtend, truncate } from "../sem/widths.js";
 import * as S from "../state.js";
@@ -11,6 +11,7 @@ import type { Effects } from "./effects.js";
 import { RegionFlags } from "./flags.js";
 import { constantOf, type Piece } from "./piece.js";
 import type { RegionLocals } from "./region-locals.js";
+import { callX87 } from "./x87.js";
 
 /** Where a region goes at the end of a block, and how it leaves in the middle of one. */
 export interface PieceWays {
@@ -286,6 +287,14 @@ export class RegionCtx implements Ctx {
   }
   mxcsr(): I32 {
     return this.#locals.word(S.MXCSR);
+  }
+
+  x87({ operation, register, bytes, writes, told = i32.const(0) }: X87Call): Local<"i32"> {
+    const { m, f, cpu } = this.#locals;
+    const operand = bytes === 0 ? told : this.#probe(this.linear(), bytes, writes);
+    const answer = f.let("i32", callX87(m, f, cpu, operation, register, operand));
+    this.faultIf(i32.eqz(answer));
+    return answer;
   }
 
   // Control

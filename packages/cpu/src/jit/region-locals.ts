@@ -1,4 +1,4 @@
-import { type FunctionBuilder, i32, i64, type Local, v128 } from "@vm/wasm";
+import { type FunctionBuilder, i32, i64, type Local, type ModuleBuilder, v128 } from "@vm/wasm";
 import type { I64, V128 } from "../sem/ctx.js";
 import * as S from "../state.js";
 import { FlagLocals } from "./flags.js";
@@ -10,6 +10,7 @@ type I64Local = Local<"i64">;
  * is left, whichever way: a register that was not written on that way still has its value.
  */
 export class RegionLocals {
+  readonly m: ModuleBuilder;
   readonly f: FunctionBuilder;
   /** Base of the vCPU state block. */
   readonly cpu: Local<"i32">;
@@ -26,7 +27,8 @@ export class RegionLocals {
   readonly #words = new Map<number, Local<"i32">>();
   readonly #longs = new Map<number, I64Local>();
 
-  constructor(f: FunctionBuilder) {
+  constructor(m: ModuleBuilder, f: FunctionBuilder) {
+    this.m = m;
     this.f = f;
     this.cpu = f.param<"i32">(0);
     this.left = f.local("i32");

@@ -42,7 +42,7 @@ class RegionWriter {
     this.#selector = this.#f.param(1);
     this.#shape = shape;
     this.#number = number;
-    this.#locals = new RegionLocals(this.#f);
+    this.#locals = new RegionLocals(m, this.#f);
     this.#blocks = blocks;
     const successors = blocks.map(successorsOf);
     this.#structure = structure({ successors, entries });

@@ -10,6 +10,18 @@ export type Local64 = Local<"i64">;
 /** Operand size in bytes. */
 export type Size = 1 | 2 | 4 | 8;
 
+/** An operation of the x87, by its number, and what it is told. */
+export interface X87Call {
+  readonly operation: number;
+  /** The register that the instruction names. */
+  readonly register: number;
+  /** Bytes of the memory operand, 0 if there is none. */
+  readonly bytes: number;
+  readonly writes: boolean;
+  /** What the operation is told in place of a memory operand. */
+  readonly told?: I32;
+}
+
 /**
  * What an instruction's semantics may say. An emitter is written once against this interface; instantiated with the
  * interpreter's context it becomes a handler, with the JIT's context a piece of a region. Emitters never see where a
@@ -73,6 +85,12 @@ export interface Ctx {
   /** Low 8 or 4 bytes of vector operand `k` replaced, the rest kept. */
   setXLow(k: number, value: I64, size: 4 | 8): void;
   mxcsr(): I32;
+
+  /**
+   * Calls the function of an x87 operation (`x87/functions.ts`), or leaves the instruction to the interpreter if that refuses. Only in regions.
+   * @returns the function's answer
+   */
+  x87(call: X87Call): Local<"i32">;
 
   /** Pushes `value`; the stack pointer changes only if the store succeeds and `check`, which runs after it, does not leave the instruction. */
   push(value: I64, check?: () => void): void;

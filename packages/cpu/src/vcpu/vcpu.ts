@@ -143,6 +143,11 @@ export class Vcpu extends Registers implements VcpuContext {
     return (this.i32(S.REGION_RETIRED) >>> 0) + 0x100000000 * (this.i32(S.REGION_RETIRED + 4) >>> 0);
   }
 
+  /** How often regions were entered, modulo 2^32. */
+  get regionEntries(): number {
+    return this.i32(S.REGION_ENTRIES) >>> 0;
+  }
+
   /** Something that can run: not halted, not waiting for SIPI, or with an event that ends that. */
   get runnable(): boolean {
     return this.activity === "active" || (this.activity === "hlt" && this.#interrupts.wakes);

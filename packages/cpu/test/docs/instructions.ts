@@ -87,7 +87,7 @@ const HELPED: readonly Family[] = [
   ),
   helpers("descriptor tables", "system/descriptor-tables", "SDM vol. 3, 2.4, 3.5", DESCRIPTOR_HELPERS),
   helpers("system", "system/system", "SDM vol. 2", SYSTEM_HELPERS),
-  helpers("x87", "x87/x87", "SDM vol. 1, ch. 8", X87_HELPERS),
+  helpers("x87; what is ordinary as wasm functions in `src/x87`", "x87/x87", "SDM vol. 1, ch. 8", X87_HELPERS),
   helpers("FXSAVE, MXCSR", "extended/fxsave", "SDM vol. 1, 10.5", FXSAVE_HELPERS),
   helpers("XSAVE, protection keys", "extended/xsave", "SDM vol. 1, ch. 13", XSAVE_HELPERS),
   helpers("CRC32, EMMS, masked stores", "extended/sse", "SDM vol. 2", SSE_HELPERS),

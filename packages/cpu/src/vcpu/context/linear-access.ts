@@ -21,6 +21,8 @@ export interface LinearAccess {
   writeBytes(lo: number, hi: number, bytes: Uint8Array): boolean;
   /** Host address of `size` readable bytes within one page of plain RAM; 0 if it is none, with nothing pending. */
   hostForPlainRead(lo: number, hi: number, size: number): number;
+  /** Host address of `size` bytes that generated code may read without asking; 0 if it may not, or they are not in one page. */
+  hostForRead(lo: number, hi: number, size: number): number;
   /** Host address for writing plain RAM without code in it, within one page; 0 if that is not to be had, with nothing pending. */
   hostForWrite(lo: number, hi: number, size: number): number;
   /** `read` as the processor itself: descriptor tables, TSS. */

@@ -1,10 +1,5 @@
-import type { Halves } from "../registers/halves.js";
-
-/** First byte of the page after that of `hi:lo`. */
-export function nextPage(lo: number, hi: number): Readonly<Halves> {
-  const next = ((lo | 0xfff) + 1) | 0;
-  return { lo: next, hi: next === 0 ? (hi + 1) | 0 : hi };
-}
+/** Low half of the first byte of the page after that of low half `lo`; see `carried`. */
+export const nextPage = (lo: number): number => ((lo | 0xfff) + 1) | 0;
 
 /** High half of the address whose low half is `at`, some bytes after `hi:lo`. */
 export function carried(lo: number, hi: number, at: number): number {

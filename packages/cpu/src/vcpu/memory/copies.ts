@@ -1,7 +1,7 @@
 import type { CodeCache } from "../../code/cache.js";
 import type { Gfn } from "../../units.js";
 import type { VcpuContext } from "../context/context.js";
-import { nextPage } from "./address.js";
+import { carried, nextPage } from "./address.js";
 import { DeviceMemory } from "./device-memory.js";
 import type { HostBytes } from "./host-bytes.js";
 import type { Pages } from "./pages.js";
@@ -34,8 +34,8 @@ export class Copies {
     const aGfn = pages.gfn;
     let b = 0;
     if (first < size) {
-      const next = nextPage(lo, hi);
-      b = pages.resolve(next.lo, next.hi, vcpu.accessMode);
+      const next = nextPage(lo);
+      b = pages.resolve(next, carried(lo, hi, next), vcpu.accessMode);
       if (b < 0) return false;
     }
     const bGfn = pages.gfn;
@@ -63,8 +63,8 @@ export class Copies {
     const decision = a === 0 ? this.#devices.mayStore(gfn * 4096 + offset, first, from) : 1;
     if (decision < 0) return false;
     if (first < size) {
-      const next = nextPage(lo, hi);
-      const b = pages.resolveWrite(next.lo, next.hi);
+      const next = nextPage(lo);
+      const b = pages.resolveWrite(next, carried(lo, hi, next));
       if (b < 0) return false;
       const nextGfn = pages.gfn;
       const second = b === 0 ? this.#devices.mayStore(nextGfn * 4096, size - first, from + first) : 1;

@@ -157,7 +157,10 @@ export class Fetcher {
   /** The record at `offset` of `page`, decoding a run of instructions if there is none. */
   #record(page: CodePage, offset: number): number {
     const known = this.#cache.recordAt(page, offset);
-    return known !== 0 ? known : this.#decodeRun(page, offset);
+    if (known !== 0) return known;
+    const first = this.#decodeRun(page, offset);
+    // A branch back to the first instruction has made a head of it.
+    return page.alive ? this.#cache.recordAt(page, offset) : first;
   }
 
   #decodeRun(page: CodePage, start: number): number {
@@ -258,6 +261,10 @@ export class Fetcher {
     const pva = (vcpu.base + S.PAGE_VA) >> 2;
     const lo = ((this.#i32[pva] as number) + 4096) | 0;
     const hi = lo === 0 ? ((this.#i32[pva + 1] as number) + 1) | 0 : (this.#i32[pva + 1] as number);
+    // Nearly always the second page has been executed lately: a TLB entry says that it still is what it was.
+    const { tlb, tlbBases } = vcpu;
+    const known = site.next !== null && site.next.alive && site.page.alive ? site.next.map : 0;
+    if (known !== 0 && tlb.entryValue(tlbBases.tlb[2], lo, hi) === known) return site.records;
     const host = this.#pages.resolve(lo, hi, vcpu.accessMode | Access.Fetch);
     if (host < 0) return HelperResult.Fault;
     if (host === 0) {

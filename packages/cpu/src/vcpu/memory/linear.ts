@@ -65,29 +65,55 @@ export class LinearMemory implements LinearAccess {
   }
 
   readBytes(lo: number, hi: number, out: Uint8Array): boolean {
-    for (let k = 0; k < out.length; k++) {
+    for (let k = 0; k < out.length; ) {
       const at = (lo + k) | 0;
-      if (!this.read(at, carried(lo, hi, at), 1, this.#byte)) return false;
-      out[k] = this.#byte.lo;
+      const atHi = carried(lo, hi, at);
+      const run = Math.min(out.length - k, 4096 - (at & 0xfff));
+      const host = this.hostForPlainRead(at, atHi, run);
+      if (host < 0 || (host === 0 && !this.#readEach(at, atHi, out, k, run))) return false;
+      if (host > 0) out.set(this.#host.u8.subarray(host, host + run), k);
+      k += run;
+    }
+    return true;
+  }
+
+  #readEach(lo: number, hi: number, out: Uint8Array, from: number, count: number): boolean {
+    for (let k = 0; k < count; k++) {
+      if (!this.read(lo + k, hi, 1, this.#byte)) return false;
+      out[from + k] = this.#byte.lo;
     }
     return true;
   }
 
   writeBytes(lo: number, hi: number, bytes: Uint8Array): boolean {
     if (!this.probeWriteRange(lo, hi, bytes.length)) return false;
-    for (let k = 0; k < bytes.length; k++) {
+    for (let k = 0; k < bytes.length; ) {
       const at = (lo + k) | 0;
-      if (!this.write(at, carried(lo, hi, at), 1, bytes[k] as number, 0)) return false;
+      const atHi = carried(lo, hi, at);
+      const run = Math.min(bytes.length - k, 4096 - (at & 0xfff));
+      const host = this.hostForWrite(at, atHi, run);
+      if (host > 0) this.#host.u8.set(bytes.subarray(k, k + run), host);
+      else if (!this.#writeEach(at, atHi, bytes, k, run)) return false;
+      k += run;
     }
     return true;
   }
 
+  #writeEach(lo: number, hi: number, bytes: Uint8Array, from: number, count: number): boolean {
+    for (let k = 0; k < count; k++) if (!this.write(lo + k, hi, 1, bytes[from + k] as number, 0)) return false;
+    return true;
+  }
+
   hostForPlainRead(lo: number, hi: number, size: number): number {
-    const host = this.#tlb.probe(this.#vcpu.tlbBases.tlb[0], lo, hi, size);
+    const host = this.hostForRead(lo, hi, size);
     if (host !== 0) return host;
-    if (this.#pages.watched(lo, hi)) return 0;
-    const page = this.#pages.resolve(lo, hi, this.#vcpu.accessMode);
+    if (crosses(lo, size) || this.#pages.watched(lo, hi)) return 0;
+    const page = this.#pages.resolveRead(lo, hi);
     return page <= 0 ? page : page + (lo & 0xfff);
+  }
+
+  hostForRead(lo: number, hi: number, size: number): number {
+    return this.#tlb.probe(this.#vcpu.tlbBases.tlb[0], lo, hi, size);
   }
 
   hostForWrite(lo: number, hi: number, size: number): number {
@@ -186,8 +212,8 @@ export class LinearMemory implements LinearAccess {
   probeWriteRange(lo: number, hi: number, size: number): boolean {
     if (!this.probeWrite(lo, hi)) return false;
     if (!crosses(lo, size)) return true;
-    const next = nextPage(lo, hi);
-    return this.probeWrite(next.lo, next.hi);
+    const next = nextPage(lo);
+    return this.probeWrite(next, carried(lo, hi, next));
   }
 
   probeStack(size: number): boolean {

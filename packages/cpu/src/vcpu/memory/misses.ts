@@ -83,8 +83,8 @@ export class Misses {
     }
     let device = page === 0;
     if (across) {
-      const next = nextPage(lo, hi);
-      const second = pages.resolveWrite(next.lo, next.hi);
+      const next = nextPage(lo);
+      const second = pages.resolveWrite(next, carried(lo, hi, next));
       if (second < 0) return Miss.Fault;
       device ||= second === 0;
     }
@@ -113,7 +113,7 @@ export class Misses {
   /** Makes the TLB lead this access to a piece of `SCRATCH`. */
   #stage(lo: number, hi: number, size: number, store: boolean, page: number, gfn: Gfn): void {
     const stage = this.#nextStage;
-    const nextLo = ((lo | 0xfff) + 1) | 0;
+    const nextLo = nextPage(lo);
     const staged = crosses(lo, size)
       ? this.#lead(lo, nextLo, carried(lo, hi, nextLo), stage - lo, store)
       : this.#lead(lo, lo, hi, stage - lo, store);

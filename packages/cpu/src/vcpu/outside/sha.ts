@@ -29,12 +29,19 @@ export const SHA: Readonly<Record<string, OutsideOperation>> = {
   },
   sha1rnds4: (o) => {
     const which = (o.imm & 3) as 0 | 1 | 2 | 3;
-    let [a, b, c, d] = [o.a(3), o.a(2), o.a(1), o.a(0)];
+    let a = o.a(3);
+    let b = o.a(2);
+    let c = o.a(1);
+    let d = o.a(0);
     // E of the first round is already in the message word.
     let e = 0;
     for (let n = 0; n < 4; n++) {
       const next = (SHA1_F[which](b, c, d) + rotl(a, 5) + o.b(3 - n) + e + SHA1_K[which]) | 0;
-      [e, d, c, b, a] = [d, c, rotl(b, 30), a, next];
+      e = d;
+      d = c;
+      c = rotl(b, 30);
+      b = a;
+      a = next;
     }
     return o.write(d, c, b, a);
   },

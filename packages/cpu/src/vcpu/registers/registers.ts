@@ -20,6 +20,7 @@ import {
   Vector,
 } from "./constants.js";
 import type { Halves } from "./halves.js";
+import { MsrFile } from "./msr-file.js";
 import { boundsOf, emptySegment, type SegmentCache } from "./segment-cache.js";
 import { StateBlock } from "./state-block.js";
 
@@ -66,7 +67,7 @@ export class Registers extends StateBlock {
   /** What DR0-DR3 and DR7 describe; see `debugRegistersChanged`. */
   readonly breakpoints = new Breakpoints();
   /** MSRs without a behaviour of their own, by number: [lo, hi]. */
-  readonly msrs = new Map<number, [number, number]>();
+  readonly msrs = new MsrFile();
   /** Added to the clock's TSC, in ticks, modulo 2^64. */
   readonly tscOffset: Halves = { lo: 0, hi: 0 };
   /** IA32_TSC_ADJUST. */
@@ -122,9 +123,19 @@ export class Registers extends StateBlock {
     }
   }
 
-  /** An MSR kept as data: its halves. */
+  /** An MSR kept as data: its halves, which `setMsr` may replace where they are. */
   msr(number: number): readonly [number, number] {
     return this.msrs.get(number) ?? ZERO_MSR;
+  }
+
+  /** Writes an MSR kept as data. */
+  setMsr(number: number, lo: number, hi: number): void {
+    const known = this.msrs.get(number);
+    if (known === undefined) this.msrs.set(number, [lo, hi]);
+    else {
+      known[0] = lo;
+      known[1] = hi;
+    }
   }
 
   /** CS and SS at once, as SYSCALL and its kin set them. */
@@ -174,8 +185,12 @@ export class Registers extends StateBlock {
   }
 
   /** The fetch TLB holds no page that reaches over the limit of CS: it is emptied when another limit comes into force. */
-  #updateCodeBounds({ baseLo, limit }: SegmentCache): void {
-    const bounds = this.mode === 64 || limit === 0xffffffff ? 0 : baseLo * 0x100000000 + limit + 1;
+  #updateCodeBounds(cs: SegmentCache): void {
+    if (this.mode === 64 || cs.limit === 0xffffffff) {
+      this.#codeBounds = 0;
+      return;
+    }
+    const bounds = cs.baseLo * 0x100000000 + cs.limit + 1;
     if (bounds !== 0 && bounds !== this.#codeBounds) this.tlb.flush();
     this.#codeBounds = bounds;
   }

@@ -18,6 +18,28 @@ export const emptySegment = (): SegmentCache => ({
   attributes: 0x93,
 });
 
+/** What `rebased` made last, and of what, by base: SWAPGS and the kernel's task switch go to and fro between a few. */
+const made: { from: SegmentCache; to: SegmentCache }[] = Array.from({ length: 64 }, () => {
+  const cache = emptySegment();
+  return { from: cache, to: cache };
+});
+
+/** `cache` with another base. */
+export function rebased(cache: SegmentCache, baseLo: number, baseHi: number): SegmentCache {
+  // Bases are multiples of large powers of two: a product scatters them.
+  const last = made[Math.imul(baseLo + baseHi, 0x9e3779b1) >>> 26] as (typeof made)[number];
+  const { to } = last;
+  if (to.baseLo !== baseLo || to.baseHi !== baseHi || !(last.from === cache || sameButBase(to, cache))) {
+    const { selector, limit, attributes } = cache;
+    last.to = { selector, baseLo, baseHi, limit, attributes };
+  }
+  last.from = cache;
+  return last.to;
+}
+
+const sameButBase = (a: SegmentCache, b: SegmentCache): boolean =>
+  a.selector === b.selector && a.limit === b.limit && a.attributes === b.attributes;
+
 /** Offsets that may be accessed, inclusive, and how. */
 export interface Bounds {
   readonly low: number;

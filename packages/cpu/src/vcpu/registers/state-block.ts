@@ -7,6 +7,8 @@ export class StateBlock {
   readonly base: number;
   /** The whole shared memory. */
   readonly memory: Uint8Array;
+  /** The same as doublewords. */
+  readonly memoryWords: Int32Array;
   /** The block alone. */
   readonly #words: Int32Array;
   readonly #view: DataView;
@@ -14,6 +16,7 @@ export class StateBlock {
   constructor(memory: WebAssembly.Memory, base: number) {
     this.base = base;
     this.memory = new Uint8Array(memory.buffer);
+    this.memoryWords = new Int32Array(memory.buffer);
     this.#words = new Int32Array(memory.buffer, base, S.STATE_SIZE / 4);
     this.#view = new DataView(memory.buffer);
   }

@@ -69,7 +69,9 @@ export class GeneratedCode {
         regions: jit?.table ?? noRegions(),
       },
     });
-    this.#run = (instance.exports as { run: (cpu: number) => RunExit }).run;
+    const exports = instance.exports as { run: (cpu: number) => RunExit; x87: WebAssembly.Table };
+    this.#run = exports.run;
+    jit?.provide(exports.x87);
   }
 
   /** Makes regions of what has been hot for a while. */
@@ -121,7 +123,11 @@ export class GeneratedCode {
   #helper(record: number): HelperResult {
     this.called();
     const site = this.#code.site(this.#records.getInt32(record + R.R_IMM, true)) as HelperSite | CrossSite;
-    if ("page" in site) return this.#fetcher.cross(site);
+    if ((site as HelperSite).helper === undefined && "page" in site) return this.#fetcher.cross(site);
+    return this.#call(record, site as HelperSite);
+  }
+
+  #call(record: number, site: HelperSite): HelperResult {
     const vcpu = this.#vcpu;
     vcpu.counts.helper++;
     // The address of this instruction, for the helper and for what it raises.

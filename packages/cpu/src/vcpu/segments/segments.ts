@@ -183,7 +183,16 @@ export function installCode(
   return true;
 }
 
+/** What `flatSegment` made last, by selector. */
+const flat: SegmentCache[] = Array.from({ length: 64 }, () => unusable(0));
+
 /** A flat segment as SYSCALL, SYSRET and SYSENTER install it. */
 export function flatSegment(selector: number, attributes: number): SegmentCache {
-  return { selector, baseLo: 0, baseHi: 0, limit: 0xffffffff, attributes: attributes | ATTR_P | ATTR_G };
+  const at = selector & 63;
+  const all = attributes | ATTR_P | ATTR_G;
+  const last = flat[at] as SegmentCache;
+  if (last.selector === selector && last.attributes === all) return last;
+  const segment = { selector, baseLo: 0, baseHi: 0, limit: 0xffffffff, attributes: all };
+  flat[at] = segment;
+  return segment;
 }

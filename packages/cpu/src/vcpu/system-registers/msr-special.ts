@@ -1,7 +1,7 @@
 import type { VcpuContext } from "../context/context.js";
 import { EFER_LMA, EFER_LME, type Seg } from "../registers/constants.js";
 import { add64, type Halves } from "../registers/halves.js";
-import type { SegmentCache } from "../registers/segment-cache.js";
+import { rebased, type SegmentCache } from "../registers/segment-cache.js";
 
 /** A memory type of the MTRRs: 2, 3 and 7 are reserved (SDM vol. 3, table 12-8). */
 export const memoryType = (type: number): boolean => type < 7 && type !== 2 && type !== 3;
@@ -58,12 +58,13 @@ export const readSegmentBase =
   (seg: Seg) =>
   (vcpu: VcpuContext, out: Halves): void => {
     const { baseLo, baseHi } = vcpu.segments[seg] as SegmentCache;
-    [out.lo, out.hi] = [baseLo, baseHi];
+    out.lo = baseLo;
+    out.hi = baseHi;
   };
 
 export const writeSegmentBase =
   (seg: Seg) =>
   (vcpu: VcpuContext, lo: number, hi: number): true => {
-    vcpu.setSegment(seg, { ...(vcpu.segments[seg] as SegmentCache), baseLo: lo, baseHi: hi });
+    vcpu.setSegment(seg, rebased(vcpu.segments[seg] as SegmentCache, lo, hi));
     return true;
   };

@@ -17,12 +17,17 @@ export function readMsr(vcpu: VcpuContext, msr: number, out: Halves): boolean {
   if (row === undefined) {
     const { apic } = vcpu.ports;
     if (!apic.readMsr(msr)) return false;
-    [out.lo, out.hi] = [apic.msrLo, apic.msrHi];
+    out.lo = apic.msrLo;
+    out.hi = apic.msrHi;
     return true;
   }
   if (!isOffered(vcpu, row) || row.access === "write-only") return false;
   if (row.read !== undefined) row.read(vcpu, out);
-  else [out.lo, out.hi] = current(vcpu, row);
+  else {
+    const now = current(vcpu, row);
+    out.lo = now[0];
+    out.hi = now[1];
+  }
   return true;
 }
 
@@ -32,7 +37,7 @@ export function writeMsr(vcpu: VcpuContext, msr: number, lo: number, hi: number)
   if (row === undefined) return vcpu.ports.apic.writeMsr(msr, lo, hi);
   if (!isOffered(vcpu, row) || row.access === "read-only" || !isAcceptable(vcpu, row, lo, hi)) return false;
   if (row.write !== undefined) return row.write(vcpu, lo, hi);
-  if (row.access !== "write-only") vcpu.msrs.set(msr, [lo, hi]);
+  if (row.access !== "write-only") vcpu.setMsr(msr, lo, hi);
   return true;
 }
 

@@ -12,13 +12,11 @@ const syscall: Helper = (vcpu, { insn }) => {
   const next = (vcpu.ripLo + insn.len) | 0;
   vcpu.setReg(1, next, next >>> 0 < vcpu.ripLo >>> 0 ? vcpu.ripHi + 1 : vcpu.ripHi);
   vcpu.setReg(11, vcpu.rflags & ~S.RF, 0);
-  const [, starHi] = vcpu.msr(MSR.STAR);
-  const [maskLo] = vcpu.msr(MSR.SFMASK);
-  const [targetLo, targetHi] = vcpu.msr(MSR.LSTAR);
-  const selector = starHi & 0xfffc;
-  vcpu.rflags = vcpu.rflags & ~maskLo & ~S.RF;
+  const target = vcpu.msr(MSR.LSTAR);
+  const selector = vcpu.msr(MSR.STAR)[1] & 0xfffc;
+  vcpu.rflags = vcpu.rflags & ~vcpu.msr(MSR.SFMASK)[0] & ~S.RF;
   vcpu.setSegments(flatSegment(selector, 0x1b | ATTR_L), flatSegment((selector + 8) & 0xffff, 0x13 | ATTR_DB));
-  vcpu.setRip(targetLo, targetHi);
+  vcpu.setRip(target[0], target[1]);
   vcpu.traceByFlags();
   return JUMP;
 };
@@ -30,8 +28,7 @@ const sysret: Helper = (vcpu, { insn }) => {
   const lo = vcpu.regLo(1);
   const hi = wide ? vcpu.regHi(1) : 0;
   if (!canonical(vcpu, hi)) return done(vcpu.raiseError(Vector.GP, 0));
-  const [, starHi] = vcpu.msr(MSR.STAR);
-  const base = starHi >>> 16;
+  const base = vcpu.msr(MSR.STAR)[1] >>> 16;
   vcpu.rflags = (vcpu.regLo(11) & 0x3c7fd7) | 2;
   const code = flatSegment((base + (wide ? 16 : 0)) | 3, 0x7b | (wide ? ATTR_L : ATTR_DB));
   vcpu.setSegments(code, flatSegment((base + 8) | 3, 0x73 | ATTR_DB));

@@ -43,11 +43,34 @@ const cmpxchg8b: Helper = (vcpu, { insn }) => {
   return NEXT;
 };
 
+/** CMPXCHG16B of what is at word `at` of the shared memory. */
+function exchange16(vcpu: VcpuContext, at: number): number {
+  const { memoryWords: words } = vcpu;
+  const aLo = words[at] as number;
+  const aHi = words[at + 1] as number;
+  const bLo = words[at + 2] as number;
+  const bHi = words[at + 3] as number;
+  const equal = aLo === vcpu.regLo(0) && aHi === vcpu.regHi(0) && bLo === vcpu.regLo(2) && bHi === vcpu.regHi(2);
+  if (equal) {
+    words[at] = vcpu.regLo(3);
+    words[at + 1] = vcpu.regHi(3);
+    words[at + 2] = vcpu.regLo(1);
+    words[at + 3] = vcpu.regHi(1);
+  } else {
+    vcpu.setReg(0, aLo, aHi);
+    vcpu.setReg(2, bLo, bHi);
+  }
+  setZf(vcpu, equal);
+  return NEXT;
+}
+
 const cmpxchg16b: Helper = (vcpu, { insn }) => {
   if (!effectiveAddress(vcpu, insn, address, 16, true)) return FAULT;
   const { lo, hi } = address;
   if (lo & 15) return done(vcpu.raiseError(Vector.GP, 0));
   const { linear } = vcpu;
+  const host = linear.hostForWrite(lo, hi, 16);
+  if (host !== 0 && linear.hostForRead(lo, hi, 16) === host) return exchange16(vcpu, host >>> 2);
   if (!linear.probeWrite(lo, hi) || !linear.read(lo, hi, 8, found)) return FAULT;
   const [aLo, aHi] = [found.lo, found.hi];
   if (!linear.read(lo + 8, hi, 8, found)) return FAULT;

@@ -8,6 +8,7 @@ import { CR0_EM, CR0_TS, CR4_OSFXSR, Vector } from "../../registers/constants.js
 import type { Halves } from "../../registers/halves.js";
 import { done, FAULT, NEXT } from "../common.js";
 import { summarize } from "../x87/x87-unit.js";
+import { area, type StateArea } from "./state-area.js";
 
 /** FXSAVE and the legacy region of the XSAVE area: SDM vol. 1, 10.5 and 13.4.1. */
 
@@ -28,7 +29,8 @@ const xmms = (vcpu: VcpuContext): number => (vcpu.mode === 64 ? 16 : 8);
 /** Anything of the x87 state differs from what FNINIT leaves, registers included. */
 export function x87InUse(vcpu: VcpuContext): boolean {
   if (vcpu.u16(S.FCW) !== FCW_INITIAL || vcpu.u16(S.FSW) !== 0 || vcpu.u8(S.FTW) !== 0) return true;
-  return vcpu.bytes(S.FPR, 128).some((byte) => byte !== 0);
+  for (let at = 0; at < 128; at += 4) if (vcpu.i32(S.FPR + at) !== 0) return true;
+  return false;
 }
 
 /** An XMM register that the current mode can see is not zero. */
@@ -37,55 +39,57 @@ export function xmmsInUse(vcpu: VcpuContext): boolean {
   return false;
 }
 
+/** Slot of ST(`k`), as FSW in force has the top of the stack. */
+const stackSlot = (vcpu: VcpuContext, k: number): number => S.FPR + 16 * (((vcpu.u16(S.FSW) >> 11) + k) & 7);
+
 /** Writes control, status, tags and registers to bytes 0-23 and 32-159. Registers are stored from the top of the stack. */
-export function storeX87(vcpu: VcpuContext, area: Uint8Array): void {
-  const view = new DataView(area.buffer);
-  area.fill(0, 0, 24);
-  view.setUint16(0, vcpu.u16(S.FCW), true);
-  view.setUint16(2, vcpu.u16(S.FSW), true);
-  area[4] = vcpu.u8(S.FTW);
-  const top = (vcpu.u16(S.FSW) >> 11) & 7;
+export function storeX87(vcpu: VcpuContext, to: StateArea): void {
+  to.setI32(0, vcpu.u16(S.FCW) | (vcpu.u16(S.FSW) << 16));
+  to.setI32(4, vcpu.u8(S.FTW));
+  for (let at = 8; at < 24; at += 4) to.setI32(at, 0);
   for (let k = 0; k < 8; k++) {
     const at = X87_REGISTERS + 16 * k;
-    area.set(vcpu.bytes(S.FPR + 16 * ((top + k) & 7), 10), at);
-    area.fill(0, at + 10, at + 16);
+    const slot = stackSlot(vcpu, k);
+    to.setI32(at, vcpu.i32(slot));
+    to.setI32(at + 4, vcpu.i32(slot + 4));
+    to.setI32(at + 8, vcpu.u16(slot + 8));
+    to.setI32(at + 12, 0);
   }
 }
 
 /** Writes the XMM registers of the current mode; MXCSR is not among them. */
-export function storeSse(vcpu: VcpuContext, area: Uint8Array): void {
-  area.set(vcpu.bytes(S.XMM, 16 * xmms(vcpu)), XMM_REGISTERS);
+export function storeSse(vcpu: VcpuContext, to: StateArea, count = xmms(vcpu)): void {
+  to.store(vcpu, XMM_REGISTERS, S.XMM, 16 * count);
 }
 
 /** Where the state of a component comes from. */
 export type Source = "keep" | "initialize" | "load";
 
-/** Loads or initializes the components of the legacy region; MXCSR is the caller's. */
-export function loadLegacy(
-  vcpu: VcpuContext,
-  area: Uint8Array,
-  { x87, sse }: { readonly x87: Source; readonly sse: Source },
-): void {
-  const view = new DataView(area.buffer);
-  if (x87 === "load") {
-    vcpu.setU16(S.FCW, (view.getUint16(0, true) & 0x1f7f) | 0x40);
-    vcpu.setU16(S.FSW, view.getUint16(2, true));
-    vcpu.setU8(S.FTW, area[4] as number);
+export function loadX87(vcpu: VcpuContext, from: StateArea, source: Source): void {
+  if (source === "load") {
+    vcpu.setU16(S.FCW, (from.i32(0) & 0x1f7f) | 0x40);
+    vcpu.setU16(S.FSW, from.i32(0) >>> 16);
+    vcpu.setU8(S.FTW, from.i32(4));
     summarize(vcpu);
-    const top = (vcpu.u16(S.FSW) >> 11) & 7;
     for (let k = 0; k < 8; k++) {
       const at = X87_REGISTERS + 16 * k;
-      vcpu.bytes(S.FPR + 16 * ((top + k) & 7), 10).set(area.subarray(at, at + 10));
+      const slot = stackSlot(vcpu, k);
+      vcpu.setI32(slot, from.i32(at));
+      vcpu.setI32(slot + 4, from.i32(at + 4));
+      vcpu.setU16(slot + 8, from.i32(at + 8));
     }
-  } else if (x87 === "initialize") {
+  } else if (source === "initialize") {
     vcpu.setU16(S.FCW, FCW_INITIAL);
     vcpu.setU16(S.FSW, 0);
     vcpu.setU8(S.FTW, 0);
-    vcpu.bytes(S.FPR, 128).fill(0);
+    for (let at = 0; at < 128; at += 4) vcpu.setI32(S.FPR + at, 0);
   }
-  const registers = vcpu.bytes(S.XMM, 16 * xmms(vcpu));
-  if (sse === "load") registers.set(area.subarray(XMM_REGISTERS, XMM_REGISTERS + registers.length));
-  else if (sse === "initialize") registers.fill(0);
+}
+
+/** Loads or initializes the XMM registers of the current mode; MXCSR is the caller's. */
+export function loadSse(vcpu: VcpuContext, from: StateArea, source: Source, count = xmms(vcpu)): void {
+  if (source === "load") from.load(vcpu, XMM_REGISTERS, S.XMM, 16 * count);
+  else if (source === "initialize") vcpu.memory.fill(0, vcpu.base + S.XMM, vcpu.base + S.XMM + 16 * count);
 }
 
 /** #NM while the FPU belongs to another task or is emulated (SDM vol. 3, table 2-2). */
@@ -128,23 +132,23 @@ function areaAt(vcpu: VcpuContext, site: HelperSite, write: boolean): boolean {
 
 const fxsave: Helper = (vcpu, site) => {
   if (!areaAt(vcpu, site, true) || !touch(vcpu, address, AREA - 1, true)) return FAULT;
-  const area = new Uint8Array(AREA);
-  storeX87(vcpu, area);
-  const view = new DataView(area.buffer);
-  view.setInt32(24, vcpu.i32(S.MXCSR), true);
-  view.setInt32(28, MXCSR_MASK, true);
-  storeSse(vcpu, area);
   // Bytes 464-511 are the operating system's.
-  return done(vcpu.linear.writeBytes(address.lo, address.hi, area.subarray(0, XMM_REGISTERS + 16 * xmms(vcpu))));
+  const size = XMM_REGISTERS + 16 * xmms(vcpu);
+  if (!area.forWrite(vcpu, address, size)) return FAULT;
+  storeX87(vcpu, area);
+  area.setI32(24, vcpu.i32(S.MXCSR));
+  area.setI32(28, MXCSR_MASK);
+  storeSse(vcpu, area);
+  return done(area.commit(vcpu, address, size));
 };
 
 const fxrstor: Helper = (vcpu, site) => {
   if (!areaAt(vcpu, site, false) || !touch(vcpu, address, AREA - 1, false)) return FAULT;
-  const area = new Uint8Array(AREA);
-  if (!vcpu.linear.readBytes(address.lo, address.hi, area)) return FAULT;
-  const mxcsr = new DataView(area.buffer).getInt32(24, true);
+  if (!area.forRead(vcpu, address, AREA)) return FAULT;
+  const mxcsr = area.i32(24);
   if (mxcsr & ~MXCSR_MASK) return done(vcpu.raiseError(Vector.GP, 0));
-  loadLegacy(vcpu, area, { x87: "load", sse: "load" });
+  loadX87(vcpu, area, "load");
+  loadSse(vcpu, area, "load");
   vcpu.setI32(S.MXCSR, mxcsr);
   return NEXT;
 };

@@ -8,7 +8,8 @@ import { u64 } from "../../registers/u64.js";
 import { done, FAULT, NEXT, suppressed, undefinedOpcode, vetoed } from "../common.js";
 import {
   areaAddress,
-  loadLegacy,
+  loadSse,
+  loadX87,
   MXCSR_INITIAL,
   MXCSR_MASK,
   storeSse,
@@ -16,6 +17,7 @@ import {
   x87InUse,
   xmmsInUse,
 } from "./fxsave.js";
+import { area, LARGEST_AREA } from "./state-area.js";
 
 /**
  * State components and the XSAVE area. SDM vol. 1, chapter 13. Components: 0 x87, 1 SSE, 9 PKRU; IA32_XSS names none.
@@ -27,7 +29,6 @@ export const PKRU = 0x200;
 /** Bytes: the legacy region, then the header, then the extended region. */
 export const HEADER = 512;
 const EXTENDED = 576;
-const AREA = EXTENDED + 8;
 /** Where PKRU is in either format: it is the only component after the header. */
 export const PKRU_AT = EXTENDED;
 
@@ -56,7 +57,7 @@ function inUse(vcpu: VcpuContext): number {
 }
 
 /** Bytes of the area that an instruction for components `requested` uses. */
-const areaSize = (requested: number): number => (requested & PKRU ? AREA : EXTENDED);
+const areaSize = (requested: number): number => (requested & PKRU ? LARGEST_AREA : EXTENDED);
 
 interface Save {
   /** XSAVEC, XSAVES: the compacted format, of which PKRU's place does not depend. */
@@ -74,37 +75,29 @@ const xsave =
     const requested = vcpu.regLo(0) & vcpu.xcr0;
     const size = areaSize(requested);
     if (!areaAddress(vcpu, site, address, size, 64, true)) return FAULT;
-    const { lo, hi } = address;
     const used = inUse(vcpu);
-    const area = new Uint8Array(size);
-    if (!touch(vcpu, address, EXTENDED - 1, true) || !vcpu.linear.probeWriteRange(lo, hi, size)) return FAULT;
     // What is not requested, and the rest of the header, stays as it is in memory.
-    if (!vcpu.linear.readBytes(lo, hi, area)) return FAULT;
-    const view = new DataView(area.buffer);
+    if (!touch(vcpu, address, EXTENDED - 1, true) || !area.forUpdate(vcpu, address, size)) return FAULT;
     const written = optimize ? requested & used : requested;
     if (written & X87) storeX87(vcpu, area);
     if (compact ? written & SSE : requested & SSE) {
-      view.setInt32(24, vcpu.i32(S.MXCSR), true);
-      view.setInt32(28, MXCSR_MASK, true);
+      area.setI32(24, vcpu.i32(S.MXCSR));
+      area.setI32(28, MXCSR_MASK);
     }
     if (written & SSE) storeSse(vcpu, area);
     if (written & PKRU) {
-      view.setInt32(PKRU_AT, vcpu.paging.pkru, true);
-      view.setInt32(PKRU_AT + 4, 0, true);
+      area.setI32(PKRU_AT, vcpu.paging.pkru);
+      area.setI32(PKRU_AT + 4, 0);
     }
-    const before = compact ? 0 : view.getInt32(HEADER, true);
-    view.setInt32(HEADER, (before & ~requested) | (requested & used), true);
+    const before = compact ? 0 : area.i32(HEADER);
+    area.setI32(HEADER, (before & ~requested) | (requested & used));
     if (compact) {
-      view.setInt32(HEADER + 4, 0, true);
-      view.setInt32(HEADER + 8, requested, true);
-      view.setInt32(HEADER + 12, COMPACTED, true);
+      area.setI32(HEADER + 4, 0);
+      area.setI32(HEADER + 8, requested);
+      area.setI32(HEADER + 12, COMPACTED);
     }
-    return done(vcpu.linear.writeBytes(lo, hi, area));
+    return done(area.commit(vcpu, address, size));
   };
-
-/** Whether bytes [`from`, `to`) are all zero. */
-export const zero = (area: Uint8Array, from: number, to: number): boolean =>
-  area.subarray(from, to).every((byte) => byte === 0);
 
 const xrstor =
   (supervisor: boolean): Helper =>
@@ -112,36 +105,31 @@ const xrstor =
     if (!available(vcpu)) return FAULT;
     if (supervisor && vcpu.cpl !== 0) return done(vcpu.raiseError(Vector.GP, 0));
     const requested = vcpu.regLo(0) & vcpu.xcr0;
-    const area = new Uint8Array(areaSize(requested));
-    if (!areaAddress(vcpu, site, address, area.length, 64, false)) return FAULT;
-    if (!touch(vcpu, address, HEADER + 8, false)) return FAULT;
-    if (!vcpu.linear.readBytes(address.lo, address.hi, area)) return FAULT;
-    const view = new DataView(area.buffer);
-    const present = view.getInt32(HEADER, true);
-    const compact = view.getInt32(HEADER + 12, true) < 0;
-    const format = view.getInt32(HEADER + 8, true);
+    const size = areaSize(requested);
+    if (!areaAddress(vcpu, site, address, size, 64, false)) return FAULT;
+    if (!touch(vcpu, address, HEADER + 8, false) || !area.forRead(vcpu, address, size)) return FAULT;
+    const present = area.i32(HEADER);
+    const compact = area.i32(HEADER + 12) < 0;
+    const format = area.i32(HEADER + 8);
     const known = vcpu.xcr0;
     const sound = compact
-      ? view.getInt32(HEADER + 12, true) === COMPACTED &&
+      ? area.i32(HEADER + 12) === COMPACTED &&
         (format & ~known) === 0 &&
         (present & ~format) === 0 &&
-        zero(area, HEADER + 4, HEADER + 8) &&
-        zero(area, HEADER + 16, EXTENDED)
-      : !supervisor &&
-        (present & ~known) === 0 &&
-        zero(area, HEADER + 4, HEADER + 8) &&
-        zero(area, HEADER + 8, HEADER + 24);
+        area.zero(HEADER + 4, HEADER + 8) &&
+        area.zero(HEADER + 16, EXTENDED)
+      : !supervisor && (present & ~known) === 0 && area.zero(HEADER + 4, HEADER + 24);
     if (!sound) return done(vcpu.raiseError(Vector.GP, 0));
     // MXCSR goes with the SSE component in the compacted format; in the standard one it is loaded in any case.
-    const mxcsr = !compact || present & SSE ? view.getInt32(24, true) : MXCSR_INITIAL;
+    const mxcsr = !compact || present & SSE ? area.i32(24) : MXCSR_INITIAL;
     // The x87 state is loaded by the time a reserved bit of MXCSR is found (recorded from hardware).
-    const x87 = requested & X87 ? (present & X87 ? "load" : "initialize") : "keep";
-    loadLegacy(vcpu, area, { x87, sse: "keep" });
-    if (requested & SSE && mxcsr & ~MXCSR_MASK) return done(vcpu.raiseError(Vector.GP, 0));
-    const sse = requested & SSE ? (present & SSE ? "load" : "initialize") : "keep";
-    loadLegacy(vcpu, area, { x87: "keep", sse });
-    if (requested & SSE) vcpu.setI32(S.MXCSR, mxcsr);
-    if (requested & PKRU) vcpu.setPkru(present & PKRU ? view.getInt32(PKRU_AT, true) : 0);
+    if (requested & X87) loadX87(vcpu, area, present & X87 ? "load" : "initialize");
+    if (requested & SSE) {
+      if (mxcsr & ~MXCSR_MASK) return done(vcpu.raiseError(Vector.GP, 0));
+      loadSse(vcpu, area, present & SSE ? "load" : "initialize");
+      vcpu.setI32(S.MXCSR, mxcsr);
+    }
+    if (requested & PKRU) vcpu.setPkru(present & PKRU ? area.i32(PKRU_AT) : 0);
     return NEXT;
   };
 

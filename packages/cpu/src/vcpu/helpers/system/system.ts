@@ -5,7 +5,7 @@ import { effectiveAddress, namedAddress } from "../../memory/operands.js";
 import { canonicalAtWidest } from "../../registers/canonical.js";
 import { CR4_FSGSBASE, CR4_OSXSAVE, CR4_PCIDE, CR4_PKE, CR4_TSD, Seg, Vector } from "../../registers/constants.js";
 import type { Halves } from "../../registers/halves.js";
-import type { SegmentCache } from "../../registers/segment-cache.js";
+import { rebased, type SegmentCache } from "../../registers/segment-cache.js";
 import { u64 } from "../../registers/u64.js";
 import { readMsr, writeMsr } from "../../system-registers/msr.js";
 import {
@@ -107,9 +107,10 @@ const swapgs: Helper = (vcpu) => {
   if (vcpu.mode !== 64) return undefinedOpcode(vcpu);
   if (!privileged(vcpu)) return FAULT;
   const gs = vcpu.segments[Seg.GS] as SegmentCache;
-  const [lo, hi] = vcpu.msr(0xc0000102);
-  vcpu.msrs.set(0xc0000102, [gs.baseLo, gs.baseHi]);
-  vcpu.setSegment(Seg.GS, { ...gs, baseLo: lo, baseHi: hi });
+  const kernel = vcpu.msr(0xc0000102);
+  const swapped = rebased(gs, kernel[0], kernel[1]);
+  vcpu.setMsr(0xc0000102, gs.baseLo, gs.baseHi);
+  vcpu.setSegment(Seg.GS, swapped);
   return NEXT;
 };
 
@@ -135,7 +136,7 @@ const fsgsbase =
     const lo = vcpu.regLo(reg);
     const hi = size === 8 ? vcpu.regHi(reg) : 0;
     if (!canonicalAtWidest(vcpu, hi)) return done(vcpu.raiseError(Vector.GP, 0));
-    vcpu.setSegment(seg, { ...cache, baseLo: lo, baseHi: hi });
+    vcpu.setSegment(seg, rebased(cache, lo, hi));
     return NEXT;
   };
 
