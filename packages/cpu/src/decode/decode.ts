@@ -115,14 +115,18 @@ export function decode(bytes: Uint8Array, offset: number, end: number, mode: Mod
     modrm = bytes[pos++]!;
   }
   const rexW = (rex >> 3) & 1;
-  let index = 0;
-  if (packed & O.BY_PREFIX) index = rep === 0 ? (has66 ? 1 : 0) : rep === 0xf3 ? 2 : 3;
-  if (packed & O.BY_B) index = 2 * index + (rex & 1);
-  if (packed & O.BY_W) index = 2 * index + rexW;
-  if (packed & O.BY_MOD) index = 2 * index + (modrm >= 0xc0 ? 1 : 0);
-  if (packed & O.BY_REG) index = 8 * index + ((modrm >> 3) & 7);
-  if (packed & O.BY_RM) index = 8 * index + (modrm & 7);
-  const id = O.FORM_NUMBERS[(packed >> O.OPCODE_SHIFT) + index]! - 1;
+  let number = packed >> O.OPCODE_SHIFT;
+  if (packed & O.BY_ANY) {
+    let index = 0;
+    if (packed & O.BY_PREFIX) index = rep === 0 ? (has66 ? 1 : 0) : rep === 0xf3 ? 2 : 3;
+    if (packed & O.BY_B) index = 2 * index + (rex & 1);
+    if (packed & O.BY_W) index = 2 * index + rexW;
+    if (packed & O.BY_MOD) index = 2 * index + (modrm >= 0xc0 ? 1 : 0);
+    if (packed & O.BY_REG) index = 8 * index + ((modrm >> 3) & 7);
+    if (packed & O.BY_RM) index = 8 * index + (modrm & 7);
+    number = O.FORM_NUMBERS[number + index]!;
+  }
+  const id = number - 1;
   if (id < 0) {
     out.len = pos - offset;
     return DecodeStatus.Invalid;

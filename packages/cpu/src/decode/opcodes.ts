@@ -33,7 +33,8 @@ export const BY_REG = 16;
 export const BY_RM = 32;
 /** There is a modrm byte. */
 export const OPCODE_MODRM = 64;
-/** The index of the opcode's first form in `FORM_NUMBERS` is above this many bits. */
+/** Its forms depend on something: above the bits is the index of the first one in `FORM_NUMBERS`. Otherwise there is the only form's number. */
+export const BY_ANY = BY_PREFIX | BY_B | BY_W | BY_MOD | BY_REG | BY_RM;
 export const OPCODE_SHIFT = 8;
 
 /** How many values each field has, lowest digit first. */
@@ -99,5 +100,6 @@ function packOpcode(rows: readonly Row[]): number {
     );
     formNumbers.push(match === undefined ? 0 : match.form.id + 1);
   }
-  return by | some(OPCODE_MODRM, ({ form, mods }) => form.hasModrm || mods !== 3) | (first << OPCODE_SHIFT);
+  const above = by === 0 ? (formNumbers.pop() as number) : first;
+  return by | some(OPCODE_MODRM, ({ form, mods }) => form.hasModrm || mods !== 3) | (above << OPCODE_SHIFT);
 }
