@@ -33,6 +33,8 @@ export const R_AUX2 = 30;
 export const AUX2_STACK = 1;
 /** Of a head: control has come here from where only execution tells. */
 export const AUX2_FOUND = 2;
+/** Of a head: a region is wished for. */
+export const AUX2_WISHED = 4;
 
 /**
  * A *head* is a record before the first one of an instruction that control comes to from elsewhere. `heat` counts: what is left in R_IMM.

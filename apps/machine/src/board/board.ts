@@ -28,6 +28,7 @@ import type { VirtualClock } from "../clock.js";
 import { MachineError } from "../error.js";
 import * as L from "../layout.js";
 import type { Engine } from "../options.js";
+import { compilePatiently } from "../patient-compiler.js";
 import type { GuestRam } from "../ram.js";
 import { ReachableMemory } from "../reach.js";
 import type { VcpuHandle } from "../vcpu-handle.js";
@@ -113,7 +114,8 @@ export class Board {
     this.code = new CodeCache(memory, ...layout.code);
     const { ports, mmio, code } = this;
     const atOnce = options.engine === "jit" ? { threshold: 1, again: 1, batch: 1 } : {};
-    this.jit = options.engine === "interpreter" ? null : new Jit(memory, code, atOnce);
+    this.jit =
+      options.engine === "interpreter" ? null : new Jit(memory, code, { compile: compilePatiently, ...atOnce });
     const { jit } = this;
     const apicBus = new ApicBus();
     this.interrupts = new Interrupts(apicBus);

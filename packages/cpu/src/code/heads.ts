@@ -92,7 +92,7 @@ export class Heads {
     return this.#u16[(head + R.R_OFF) >> 1] as number;
   }
 
-  /** Times that the head was come to; it goes on counting when it is hot. */
+  /** Times that the head was come to since it is counted. */
   heat(head: number): number {
     return this.threshold - (this.#i32[(head + R.R_IMM) >> 2] as number);
   }
@@ -108,7 +108,17 @@ export class Heads {
 
   /** Whether control has come to `record` often enough to be expected again. */
   warm(record: number): boolean {
-    return this.#u16[record >> 1] !== HEAT || this.heat(record) * 32 >= this.threshold;
+    return this.#u16[record >> 1] !== HEAT || this.isWished(record) || this.heat(record) * 32 >= this.threshold;
+  }
+
+  /** Notes that a region is wished for; the head is hot once more after `times` the usual. */
+  wish(head: number, times: number): void {
+    this.#u16[(head + R.R_AUX2) >> 1] = (this.#u16[(head + R.R_AUX2) >> 1] as number) | R.AUX2_WISHED;
+    this.#records.setImmediate(head, this.threshold * times);
+  }
+
+  isWished(head: number): boolean {
+    return ((this.#u16[(head + R.R_AUX2) >> 1] as number) & R.AUX2_WISHED) !== 0;
   }
 
   /** Leads a head into a region. */
@@ -133,9 +143,17 @@ export class Heads {
     return offsets;
   }
 
+  /** `cool`, if it leads to region `number`. */
+  forget(head: number, number: number): void {
+    const at = (head + R.R_REGION) >> 1;
+    const region = ((this.#u16[at] as number) | ((this.#u16[at + 1] as number) << 16)) >>> 0;
+    if (this.isEntered(head) && region === number) this.cool(head);
+  }
+
   /** Counts from the beginning again. */
   cool(head: number): void {
     this.#u16[head >> 1] = HEAT;
+    this.#u16[(head + R.R_AUX2) >> 1] = (this.#u16[(head + R.R_AUX2) >> 1] as number) & ~R.AUX2_WISHED;
     this.#records.setImmediate(head, this.threshold);
   }
 }

@@ -87,6 +87,8 @@ export function generateInterpreter(): Uint8Array<ArrayBuffer> {
   const left = f.local("i32");
   const result = f.local("i32");
   const before = f.local("i32");
+  const head = f.local("i32");
+  const begun = f.local("i32");
 
   const retired = (count: Expr<"i32">): void =>
     f.store("i64.store", cpu, i64.add(i64.load(cpu, S.REGION_RETIRED), i64.extend_i32_u(count)), S.REGION_RETIRED);
@@ -124,39 +126,45 @@ export function generateInterpreter(): Uint8Array<ArrayBuffer> {
   const workedOut = (): void => f.if(i32.load(cpu, S.FK), () => f.do(f.call(workOut, cpu)));
   /** Runs regions for as long as one leads to another; the budget is in the state block. */
   const runRegions = (): void => {
+    const enters = (): Expr<"i32"> =>
+      i32.eq(i32.load16_u(rec, R.R_HANDLER), i32.const(handlerNumber("enter") as number));
     f.loop((again) => {
       const count = f.tee(result, i32.load16_u(rec, R.R_COUNT));
       f.if(count, () => {
         f.set(result, i32.sub(result, i32.const(1)));
         f.store("i32.store16", rec, result, R.R_COUNT);
-        f.if(i32.eqz(result), () => {
-          f.set(rec, f.call(slow.hot, rec));
-          // There may be another region by now, which wants the flags worked out.
-          f.if(i32.load8_u(rec, R.R_AUX), workedOut);
-        });
+        f.if(i32.eqz(result), () => f.set(rec, f.call(slow.hot, rec)));
       });
-      f.store("i32.store", cpu, i32.add(i32.load(cpu, S.REGION_ENTRIES), i32.const(1)), S.REGION_ENTRIES);
-      const slot = i32.load(rec, R.R_IMM);
-      f.set(rec, f.callIndirect(regionType, regions, slot, cpu, i32.load16_u(rec, R.R_ENTRY)));
-      f.block((known) => {
-        f.if(
-          rec,
-          () => {
-            // To another page: no way round through the interpreter.
-            f.brIf(i32.ne(i32.load16_u(rec, R.R_HANDLER), i32.const(handlerNumber("goto") as number)), known);
-            f.set(target, i64.add(i64.load(cpu, S.PAGE_VA), i64.load(rec, R.R_DISP)));
-          },
-          () => f.set(target, i64.load(cpu, S.PC)),
-        );
-        find();
-        f.brIf(rec, known);
-        workedOut();
-        fetch();
-      });
-      const entered = i32.eq(i32.load16_u(rec, R.R_HANDLER), i32.const(handlerNumber("enter") as number));
-      f.if(entered, () => {
+      // Making a region may have cost another its place.
+      f.if(enters(), () => {
         f.if(i32.load8_u(rec, R.R_AUX), workedOut);
-        f.br(again);
+        f.store("i32.store", cpu, i32.add(i32.load(cpu, S.REGION_ENTRIES), i32.const(1)), S.REGION_ENTRIES);
+        f.set(head, rec);
+        f.set(begun, i32.load(cpu, S.BUDGET));
+        const slot = i32.load(rec, R.R_IMM);
+        f.set(rec, f.callIndirect(regionType, regions, slot, cpu, i32.load16_u(rec, R.R_ENTRY)));
+        // What runs for long is entered seldom.
+        f.set(result, i32.shr_u(i32.sub(begun, i32.load(cpu, S.BUDGET)), i32.const(8)));
+        f.if(result, () => {
+          const rest = f.tee(result, i32.sub(i32.load16_u(head, R.R_COUNT), result));
+          f.if(i32.gt_s(rest, i32.const(0)), () => f.store("i32.store16", head, result, R.R_COUNT));
+        });
+        f.block((known) => {
+          f.if(
+            rec,
+            () => {
+              // To another page: no way round through the interpreter.
+              f.brIf(i32.ne(i32.load16_u(rec, R.R_HANDLER), i32.const(handlerNumber("goto") as number)), known);
+              f.set(target, i64.add(i64.load(cpu, S.PAGE_VA), i64.load(rec, R.R_DISP)));
+            },
+            () => f.set(target, i64.load(cpu, S.PC)),
+          );
+          find();
+          f.brIf(rec, known);
+          workedOut();
+          fetch();
+        });
+        f.brIf(enters(), again);
       });
     });
     workedOut();

@@ -54,11 +54,21 @@ export class Former {
   readonly #homes = new Map<number, number>();
   readonly #returns: { key: number; callee: number }[] = [];
   readonly #reach: Reach;
+  readonly #claimed: ReadonlySet<number>;
   readonly #entries = new Set<number>();
   #count = 0;
 
-  constructor(memory: WebAssembly.Memory, cache: CodeCache, heads: Heads, pageAt: PageAt, reach: Reach) {
+  /** @param claimed heads that other regions are about to take */
+  constructor(
+    memory: WebAssembly.Memory,
+    cache: CodeCache,
+    heads: Heads,
+    pageAt: PageAt,
+    reach: Reach,
+    claimed: ReadonlySet<number>,
+  ) {
     this.#reach = reach;
+    this.#claimed = claimed;
     this.#cache = cache;
     this.#heads = heads;
     this.#u8 = new Uint8Array(memory.buffer);
@@ -153,7 +163,7 @@ export class Former {
   #apart(key: number): boolean {
     if (this.#reach.beyond) return false;
     const record = this.#cache.recordAt(this.#page(key).code, key & 0xfff);
-    return record !== 0 && this.#heads.isEntered(record);
+    return record !== 0 && (this.#heads.isEntered(record) || this.#claimed.has(record));
   }
 
   #inPage(next: number, key: number): boolean {
@@ -212,7 +222,8 @@ export class Former {
     const leaders = this.#leaders.filter((key) => this.#steps.has(key));
     if (first === undefined || leaders[0] !== first) return null;
     const numbers = new Map(leaders.map((key, number) => [key, number]));
-    const entries = [first, ...this.#entries].filter((key, k) => (k === 0 || key !== first) && this.#steps.has(key));
+    const others = this.#reach.beyond ? this.#entries : leaders.filter((key) => this.#page(key).distance === 0);
+    const entries = [first, ...others].filter((key, k) => (k === 0 || key !== first) && this.#steps.has(key));
     return {
       blocks: leaders.map((key) => this.#block(key, numbers)),
       entries: entries

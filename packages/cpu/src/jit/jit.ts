@@ -4,14 +4,15 @@ import type { Heads } from "../code/heads.js";
 import { FIRST_REGION } from "../record.js";
 import type { Shape } from "./blocks.js";
 import { Former, NEAR, type PageAt, WIDE } from "./former.js";
+import { RegionModules } from "./modules.js";
 import { type Region, writeRegion } from "./region.js";
 
-/** Slots of the table: regions that can be there at a time. Slot 0 stays empty. */
-const SLOTS = 1 << 15;
 /** Regions of a module, at most. */
-const BATCH = 16;
+const BATCH = 64;
 /** Slices after which a module is made of fewer. */
-const PATIENCE = 8;
+const PATIENCE = 100;
+/** Times the usual that control comes to a head which waits for its region until it can wait no longer. */
+const URGENT = 8;
 /** Times that a region is entered until it is worth a wider one. */
 const AGAIN = 30_000;
 
@@ -23,6 +24,8 @@ export interface JitOptions {
   readonly threshold?: number;
   /** Times that a region is entered until a wider one is made; at most 65535. */
   readonly again?: number;
+  /** Compiles a module. Default: `new WebAssembly.Module`. */
+  readonly compile?: (bytes: Uint8Array<ArrayBuffer>) => WebAssembly.Module;
   /** Regions that are waited for before a module is made of them. */
   readonly batch?: number;
 }
@@ -45,9 +48,16 @@ interface Wish {
   readonly wide: boolean;
 }
 
+interface Made {
+  readonly page: CodePage;
+  readonly shape: Shape;
+  readonly wide: boolean;
+  readonly number: number;
+  readonly region: Region;
+}
+
 /** Makes regions of hot heads. */
 export class Jit {
-  readonly table = new WebAssembly.Table({ element: "anyfunc", initial: SLOTS });
   readonly counts: JitCounts = { modules: 0, regions: 0, bytes: 0, instructions: 0, refused: 0 };
   /** Times that control comes to a head until a region is made of it. */
   readonly threshold: number;
@@ -55,23 +65,25 @@ export class Jit {
   /** What regions import. */
   readonly #imports: Record<string, WebAssembly.Memory | WebAssembly.Table>;
   readonly #cache: CodeCache;
+  readonly #make: (bytes: Uint8Array<ArrayBuffer>) => WebAssembly.Module;
+  readonly #modules = new RegionModules();
   readonly #batch: number;
   readonly #again: number;
   #wishes: Wish[] = [];
   /** Slices that the oldest wish has waited for. */
   #age = 0;
   #generation: number;
-  #nextSlot = 1;
   #nextNumber = FIRST_REGION;
 
   constructor(
     memory: WebAssembly.Memory,
     cache: CodeCache,
-    { threshold = HOT, again = AGAIN, batch = BATCH }: JitOptions = {},
+    { threshold = HOT, again = AGAIN, batch = BATCH, compile }: JitOptions = {},
   ) {
     this.#memory = memory;
     this.#imports = { memory };
     this.#cache = cache;
+    this.#make = compile ?? ((bytes) => new WebAssembly.Module(bytes));
     this.#batch = batch;
     this.#again = again;
     this.threshold = threshold;
@@ -83,19 +95,35 @@ export class Jit {
     Object.assign(this.#imports, { x87 });
   }
 
-  /** A head has become hot: there will be a region for it soon. */
+  /** Modules in use. */
+  get modules(): RegionModules {
+    return this.#modules;
+  }
+
+  /** A head has become hot: there will be a region for it soon. If it has been waiting for one, there is one now. */
   wish(heads: Heads, head: number, pageAt: PageAt): void {
-    if (this.#generation !== this.#cache.generation) {
-      this.#generation = this.#cache.generation;
-      this.#wishes = [];
+    this.#look();
+    const wide = heads.isEntered(head);
+    const urgent = !wide && heads.isWished(head);
+    if (!urgent) {
+      this.#wishes.push({ head, pageAt, wide });
+      if (!wide) heads.wish(head, URGENT);
     }
-    this.#wishes.push({ head, pageAt, wide: heads.isEntered(head) });
-    if (this.#wishes.length >= this.#batch) this.#compile(heads);
+    if (urgent || this.#wishes.length >= this.#batch) this.#compile(heads);
   }
 
   /** A slice has ended: nobody waits for ever. */
   settle(heads: Heads): void {
+    this.#look();
     if (this.#wishes.length > 0 && ++this.#age >= PATIENCE) this.#compile(heads);
+  }
+
+  /** Decoded code may have been dropped, all of it. */
+  #look(): void {
+    if (this.#generation === this.#cache.generation) return;
+    this.#generation = this.#cache.generation;
+    this.#wishes = [];
+    this.#modules.reset();
   }
 
   /** Compiles what was wished for. */
@@ -103,38 +131,49 @@ export class Jit {
     const wishes = this.#wishes;
     this.#wishes = [];
     this.#age = 0;
-    if (this.#generation !== this.#cache.generation) return;
     const m = new ModuleBuilder();
     m.importMemory("vm", "memory", { min: 1, max: 65536 });
-    const made: { shape: Shape; wide: boolean; number: number; region: Region }[] = [];
+    const made: Made[] = [];
+    const claimed = new Set<number>();
     for (const { head, pageAt, wide } of wishes) {
       const page: CodePage = heads.page(head);
       // It may have become an entry of another region meanwhile.
-      if (!page.alive || heads.isEntered(head) !== wide) continue;
+      if (!page.alive || claimed.has(head) || heads.isEntered(head) !== wide) continue;
       const reach = wide ? WIDE : NEAR;
-      const shape = new Former(this.#memory, this.#cache, heads, pageAt, reach).form(page, heads.offset(head));
+      const former = new Former(this.#memory, this.#cache, heads, pageAt, reach, claimed);
+      const shape = former.form(page, heads.offset(head));
       if (shape === null) {
         this.counts.refused++;
         continue;
       }
       const number = this.#nextNumber++;
-      made.push({ shape, wide, number, region: writeRegion(m, shape, number) });
-      this.counts.instructions += shape.blocks.reduce((sum, { pieces }) => sum + pieces.length, 0);
+      for (const entry of shape.entries) claimed.add(entry.head);
+      made.push({ page, shape, wide, number, region: writeRegion(m, shape, number) });
     }
-    if (made.length === 0 || this.#nextSlot + made.length > SLOTS) return;
+    if (made.length > 0) this.#install(heads, m, made);
+  }
+
+  #install(heads: Heads, m: ModuleBuilder, made: readonly Made[]): void {
     // An imported table would be gone through from end to end for every module.
     made.forEach(({ region }, k) => {
       m.exportFunction(String(k), region.f);
     });
     const bytes = m.bytes();
-    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { vm: this.#imports });
+    const { exports } = new WebAssembly.Instance(this.#make(bytes), { vm: this.#imports });
+    const regions = made.map(({ number, page, shape }) => ({
+      number,
+      page,
+      heads: shape.entries.map(({ head }) => head),
+    }));
+    const functions = made.map((_, k) => exports[String(k)]);
+    const slots = this.#modules.add(heads, regions, functions, bytes.length);
     made.forEach(({ shape, wide, number, region }, k) => {
-      const slot = this.#nextSlot++;
-      this.table.set(slot, exports[String(k)] as () => number);
+      const slot = slots[k] as number;
       const times = wide ? 0 : this.#again;
       shape.entries.forEach(({ head }, entry) => {
         heads.enter(head, { slot, entry, region: number, workedOut: region.workedOut[entry] as boolean, times });
       });
+      this.counts.instructions += shape.blocks.reduce((sum, { pieces }) => sum + pieces.length, 0);
     });
     this.counts.modules++;
     this.counts.regions += made.length;

@@ -66,7 +66,7 @@ export class GeneratedCode {
         },
         link: fetcher.link,
         hot: (head: number) => this.#hot(head),
-        regions: jit?.table ?? noRegions(),
+        regions: jit?.modules.table ?? noRegions(),
       },
     });
     const exports = instance.exports as { run: (cpu: number) => RunExit; x87: WebAssembly.Table };

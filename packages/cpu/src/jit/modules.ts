@@ -1,0 +1,93 @@
+import type { CodePage } from "../code/cache.js";
+import type { Heads } from "../code/heads.js";
+
+/** Slots of the table: regions that can be there at a time. Slot 0 stays empty. */
+const SLOTS = 1 << 14;
+/** Modules and bytes of WebAssembly that are kept. */
+const MAX_MODULES = 512;
+const MAX_BYTES = 24 << 20;
+
+/** A region that can be entered. */
+export interface Enterable {
+  readonly number: number;
+  readonly page: CodePage;
+  readonly heads: readonly number[];
+}
+
+interface Live {
+  readonly regions: readonly Enterable[];
+  readonly slots: readonly number[];
+  readonly bytes: number;
+}
+
+/** The modules of regions that are in use, and the table that regions are called through. The oldest ones go when there are too many. */
+export class RegionModules {
+  readonly table = new WebAssembly.Table({ element: "anyfunc", initial: SLOTS });
+  readonly #free: number[] = Array.from({ length: SLOTS - 1 }, (_, k) => SLOTS - 1 - k);
+  #live: Live[] = [];
+  #bytes = 0;
+  /** Modules that were let go. */
+  evicted = 0;
+
+  get count(): number {
+    return this.#live.length;
+  }
+
+  /** Bytes of WebAssembly of the modules in use. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /**
+   * Takes a module's functions into use, one a region. @returns their slots
+   * @param bytes of its WebAssembly
+   */
+  add(heads: Heads, regions: readonly Enterable[], functions: readonly unknown[], bytes: number): readonly number[] {
+    this.#makeRoom(heads, regions.length, bytes);
+    const slots = functions.map((f) => {
+      const slot = this.#free.pop() as number;
+      this.table.set(slot, f as () => number);
+      return slot;
+    });
+    this.#live.push({ regions, slots, bytes });
+    this.#bytes += bytes;
+    return slots;
+  }
+
+  #makeRoom(heads: Heads, slots: number, bytes: number): void {
+    const full = (): boolean =>
+      this.#live.length >= MAX_MODULES || this.#bytes + bytes > MAX_BYTES || this.#free.length < slots;
+    if (!full()) return;
+    // Of which nothing can be entered any more.
+    this.#let(heads, ({ regions }) => regions.every(({ page }) => !page.alive));
+    // More than is needed, so that it is not done for every module.
+    if (full()) {
+      const old = new Set(this.#live.slice(0, Math.ceil(this.#live.length / 4)));
+      this.#let(heads, (live) => old.has(live));
+    }
+  }
+
+  #let(heads: Heads, go: (live: Live) => boolean): void {
+    this.#live = this.#live.filter((live) => {
+      if (!go(live)) return true;
+      for (const { number, heads: entries } of live.regions) for (const head of entries) heads.forget(head, number);
+      this.#release(live);
+      return false;
+    });
+  }
+
+  #release({ slots, bytes }: Live): void {
+    for (const slot of slots) {
+      this.table.set(slot, null);
+      this.#free.push(slot);
+    }
+    this.#bytes -= bytes;
+    this.evicted++;
+  }
+
+  /** Every record is void: no region is entered any more. */
+  reset(): void {
+    for (const live of this.#live) this.#release(live);
+    this.#live = [];
+  }
+}
