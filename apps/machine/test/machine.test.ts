@@ -1,9 +1,9 @@
 import { al, cr3, dx, eax, ecx, edi, edx, mem, rax, rcx, rdi, rsi, short, sp, ss } from "@vm/asm";
 import { describe, expect, it } from "vitest";
 import { createMachine, MachineError, type MachineOptions, MemoryDisk } from "../src/index.js";
-import { flood, LOAD, machineOf, powerOff, transcript } from "./guest.js";
+import { ENGINE, flood, LOAD, machineOf, powerOff, transcript } from "./guest.js";
 
-const SMALL: MachineOptions = { memory: 16 << 20 };
+const SMALL: MachineOptions = { memory: 16 << 20, ...ENGINE };
 /** A machine that runs has a slice in every turn of the event loop. */
 async function turns(): Promise<void> {
   for (let k = 0; k < 5; k++) await new Promise((resolve) => setImmediate(resolve));

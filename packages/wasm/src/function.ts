@@ -108,8 +108,11 @@ export class FunctionBuilder implements Func {
    * @param always false where the statement may be passed by
    */
   assign<T extends ValType>(local: Local<T>, value: Expr<T>, always: boolean): void {
-    (local as LocalNode<T>).width = always ? -1 : 64;
+    // `value` may be the local itself.
+    const { width } = value as Node;
+    (local as LocalNode<T>).width = 64;
     this.set(local, value);
+    (local as LocalNode<T>).width = always ? width : 64;
   }
 
   /** From here on `local` may hold anything. */

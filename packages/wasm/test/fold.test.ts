@@ -181,6 +181,16 @@ describe("the width of a local", () => {
     expect([f(0x1234n, 0n), f(0x1234n, 1n)]).toEqual([0x34n, 0x34n]);
   });
 
+  test("stays what it is when the local is assigned to itself", () => {
+    const f = compile((f) => {
+      const local = f.local("i64");
+      f.assign(local, f.param<"i64">(0), true);
+      f.assign(local, local, true);
+      f.return(low(local));
+    });
+    expect(f(0x1234n, 0n)).toBe(0x34n);
+  });
+
   test("is nothing after `widen`", () => {
     const f = compile((f) => {
       const local = f.local("i64");

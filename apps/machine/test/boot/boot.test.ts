@@ -60,6 +60,19 @@ describe.skipIf(guests === null)("Debian's unmodified kernels", () => {
     expect(stderr).toMatch(/^to stderr\r?$/m);
   });
 
+  it("6.1 with icount: the same output and exits after the same instructions, interpreted and with regions", async () => {
+    const boot = async (engine: string): Promise<object> => {
+      const flags = ["--clock", "icount", "--exec", "dmesg; ls -lR /proc/sys | md5sum; exit 3", "--stats"];
+      const { status, stdout, stderr } = await run(...bootFlags("6.1"), ...flags, "--engine", engine);
+      const { instructions, exits, faults, jit } = JSON.parse(stderr.trim().split("\n").at(-1) as string);
+      expect(jit === null).toBe(engine === "interpreter");
+      return { status, stdout, instructions, exits, faults };
+    };
+    const interpreted = await boot("interpreter");
+    expect(interpreted).toMatchObject({ status: 3 });
+    expect(await boot("auto")).toEqual(interpreted);
+  });
+
   it("the README's plugin counts the system calls of each process", async () => {
     const counter = new SyscallCounter();
     const kill = 62;

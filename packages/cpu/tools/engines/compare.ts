@@ -9,17 +9,16 @@ const NAMES = [
 ];
 const GENERAL = "rax rcx rdx rbx rsp rbp rsi rdi r8 r9 r10 r11 r12 r13 r14 r15".split(" ");
 
-/**
- * The first thing in which two runs of a program differ, or null.
- * @param events the runs were not cut at the same places: only the cuts of `b` are compared
- */
+/** The first thing in which two runs of a program differ, or null. Of the cuts those are compared that `b` has. */
 export function difference(a: Trace, b: Trace): string | null {
   const at = new Map(a.cuts.map((cut) => [cut.at, cut.state]));
   for (const { at: count, state } of b.cuts) {
     const other = at.get(count);
-    if (other === undefined) return `at ${count}: only one of them was there`;
+    if (other === undefined) return `only one went on to ${count}`;
     if (!other.equals(state)) return `at ${count}: ${registers(other, state)}`;
   }
+  if (a.end.at !== b.end.at) return `ended at ${a.end.at} / ${b.end.at}`;
+  if (!a.end.state.equals(b.end.state)) return `at the end, ${a.end.at}: ${registers(a.end.state, b.end.state)}`;
   const length = Math.max(a.log.length, b.log.length);
   for (let k = 0; k < length; k++) if (a.log[k] !== b.log[k]) return `log ${k}: ${a.log[k]} / ${b.log[k]}`;
   if (Buffer.compare(a.ram, b.ram) !== 0) {

@@ -83,11 +83,8 @@ export class Differential {
     const split = run(program, machine, { cut: true });
     if (counting)
       this.#count(machine, split, { faults: events.faults ?? 0, interrupts: events.interrupts ?? 0, regions });
-    const among = new Set(whole.cuts.map(({ at }) => at));
-    const shared: Trace = { ...split, cuts: split.cuts.filter(({ at }) => among.has(at)) };
-    if (shared.cuts.length < whole.cuts.length)
-      return `stopped at ${split.cuts.at(-1)?.at} instead of ${whole.cuts.at(-1)?.at}`;
-    const found = difference(whole, shared);
+    // The one that was cut more often has the cuts of the other.
+    const found = difference(split, whole);
     if (found !== null || !everyCut) return found;
     return difference(run(program, this.#interpreter, { cut: true }), split);
   }

@@ -209,6 +209,8 @@ export class EngineMachine implements BusPort {
     vcpu.dr.fill(0);
     vcpu.debugRegistersChanged();
     vcpu.msrs.clear();
+    // A program may have rewritten itself to WRMSR.
+    for (const ticks of [vcpu.tscOffset, vcpu.tscAdjust]) Object.assign(ticks, { lo: 0, hi: 0 });
     vcpu.cr0 = 0x80050033 | 0;
     vcpu.cr4 = 0x706a0;
     vcpu.efer = 0xd01;

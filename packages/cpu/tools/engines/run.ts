@@ -17,20 +17,30 @@ import {
 } from "./machine.js";
 import { type Event, INDEX, POINTERS, type Program, TABLE, TABLE_ENTRIES } from "./program.js";
 
+export interface Cut {
+  readonly at: number;
+  readonly state: Buffer;
+}
+
 /** What can be told from outside, wherever a run was cut. */
 export interface Trace {
   /** Instructions retired at the cuts, and the registers there. */
-  readonly cuts: readonly { readonly at: number; readonly state: Buffer }[];
+  readonly cuts: readonly Cut[];
+  /** The same where the run ended. */
+  readonly end: Cut;
   /** Accesses to devices, exits, events and calls of hooks, each with the instructions retired by then. */
   readonly log: readonly string[];
   /** RAM at the end: the machine's, until it runs something else. */
   readonly ram: Uint8Array;
 }
 
-/** Exits in a row without an instruction after which a run is given up. */
+/** Exits at the same instruction after which a run is given up. */
 const MAX_IDLE = 50;
 const MAX_INSN = 15;
 const TF = 0x100;
+const CR0_TS = 8;
+/** #NM */
+const NM = 7;
 const FAULTS = new Set([0, 1, 5, 6, 7, 10, 11, 12, 13, 14, 16, 17, 19]);
 
 /** Runs `program` on `machine`; with the cuts of the program, or at its events only. */
@@ -44,6 +54,9 @@ class Run {
   readonly #layout: Layout;
   /** Times that something was decided. */
   #decisions = 0;
+  /** Exits in a row at the same instruction count. */
+  #idle = 0;
+  #exitedAt = -1;
 
   constructor(program: Program, machine: EngineMachine) {
     this.#program = program;
@@ -161,6 +174,7 @@ class Run {
       const where = Number(BigInt.asIntN(64, rip - this.#program.base));
       m.view.setBigUint64(at, BigInt.asUintN(64, this.#program.base + BigInt(this.#behind(where, decision))), true);
     }
+    if (vector === NM && decision % 2 === 0) this.#switched(false);
     if (vector === 1 && decision % 4 === 0) flags &= ~TF;
     // The instruction that a breakpoint is at is executed once.
     if (vector === 1) flags |= 0x10000;
@@ -256,6 +270,9 @@ class Run {
         m.map(WATCHED, { withheld: 0 });
         m.map(DATA + 0x1000, { withheld: 0 });
         break;
+      case "task":
+        this.#switched(true);
+        break;
       case "trap":
         vcpu.rflags |= TF;
         break;
@@ -273,6 +290,13 @@ class Run {
     }
   }
 
+  /** CR0.TS: x87 and SSE are somebody else's, and #NM follows their use. */
+  #switched(on: boolean): void {
+    const { vcpu } = this.#m;
+    vcpu.cr0 = on ? vcpu.cr0 | CR0_TS : vcpu.cr0 & ~CR0_TS;
+    vcpu.updateUnits();
+  }
+
   /** DR0 and DR7: type and length of a breakpoint at `address`, none if that is -1. */
   #debug(address: bigint, kind: number): void {
     const { vcpu } = this.#m;
@@ -284,26 +308,30 @@ class Run {
   go(cut: boolean): Trace {
     const { events, cuts, length } = this.#program;
     const m = this.#m;
-    const stops = [...new Set([...events.map(({ at }) => at), ...(cut ? cuts : []), length])].sort((a, b) => a - b);
-    const taken: { at: number; state: Buffer }[] = [];
+    const stops = [...new Set([...events.map(({ at }) => at), ...(cut ? cuts : [])])].filter((at) => at < length);
+    stops.sort((a, b) => a - b);
+    const taken: Cut[] = [];
     for (const stop of stops) {
       if (!this.#until(stop)) break;
       taken.push({ at: m.retired, state: this.#registers() });
       for (const event of events) if (event.at === stop) this.#event(event);
     }
-    taken.push({ at: m.retired, state: this.#registers() });
-    return { cuts: taken, log: [...m.log], ram: m.ram };
+    if (taken.length === stops.length) this.#until(length);
+    const end = { at: m.retired, state: this.#registers() };
+    return { cuts: taken, end, log: [...m.log], ram: m.ram };
   }
 
   /** @returns false if the machine does not go on */
   #until(stop: number): boolean {
     const m = this.#m;
-    for (let idle = 0; m.retired < stop; ) {
+    while (m.retired < stop) {
       const before = m.retired;
       const exit = m.vcpu.run(stop - before);
-      idle = m.retired > before ? 0 : idle + 1;
-      if (exit.reason !== "budget") this.#exit(exit);
-      if (exit.reason === "shutdown" || idle > MAX_IDLE) {
+      if (exit.reason === "budget" && m.retired > before) continue;
+      this.#exit(exit);
+      this.#idle = m.retired === this.#exitedAt ? this.#idle + 1 : 0;
+      this.#exitedAt = m.retired;
+      if (exit.reason === "shutdown" || this.#idle > MAX_IDLE) {
         this.#note("end");
         return false;
       }
