@@ -32,6 +32,7 @@ export { type Backing, Qcow2Disk, type Qcow2Options } from "./disk/qcow2/qcow2-d
 export { RawDisk, type RawDiskOptions } from "./disk/raw-disk.js";
 export { dumpRegisters } from "./dump.js";
 export type { Disposer } from "./emitter.js";
+export type { Engine } from "./engine.js";
 export { MachineError, type MachineErrorCode } from "./error.js";
 export { withAgent } from "./exec/agent-archive.js";
 export type { ExecOptions, ExecResult } from "./exec/guest-exec.js";
@@ -40,7 +41,7 @@ export type { MachineExit, VcpuExit } from "./exit.js";
 export type { Hook, HookName } from "./hooks.js";
 export type { HostUsage } from "./host-usage.js";
 export { createMachine, type Machine, type MachineEnd } from "./machine.js";
-export { DEFAULT_COMMAND_LINE, type Engine, type MachineOptions } from "./options.js";
+export { DEFAULT_COMMAND_LINE, type MachineOptions } from "./options.js";
 export type {
   Devices,
   ExitHandler,

@@ -3,6 +3,7 @@ import type { BlockBackend } from "@vm/devices";
 import type { Lockdep } from "@vm/lockdep";
 import type { Unpack } from "./boot/kernel.js";
 import type { ClockMode } from "./clock.js";
+import type { Engine } from "./engine.js";
 import { withAgentAsInit } from "./exec/exec-plan.js";
 import type { HostUsage } from "./host-usage.js";
 import { checkOptions } from "./option-checks.js";
@@ -70,9 +71,6 @@ export interface MachineOptions {
   /** What this program has used of its host, for statistics. Default: what Node tells. */
   readonly hostUsage?: (() => HostUsage) | undefined;
 }
-
-/** What executes the guest. */
-export type Engine = "interpreter" | "jit" | "auto";
 
 /**
  * Serial console; ACPI reset, at once after a panic; no self-tests of the kernel's ciphers, which would be two thirds of a boot;

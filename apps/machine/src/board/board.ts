@@ -25,9 +25,9 @@ import {
 import type { Mmu } from "@vm/mmu";
 import { writeBiosData } from "../boot/bios-data.js";
 import type { VirtualClock } from "../clock.js";
+import type { Engine } from "../engine.js";
 import { MachineError } from "../error.js";
 import * as L from "../layout.js";
-import type { Engine } from "../options.js";
 import { compilePatiently } from "../patient-compiler.js";
 import type { GuestRam } from "../ram.js";
 import { ReachableMemory } from "../reach.js";

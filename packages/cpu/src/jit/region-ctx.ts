@@ -7,6 +7,7 @@ import type { Ctx, I32, I64, Local64, Size, V128, X87Call } from "../sem/ctx.js"
 import type { Flags } from "../sem/flags.js";
 import { signExtend, truncate } from "../sem/widths.js";
 import * as S from "../state.js";
+import { constant64, highByte, linearOf, offsetOf } from "./address.js";
 import type { Effects } from "./effects.js";
 import { RegionFlags } from "./flags.js";
 import { constantOf, type Piece } from "./piece.js";
@@ -163,30 +164,7 @@ export class RegionCtx implements Ctx {
   }
 
   offset(): I64 {
-    const { insn } = this.#piece.instance;
-    const offset = this.#rawOffset();
-    return insn.addrSize === 8 ? offset : truncate(offset, 4);
-  }
-
-  #rawOffset(): I64 {
-    const { instance, offset } = this.#piece;
-    const { insn } = instance;
-    if (insn.base === 16) {
-      const next = offset + insn.len;
-      const lo = (insn.dispLo + next) | 0;
-      const hi = insn.dispHi + (insn.dispLo >>> 0 > lo >>> 0 ? 1 : 0);
-      return i64.add(this.#page, i64.const2(lo, hi));
-    }
-    const none = insn.dispLo === 0 && insn.dispHi === 0;
-    let sum: I64 | null = insn.base < 0 ? null : this.#locals.general(insn.base);
-    if (insn.index >= 0) {
-      const index = this.#locals.general(insn.index);
-      const scaled = insn.scale === 0 ? index : i64.shl(index, i64.const(insn.scale));
-      sum = sum === null ? scaled : i64.add(sum, scaled);
-    }
-    const displacement = i64.const2(insn.dispLo, insn.dispHi);
-    if (sum === null) return displacement;
-    return none ? sum : i64.add(sum, displacement);
+    return offsetOf(this.#piece, this.#locals, this.#page);
   }
 
   linear(): Local64 {
@@ -195,15 +173,10 @@ export class RegionCtx implements Ctx {
   }
 
   #address(): I64 {
-    const { insn, bitString } = this.#piece.instance;
-    let offset = this.#rawOffset();
-    if (bitString) {
-      const shift = this.size === 2 ? 4 : this.size === 4 ? 5 : 6;
-      const units = i64.shr_s(signExtend(this.#value(1, this.size), this.size), i64.const(shift));
-      offset = i64.add(offset, i64.shl(units, i64.const(shift - 3)));
-    }
-    if (insn.addrSize === 4) offset = truncate(offset, 4);
-    return insn.seg >= 4 ? i64.add(offset, this.#locals.long(S.SEG_BASE + 8 * insn.seg)) : offset;
+    if (!this.#piece.instance.bitString) return linearOf(this.#piece, this.#locals, this.#page, null);
+    const shift = this.size === 2 ? 4 : this.size === 4 ? 5 : 6;
+    const units = i64.shr_s(signExtend(this.#value(1, this.size), this.size), i64.const(shift));
+    return linearOf(this.#piece, this.#locals, this.#page, i64.shl(units, i64.const(shift - 3)));
   }
 
   setEaTmp(): void {
@@ -373,21 +346,5 @@ export class RegionCtx implements Ctx {
     this.faultIf(i64.ne(hi, i64.const(0)));
     const quotient = f.let("i64", i64.div_u(low, by));
     return { quotient, remainder: f.let("i64", i64.sub(low, i64.mul(quotient, by))) };
-  }
-}
-
-const highByte = (value: I64): I64 => i64.and(i64.shr_u(value, i64.const(8)), i64.const(0xff));
-
-/** A sign-extended immediate as an operand of `size` bytes, zero-extended. */
-function constant64(value: number, size: Size): I64 {
-  switch (size) {
-    case 8:
-      return i64.const(value);
-    case 4:
-      return i64.const2(value, 0);
-    case 2:
-      return i64.const2(value & 0xffff, 0);
-    default:
-      return i64.const2(value & 0xff, 0);
   }
 }
