@@ -1,7 +1,7 @@
 import { FillLog } from "./fill-log.js";
 import * as S from "./state.js";
 
-/** Pieces of large pages after which a flush clears the TLBs wholesale. */
+/** Pieces of large pages after which INVLPG clears the TLBs wholesale. */
 const LARGE_LOG = 8192;
 /** Fourth word of an entry that leads elsewhere for one instruction. */
 const NOBODY = -1;
@@ -12,7 +12,7 @@ const gibOf = (lo: number, hi: number): number => (hi << 2) | (lo >>> 30);
 /**
  * The software TLBs of one vCPU: read, write and fetch for each mmu index, direct-mapped, probed by generated code.
  * An entry licences accesses of one kind to one linear page. Fills are logged, so that a flush costs what was filled. Where more was filled
- * than the logs hold, the next flush of whatever size clears all.
+ * than a log holds, the next flush that needs that log clears all.
  */
 export class Tlb {
   readonly #i32: Int32Array;
@@ -20,10 +20,16 @@ export class Tlb {
   readonly #bytes = S.MMU_INDEXES * 3 * S.TLB_BYTES;
   readonly #log = new FillLog();
   readonly #globalLog = new FillLog();
+  /** The logs do not hold all that was filled. */
   #overflow = false;
-  /** Where pieces of large pages were entered, by GiB. */
+  #globalOverflow = false;
+  /** Where pieces of large pages were entered, by GiB; those of the GiB met last. */
   readonly #large = new Map<number, number[]>();
+  #gib = NaN;
+  #pieces: number[] = [];
   #largeLogged = 0;
+  /** There were more of them: not all are known. */
+  #largeOverflow = false;
   /** Fills so far. */
   misses = 0;
 
@@ -62,14 +68,31 @@ export class Tlb {
     this.#i32[at + 3] = owner;
     this.misses++;
     if (large) this.#noteLarge(gibOf(lo, hi), at);
-    if (!(global ? this.#globalLog : this.#log).add(at, owner)) this.#overflow = true;
+    if (global) {
+      if (!this.#globalLog.add(at, owner)) this.#globalOverflow = true;
+    } else if (!this.#log.add(at, owner)) this.#overflow = true;
   }
 
   #noteLarge(gib: number, at: number): void {
-    if (this.#largeLogged++ === LARGE_LOG) this.#overflow = true;
-    const pieces = this.#large.get(gib);
-    if (pieces === undefined) this.#large.set(gib, [at]);
-    else if (!this.#overflow) pieces.push(at);
+    if (this.#largeOverflow) return;
+    if (this.#largeLogged++ === LARGE_LOG) {
+      this.#forgetLarge();
+      this.#largeOverflow = true;
+      return;
+    }
+    if (gib !== this.#gib) {
+      this.#gib = gib;
+      this.#pieces = this.#large.get(gib) ?? [];
+      if (this.#pieces.length === 0) this.#large.set(gib, this.#pieces);
+    }
+    this.#pieces.push(at);
+  }
+
+  #forgetLarge(): void {
+    this.#large.clear();
+    this.#gib = NaN;
+    this.#largeLogged = 0;
+    this.#largeOverflow = false;
   }
 
   /** Host address for [`lo`, `lo` + size) of the TLB at `base`, or 0. */
@@ -102,7 +125,7 @@ export class Tlb {
 
   /** Forgets the page at `hi:lo`, and with a large page all its pieces (INVLPG; SDM vol. 3, 4.10.4.1). */
   flushPage(lo: number, hi: number): void {
-    if (this.#large.size > 0) this.#flushGib(gibOf(lo, hi));
+    if (this.#largeLogged > 0 || this.#largeOverflow) this.#flushGib(gibOf(lo, hi));
     const page = lo & ~0xfff;
     for (let at = this.entry(this.#start, lo) >> 2, n = S.MMU_INDEXES * 3; n > 0; n--, at += S.TLB_BYTES >> 2) {
       if (this.#i32[at] === page && this.#i32[at + 1] === hi) this.#i32[at] = S.TLB_INVALID;
@@ -110,22 +133,23 @@ export class Tlb {
   }
 
   #flushGib(gib: number): void {
-    const pieces = this.#large.get(gib);
-    if (pieces === undefined) return;
-    if (this.#overflow) {
+    if (this.#largeOverflow) {
       this.#clear();
       return;
     }
+    const pieces = this.#large.get(gib);
+    if (pieces === undefined) return;
     for (const at of pieces) {
       if (gibOf(this.#i32[at] as number, this.#i32[at + 1] as number) === gib) this.#i32[at] = S.TLB_INVALID;
     }
     this.#largeLogged -= pieces.length;
     this.#large.delete(gib);
+    this.#gib = NaN;
   }
 
   /** Forgets what was entered for `owner` in the TLBs of one kind: 0 read, 1 write, 2 fetch. */
   flushOwner(kind: number, owner: number): void {
-    if (this.#overflow) {
+    if (this.#overflow || this.#globalOverflow) {
       this.#clear();
       return;
     }
@@ -146,14 +170,13 @@ export class Tlb {
 
   /** Forgets every page, or every page that is not global. */
   flush(global = true): void {
-    if (this.#overflow) {
+    if (this.#overflow || (global && this.#globalOverflow)) {
       this.#clear();
       return;
     }
     this.#forgetAll(this.#log);
     if (!global) return;
-    this.#large.clear();
-    this.#largeLogged = 0;
+    this.#forgetLarge();
     this.#forgetAll(this.#globalLog);
   }
 
@@ -168,7 +191,7 @@ export class Tlb {
     this.#log.clear();
     this.#globalLog.clear();
     this.#overflow = false;
-    this.#large.clear();
-    this.#largeLogged = 0;
+    this.#globalOverflow = false;
+    this.#forgetLarge();
   }
 }

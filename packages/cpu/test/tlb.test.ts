@@ -112,6 +112,16 @@ test("a flush that spares global pages forgets the others", () => {
   expect(holds(read, 0x6000, 0)).toBe(false);
 });
 
+test("more global pages than are logged stay when the others are forgotten, and go with a flush of all", () => {
+  const { tlb, read, fill, holds } = makeTlb();
+  for (let k = 0; k < 10_000; k++) fill(read, (k % 256) * 4096, HIGH, { global: true, large: true });
+  fill(read, 0x40_0000, 0);
+  tlb.flush(false);
+  expect([holds(read, 0, HIGH), holds(read, 0x40_0000, 0)]).toEqual([true, false]);
+  tlb.flush();
+  expect(holds(read, 0, HIGH)).toBe(false);
+});
+
 test("more pieces of large pages than are logged are forgotten all the same", () => {
   const { tlb, read, fill, holds } = makeTlb();
   for (let k = 0; k < 10_000; k++) fill(read, (k % 256) * 4096, HIGH, { large: true });

@@ -1,4 +1,4 @@
-import { x87Record } from "../src/code/x87.js";
+import { x87Destination, x87Record } from "../src/code/x87.js";
 import { decode, Insn } from "../src/decode/index.js";
 import * as S from "../src/state.js";
 import { X87_OPERATIONS } from "../src/x87/functions.js";
@@ -34,7 +34,7 @@ export const INSTRUCTIONS: readonly Instruction[] = Array.from({ length: 8 }, (_
         bytes: bytes.slice(0, insn.len),
         insn,
         key: X87_OPERATIONS[record.operation] as string,
-        i: record.bytes > 0 ? 0 : record.dst,
+        i: record.bytes > 0 ? 0 : x87Destination(record, insn),
       },
     ];
   });

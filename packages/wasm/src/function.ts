@@ -108,10 +108,11 @@ export class FunctionBuilder implements Func {
    * @param always false where the statement may be passed by
    */
   assign<T extends ValType>(local: Local<T>, value: Expr<T>, always: boolean): void {
+    // `value` may be the local itself.
     const { width } = value as Node;
     (local as LocalNode<T>).width = 64;
     this.set(local, value);
-    if (always) (local as LocalNode<T>).width = width;
+    (local as LocalNode<T>).width = always ? width : 64;
   }
 
   /** From here on `local` may hold anything. */

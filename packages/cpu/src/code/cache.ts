@@ -195,12 +195,10 @@ export class CodeCache {
     return this.#nextRecord;
   }
 
-  /** Appends a zeroed record. `reserve` must have made room. */
+  /** Appends a record with stale contents. `reserve` must have made room. */
   append(): number {
     const record = this.#nextRecord;
     this.#nextRecord += RECORD;
-    const u32 = this.#u32;
-    for (let word = record >> 2; word < (record + RECORD) >> 2; word++) u32[word] = 0;
     return record;
   }
 
@@ -281,14 +279,17 @@ export class CodeCache {
     for (const listener of this.#onDrop) listener(null);
   }
 
-  /** A zeroed map, 0 if there is none left. */
+  /**
+   * A zeroed map, 0 if there is none left. A fresh one is zero already, but if it were read first the host would lend it its page of zeros, and
+   * replacing that at the first write takes as long as decoding a dozen instructions.
+   */
   #takeMap(): number {
-    const recycled = this.#freeMaps.pop();
-    if (recycled !== undefined) {
-      this.#u8.fill(0, recycled, recycled + MAP_BYTES);
-      return recycled;
+    let map = this.#freeMaps.pop();
+    if (map === undefined) {
+      if (this.#mapsUsed === this.#mapCount) return 0;
+      map = this.#mapsStart + this.#mapsUsed++ * MAP_BYTES;
     }
-    if (this.#mapsUsed === this.#mapCount) return 0;
-    return this.#mapsStart + this.#mapsUsed++ * MAP_BYTES;
+    this.#u8.fill(0, map, map + MAP_BYTES);
+    return map;
   }
 }

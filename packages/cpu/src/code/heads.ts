@@ -70,7 +70,7 @@ export class Heads {
    */
   of(page: CodePage, offset: number, record: number, found = false): number {
     if (this.isHead(record)) return record;
-    const head = this.#records.step("heat", offset);
+    const head = this.#records.step(HEAT, offset);
     page.site ??= this.#cache.addSite(page);
     this.#records.setDisplacement(head, record, page.site);
     this.#records.setImmediate(head, this.threshold);

@@ -1,15 +1,25 @@
-import type { Insn, Operand } from "../decode/index.js";
-import { handlerKey, handlerNumber } from "../interp/generate.js";
+import { cloneInsn, type Insn, type Operand } from "../decode/index.js";
 import * as S from "../state.js";
-import { Flow, type Instance, instanceOf } from "./instance.js";
-import { mmxRecords } from "./mmx.js";
-import { cloneInsn, slotOf } from "./operands.js";
+import type { HelperSite } from "../vcpu/context/helper.js";
+import { Flow, templateOf } from "./instance.js";
+import { slotOf } from "./operands.js";
+import * as P from "./packed-plans.js";
+import { Address } from "./plan.js";
 import type { MemoryFields, RecordWriter } from "./records.js";
-import { LEGACY, MODIFY, SSE, STACK } from "./traits.js";
-import { x87Record } from "./x87.js";
+import { numberOf, Uses } from "./step.js";
+import { x87Destination, x87Record } from "./x87.js";
 
 /** Records an instruction can become, at most. */
 export const MAX_RECORDS = 9;
+
+const SS = 2;
+
+/** Steps that compute 32-bit and 16-bit addresses; outside 64-bit code they also check the segment's bounds. */
+const EA32 = numberOf("ea32");
+const EA16 = numberOf("ea16");
+const EA32_LEGACY = numberOf("ea32L");
+const EA16_LEGACY = numberOf("ea16L");
+const ALIGNED = numberOf("aligned");
 
 /** Turns decoded instructions into records. */
 export class Lowering {
@@ -32,178 +42,137 @@ export class Lowering {
    * @param charge false when another record already charged for it
    */
   lower(insn: Insn, offset: number, charge = true): Flow {
+    const at = P.planAt(insn);
+    const head = P.words[at] as number;
+    const records = this.#records;
     this.#offset = offset;
-    this.#records.begin(offset, insn.len, charge);
-    const instance = instanceOf(insn);
-    this.#records.stack = instance.stack;
-    switch (instance.executor) {
-      case "mmx":
-        this.#mmx(instance);
-        break;
-      case "helper":
-        // Operands of the row that it almost is have been put in order already: a helper asks the instruction itself.
-        if (!this.#x87(insn)) this.#records.call({ insn: cloneInsn(insn), name: instance.name });
-        break;
-      default:
-        this.#row(instance);
-    }
-    return instance.flow;
+    records.begin(offset, insn.len, charge);
+    records.stack = head & P.MEMORY ? insn.seg === SS : (head & P.STACK) !== 0;
+    if (head & P.HELPER) this.#helper(insn);
+    else this.#run(head, at + 1, insn);
+    return head & P.FLOW_MASK;
   }
 
-  /** An x87 instruction that is not always its helper's. False: it is. */
-  #x87(insn: Insn): boolean {
-    const plan = x87Record(insn);
-    if (plan === null) return false;
-    const record = this.#records.call({ insn: cloneInsn(insn), name: insn.op }, plan.handler);
-    if (plan.bytes > 0) {
-      this.#plainAddress(insn, true);
-      this.#records.setMemory(record, this.#memory);
-    }
-    this.#records.setAuxiliary(record, plan.operation);
-    this.#records.setDestination(record, plan.dst);
-    return true;
-  }
-
-  #row(instance: Instance): void {
-    const { insn, name, size, memoryAt } = instance;
-    const legacy = insn.mode !== 64 && LEGACY.has(name);
-    if (memoryAt >= 0) {
-      if (insn.mode !== 64 && SSE.has(name)) this.#records.emit("sse");
-      this.#address(instance);
-    }
-    if (name === "lea") {
-      this.#lea(insn, size);
+  /** It asks the instruction itself, or it is an x87 instruction that is not always its helper's. */
+  #helper(insn: Insn): void {
+    const records = this.#records;
+    const site: HelperSite = { insn: cloneInsn(insn), name: templateOf(insn).name };
+    const x87 = x87Record(insn);
+    if (x87 === null) {
+      records.call(site);
       return;
     }
-    let { form } = instance;
-    let number = handlerNumber(handlerKey(name, size, form, legacy));
-    let writeBack = false;
-    let temporary = -1;
-    // Outside 64-bit code an operand and the stack have bounds of their own, with exceptions of their own.
-    const pushes = insn.mode !== 64 && STACK.has(name);
-    if ((number === undefined || pushes) && memoryAt >= 0) {
-      const operand = insn.operands[memoryAt] as Operand;
-      const vector = handlerNumber(handlerKey(name, size, form.replace("m", "r"), legacy)) === undefined;
-      const step =
-        memoryAt === 0 && MODIFY.has(name)
-          ? `rmw${size}`
-          : `ld${vector ? "x" : ""}${instance.aligned ? "a" : ""}${operand.size}`;
-      this.#memoryRecord(step);
-      writeBack = step.startsWith("rmw");
-      temporary = vector ? S.XTMP : S.TMP;
-      form = form.replace("m", vector ? "x" : "r");
-      number = handlerNumber(handlerKey(name, size, form, legacy));
+    const record = records.call(site, x87.handler);
+    if (x87.bytes > 0) {
+      this.#plainAddress(insn, true);
+      records.setMemory(record, this.#memory);
     }
-    if (number === undefined) this.#missing(insn);
-    if (pushes) this.#records.stack = true;
-    const record = this.#records.emitNumber(number);
-    this.#fill(record, insn, form, temporary === -1 ? -1 : memoryAt, temporary);
-    if (writeBack) this.#memoryRecord(`wb${size}`);
-    if (instance.flow === Flow.Branch || instance.flow === Flow.Jump) this.#branch(insn, record);
+    records.setAuxiliary(record, x87.operation);
+    records.setDestination(record, x87Destination(x87, insn));
   }
 
-  #mmx(instance: Instance): void {
-    const { insn, memoryAt } = instance;
-    if (memoryAt >= 0) {
-      if (insn.mode !== 64) {
-        this.#records.emit("mmx.check");
-        if (memoryAt === 0) this.#records.emit("mmx.top");
+  #run(head: number, start: number, insn: Insn): void {
+    let at = start;
+    for (let k = (head >> P.BEFORE_SHIFT) & P.BEFORE_MASK; k > 0; k--) {
+      this.#emit(at, insn);
+      at += P.STEP_WORDS;
+    }
+    const address = (head >> P.ADDRESS_SHIFT) & P.ADDRESS_MASK;
+    if (address !== Address.None) {
+      this.#plainAddress(insn, address === Address.Linear);
+      if (head & P.BITS) {
+        this.#moveBy(at, insn);
+        at += P.STEP_WORDS;
       }
-      this.#address(instance);
+      if (address === Address.Linear && insn.addrSize !== 8) this.#shortAddress(head, insn);
     }
-    for (const { handler, dst = 0, src = 0, imm = 0, memory } of mmxRecords(insn, slotOf)) {
-      const record = this.#records.emit(handler);
-      this.#records.setDestination(record, dst);
-      this.#records.setSource(record, src);
-      this.#records.setImmediate(record, imm);
-      if (memory) this.#records.setMemory(record, this.#memory);
+    let record = 0;
+    for (let k = (head >> P.STEPS_SHIFT) & P.STEPS_MASK; k > 0; k--) {
+      record = this.#emit(at, insn);
+      at += P.STEP_WORDS;
     }
+    const flow: Flow = head & P.FLOW_MASK;
+    if (flow === Flow.Branch || flow === Flow.Jump) this.#branch(insn, record);
   }
 
-  #missing(insn: Insn): never {
-    throw new Error(
-      `no handler for ${insn.op} ${insn.operands
-        .slice(0, insn.nops)
-        .map((o) => `${o.kind}:${o.size}`)
-        .join()}`,
+  /** Appends the record of the step at `at`. */
+  #emit(at: number, insn: Insn): number {
+    const records = this.#records;
+    const step = P.words[at] as number;
+    const slots = P.words[at + 1] as number;
+    const [dst, src] = [(slots << 16) >> 16, slots >> 16];
+    if (step & P.STEP_STACK) records.stack = true;
+    const record = records.emit(
+      step & P.HANDLER_MASK,
+      dst < 0 ? slotOf(insn.operands[~dst] as Operand) : dst,
+      src < 0 ? slotOf(insn.operands[~src] as Operand) : src,
+      insn.immLo & (P.words[at + 2] as number),
     );
+    const uses: Uses = (step >> P.USES_SHIFT) & P.USES_MASK;
+    if (uses === Uses.Memory) records.setMemory(record, this.#memory);
+    else if (uses === Uses.Immediate) records.setDisplacement(record, insn.immLo, insn.immHi);
+    return record;
   }
 
-  #lea(insn: Insn, size: number): void {
-    this.#plainAddress(insn, false);
-    const short = insn.addrSize < size;
-    const record = short
-      ? this.#records.emit(insn.addrSize === 4 ? "lea32" : "lea16")
-      : this.#records.emit(handlerKey("lea", size, "rm"));
-    this.#fill(record, insn, "rm", -1);
-  }
-
-  /**
-   * Sets the memory fields for the following records; other than 64-bit addresses are computed by a step, which outside 64-bit code also
-   * checks the segment's bounds.
-   */
-  #address({ insn, size, memoryAt, writes, bitString, aligned }: Instance): void {
-    this.#plainAddress(insn, true);
+  /** The address of the element is an offset like any other: it is selected before the address is truncated and checked. */
+  #moveBy(bits: number, insn: Insn): void {
     const { seg } = this.#memory;
-    if (bitString) {
-      // The address of the element is an offset like any other: it is selected before the address is truncated and checked.
-      this.#memory.seg = S.ZERO;
-      const step = this.#records.emit(handlerKey("bitaddr", size, "mr"));
-      this.#fill(step, insn, "mr", -1);
-      this.#useEaTmp(seg);
-    }
-    if (insn.addrSize === 8) return;
-    if (insn.mode === 64) this.#memoryRecord(`ea${8 * insn.addrSize}`);
+    this.#memory.seg = S.ZERO;
+    this.#emit(bits, insn);
+    this.#useEaTmp(seg);
+  }
+
+  /** Other than 64-bit addresses are computed by a step, which outside 64-bit code also checks the segment's bounds. */
+  #shortAddress(head: number, insn: Insn): void {
+    const records = this.#records;
+    const long = insn.addrSize === 4;
+    if (insn.mode === 64) this.#memoryRecord(long ? EA32 : EA16);
     else {
-      if (aligned && insn.seg === 2) {
+      if (head & P.ALIGNED && insn.seg === SS) {
         const memory = { ...this.#memory };
-        this.#memoryRecord(`ea${8 * insn.addrSize}`);
+        this.#memoryRecord(long ? EA32 : EA16);
         this.#useEaTmp(S.ZERO);
-        this.#memoryRecord("aligned");
+        this.#memoryRecord(ALIGNED);
         Object.assign(this.#memory, memory);
       }
-      const record = this.#records.emit(`ea${8 * insn.addrSize}L`);
-      this.#records.setMemory(record, this.#memory);
-      this.#records.setDestination(record, S.SEG_RANGE + 16 * insn.seg + (writes ? 8 : 0));
-      this.#records.setAuxiliary(record, (insn.operands[memoryAt] as Operand).size);
+      const record = records.emit(
+        long ? EA32_LEGACY : EA16_LEGACY,
+        S.SEG_RANGE + 16 * insn.seg + (head & P.WRITES ? 8 : 0),
+      );
+      records.setMemory(record, this.#memory);
+      records.setAuxiliary(record, (insn.operands[(head >> P.AT_SHIFT) & P.AT_MASK] as Operand).size);
     }
     this.#useEaTmp(S.ZERO);
   }
 
+  #memoryRecord(handler: number): void {
+    this.#records.setMemory(this.#records.emit(handler), this.#memory);
+  }
+
+  /** The following records use the address that a step has left. */
   #useEaTmp(seg: number): void {
-    Object.assign(this.#memory, { base: S.EA_TMP, index: S.ZERO, scale: 0, dispLo: 0, dispHi: 0, seg });
+    const memory = this.#memory;
+    memory.base = S.EA_TMP;
+    memory.index = S.ZERO;
+    memory.scale = 0;
+    memory.dispLo = 0;
+    memory.dispHi = 0;
+    memory.seg = seg;
   }
 
   #plainAddress(insn: Insn, segment: boolean): void {
     const m = this.#memory;
-    m.base = insn.base === 16 ? S.PAGE_VA : insn.base < 0 ? S.ZERO : S.GPR + 8 * insn.base;
-    m.index = insn.index < 0 ? S.ZERO : S.GPR + 8 * insn.index;
+    const { base, index, dispLo } = insn;
+    m.base = base === 16 ? S.PAGE_VA : base < 0 ? S.ZERO : S.GPR + 8 * base;
+    m.index = index < 0 ? S.ZERO : S.GPR + 8 * index;
     m.scale = insn.scale;
-    m.dispLo = insn.dispLo;
+    m.dispLo = dispLo;
     m.dispHi = insn.dispHi;
-    if (insn.base === 16) {
-      const next = this.#offset + insn.len;
-      m.dispLo = (insn.dispLo + next) | 0;
-      m.dispHi = insn.dispHi + (insn.dispLo >>> 0 > m.dispLo >>> 0 ? 1 : 0);
+    if (base === 16) {
+      m.dispLo = (dispLo + this.#offset + insn.len) | 0;
+      if (dispLo >>> 0 > m.dispLo >>> 0) m.dispHi++;
     }
     m.seg = segment && (insn.mode !== 64 || insn.seg >= 4) ? S.SEG_BASE + 8 * insn.seg : S.ZERO;
-  }
-
-  #memoryRecord(step: string): void {
-    this.#records.setMemory(this.#records.emit(step), this.#memory);
-  }
-
-  /** Fills register, memory and immediate fields. Operand `replaced` was fetched into slot `temporary`. */
-  #fill(record: number, insn: Insn, form: string, replaced: number, temporary = 0): void {
-    for (let k = 0; k < form.length; k++) {
-      const slot = k === replaced ? temporary : slotOf(insn.operands[k] as Operand);
-      if (form[k] === "r" || form[k] === "x") {
-        if (k === 0) this.#records.setDestination(record, slot);
-        else this.#records.setSource(record, slot);
-      } else if (form[k] === "m") this.#records.setMemory(record, this.#memory);
-      else if (form[k] === "i") this.#records.setImmediate(record, insn.immLo);
-      else if (form[k] === "I") this.#records.setDisplacement(record, insn.immLo, insn.immHi);
-    }
   }
 
   #branch(insn: Insn, record: number): void {

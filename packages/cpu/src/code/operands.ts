@@ -1,8 +1,8 @@
-import { Insn, Kind, type Operand } from "../decode/index.js";
+import { Kind, type Operand } from "../decode/index.js";
 import * as S from "../state.js";
 
 /** Letter of operand `k` in the form of a handler; "" if no handler takes such. */
-export function letterOf(operand: Operand, name: string, k: number): string {
+export function letterOf(operand: Operand, k: number): string {
   switch (operand.kind) {
     case Kind.Gpr:
     case Kind.Gpr8High:
@@ -11,7 +11,7 @@ export function letterOf(operand: Operand, name: string, k: number): string {
       return "m";
     case Kind.Imm:
     case Kind.Const1:
-      return name === "movabs" ? "I" : "i";
+      return "i";
     case Kind.Xmm:
     case Kind.Mmx:
       return "x";
@@ -36,17 +36,6 @@ export function slotOf(operand: Operand): number {
     default:
       return 0;
   }
-}
-
-/** A copy that stays when the original is reused. Of the same shape, that is: helpers read it each time they run. */
-export function cloneInsn(insn: Insn): Insn {
-  const copy = new Insn();
-  const { operands } = copy;
-  Object.assign(copy, insn, { operands });
-  operands.forEach((operand, k) => {
-    Object.assign(operand, insn.operands[k]);
-  });
-  return copy;
 }
 
 /** Exchanges two operands. */

@@ -13,6 +13,8 @@ export interface MemoryFields {
   seg: number;
 }
 
+const HELPER = handlerNumber("helper") as number;
+
 /** Appends records to the code cache and fills their fields; `record.ts` has the layout. */
 export class RecordWriter {
   readonly #cache: CodeCache;
@@ -42,35 +44,33 @@ export class RecordWriter {
     this.#charge = charge;
   }
 
-  /** @throws Error if the interpreter has no such handler or step */
-  emit(name: string): number {
-    const number = handlerNumber(name);
-    if (number === undefined) throw new Error(`no interpreter step ${name}`);
-    return this.emitNumber(number);
-  }
-
-  emitNumber(handler: number): number {
+  /** Appends a record; what is not given is zero. */
+  emit(handler: number, dst = 0, src = 0, imm = 0): number {
     const record = this.#cache.append();
-    this.#u16[record >> 1] = handler;
-    this.#u8[record + R.R_LEN] = this.#length;
-    this.#u8[record + R.R_CHARGE] = this.#charge ? 1 : 0;
-    this.#u16[(record + R.R_OFF) >> 1] = this.#offset;
-    this.#u16[(record + R.R_AUX2) >> 1] = this.stack ? R.AUX2_STACK : 0;
+    const words = this.#i32;
+    const at = record >> 2;
+    // As in `record.ts`: a word at a time.
+    words[at] = handler | (this.#length << 16) | (this.#charge ? 1 << 24 : 0);
+    words[at + 1] = this.#offset | (dst << 16);
+    words[at + 2] = src;
+    words[at + 3] = 0;
+    words[at + 4] = 0;
+    words[at + 5] = 0;
+    words[at + 6] = imm;
+    words[at + 7] = this.stack ? R.AUX2_STACK << 16 : 0;
     this.#charge = false;
     return record;
   }
 
   /** A record that is no instruction: charges nothing. */
-  step(name: string, offset: number): number {
+  step(handler: number, offset: number): number {
     this.begin(offset, 0, false);
-    return this.emit(name);
+    return this.emit(handler);
   }
 
   /** A record that calls TypeScript with `site`: always, or where its handler takes the exit `helper`. */
-  call(site: HelperSite | CrossSite, handler = "helper"): number {
-    const record = this.emit(handler);
-    this.setImmediate(record, this.#cache.addSite(site));
-    return record;
+  call(site: HelperSite | CrossSite, handler = HELPER): number {
+    return this.emit(handler, 0, 0, this.#cache.addSite(site));
   }
 
   setDestination(record: number, slot: number): void {

@@ -33,7 +33,10 @@ export interface RowRef {
   readonly size: number;
 }
 
-/** The semantics row an instruction is an instance of, or null if a helper in TypeScript executes it. */
+/**
+ * The semantics row an instruction is an instance of, or null if a helper in TypeScript executes it. It follows from the shape, but for MOV
+ * with an immediate that needs 64 bits: that is `movabs`.
+ */
 export function rowOf(insn: Insn): RowRef | null {
   const [op0, op1] = insn.operands;
   const size = insn.opSize;
@@ -63,8 +66,6 @@ export function rowOf(insn: Insn): RowRef | null {
         op1.kind === Kind.Dr
       )
         return null;
-      if (op1.kind === Kind.Imm && op0.size === 8 && insn.immHi !== insn.immLo >> 31)
-        return { name: "movabs", size: 8 };
       return { name: "mov", size: op0.size };
     case "movzx":
     case "movsx":

@@ -7,9 +7,10 @@
 
 import { DecodeStatus, type Insn, type Mode } from "./insn.js";
 import { decodeMemory } from "./memory.js";
-import { OPCODES, OpcodeMap } from "./opcodes.js";
+import * as O from "./opcodes.js";
 import { decodeOperands } from "./operand-values.js";
-import { type Form, SizeRule } from "./rows.js";
+import * as F from "./packed-forms.js";
+import { SizeRule } from "./rows.js";
 
 /** Longest instruction, in bytes; a longer one is #GP(0). */
 const MAX_LENGTH = 15;
@@ -35,6 +36,11 @@ PREFIX_CLASS.fill(Prefix.OperandSize, 0x66, 0x67);
 PREFIX_CLASS.fill(Prefix.AddressSize, 0x67, 0x68);
 PREFIX_CLASS.fill(Prefix.Lock, 0xf0, 0xf1);
 PREFIX_CLASS.fill(Prefix.Repeat, 0xf2, 0xf4);
+
+/** Shapes of a form: operand size and code size in 3 bits, then the address size, then whether there is a modrm that is memory. */
+const SHAPE_BITS = 5;
+/** `Insn.shape` is below it. */
+export const SHAPES = O.FORMS.length << SHAPE_BITS;
 
 const FIRST_FS = 4;
 const DS = 3;
@@ -91,52 +97,58 @@ export function decode(bytes: Uint8Array, offset: number, end: number, mode: Mod
   if (opcode === 0x0f) {
     if (pos >= stop) return outOfBytes(stop, limit);
     opcode = bytes[pos++]!;
-    map |= OpcodeMap.Map0F;
+    map |= O.OpcodeMap.Map0F;
     if (opcode === 0x38 || opcode === 0x3a) {
-      map ^= opcode === 0x38 ? OpcodeMap.Map0F ^ OpcodeMap.Map0F38 : OpcodeMap.Map0F ^ OpcodeMap.Map0F3A;
+      map ^= opcode === 0x38 ? O.OpcodeMap.Map0F ^ O.OpcodeMap.Map0F38 : O.OpcodeMap.Map0F ^ O.OpcodeMap.Map0F3A;
       if (pos >= stop) return outOfBytes(stop, limit);
       opcode = bytes[pos++]!;
     }
   }
-  const entry = OPCODES[(map << 8) | opcode]!;
-  if (entry === null) {
+  const packed = O.OPCODES[(map << 8) | opcode]!;
+  if (packed === 0) {
     out.len = pos - offset;
     return DecodeStatus.Invalid;
   }
   let modrm = 0;
-  if (entry.hasModrm) {
+  if (packed & O.OPCODE_MODRM) {
     if (pos >= stop) return outOfBytes(stop, limit);
     modrm = bytes[pos++]!;
   }
   const rexW = (rex >> 3) & 1;
-  const prefixIndex = rep === 0 ? (has66 ? 1 : 0) : rep === 0xf3 ? 2 : 3;
-  const index =
-    prefixIndex * entry.byPrefix +
-    rexW * entry.byW +
-    (rex & 1) * entry.byB +
-    ((modrm >> 3) & 7) * entry.byReg +
-    (modrm >= 0xc0 ? entry.byMod : 0) +
-    (modrm & 7) * entry.byRm;
-  const form = entry.forms[index]!;
-  if (form === null) {
+  let number = packed >> O.OPCODE_SHIFT;
+  if (packed & O.BY_ANY) {
+    let index = 0;
+    if (packed & O.BY_PREFIX) index = rep === 0 ? (has66 ? 1 : 0) : rep === 0xf3 ? 2 : 3;
+    if (packed & O.BY_B) index = 2 * index + (rex & 1);
+    if (packed & O.BY_W) index = 2 * index + rexW;
+    if (packed & O.BY_MOD) index = 2 * index + (modrm >= 0xc0 ? 1 : 0);
+    if (packed & O.BY_REG) index = 8 * index + ((modrm >> 3) & 7);
+    if (packed & O.BY_RM) index = 8 * index + (modrm & 7);
+    number = O.FORM_NUMBERS[number + index]!;
+  }
+  const id = number - 1;
+  if (id < 0) {
     out.len = pos - offset;
     return DecodeStatus.Invalid;
   }
-  if (form.noMod) modrm |= 0xc0;
-  const isMemory = form.hasModrm && modrm < 0xc0;
+  const row = id * F.FORM_WORDS;
+  const form = F.PACKED_FORMS[row]!;
+  if (form & F.FORM_NO_MOD) modrm |= 0xc0;
+  const isMemory = (form & F.FORM_MODRM) !== 0 && modrm < 0xc0;
 
-  out.op = form.op;
-  out.cc = form.cc;
-  out.form = form.id;
+  out.form = id;
   out.mode = mode;
   out.lock = lock;
-  out.rep = form.eatsRep ? 0 : rep;
-  out.addrSize = is64 ? (has67 ? 4 : 8) : (mode === 32) === has67 ? 2 : 4;
+  out.rep = form & F.FORM_EATS_REP ? 0 : rep;
+  const longAddress = is64 ? !has67 : (mode === 32) !== has67;
+  out.addrSize = is64 ? (longAddress ? 8 : 4) : longAddress ? 4 : 2;
   out.segOverride = segOverride;
   out.immLo = 0;
   out.immHi = 0;
   out.imm2 = 0;
-  const sizeIndex = setOperandSize(form, out, mode, has66 && !form.eats66, rexW);
+  const sizeIndex = setOperandSize(form >> F.FORM_RULE_SHIFT, out, mode, has66 && (form & F.FORM_EATS_66) === 0, rexW);
+  const sizeRow = is64 ? sizeIndex + 3 : sizeIndex;
+  out.shape = (id << SHAPE_BITS) | (sizeRow << 2) | (longAddress ? 2 : 0) | (isMemory ? 1 : 0);
 
   if (isMemory) {
     pos = decodeMemory(bytes, pos, modrm, rex, out);
@@ -150,7 +162,7 @@ export function decode(bytes: Uint8Array, offset: number, end: number, mode: Mod
     out.seg = segOverride >= 0 ? segOverride : DS;
   }
 
-  const next = decodeOperands(bytes, pos, form, opcode, modrm, rex, is64 ? sizeIndex + 3 : sizeIndex, out);
+  const next = decodeOperands(bytes, pos, row, opcode, modrm, rex, sizeRow, out);
   if (next < 0) {
     out.len = pos - offset;
     return DecodeStatus.Invalid;
@@ -158,7 +170,7 @@ export function decode(bytes: Uint8Array, offset: number, end: number, mode: Mod
   if (next > stop) return outOfBytes(stop, limit);
   out.len = next - offset;
   // Every byte must be there before this is found (recorded from hardware).
-  return lock && !(form.lockable && isMemory) ? DecodeStatus.Invalid : DecodeStatus.Ok;
+  return lock && !((form & F.FORM_LOCKABLE) !== 0 && isMemory) ? DecodeStatus.Invalid : DecodeStatus.Ok;
 }
 
 /** Bytes from `stop` on are needed: they are missing unless the length limit is what stops. */
@@ -167,8 +179,7 @@ function outOfBytes(stop: number, limit: number): DecodeStatus {
 }
 
 /** Sets `out.opSize`. @returns log2 of the operand size in bytes that the `v` widths follow, minus 1. */
-function setOperandSize(form: Form, out: Insn, mode: Mode, has66: boolean, rexW: number): number {
-  const rule = form.sizeRule;
+function setOperandSize(rule: SizeRule, out: Insn, mode: Mode, has66: boolean, rexW: number): number {
   let index = 1;
   if (mode === 64) {
     if (rexW !== 0 || rule === SizeRule.Force64) index = 2;

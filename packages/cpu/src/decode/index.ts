@@ -1,3 +1,3 @@
-export { decode } from "./decode.js";
+export { decode, SHAPES } from "./decode.js";
 export { format } from "./format.js";
-export { DecodeStatus, Insn, Kind, type Mode, type Operand } from "./insn.js";
+export { cloneInsn, DecodeStatus, Insn, Kind, type Mode, type Operand } from "./insn.js";

@@ -4,6 +4,9 @@
  * 64-bit quantities are pairs of signed 32-bit halves (`…Lo`, `…Hi`).
  */
 
+import { FORMS } from "./opcodes.js";
+import type { Form } from "./rows.js";
+
 /** Code size of the current code segment in bits: CS.L = 1 gives 64, else CS.D gives 32 or 16. */
 export type Mode = 16 | 32 | 64;
 
@@ -65,10 +68,6 @@ export interface Operand {
 
 /** A decoded instruction. Mutable: make one and hand it to every `decode()` call. */
 export class Insn {
-  /** Mnemonic; families `jcc`, `setcc`, `cmovcc` carry the condition in `cc`. */
-  op = "";
-  /** Condition code 0..15 of the `…cc` families (SDM vol. 1, appendix B), else -1. */
-  cc = -1;
   /** Length in bytes, 1..15. */
   len = 0;
   mode: Mode = 64;
@@ -105,12 +104,58 @@ export class Insn {
   imm2 = 0;
   /** Ordinal of the table row that matched: dense, stable within one build, usable as an array index. */
   form = 0;
+  /**
+   * Ordinal of all that instructions have in common which differ only in register numbers, address and immediates: `form`, 64-bit code or
+   * not, operand and address size, memory operand or register. Below `SHAPES`, usable as an array index.
+   */
+  shape = 0;
   /** Bytes of displacement in the encoding (0, 1, 2, 4, 8); lets the disassembler tell `[rax]` from `[rax+0]`. */
   dispSize = 0;
   /** Segment named by an override prefix that has an effect (0..5), else -1. */
   segOverride = -1;
+
+  /** Mnemonic; families `jcc`, `setcc`, `cmovcc` carry the condition in `cc`. */
+  get op(): string {
+    return (FORMS[this.form] as Form).op;
+  }
+  /** Condition code 0..15 of the `…cc` families (SDM vol. 1, appendix B), else -1. */
+  get cc(): number {
+    return (FORMS[this.form] as Form).cc;
+  }
 }
 
 function operand(): Operand {
   return { kind: Kind.None, reg: 0, size: 0 };
+}
+
+/** A copy that stays when the original is reused. Field by field: all instructions are to be of one hidden class. */
+export function cloneInsn(insn: Insn): Insn {
+  const copy = new Insn();
+  copy.len = insn.len;
+  copy.mode = insn.mode;
+  copy.opSize = insn.opSize;
+  copy.addrSize = insn.addrSize;
+  copy.lock = insn.lock;
+  copy.rep = insn.rep;
+  copy.nops = insn.nops;
+  copy.seg = insn.seg;
+  copy.base = insn.base;
+  copy.index = insn.index;
+  copy.scale = insn.scale;
+  copy.dispLo = insn.dispLo;
+  copy.dispHi = insn.dispHi;
+  copy.immLo = insn.immLo;
+  copy.immHi = insn.immHi;
+  copy.imm2 = insn.imm2;
+  copy.form = insn.form;
+  copy.shape = insn.shape;
+  copy.dispSize = insn.dispSize;
+  copy.segOverride = insn.segOverride;
+  for (let k = 0; k < 4; k++) {
+    const [from, to] = [insn.operands[k] as Operand, copy.operands[k] as Operand];
+    to.kind = from.kind;
+    to.reg = from.reg;
+    to.size = from.size;
+  }
+  return copy;
 }

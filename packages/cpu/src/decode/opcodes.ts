@@ -1,4 +1,4 @@
-/** The opcode maps in the shape `decode()` looks forms up in: per mode, map and opcode one small dense table. */
+/** The opcode maps as `decode()` looks forms up in them: per mode, map and opcode one small dense table. */
 
 import { MAP0 } from "./map0.js";
 import { MAP0F } from "./map0f.js";
@@ -16,22 +16,6 @@ export enum OpcodeMap {
   Map0F3A = 3,
 }
 
-/**
- * All forms of one opcode. The form for an encoding is at index
- * `prefix * byPrefix + REX.W * byW + REX.B * byB + reg * byReg + (mod == 3) * byMod + rm * byRm`; a factor is 0 when the
- * forms of the opcode do not depend on that field.
- */
-export interface OpcodeEntry {
-  readonly hasModrm: boolean;
-  readonly byPrefix: number;
-  readonly byW: number;
-  readonly byB: number;
-  readonly byReg: number;
-  readonly byMod: number;
-  readonly byRm: number;
-  readonly forms: readonly (Form | null)[];
-}
-
 const maps: readonly Row[][] = [MAP0 + X87, MAP0F + MAP0F_SIMD, MAP0F38, MAP0F3A].map(parseRows);
 
 /** Every form, indexed by `Form.id` = `Insn.form`. */
@@ -40,74 +24,82 @@ export const FORMS: readonly Form[] = maps.flat().map((row, id) => {
   return row.form;
 });
 
-/** Entry of an opcode at `(is64 * 4 + map) * 256 + opcode`; null where the whole opcode is undefined. */
-export const OPCODES: readonly (OpcodeEntry | null)[] = [0, 1].flatMap((is64) =>
-  maps.flatMap((rows) => {
-    const byOpcode: Row[][] = Array.from({ length: 256 }, () => []);
-    for (const row of rows) if ((row.modes >> is64) & 1) byOpcode[row.opcode]?.push(row);
-    return byOpcode.map(makeEntry);
-  }),
+/** Bits of a packed opcode; the fields of the encoding that its forms depend on are digits of an index, the lowest one last. */
+export const BY_PREFIX = 1;
+export const BY_B = 2;
+export const BY_W = 4;
+export const BY_MOD = 8;
+export const BY_REG = 16;
+export const BY_RM = 32;
+/** There is a modrm byte. */
+export const OPCODE_MODRM = 64;
+/** Its forms depend on something: above the bits is the index of the first one in `FORM_NUMBERS`. Otherwise there is the only form's number. */
+export const BY_ANY = BY_PREFIX | BY_B | BY_W | BY_MOD | BY_REG | BY_RM;
+export const OPCODE_SHIFT = 8;
+
+/** How many values each field has, lowest digit first. */
+const DIGITS: readonly (readonly [bit: number, values: number])[] = [
+  [BY_RM, 8],
+  [BY_REG, 8],
+  [BY_MOD, 2],
+  [BY_W, 2],
+  [BY_B, 2],
+  [BY_PREFIX, 4],
+];
+
+const formNumbers: number[] = [];
+
+/**
+ * Opcodes at `(is64 * 4 + map) * 256 + opcode`: bits as above; 0 where the whole opcode is undefined. Packed, as what follows: an instruction
+ * is decoded when its tables have long been pushed out of the processor's caches, and each line that must be fetched again takes as long as
+ * all the rest.
+ */
+export const OPCODES: Int32Array = Int32Array.from(
+  [0, 1].flatMap((is64) =>
+    maps.flatMap((rows) => {
+      const byOpcode: Row[][] = Array.from({ length: 256 }, () => []);
+      for (const row of rows) if ((row.modes >> is64) & 1) byOpcode[row.opcode]?.push(row);
+      return byOpcode.map(packOpcode);
+    }),
+  ),
 );
 
-function makeEntry(rows: readonly Row[]): OpcodeEntry | null {
-  if (rows.length === 0) return null;
-  let size = 1;
-  const factor = (depends: boolean, values: number): number => {
-    if (!depends) return 0;
-    const result = size;
-    size *= values;
-    return result;
-  };
-  const byRm = factor(
-    rows.some((row) => row.rms !== 0xff),
-    8,
-  );
-  const byReg = factor(
-    rows.some((row) => row.regs !== 0xff),
-    8,
-  );
-  const byMod = factor(
-    rows.some((row) => row.mods !== 3),
-    2,
-  );
-  const byW = factor(
-    rows.some((row) => row.w !== 3),
-    2,
-  );
-  const byB = factor(
-    rows.some((row) => row.b !== 3),
-    2,
-  );
-  const byPrefix = factor(
-    rows.some((row) => row.prefixes !== 0xf),
-    4,
-  );
-  const field = (index: number, by: number, values: number): number => (by === 0 ? 0 : Math.floor(index / by) % values);
-  const forms = Array.from({ length: size }, (_, index) => {
+/** Forms by opcode and the digits of its index: `Form.id` + 1, 0 where there is none. */
+export const FORM_NUMBERS: Uint16Array = Uint16Array.from(formNumbers);
+
+function packOpcode(rows: readonly Row[]): number {
+  if (rows.length === 0) return 0;
+  const some = (bit: number, depends: (row: Row) => boolean): number => (rows.some(depends) ? bit : 0);
+  const by =
+    some(BY_RM, ({ rms }) => rms !== 0xff) |
+    some(BY_REG, ({ regs }) => regs !== 0xff) |
+    some(BY_MOD, ({ mods }) => mods !== 3) |
+    some(BY_W, ({ w }) => w !== 3) |
+    some(BY_B, ({ b }) => b !== 3) |
+    some(BY_PREFIX, ({ prefixes }) => prefixes !== 0xf);
+  const first = formNumbers.length;
+  const digits = DIGITS.filter(([bit]) => by & bit);
+  const size = digits.reduce((product, [, values]) => product * values, 1);
+  for (let index = 0; index < size; index++) {
+    const fields = new Map<number, number>();
+    let rest = index;
+    for (const [bit, values] of digits) {
+      fields.set(bit, rest % values);
+      rest = Math.floor(rest / values);
+    }
+    /** Whether a bit set contains the value; a field no row depends on is always contained. */
+    const has = (set: number, bit: number): boolean => ((set >> (fields.get(bit) ?? 0)) & 1) === 1 || !fields.has(bit);
     const match = rows.find(
       (row) =>
-        has(row.rms, field(index, byRm, 8), byRm) &&
-        has(row.regs, field(index, byReg, 8), byReg) &&
-        has(row.mods, field(index, byMod, 2), byMod) &&
-        has(row.w, field(index, byW, 2), byW) &&
-        has(row.b, field(index, byB, 2), byB) &&
-        has(row.prefixes, field(index, byPrefix, 4), byPrefix),
+        has(row.rms, BY_RM) &&
+        has(row.regs, BY_REG) &&
+        has(row.mods, BY_MOD) &&
+        has(row.w, BY_W) &&
+        has(row.b, BY_B) &&
+        has(row.prefixes, BY_PREFIX),
     );
-    return match?.form ?? null;
-  });
-  return {
-    hasModrm: rows.some((row) => row.form.hasModrm || row.mods !== 3),
-    byPrefix,
-    byW,
-    byB,
-    byReg,
-    byMod,
-    byRm,
-    forms,
-  };
-}
-
-/** Whether a bit set contains the value; a field no row depends on is always contained. */
-function has(set: number, value: number, by: number): boolean {
-  return by === 0 || ((set >> value) & 1) === 1;
+    formNumbers.push(match === undefined ? 0 : match.form.id + 1);
+  }
+  const above = by === 0 ? (formNumbers.pop() as number) : first;
+  return by | some(OPCODE_MODRM, ({ form, mods }) => form.hasModrm || mods !== 3) | (above << OPCODE_SHIFT);
 }

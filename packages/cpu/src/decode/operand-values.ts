@@ -7,8 +7,8 @@
 
 import { type Insn, Kind, type Operand } from "./insn.js";
 import { read32 } from "./memory.js";
-import { Enc, type OperandCode, SIZES, SIZES_STRIDE, Width } from "./operands.js";
-import type { Form } from "./rows.js";
+import { Enc, SIZES, SIZES_STRIDE, Width } from "./operands.js";
+import * as F from "./packed-forms.js";
 
 const CS = 1;
 const LAST_SEGMENT = 5;
@@ -21,7 +21,8 @@ const LAST_DEBUG_REGISTER = 7;
 let cursor = 0;
 
 /**
- * Decodes the operands of `form` into `out`, whose sizes and memory fields are already set.
+ * Decodes the operands of a form into `out`, whose sizes and memory fields are already set.
+ * @param row index of the form in `PACKED_FORMS`
  * @param sizeRow row of `SIZES` for the operand size and mode
  * @returns the position after the last immediate, possibly past the end of what may be read; -1 when an operand names a
  * register that does not exist (#UD)
@@ -29,29 +30,34 @@ let cursor = 0;
 export function decodeOperands(
   bytes: Uint8Array,
   pos: number,
-  form: Form,
+  row: number,
   opcode: number,
   modrm: number,
   rex: number,
   sizeRow: number,
   out: Insn,
 ): number {
-  const codes = form.operands;
-  const count = codes.length;
+  const form = F.PACKED_FORMS[row]!;
+  const count = form & F.FORM_COUNT;
   const sizes = sizeRow * SIZES_STRIDE;
   out.nops = count;
   cursor = pos;
-  for (let i = 0; i < count; i++) {
-    if (!decodeOperand(bytes, codes[i]!, out.operands[i]!, opcode, modrm, rex, sizes, out)) return -1;
+  if (count > 0) {
+    let codes = F.PACKED_FORMS[row + 1]!;
+    for (let i = 0; i < count; i++) {
+      if (i === 2) codes = F.PACKED_FORMS[row + 2]!;
+      if (!decodeOperand(bytes, codes, out.operands[i]!, opcode, modrm, rex, sizes, out)) return -1;
+      codes >>= F.OPERAND_BITS;
+    }
+    if (form & F.FORM_NOT_CS && out.operands[0].reg === CS) return -1;
   }
-  if (form.notCs && out.operands[0].reg === CS) return -1;
   return cursor;
 }
 
 /** Decodes one operand. @returns false when the register does not exist (#UD). */
 function decodeOperand(
   bytes: Uint8Array,
-  code: OperandCode,
+  code: number,
   operand: Operand,
   opcode: number,
   modrm: number,
@@ -59,40 +65,55 @@ function decodeOperand(
   sizes: number,
   out: Insn,
 ): boolean {
-  switch (code.enc) {
+  switch ((code & F.ENC_MASK) as Enc) {
     case Enc.E:
-      if (modrm < 0xc0) return memory(operand, SIZES[sizes + code.memWidth]!);
-      return general(operand, (modrm & 7) | ((rex & 1) << 3), SIZES[sizes + code.width]!, rex);
+      if (modrm < 0xc0) return memory(operand, SIZES[sizes + ((code >> F.MEMORY_WIDTH_SHIFT) & F.WIDTH_MASK)]!);
+      return general(
+        operand,
+        (modrm & 7) | ((rex & 1) << 3),
+        SIZES[sizes + ((code >> F.WIDTH_SHIFT) & F.WIDTH_MASK)]!,
+        rex,
+      );
     case Enc.G:
-      return general(operand, ((modrm >> 3) & 7) | ((rex & 4) << 1), SIZES[sizes + code.width]!, rex);
+      return general(
+        operand,
+        ((modrm >> 3) & 7) | ((rex & 4) << 1),
+        SIZES[sizes + ((code >> F.WIDTH_SHIFT) & F.WIDTH_MASK)]!,
+        rex,
+      );
     case Enc.Z:
-      return general(operand, (opcode & 7) | ((rex & 1) << 3), SIZES[sizes + code.width]!, rex);
+      return general(
+        operand,
+        (opcode & 7) | ((rex & 1) << 3),
+        SIZES[sizes + ((code >> F.WIDTH_SHIFT) & F.WIDTH_MASK)]!,
+        rex,
+      );
     case Enc.M:
-      return memory(operand, SIZES[sizes + code.memWidth]!);
+      return memory(operand, SIZES[sizes + ((code >> F.MEMORY_WIDTH_SHIFT) & F.WIDTH_MASK)]!);
     case Enc.V:
       return register(operand, Kind.Xmm, ((modrm >> 3) & 7) | ((rex & 4) << 1), 16);
     case Enc.W:
-      if (modrm < 0xc0) return memory(operand, SIZES[sizes + code.memWidth]!);
+      if (modrm < 0xc0) return memory(operand, SIZES[sizes + ((code >> F.MEMORY_WIDTH_SHIFT) & F.WIDTH_MASK)]!);
       return register(operand, Kind.Xmm, (modrm & 7) | ((rex & 1) << 3), 16);
     case Enc.U:
       return register(operand, Kind.Xmm, (modrm & 7) | ((rex & 1) << 3), 16);
     case Enc.P:
       return register(operand, Kind.Mmx, (modrm >> 3) & 7, 8);
     case Enc.Q:
-      if (modrm < 0xc0) return memory(operand, SIZES[sizes + code.memWidth]!);
+      if (modrm < 0xc0) return memory(operand, SIZES[sizes + ((code >> F.MEMORY_WIDTH_SHIFT) & F.WIDTH_MASK)]!);
       return register(operand, Kind.Mmx, modrm & 7, 8);
     case Enc.N:
       return register(operand, Kind.Mmx, modrm & 7, 8);
     case Enc.I:
-      return immediate(bytes, operand, SIZES[sizes + code.width]!, out);
+      return immediate(bytes, operand, SIZES[sizes + ((code >> F.WIDTH_SHIFT) & F.WIDTH_MASK)]!, out);
     case Enc.S:
-      signed(bytes, SIZES[sizes + code.width]!, out);
+      signed(bytes, SIZES[sizes + ((code >> F.WIDTH_SHIFT) & F.WIDTH_MASK)]!, out);
       return register(operand, Kind.Imm, 0, out.opSize);
     case Enc.I2:
       out.imm2 = bytes[cursor++]! | 0;
       return register(operand, Kind.Imm, 1, 1);
     case Enc.J:
-      signed(bytes, SIZES[sizes + code.width]!, out);
+      signed(bytes, SIZES[sizes + ((code >> F.WIDTH_SHIFT) & F.WIDTH_MASK)]!, out);
       return register(operand, Kind.Rel, 0, out.opSize);
     case Enc.A:
       immediate(bytes, operand, SIZES[sizes + Width.v]!, out);
@@ -101,19 +122,34 @@ function decodeOperand(
       return register(operand, Kind.Far, 0, SIZES[sizes + Width.p]!);
     case Enc.O:
       absolute(bytes, out);
-      return memory(operand, SIZES[sizes + code.width]!);
+      return memory(operand, SIZES[sizes + ((code >> F.WIDTH_SHIFT) & F.WIDTH_MASK)]!);
     case Enc.SegReg:
       return register(operand, Kind.Seg, (modrm >> 3) & 7, 2) && operand.reg <= LAST_SEGMENT;
     case Enc.C:
-      register(operand, Kind.Cr, ((modrm >> 3) & 7) | ((rex & 4) << 1), SIZES[sizes + code.width]!);
+      register(
+        operand,
+        Kind.Cr,
+        ((modrm >> 3) & 7) | ((rex & 4) << 1),
+        SIZES[sizes + ((code >> F.WIDTH_SHIFT) & F.WIDTH_MASK)]!,
+      );
       return ((CONTROL_REGISTERS >> operand.reg) & 1) === 1;
     case Enc.D:
-      register(operand, Kind.Dr, ((modrm >> 3) & 7) | ((rex & 4) << 1), SIZES[sizes + code.width]!);
+      register(
+        operand,
+        Kind.Dr,
+        ((modrm >> 3) & 7) | ((rex & 4) << 1),
+        SIZES[sizes + ((code >> F.WIDTH_SHIFT) & F.WIDTH_MASK)]!,
+      );
       return operand.reg <= LAST_DEBUG_REGISTER;
     case Enc.FixedGpr:
-      return register(operand, Kind.Gpr, code.arg, SIZES[sizes + code.width]!);
+      return register(
+        operand,
+        Kind.Gpr,
+        (code >> F.MEMORY_WIDTH_SHIFT) & F.WIDTH_MASK,
+        SIZES[sizes + ((code >> F.WIDTH_SHIFT) & F.WIDTH_MASK)]!,
+      );
     case Enc.FixedSeg:
-      return register(operand, Kind.Seg, code.arg, 2);
+      return register(operand, Kind.Seg, (code >> F.MEMORY_WIDTH_SHIFT) & F.WIDTH_MASK, 2);
     case Enc.One:
       out.immLo = 1;
       return register(operand, Kind.Const1, 0, 1);

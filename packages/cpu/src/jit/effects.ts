@@ -15,14 +15,27 @@ export interface Effects {
   readonly outside: boolean;
 }
 
+/** By what they follow from. */
 const known = new Map<string, Effects>();
+/** By number of the template, three each: any last operand, 0, another constant. */
+const byTemplate: (Effects | undefined)[] = [];
 
 /** Effects of an instruction: its semantics, run over a context that only listens. */
 export function effectsOf(piece: Piece): Effects {
-  const { instance, row } = piece;
+  const { instance } = piece;
   // What a shift does depends on its count.
   const count = instance.form.length > 1 ? constantOf(instance, instance.form.length - 1) : null;
-  const fixed = count === null ? "" : (count & (instance.size === 8 ? 63 : 31)) === 0 ? "0" : "n";
+  const fixed = count === null ? 0 : (count & (instance.size === 8 ? 63 : 31)) === 0 ? 1 : 2;
+  const index = 3 * instance.template.number + fixed;
+  const effects = byTemplate[index];
+  if (effects !== undefined) return effects;
+  while (byTemplate.length < index) byTemplate.push(undefined);
+  byTemplate[index] = effectsBy(piece, fixed);
+  return byTemplate[index];
+}
+
+function effectsBy(piece: Piece, fixed: number): Effects {
+  const { instance, row } = piece;
   const key = `${row.name}.${instance.size}.${instance.form}.${fixed}`;
   let effects = known.get(key);
   if (effects === undefined) {

@@ -24,9 +24,24 @@ for (const row of ROWS) {
 /** Rows that a region leaves to the interpreter: they end a slice, or always fault. */
 const NEVER: ReadonlySet<string> = new Set(["sti", "ud2", "bitaddr"]);
 
+/** Rows by number of the template. */
+const known: (Row | null | undefined)[] = [];
+
 /** The row that says what `instance` does in a region, or null if the interpreter must execute it. */
 export function rowOfInstance(instance: Instance): Row | null {
   if (instance.executor === "helper") return x87Row(instance.insn);
+  const { number } = instance.template;
+  let row = known[number];
+  if (row === undefined) {
+    row = findRow(instance);
+    // Without large gaps an array stays one.
+    while (known.length < number) known.push(undefined);
+    known[number] = row;
+  }
+  return row;
+}
+
+function findRow(instance: Instance): Row | null {
   if (instance.executor !== "row" || NEVER.has(instance.name)) return null;
   const rows = BY_NAME.get(instance.name) as readonly Row[];
   const { form } = instance;

@@ -1,5 +1,5 @@
 import { type Expr, type FunctionBuilder, i32, type Local, type ModuleBuilder } from "@vm/wasm";
-import { x87Record } from "../code/x87.js";
+import { x87Destination, x87Record } from "../code/x87.js";
 import type { Insn } from "../decode/index.js";
 import type { Ctx, I32, Row } from "../sem/ctx.js";
 import { C0, C3 } from "../x87/compare.js";
@@ -41,8 +41,8 @@ export function x87Row(insn: Insn): Row | null {
   const record = x87Record(insn);
   // FNSTSW AX writes a register, which is a region's own.
   if (record === null || (insn.op === "fnstsw" && record.bytes === 0)) return null;
-  const { operation, dst: register, bytes, writes } = record;
-  const call = { operation, register, bytes, writes };
+  const { operation, bytes, writes } = record;
+  const call = { operation, register: x87Destination(record, insn), bytes, writes };
   const cc = FCMOV_CONDITIONS[insn.op.slice("fcmov".length)];
   const emit = (c: Ctx): void => {
     if (insn.op.startsWith("fcmov") && cc !== undefined) {

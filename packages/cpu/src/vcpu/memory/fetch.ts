@@ -3,9 +3,9 @@ import type { CodeCache, CodePage, CrossSite } from "../../code/cache.js";
 import { Heads } from "../../code/heads.js";
 import { Flow } from "../../code/instance.js";
 import { Lowering, MAX_RECORDS } from "../../code/lower.js";
-import { cloneInsn } from "../../code/operands.js";
 import { RecordWriter } from "../../code/records.js";
-import { DecodeStatus, decode, Insn } from "../../decode/index.js";
+import { numberOf } from "../../code/step.js";
+import { cloneInsn, DecodeStatus, decode, Insn } from "../../decode/index.js";
 import { Access } from "../../ports.js";
 import * as R from "../../record.js";
 import * as S from "../../state.js";
@@ -15,12 +15,10 @@ import type { Pages } from "./pages.js";
 
 const MAX_INSN = 15;
 
-/** A branch whose target is not wired yet; the target is relative to the page. */
-interface Branch {
-  readonly from: number;
-  readonly lo: number;
-  readonly hi: number;
-}
+const JOIN = numberOf("join");
+const LINK = numberOf("link");
+const GOTO = numberOf("goto");
+const GOTO_LEGACY = numberOf("gotoL");
 
 /** Who looks at instructions of some pages before they run. */
 export interface FetchGuard {
@@ -44,6 +42,8 @@ export class Fetcher {
   readonly #u16: Uint16Array;
   readonly #i32: Int32Array;
   readonly #insn = new Insn();
+  /** Branches of a run whose targets are not wired yet: record and halves of the target, which is relative to the page. */
+  readonly #branches: number[] = [];
   readonly #cross = new Uint8Array(2 * MAX_INSN);
   /** Record that stands for "the fetch faulted", in the vCPU's own memory. */
   readonly #refetch: number;
@@ -170,7 +170,8 @@ export class Fetcher {
       return this.#decodeRun(cache.page(page.gfn, page.mode, page.host), start);
     }
     const first = cache.nextRecord;
-    const branches: Branch[] = [];
+    const branches = this.#branches;
+    let wires = 0;
     const lowering = this.#lowering;
     const records = this.#records;
     const insn = this.#insn;
@@ -178,18 +179,17 @@ export class Fetcher {
     let flow = Flow.Through;
     for (let count = 0; flow === Flow.Through || flow === Flow.Branch; count++) {
       if (offset >= 4096) {
-        records.setDisplacement(records.step(page.mode === 64 ? "goto" : "gotoL", 4095), offset, 0);
+        records.setDisplacement(records.step(page.mode === 64 ? GOTO : GOTO_LEGACY, 4095), offset, 0);
         break;
       }
       const next = cache.recordAt(page, offset);
       if (next !== 0) {
-        records.setImmediate(records.step("join", offset), this.heads?.plain(next) ?? next);
+        records.setImmediate(records.step(JOIN, offset), this.heads?.plain(next) ?? next);
         break;
       }
       // Straight-line code continues through a link.
       if (count === page.run) {
-        const join = records.step("join", offset);
-        branches.push({ from: join, lo: offset, hi: 0 });
+        wires = this.#later(wires, records.step(JOIN, offset), offset, 0);
         break;
       }
       const record = cache.nextRecord;
@@ -201,34 +201,45 @@ export class Fetcher {
         records.begin(offset, 0, true);
         records.call(site);
         cache.setRecord(page, offset, record);
-        cache.mark(page, offset, 4096 - offset);
+        offset = 4096;
         break;
       }
       cache.setRecord(page, offset, record);
-      cache.mark(page, offset, Math.min(insn.len, 4096 - offset));
       if (status !== DecodeStatus.Ok) {
-        insn.op = status === DecodeStatus.Invalid ? "invalid" : "toolong";
         insn.nops = 0;
         records.begin(offset, insn.len, true);
-        records.call({ insn: cloneInsn(insn), name: insn.op });
+        records.call({ insn: cloneInsn(insn), name: status === DecodeStatus.Invalid ? "invalid" : "toolong" });
+        offset += status === DecodeStatus.Invalid ? insn.len : MAX_INSN;
         break;
       }
       flow = lowering.lower(insn, offset);
       // Outside 64-bit code a branch finds its target each time: where that is depends on the base and limit of CS.
       if (page.mode === 64 && (flow === Flow.Branch || flow === Flow.Jump)) {
-        branches.push({ from: lowering.branchRecord, lo: lowering.targetLo, hi: lowering.targetHi });
+        wires = this.#later(wires, lowering.branchRecord, lowering.targetLo, lowering.targetHi);
       }
       offset += insn.len;
     }
-    for (const branch of branches) this.#target(page, branch);
+    cache.mark(page, start, Math.min(offset, 4096) - start);
+    for (let k = 0; k < wires; k += 3) {
+      this.#target(page, branches[k] as number, branches[k + 1] as number, branches[k + 2] as number);
+    }
     return first;
   }
 
+  /** Puts a branch down, behind the `wires` numbers that there are. @returns how many there are now */
+  #later(wires: number, from: number, lo: number, hi: number): number {
+    const branches = this.#branches;
+    branches[wires] = from;
+    branches[wires + 1] = lo;
+    branches[wires + 2] = hi;
+    return wires + 3;
+  }
+
   /** Leads a branch to its target: a known record, a stub that decodes it on demand, or a step to another page. */
-  #target(page: CodePage, { from, lo, hi }: Branch): void {
+  #target(page: CodePage, from: number, lo: number, hi: number): void {
     const records = this.#records;
     if (hi !== 0 || lo < 0 || lo >= 4096) {
-      const step = records.step(page.mode === 64 ? "goto" : "gotoL", 0);
+      const step = records.step(page.mode === 64 ? GOTO : GOTO_LEGACY, 0);
       records.setDisplacement(step, lo, hi);
       records.setImmediate(from, step);
       return;
@@ -238,7 +249,7 @@ export class Fetcher {
       records.setImmediate(from, this.heads === null || page.mode !== 64 ? known : this.heads.of(page, lo, known));
       return;
     }
-    const stub = records.step("link", lo);
+    const stub = records.step(LINK, lo);
     records.setDisplacement(stub, from, this.#cache.addSite(page));
     records.setImmediate(stub, lo);
     records.setImmediate(from, stub);
@@ -277,10 +288,9 @@ export class Fetcher {
     site.records = cache.nextRecord;
     site.next = next;
     if (status !== DecodeStatus.Ok) {
-      insn.op = status === DecodeStatus.Invalid ? "invalid" : "toolong";
       insn.nops = 0;
       this.#records.begin(site.offset, insn.len, false);
-      this.#records.call({ insn: cloneInsn(insn), name: insn.op });
+      this.#records.call({ insn: cloneInsn(insn), name: status === DecodeStatus.Invalid ? "invalid" : "toolong" });
       cache.mark(next, 0, 1);
       return site.records;
     }
@@ -288,7 +298,7 @@ export class Fetcher {
     const flow = this.#lowering.lower(insn, site.offset, false);
     const branch = this.#lowering.branchRecord;
     const { targetLo, targetHi } = this.#lowering;
-    const far = vcpu.mode === 64 ? "goto" : "gotoL";
+    const far = vcpu.mode === 64 ? GOTO : GOTO_LEGACY;
     if (flow === Flow.Through || flow === Flow.Branch) {
       this.#records.setDisplacement(this.#records.step(far, site.offset), site.offset + insn.len, 0);
     }
