@@ -4,6 +4,7 @@ import preset from "@vm/presets/vitest";
 const WITH_REGIONS = [
   "allocation",
   "blocks",
+  "changed-code",
   "code-stores",
   "debug-registers",
   "deciding-hooks",

@@ -92,6 +92,8 @@ export function generateInterpreter(): Uint8Array<ArrayBuffer> {
 
   const retired = (count: Expr<"i32">): void =>
     f.store("i64.store", cpu, i64.add(i64.load(cpu, S.REGION_RETIRED), i64.extend_i32_u(count)), S.REGION_RETIRED);
+  /** Instructions of the slice so far; what ends a slice takes from both words. */
+  const executed = (): Expr<"i32"> => i32.sub(i32.load(cpu, S.SLICE), i32.load(cpu, S.BUDGET));
   const save = (): void => f.store("i32.store", cpu, left, S.BUDGET);
   const load = (): void => f.set(left, i32.load(cpu, S.BUDGET));
   /** What TypeScript answered; it may have ended the slice. */
@@ -212,10 +214,10 @@ export function generateInterpreter(): Uint8Array<ArrayBuffer> {
                     });
                     // region
                     save();
-                    f.set(before, left);
+                    f.set(before, executed());
                     runRegions();
                     load();
-                    retired(i32.sub(before, left));
+                    retired(i32.sub(executed(), before));
                     f.br(outer);
                   });
                   // hot

@@ -1,4 +1,4 @@
-import type { CodeCache } from "../code/cache.js";
+import type { CodeCache, CodePage } from "../code/cache.js";
 import { handlerNumber } from "../interp/generate.js";
 import type { Jit } from "../jit/jit.js";
 import type { VcpuPorts } from "../ports.js";
@@ -94,10 +94,19 @@ export class Vcpu extends Registers implements VcpuContext {
     const generated = new GeneratedCode(this, { interpreter, memory, code, events, misses, fetcher, jit });
     const [interrupts, guard] = [this.#interrupts, this.#guard];
     this.#loop = new RunLoop(this, { generated, events, interrupts, guard, misses, fetcher });
-    code.onDrop((page) => (page === null ? this.tlb.flush() : this.tlb.flushOwner(2, page.serial)));
+    code.onDrop((page) => this.#dropped(page));
     code.onWatch((gfn) => this.tlb.flushOwner(1, gfn));
     this.reset();
     if (!options.bootstrap) this.activity = "wait-for-sipi";
+  }
+
+  /** What was decoded is void: of a page, which may be the one that executes, or everything. */
+  #dropped(page: CodePage | null): void {
+    if (page === null) this.tlb.flush();
+    else {
+      this.tlb.flushOwner(2, page.serial);
+      this.endSlice();
+    }
   }
 
   // Life cycle
@@ -196,12 +205,14 @@ export class Vcpu extends Registers implements VcpuContext {
   watchCode(lo: number, hi: number, on: boolean): void {
     this.breakpoints.watch(lo, hi, on);
     this.tlb.flush();
+    this.endSlice();
   }
 
   /** Ends every {@link watchCode}. */
   unwatchCode(): void {
     this.breakpoints.unwatch();
     this.tlb.flush();
+    this.endSlice();
   }
 
   /** Whether instructions in the page of linear address `hi:lo` must be looked at before they run: breakpoints, and the end of CS. */

@@ -83,6 +83,9 @@ export class Differential {
     const split = run(program, machine, { cut: true });
     if (counting)
       this.#count(machine, split, { faults: events.faults ?? 0, interrupts: events.interrupts ?? 0, regions });
+    const { retiredInRegions } = machine.vcpu;
+    if (retiredInRegions > machine.retired)
+      return `${retiredInRegions} instructions in regions, ${machine.retired} in all`;
     // The one that was cut more often has the cuts of the other.
     const found = difference(split, whole);
     if (found !== null || !everyCut) return found;

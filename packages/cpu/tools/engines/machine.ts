@@ -270,10 +270,7 @@ export class EngineMachine implements BusPort {
     return (vector === 2 ? IST2 : IST1) - 40;
   }
 
-  /**
-   * Writes guest memory as a device would, by page and offset in the linear window. The running slice ends: records that are executed already
-   * are not looked up again.
-   */
+  /** Writes guest memory as a device would, by page and offset in the linear window. */
   write(address: number, bytes: ArrayLike<number>): void {
     for (let k = 0; k < bytes.length; k++) {
       const at = address + k;
@@ -281,10 +278,9 @@ export class EngineMachine implements BusPort {
       this.ram[gfn * 4096 + (at & 0xfff)] = bytes[k] as number;
       this.code.drop(gfn);
     }
-    this.vcpu.endSlice();
   }
 
-  /** Changes a page of the window. The running slice ends: direct branches within a page do not ask where it is mapped. */
+  /** Changes a page of the window. The running slice ends: branches within a page do not ask where it is mapped. */
   map(address: number, change: Partial<Place>): void {
     Object.assign(this.mmu.place(address), change);
     this.vcpu.tlb.flush();

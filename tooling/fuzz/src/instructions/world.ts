@@ -1,4 +1,13 @@
-import { type ApicPort, type BusPort, CodeCache, CpuidTable, generateInterpreter, Vcpu } from "@vm/cpu";
+import {
+  type ApicPort,
+  type BusPort,
+  CodeCache,
+  CpuidTable,
+  generateInterpreter,
+  Jit,
+  type JitOptions,
+  Vcpu,
+} from "@vm/cpu";
 import { Mmu } from "@vm/mmu";
 import { Random } from "../random.js";
 import { Devices } from "./devices.js";
@@ -28,7 +37,8 @@ export class World {
   readonly code: CodeCache;
   readonly #memory: Uint8Array;
 
-  constructor({ seed, mode, low, upper }: Image, cpus: number) {
+  /** @param regions how regions are made of the code; null to interpret all of it */
+  constructor({ seed, mode, low, upper }: Image, cpus: number, regions: JitOptions | null = null) {
     const memory = cleared();
     this.#memory = new Uint8Array(memory.buffer);
     for (const [from, to] of L.guards) this.#memory.fill(GUARD_BYTE, from, to);
@@ -42,6 +52,7 @@ export class World {
     this.code = new CodeCache(memory, L.CACHE_AT, L.CACHE_END);
     interpreter ??= new WebAssembly.Module(generateInterpreter());
     const module = interpreter;
+    const engine = regions === null ? {} : { jit: new Jit(memory, this.code, regions) };
     this.devices = Array.from({ length: cpus }, (_, id) => new Devices(seed + id));
     this.vcpus = this.devices.map((devices, id) => {
       const vcpu: Vcpu = new Vcpu({
@@ -50,6 +61,7 @@ export class World {
         base: L.block(id),
         code: this.code,
         interpreter: module,
+        ...engine,
         bootstrap: true,
         ports: {
           mmu: this.mmu,

@@ -140,10 +140,17 @@ const fsgsbase =
     return NEXT;
   };
 
+/** The page that executes may be mapped elsewhere by now: branches within it do not ask. */
+function refetch(vcpu: VcpuContext): void {
+  const known = vcpu.tlb.entryValue(vcpu.tlbBases.tlb[2], vcpu.i32(S.PC), vcpu.i32(S.PC + 4)) !== 0;
+  if (!known) vcpu.endSlice();
+}
+
 const invlpg: Helper = (vcpu, { insn }) => {
   if (!privileged(vcpu)) return FAULT;
   namedAddress(vcpu, insn, value);
   vcpu.tlb.flushPage(value.lo, value.hi);
+  refetch(vcpu);
   return NEXT;
 };
 
@@ -166,6 +173,7 @@ const invpcid: Helper = (vcpu, { insn }) => {
     if (!canonicalAtWidest(vcpu, found.hi)) return done(vcpu.raiseError(Vector.GP, 0));
   }
   vcpu.tlb.flush();
+  refetch(vcpu);
   return NEXT;
 };
 
