@@ -9,6 +9,8 @@ import { type Region, writeRegion } from "./region.js";
 
 /** Regions of a module, at most. */
 const BATCH = 64;
+/** Instructions that are compiled in one go, about: more wait for the next time, since nothing else happens meanwhile. */
+const PORTION = 1500;
 /** Slices after which a module is made of fewer. */
 const PATIENCE = 100;
 /** Times the usual that control comes to a head which waits for its region until it can wait no longer. */
@@ -131,11 +133,16 @@ export class Jit {
     const wishes = this.#wishes;
     this.#wishes = [];
     this.#age = 0;
+    let pieces = 0;
     const m = new ModuleBuilder();
     m.importMemory("vm", "memory", { min: 1, max: 65536 });
     const made: Made[] = [];
     const claimed = new Set<number>();
     for (const { head, pageAt, wide } of wishes) {
+      if (pieces >= PORTION) {
+        this.#wishes.push({ head, pageAt, wide });
+        continue;
+      }
       const page: CodePage = heads.page(head);
       // It may have become an entry of another region meanwhile.
       if (!page.alive || claimed.has(head) || heads.isEntered(head) !== wide) continue;
@@ -147,6 +154,7 @@ export class Jit {
         continue;
       }
       const number = this.#nextNumber++;
+      for (const block of shape.blocks) pieces += block.pieces.length;
       for (const entry of shape.entries) claimed.add(entry.head);
       made.push({ page, shape, wide, number, region: writeRegion(m, shape, number) });
     }
