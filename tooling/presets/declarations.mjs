@@ -24,6 +24,7 @@ const HOST_TYPES = {
   ReadableStream: "interface ReadableStream<R = any> {}",
   WritableStream: "interface WritableStream<W = any> {}",
   "WebAssembly.Memory": "namespace WebAssembly { interface Memory {} }",
+  "WebAssembly.Table": "namespace WebAssembly { interface Table {} }",
   "WebAssembly.Module": "namespace WebAssembly { interface Module {} }",
 };
 

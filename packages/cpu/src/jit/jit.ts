@@ -14,12 +14,12 @@ const PORTION = 1500;
 /** Slices after which a module is made of fewer. */
 const PATIENCE = 100;
 /** Times the usual that control comes to a head which waits for its region until it can wait no longer. */
-const URGENT = 8;
+const URGENT = 2;
 /** Times that a region is entered until it is worth a wider one. */
 const AGAIN = 30_000;
 
 /** Times that control comes to a head until it is hot. */
-const HOT = 1000;
+const HOT = 4000;
 
 export interface JitOptions {
   /** Times that control comes to a head until it is hot; 1 compiles at first sight. */
