@@ -1,6 +1,7 @@
 import { type Expr, type FunctionBuilder, i32, i64, type Label, ModuleBuilder } from "@vm/wasm";
 import { HelperResult, RunExit } from "../calls.js";
 import { workOutAny } from "../emit/lazy-flags.js";
+import { tlbEntry } from "../emit/tlb-probe.js";
 import * as R from "../record.js";
 import { ROWS } from "../sem/index.js";
 import * as S from "../state.js";
@@ -114,8 +115,7 @@ export function generateInterpreter(): Uint8Array<ArrayBuffer> {
   /** `rec` for `target`, or 0 if TypeScript must find it. */
   const find = (): void => {
     f.store("i64.store", cpu, i64.and(target, i64.const(-4096)), S.PAGE_VA);
-    const index = i32.and(i32.shr_u(i32.wrap_i64(target), i32.const(8)), i32.const((S.TLB_ENTRIES - 1) * S.TLB_ENTRY));
-    f.set(entry, i32.add(i32.load(cpu, S.TLB_FETCH), index));
+    f.set(entry, tlbEntry(i32.load(cpu, S.TLB_FETCH), target));
     const slot = i32.shl(i32.and(i32.wrap_i64(target), i32.const(0xfff)), i32.const(2));
     f.set(rec, i32.const(0));
     f.if(i64.eq(i64.load(entry), i64.load(cpu, S.PAGE_VA)), () =>

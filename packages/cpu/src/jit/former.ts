@@ -56,7 +56,6 @@ export class Former {
   readonly #reach: Reach;
   readonly #claimed: ReadonlySet<number>;
   readonly #entries = new Set<number>();
-  #count = 0;
 
   /** @param claimed heads that other regions are about to take */
   constructor(
@@ -81,7 +80,7 @@ export class Former {
     this.#lead(offset, offset, this.#near);
     for (;;) {
       const next = this.#near.shift() ?? this.#far.shift();
-      if (next === undefined || this.#count >= this.#reach.pieces) break;
+      if (next === undefined || this.#steps.size >= this.#reach.pieces) break;
       this.#walk(next.key, next.home);
     }
     return this.#shape();
@@ -118,16 +117,15 @@ export class Former {
       const known = this.#steps.get(key);
       if (known !== undefined) {
         this.#sameHome(home, known.home);
-        this.#isLeader.has(key) || this.#leaders.push(key);
+        if (!this.#isLeader.has(key)) this.#leaders.push(key);
         this.#isLeader.add(key);
         return;
       }
-      if (this.#count >= this.#reach.pieces) return;
+      if (this.#steps.size >= this.#reach.pieces) return;
       if (key !== this.#leaders[0] && this.#apart(key)) return;
       const step = this.#step(key, home);
       if (step === null) return;
       this.#steps.set(key, step);
-      this.#count++;
       const { flow, name } = step.piece.instance;
       if (flow === Flow.Branch || flow === Flow.Jump) {
         const call = name === "call";

@@ -158,6 +158,8 @@ export class Jit {
       for (const entry of shape.entries) claimed.add(entry.head);
       made.push({ page, shape, wide, number, region: writeRegion(m, shape, number) });
     }
+    // What was left over has waited for long enough: the next slice begins with it.
+    if (this.#wishes.length > 0) this.#age = PATIENCE;
     if (made.length > 0) this.#install(heads, m, made);
   }
 

@@ -1,7 +1,7 @@
 import { type FunctionBuilder, i32, i64, type Local, type ModuleBuilder } from "@vm/wasm";
 import { tlbEntry } from "../emit/tlb-probe.js";
 import * as R from "../record.js";
-import type { I64, Local64 } from "../sem/ctx.js";
+import type { I32, I64, Local64 } from "../sem/ctx.js";
 import * as S from "../state.js";
 import { type Block, type RegionPage, type Shape, successorsOf, type Target, wantFlags } from "./blocks.js";
 import { PAIR, UNKNOWN } from "./flags.js";
@@ -112,21 +112,21 @@ class RegionWriter {
   #leave(piece: Piece, refund: number): void {
     const { left } = this.#locals;
     this.#f.set(left, i32.add(left, i32.const(refund)));
-    this.#out(piece.record);
+    this.#out(i32.const(piece.record));
   }
 
-  #out(record: number): void {
+  #out(record: I32): void {
     this.#locals.flags.tell();
-    this.#f.set(this.#locals.record, i32.const(record));
+    this.#f.set(this.#locals.record, record);
     this.#f.br(this.#exit);
   }
 
   #outTo(address: I64): void {
     this.#f.store("i64.store", this.#locals.cpu, address, S.PC);
-    this.#out(0);
+    this.#out(i32.const(0));
   }
 
-  #branch(number: number, ways: Ways, condition: ReturnType<typeof i32.const> | null): void {
+  #branch(number: number, ways: Ways, condition: I32 | null): void {
     const { end } = this.#blocks[number] as Block;
     if (end.kind !== "branch") throw new Error("a branch in the middle of a block");
     if (condition === null || end.next === null) {
@@ -181,12 +181,10 @@ class RegionWriter {
         this.#toBlock(from, target.block, ways);
         break;
       case "record":
-        this.#out(target.record);
+        this.#out(i32.const(target.record));
         break;
       case "link":
-        this.#locals.flags.tell();
-        this.#f.set(this.#locals.record, i32.load(i32.const(target.branch + R.R_IMM)));
-        this.#f.br(this.#exit);
+        this.#out(i32.load(i32.const(target.branch + R.R_IMM)));
         break;
       case "address":
         this.#outTo(i64.add(this.#va(page), i64.const(target.offset)));
