@@ -8,7 +8,9 @@ interface NodeProcess {
 
 const FLAG = "--wasm-tiering-budget";
 /** Bytes of machine code of a function that V8 runs before it compiles the function once more, optimised. */
-const PATIENT = 60_000_000;
+const PATIENT = 600_000_000;
+/** The same of what has proved hot. */
+const WIDE = 100_000_000;
 /** What V8 does of itself, by major version: 11 is Node 20's, 12 Node 22's. */
 const USUAL: ReadonlyMap<string, number> = new Map([
   ["11", 1_800_000],
@@ -22,10 +24,10 @@ const USUAL: ReadonlyMap<string, number> = new Map([
  * can be asked for later, by a flag that holds for modules made while it is set. Elsewhere, or where the flag was given by the user, the
  * module is compiled as usual.
  */
-export function compilePatiently(bytes: Uint8Array<ArrayBuffer>): WebAssembly.Module {
+export function compilePatiently(bytes: Uint8Array<ArrayBuffer>, wide: boolean): WebAssembly.Module {
   const usual = budget();
   if (usual === null) return new WebAssembly.Module(bytes);
-  usual.set(PATIENT);
+  usual.set(wide ? WIDE : PATIENT);
   try {
     return new WebAssembly.Module(bytes);
   } finally {

@@ -3,7 +3,7 @@ export { type CpuidLeaf, CpuidTable, DEFAULT_CPUID } from "./cpuid.js";
 export { DecodeStatus, decode, format, Insn, Kind, type Mode, type Operand } from "./decode/index.js";
 export { CpuFeatureError, withFeatures } from "./features.js";
 export { generateInterpreter } from "./interp/generate.js";
-export { Jit, type JitCounts, type JitOptions } from "./jit/jit.js";
+export { type CompileRegions, Jit, type JitCounts, type JitOptions } from "./jit/jit.js";
 export {
   Access,
   type ApicPort,

@@ -35,11 +35,13 @@ export const AUX2_STACK = 1;
 export const AUX2_FOUND = 2;
 /** Of a head: a region is wished for. */
 export const AUX2_WISHED = 4;
+/** Of a head: the region that it leads to is as wide as regions get. */
+export const AUX2_WIDE = 8;
 
 /**
  * A *head* is a record before the first one of an instruction that control comes to from elsewhere. `heat` counts: what is left in R_IMM.
  * `enter` leads to a region: its slot in the table in R_IMM, whether it wants flags worked out in R_AUX, how often it may still
- * be entered before it is worth a larger one in R_COUNT (0: always), at which of its entries in R_ENTRY, its number in R_REGION.
+ * be entered before it is worth a larger one, or another look, in R_COUNT, at which of its entries in R_ENTRY, its number in R_REGION.
  * In both the low half of R_DISP is the record that follows, the high half the site of the page.
  */
 export const R_COUNT = R_DST;

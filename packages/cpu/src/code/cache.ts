@@ -80,6 +80,8 @@ export class CodeCache {
   readonly #u8: Uint8Array;
   readonly #recordsStart: number;
   readonly #recordsEnd: number;
+  /** Records from here on were appended from the end. */
+  #asideFrom: number;
   /** Never deleted from one by one: a `Map` searches all deleted entries of a key until it is built anew. */
   readonly #frames = new Map<Gfn, Frame>();
   #serial = 0;
@@ -112,6 +114,7 @@ export class CodeCache {
     this.#mapsStart = start;
     this.#recordsStart = start + this.#mapCount * MAP_BYTES;
     this.#recordsEnd = end;
+    this.#asideFrom = end;
     this.#nextRecord = this.#recordsStart;
   }
 
@@ -169,7 +172,7 @@ export class CodeCache {
 
   /** Makes sure there is a map and room for `records` more records and their sites; may drop everything, and then returns false. */
   reserve(page: CodePage, records: number): boolean {
-    const full = this.#nextRecord + records * RECORD > this.#recordsEnd || this.#sites.length + records > MAX_SITES;
+    const full = this.#nextRecord + records * RECORD > this.#asideFrom || this.#sites.length + records > MAX_SITES;
     if (full || this.#serial > MAX_SERIAL) {
       this.reset();
       return false;
@@ -187,7 +190,7 @@ export class CodeCache {
 
   /** Whether `records` more records and their sites can be appended. */
   room(records: number): boolean {
-    return this.#nextRecord + records * RECORD <= this.#recordsEnd && this.#sites.length + records <= MAX_SITES;
+    return this.#nextRecord + records * RECORD <= this.#asideFrom && this.#sites.length + records <= MAX_SITES;
   }
 
   /** Address of the next record to be appended. */
@@ -200,6 +203,12 @@ export class CodeCache {
     const record = this.#nextRecord;
     this.#nextRecord += RECORD;
     return record;
+  }
+
+  /** The same from the other end of the range. */
+  appendAside(): number {
+    this.#asideFrom -= RECORD;
+    return this.#asideFrom;
   }
 
   recordAt(page: CodePage, offset: number): number {
@@ -274,6 +283,7 @@ export class CodeCache {
     this.#freeMaps.length = 0;
     for (let k = this.#mapsUsed - 1; k >= 0; k--) this.#freeMaps.push(this.#mapsStart + k * MAP_BYTES);
     this.#nextRecord = this.#recordsStart;
+    this.#asideFrom = this.#recordsEnd;
     this.#sites = [];
     this.generation++;
     for (const listener of this.#onDrop) listener(null);

@@ -1,4 +1,4 @@
-import { handlerNumber } from "../interp/generate.js";
+import { handlerNumber } from "../interp/handlers.js";
 import * as R from "../record.js";
 import type { CodeCache, CodePage } from "./cache.js";
 import type { RecordWriter } from "./records.js";
@@ -27,8 +27,9 @@ export interface Entrance {
   readonly region: number;
   /** It wants the flags worked out. */
   readonly workedOut: boolean;
-  /** Times until it is hot again, below 2^16; 0 for never. */
+  /** Times until it is hot again, 1 to 2^16 - 1. */
   readonly times: number;
+  readonly wide: boolean;
 }
 
 /** The heads of decoded code: where control comes from elsewhere, how often, and where a region takes over. */
@@ -70,12 +71,22 @@ export class Heads {
    */
   of(page: CodePage, offset: number, record: number, found = false): number {
     if (this.isHead(record)) return record;
+    const head = this.#append(page, offset, record, found);
+    this.#cache.setRecord(page, offset, head);
+    return head;
+  }
+
+  /** Appends the head of the instruction at `offset` whose record is appended next. Room must have been reserved. */
+  ahead(page: CodePage, offset: number, found: boolean): number {
+    return this.#append(page, offset, this.#cache.nextRecord + R.RECORD, found);
+  }
+
+  #append(page: CodePage, offset: number, record: number, found: boolean): number {
     const head = this.#records.step(HEAT, offset);
     page.site ??= this.#cache.addSite(page);
     this.#records.setDisplacement(head, record, page.site);
     this.#records.setImmediate(head, this.threshold);
     if (found) this.#u16[(head + R.R_AUX2) >> 1] = R.AUX2_FOUND;
-    this.#cache.setRecord(page, offset, head);
     return head;
   }
 
@@ -111,23 +122,49 @@ export class Heads {
     return this.#u16[record >> 1] !== HEAT || this.isWished(record) || this.heat(record) * 32 >= this.threshold;
   }
 
+  #setFlag(head: number, flag: number, on: boolean): void {
+    const at = (head + R.R_AUX2) >> 1;
+    const others = (this.#u16[at] as number) & ~flag;
+    this.#u16[at] = on ? others | flag : others;
+  }
+
+  #flag(head: number, flag: number): boolean {
+    return ((this.#u16[(head + R.R_AUX2) >> 1] as number) & flag) !== 0;
+  }
+
   /** Notes that a region is wished for; the head is hot once more after `times` the usual. */
   wish(head: number, times: number): void {
-    this.#u16[(head + R.R_AUX2) >> 1] = (this.#u16[(head + R.R_AUX2) >> 1] as number) | R.AUX2_WISHED;
+    this.#setFlag(head, R.AUX2_WISHED, true);
     this.#records.setImmediate(head, this.threshold * times);
   }
 
   isWished(head: number): boolean {
-    return ((this.#u16[(head + R.R_AUX2) >> 1] as number) & R.AUX2_WISHED) !== 0;
+    return this.#flag(head, R.AUX2_WISHED);
+  }
+
+  /** The region that the head leads to is as wide as regions get. */
+  isWide(head: number): boolean {
+    return this.#flag(head, R.AUX2_WIDE);
+  }
+
+  /** How often region `number` may still be entered by the head; -1 if it leads elsewhere. */
+  entriesLeft(head: number, number: number): number {
+    return this.#leadsTo(head, number) ? (this.#u16[(head + R.R_COUNT) >> 1] as number) : -1;
+  }
+
+  /** Has the head be hot again after `times`. */
+  renew(head: number, times: number): void {
+    this.#records.setDestination(head, times);
   }
 
   /** Leads a head into a region. */
-  enter(head: number, { slot, entry, region, workedOut, times }: Entrance): void {
+  enter(head: number, { slot, entry, region, workedOut, times, wide }: Entrance): void {
     this.#u16[head >> 1] = ENTER;
     this.#records.setImmediate(head, slot);
     this.#records.setDestination(head, times);
     this.#records.setSource(head, entry);
     this.#u8[head + R.R_AUX] = workedOut ? 1 : 0;
+    this.#setFlag(head, R.AUX2_WIDE, wide);
     this.#u16[(head + R.R_REGION) >> 1] = region;
     this.#u16[(head + R.R_REGION + 2) >> 1] = region >>> 16;
   }
@@ -138,22 +175,26 @@ export class Heads {
     for (let offset = 0; offset < 4096; offset++) {
       const record = this.#cache.recordAt(page, offset);
       if (record === 0 || !this.isHead(record) || !this.warm(record)) continue;
-      if (((this.#u16[(record + R.R_AUX2) >> 1] as number) & R.AUX2_FOUND) !== 0) offsets.push(offset);
+      if (this.#flag(record, R.AUX2_FOUND)) offsets.push(offset);
     }
     return offsets;
   }
 
   /** `cool`, if it leads to region `number`. */
   forget(head: number, number: number): void {
+    if (this.#leadsTo(head, number)) this.cool(head);
+  }
+
+  #leadsTo(head: number, number: number): boolean {
     const at = (head + R.R_REGION) >> 1;
     const region = ((this.#u16[at] as number) | ((this.#u16[at + 1] as number) << 16)) >>> 0;
-    if (this.isEntered(head) && region === number) this.cool(head);
+    return this.isEntered(head) && region === number;
   }
 
   /** Counts from the beginning again. */
   cool(head: number): void {
     this.#u16[head >> 1] = HEAT;
-    this.#u16[(head + R.R_AUX2) >> 1] = (this.#u16[(head + R.R_AUX2) >> 1] as number) & ~R.AUX2_WISHED;
+    this.#setFlag(head, R.AUX2_WISHED | R.AUX2_WIDE, false);
     this.#records.setImmediate(head, this.threshold);
   }
 }

@@ -32,6 +32,8 @@ export class Lowering {
   targetHi = 0;
   /** Record whose immediate takes the target, for `Flow.Branch` and `Flow.Jump`. */
   branchRecord = 0;
+  /** The last instruction is always TypeScript's. */
+  helped = false;
 
   constructor(records: RecordWriter) {
     this.#records = records;
@@ -48,6 +50,7 @@ export class Lowering {
     this.#offset = offset;
     records.begin(offset, insn.len, charge);
     records.stack = head & P.MEMORY ? insn.seg === SS : (head & P.STACK) !== 0;
+    this.helped = false;
     if (head & P.HELPER) this.#helper(insn);
     else this.#run(head, at + 1, insn);
     return head & P.FLOW_MASK;
@@ -60,6 +63,7 @@ export class Lowering {
     const x87 = x87Record(insn);
     if (x87 === null) {
       records.call(site);
+      this.helped = true;
       return;
     }
     const record = records.call(site, x87.handler);

@@ -1,5 +1,5 @@
 import { type Insn, Kind, type Operand } from "../decode/index.js";
-import { handlerKey } from "../interp/generate.js";
+import { handlerKey } from "../interp/handlers.js";
 import * as S from "../state.js";
 import { type Step, step, Uses } from "./step.js";
 

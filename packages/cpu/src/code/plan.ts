@@ -1,5 +1,5 @@
 import { type Insn, Kind, type Operand } from "../decode/index.js";
-import { handlerKey, handlerNumber } from "../interp/generate.js";
+import { handlerKey, handlerNumber } from "../interp/handlers.js";
 import * as S from "../state.js";
 import type { Template } from "./instance.js";
 import { mmxSteps } from "./mmx.js";

@@ -1,4 +1,4 @@
-import { handlerNumber } from "../interp/generate.js";
+import { handlerNumber, pairNumber } from "../interp/handlers.js";
 import * as R from "../record.js";
 import type { HelperSite } from "../vcpu/context/helper.js";
 import type { CodeCache, CrossSite } from "./cache.js";
@@ -46,7 +46,10 @@ export class RecordWriter {
 
   /** Appends a record; what is not given is zero. */
   emit(handler: number, dst = 0, src = 0, imm = 0): number {
-    const record = this.#cache.append();
+    return this.#write(this.#cache.append(), handler, dst, src, imm);
+  }
+
+  #write(record: number, handler: number, dst: number, src: number, imm: number): number {
     const words = this.#i32;
     const at = record >> 2;
     // As in `record.ts`: a word at a time.
@@ -68,9 +71,22 @@ export class RecordWriter {
     return this.emit(handler);
   }
 
+  /** A `step` that is executed hardly more than once: it is kept from where records are that are executed often. */
+  aside(handler: number, offset: number): number {
+    this.begin(offset, 0, false);
+    return this.#write(this.#cache.appendAside(), handler, 0, 0, 0);
+  }
+
   /** A record that calls TypeScript with `site`: always, or where its handler takes the exit `helper`. */
   call(site: HelperSite | CrossSite, handler = HELPER): number {
     return this.emit(handler, 0, 0, this.#cache.addSite(site));
+  }
+
+  /** Has a record execute the one behind it too, if there is a handler for that. */
+  fuse(record: number): void {
+    const second = this.#u16[(record + R.RECORD + R.R_HANDLER) >> 1] as number;
+    const both = pairNumber(this.#u16[(record + R.R_HANDLER) >> 1] as number, second);
+    if (both !== undefined) this.#u16[(record + R.R_HANDLER) >> 1] = both;
   }
 
   setDestination(record: number, slot: number): void {

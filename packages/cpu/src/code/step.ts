@@ -1,4 +1,4 @@
-import { handlerNumber } from "../interp/generate.js";
+import { handlerNumber } from "../interp/handlers.js";
 
 /** What a record takes for the fields of an address and displacement. */
 export enum Uses {

@@ -7,13 +7,17 @@ import { directTarget } from "./checks.js";
 import type { Frame } from "./frame.js";
 
 /** On to the record that the branch is linked to, or to the next one. */
-export function branchLinked({ f, rec, next }: Frame, condition: I32): void {
-  f.if(
-    condition,
-    () => f.set(rec, i32.load(rec, R.R_IMM)),
-    () => f.set(rec, i32.add(rec, i32.const(R.RECORD))),
-  );
+export function branchLinked(frame: Frame, condition: I32): void {
+  const { f, rec, next } = frame;
+  f.if(condition, () => jumpLinked(frame));
+  f.set(rec, i32.add(rec, i32.const(R.RECORD)));
   f.br(next);
+}
+
+/** On to the record that the jump is linked to. */
+export function jumpLinked({ f, rec, taken }: Frame): void {
+  f.set(rec, i32.load(rec, R.R_IMM));
+  f.br(taken);
 }
 
 /** The same outside 64-bit code, where the target is checked and looked up. `commit` does what a branch that does not fault has done. */

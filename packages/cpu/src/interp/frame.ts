@@ -15,6 +15,8 @@ export interface Frame {
   readonly operand: Local<"i32">;
   /** Starts the record `rec`. */
   readonly next: Label;
+  /** Starts the record `rec`, which control has come to from elsewhere. */
+  readonly taken: Label;
   /** Finds the record for `target` and starts it. */
   readonly lookup: Label;
   /**
@@ -26,6 +28,8 @@ export interface Frame {
 
 /** Labels outside the dispatch loop. */
 export interface Exits {
+  /** The record cannot be paid for. */
+  readonly spent: Label;
   /** TLB miss: fills the TLB (or stages the access) and starts the record again. `SLOW_ADDRESS` and `SLOW_ACCESS` tell the access. */
   readonly miss: Label;
   /** Leaves with the instruction undone and exception `RAISE` pending, or whatever TypeScript noted. */

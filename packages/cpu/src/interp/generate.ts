@@ -1,57 +1,13 @@
 import { type Expr, type FunctionBuilder, i32, i64, type Label, ModuleBuilder } from "@vm/wasm";
 import { HelperResult, RunExit } from "../calls.js";
 import { workOutAny } from "../emit/lazy-flags.js";
-import { tlbEntry } from "../emit/tlb-probe.js";
 import * as R from "../record.js";
-import { ROWS } from "../sem/index.js";
 import * as S from "../state.js";
 import { defineX87, X87_PARAMETERS } from "../x87/functions.js";
+import { defineChain, fetchRecord, findRecord, type Search } from "./chain.js";
 import type { Exits, Frame } from "./frame.js";
-import { InterpreterCtx } from "./ictx.js";
-import { MMX_STEPS } from "./mmx-steps.js";
-import { STEPS } from "./steps.js";
-import { X87_STEPS } from "./x87-steps.js";
-
-interface Handler {
-  readonly key: string;
-  readonly emit: (frame: Frame) => void;
-}
-
-/** Every handler in jump-table order: the steps, then each instruction x size x form. */
-const HANDLERS: readonly Handler[] = [
-  ...[...STEPS, ...MMX_STEPS, ...X87_STEPS].map(({ name, emit }): Handler => ({ key: name, emit })),
-  ...ROWS.flatMap((row) =>
-    row.sizes.flatMap((size) =>
-      row.forms.flatMap((form) =>
-        (row.legacy ? [false, true] : [false]).map(
-          (legacy): Handler => ({
-            key: handlerKey(row.name, size, form, legacy),
-            emit: (frame) => {
-              const c = new InterpreterCtx(frame, row, size, form, legacy);
-              if (row.sse) c.checkUnit(S.SSE_OFF);
-              row.emit(c);
-              c.finish();
-            },
-          }),
-        ),
-      ),
-    ),
-  ),
-];
-
-const NUMBERS: ReadonlyMap<string, number> = new Map(HANDLERS.map(({ key }, index) => [key, index]));
-
-/** Name of a handler: `add.4.rm`, with `.L` for the variant outside 64-bit code. */
-export function handlerKey(name: string, size: number, form: string, legacy = false): string {
-  return `${name}.${size}.${form}${legacy ? ".L" : ""}`;
-}
-
-/** Jump-table index of a handler or step, or undefined if there is none. */
-export function handlerNumber(key: string): number | undefined {
-  return NUMBERS.get(key);
-}
-
-export const HANDLER_COUNT = HANDLERS.length;
+import { HANDLERS, handlerNumber } from "./handlers.js";
+import { warm } from "./steps.js";
 
 /**
  * The interpreter: one function `run(cpu) -> RunExit`. An inner loop around one jump table, free of calls, and an outer loop that calls
@@ -71,8 +27,14 @@ export function generateInterpreter(): Uint8Array<ArrayBuffer> {
     hot: m.importFunction("vm", "hot", ["i32"], "i32"),
   };
   const regions = m.importTable("vm", "regions", { min: 1 });
-  const regionType = m.type(["i32", "i32"], "i32");
-  const workOut = generateWorkOut(m);
+  const chain = defineChain(m, {
+    regions,
+    enter: handlerNumber("enter") as number,
+    goto: handlerNumber("goto") as number,
+    workOut: generateWorkOut(m),
+    hot: slow.hot,
+    fetch: slow.fetch,
+  });
 
   const operations = defineX87(m);
   const x87 = m.table({ min: operations.length, max: operations.length });
@@ -87,14 +49,6 @@ export function generateInterpreter(): Uint8Array<ArrayBuffer> {
   const operand = f.local("i32");
   const left = f.local("i32");
   const result = f.local("i32");
-  const before = f.local("i32");
-  const head = f.local("i32");
-  const begun = f.local("i32");
-
-  const retired = (count: Expr<"i32">): void =>
-    f.store("i64.store", cpu, i64.add(i64.load(cpu, S.REGION_RETIRED), i64.extend_i32_u(count)), S.REGION_RETIRED);
-  /** Instructions of the slice so far; what ends a slice takes from both words. */
-  const executed = (): Expr<"i32"> => i32.sub(i32.load(cpu, S.SLICE), i32.load(cpu, S.BUDGET));
   const save = (): void => f.store("i32.store", cpu, left, S.BUDGET);
   const load = (): void => f.set(left, i32.load(cpu, S.BUDGET));
   /** What TypeScript answered; it may have ended the slice. */
@@ -112,65 +66,10 @@ export function generateInterpreter(): Uint8Array<ArrayBuffer> {
     f.return(i32.const(exit));
   };
   const nextRecord = (): void => f.set(rec, i32.add(rec, i32.const(R.RECORD)));
-  /** `rec` for `target`, or 0 if TypeScript must find it. */
-  const find = (): void => {
-    f.store("i64.store", cpu, i64.and(target, i64.const(-4096)), S.PAGE_VA);
-    f.set(entry, tlbEntry(i32.load(cpu, S.TLB_FETCH), target));
-    const slot = i32.shl(i32.and(i32.wrap_i64(target), i32.const(0xfff)), i32.const(2));
-    f.set(rec, i32.const(0));
-    f.if(i64.eq(i64.load(entry), i64.load(cpu, S.PAGE_VA)), () =>
-      f.set(rec, i32.load(i32.add(i32.load(entry, 8), slot))),
-    );
-  };
-  const fetch = (): void =>
-    f.set(rec, f.call(slow.fetch, i32.wrap_i64(target), i32.wrap_i64(i64.shr_u(target, i64.const(32)))));
-
-  const workedOut = (): void => f.if(i32.load(cpu, S.FK), () => f.do(f.call(workOut, cpu)));
-  /** Runs regions for as long as one leads to another; the budget is in the state block. */
-  const runRegions = (): void => {
-    const enters = (): Expr<"i32"> =>
-      i32.eq(i32.load16_u(rec, R.R_HANDLER), i32.const(handlerNumber("enter") as number));
-    f.loop((again) => {
-      const count = f.tee(result, i32.load16_u(rec, R.R_COUNT));
-      f.if(count, () => {
-        f.set(result, i32.sub(result, i32.const(1)));
-        f.store("i32.store16", rec, result, R.R_COUNT);
-        f.if(i32.eqz(result), () => f.set(rec, f.call(slow.hot, rec)));
-      });
-      // Making a region may have cost another its place.
-      f.if(enters(), () => {
-        f.if(i32.load8_u(rec, R.R_AUX), workedOut);
-        f.store("i32.store", cpu, i32.add(i32.load(cpu, S.REGION_ENTRIES), i32.const(1)), S.REGION_ENTRIES);
-        f.set(head, rec);
-        f.set(begun, i32.load(cpu, S.BUDGET));
-        const slot = i32.load(rec, R.R_IMM);
-        f.set(rec, f.callIndirect(regionType, regions, slot, cpu, i32.load16_u(rec, R.R_ENTRY)));
-        // What runs for long is entered seldom.
-        f.set(result, i32.shr_u(i32.sub(begun, i32.load(cpu, S.BUDGET)), i32.const(8)));
-        f.if(result, () => {
-          const rest = f.tee(result, i32.sub(i32.load16_u(head, R.R_COUNT), result));
-          f.if(i32.gt_s(rest, i32.const(0)), () => f.store("i32.store16", head, result, R.R_COUNT));
-        });
-        f.block((known) => {
-          f.if(
-            rec,
-            () => {
-              // To another page: no way round through the interpreter.
-              f.brIf(i32.ne(i32.load16_u(rec, R.R_HANDLER), i32.const(handlerNumber("goto") as number)), known);
-              f.set(target, i64.add(i64.load(cpu, S.PAGE_VA), i64.load(rec, R.R_DISP)));
-            },
-            () => f.set(target, i64.load(cpu, S.PC)),
-          );
-          find();
-          f.brIf(rec, known);
-          workedOut();
-          fetch();
-        });
-        f.brIf(enters(), again);
-      });
-    });
-    workedOut();
-  };
+  const search: Search = { cpu, rec, target, scratch: entry };
+  const heat = i32.const(handlerNumber("heat") as number);
+  const find = (): void => findRecord(f, search);
+  const fetch = (): void => fetchRecord(f, slow.fetch, search);
 
   f.set(target, i64.load(cpu, S.PC));
   find();
@@ -188,16 +87,20 @@ export function generateInterpreter(): Uint8Array<ArrayBuffer> {
                     f.block((region) => {
                       f.block((unknown) => {
                         f.block((miss) => {
-                          const exits: Exits = { miss, raise, fault, helper, x87, outside, link, hot, region };
+                          const exits: Exits = { spent, miss, raise, fault, helper, x87, outside, link, hot, region };
                           f.loop((next) => {
-                            f.block((lookup) => {
-                              f.set(left, i32.sub(left, i32.load8_u(rec, R.R_CHARGE)));
-                              f.brIf(i32.lt_s(left, i32.const(0)), spent);
-                              emitDispatch({ f, cpu, rec, left, target, operand, next, lookup, exits });
+                            f.block((taken) => {
+                              f.block((lookup) => {
+                                f.set(left, i32.sub(left, i32.load8_u(rec, R.R_CHARGE)));
+                                f.brIf(i32.lt_s(left, i32.const(0)), spent);
+                                emitDispatch({ f, cpu, rec, left, target, operand, next, taken, lookup, exits });
+                              });
+                              find();
+                              f.brIf(i32.eqz(rec), unknown);
                             });
-                            find();
-                            f.brIf(rec, next);
-                            f.br(unknown);
+                            // Most heads lead on to their instruction: no need to go round for that.
+                            f.if(i32.eq(i32.load16_u(rec, R.R_HANDLER), heat), () => warm(f, rec, hot));
+                            f.br(next);
                           });
                         });
                         // miss: the same record again, which it has paid for.
@@ -214,10 +117,7 @@ export function generateInterpreter(): Uint8Array<ArrayBuffer> {
                     });
                     // region
                     save();
-                    f.set(before, executed());
-                    runRegions();
-                    load();
-                    retired(i32.sub(executed(), before));
+                    f.set(rec, f.call(chain, cpu, rec));
                     f.br(outer);
                   });
                   // hot
@@ -309,7 +209,7 @@ function emitDispatch(frame: Frame): void {
       labels[k] = label;
       nest(k - 1);
     });
-    f.scope(() => (HANDLERS[k] as Handler).emit(frame));
+    f.scope(() => HANDLERS[k]?.emit(frame));
   };
   nest(HANDLERS.length - 1);
 }

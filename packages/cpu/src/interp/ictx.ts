@@ -9,7 +9,7 @@ import type { Flags } from "../sem/flags.js";
 import { type OutsideName, outsideNumber } from "../sem/outside.js";
 import { truncate } from "../sem/widths.js";
 import * as S from "../state.js";
-import { branchLegacy, branchLinked } from "./branch.js";
+import { branchLegacy, branchLinked, jumpLinked } from "./branch.js";
 import { directTarget, raiseIf } from "./checks.js";
 import type { Frame } from "./frame.js";
 import { probe } from "./probe.js";
@@ -282,14 +282,11 @@ export class InterpreterCtx implements Ctx {
   }
 
   branchAlways(): void {
-    const { f } = this;
-    const { rec, next } = this.#frame;
     if (this.legacy) {
       this.branch(i32.const(1));
       return;
     }
-    f.set(rec, i32.load(rec, R.R_IMM));
-    f.br(next);
+    jumpLinked(this.#frame);
     this.#continued = true;
   }
 

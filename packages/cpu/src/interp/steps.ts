@@ -1,4 +1,4 @@
-import { i32, i64 } from "@vm/wasm";
+import { type FunctionBuilder, i32, i64, type Label, type Local } from "@vm/wasm";
 import { loadSized } from "../emit/sized.js";
 import * as R from "../record.js";
 import type { Size } from "../sem/ctx.js";
@@ -15,6 +15,16 @@ import { InterpreterCtx } from "./ictx.js";
 export interface Step {
   readonly name: string;
   readonly emit: (frame: Frame) => void;
+}
+
+/** Counts that control has come to the head `rec`, and goes on to what it is the head of. */
+export function warm(f: FunctionBuilder, rec: Local<"i32">, hot: Label): void {
+  f.scope(() => {
+    const left = f.let("i32", i32.sub(i32.load(rec, R.R_IMM), i32.const(1)));
+    f.store("i32.store", rec, left, R.R_IMM);
+    f.brIf(i32.eqz(left), hot);
+  });
+  f.set(rec, i32.load(rec, R.HEAD_PLAIN));
 }
 
 const ctx = (frame: Frame, size: Size, form = "m"): InterpreterCtx =>
@@ -129,10 +139,7 @@ export const STEPS: readonly Step[] = [
     // A head: counts how often control comes here.
     name: "heat",
     emit: ({ f, rec, next, exits }) => {
-      const left = f.let("i32", i32.sub(i32.load(rec, R.R_IMM), i32.const(1)));
-      f.store("i32.store", rec, left, R.R_IMM);
-      f.brIf(i32.eqz(left), exits.hot);
-      f.set(rec, i32.load(rec, R.HEAD_PLAIN));
+      warm(f, rec, exits.hot);
       f.br(next);
     },
   },

@@ -13,6 +13,9 @@ export interface Effects {
   readonly merges: boolean;
   /** TypeScript executes it, always. */
   readonly outside: boolean;
+  /** General registers that it uses besides its operands, and those of them that it writes. */
+  readonly registers: ReadonlySet<number>;
+  readonly written: ReadonlySet<number>;
 }
 
 /** By what they follow from. */
@@ -60,6 +63,8 @@ class Listener implements Ctx, Flags {
   #touched = false;
   #merges = false;
   #ended = false;
+  readonly #registers = new Set<number>();
+  readonly #changed = new Set<number>();
 
   constructor(piece: Piece) {
     this.#piece = piece;
@@ -69,7 +74,14 @@ class Listener implements Ctx, Flags {
 
   listen(): Effects {
     this.f.scope(() => this.#piece.row.emit(this));
-    return { reads: this.#reads, writes: this.#written, merges: this.#merges, outside: this.#ended };
+    return {
+      reads: this.#reads,
+      writes: this.#written,
+      merges: this.#merges,
+      outside: this.#ended,
+      registers: this.#registers,
+      written: this.#changed,
+    };
   }
 
   #write(): void {
@@ -175,7 +187,8 @@ class Listener implements Ctx, Flags {
   getX(): Local<"v128"> {
     return this.f.let("v128", this.#x);
   }
-  reg(): I64 {
+  reg(number: number): I64 {
+    this.#registers.add(number);
     return this.#i64;
   }
   offset(): I64 {
@@ -187,8 +200,8 @@ class Listener implements Ctx, Flags {
   load(): Local64 {
     return this.#i64;
   }
-  stackAddress(): I64 {
-    return this.#i64;
+  stackAddress(number: number): I64 {
+    return this.reg(number);
   }
   loadStack(): Local64 {
     return this.#i64;
@@ -203,10 +216,11 @@ class Listener implements Ctx, Flags {
     return { quotient: this.#i64, remainder: this.#i64 };
   }
   pop(): { value: Local64; commit: () => void } {
-    return { value: this.#i64, commit: () => undefined };
+    return { value: this.#i64, commit: () => this.setStackPointer() };
   }
   push(_value: I64, check?: () => void): void {
     check?.();
+    this.setStackPointer();
   }
   branch(_condition: I32, commit?: () => void): void {
     commit?.();
@@ -230,14 +244,19 @@ class Listener implements Ctx, Flags {
     return v128.const(new Uint8Array(16));
   }
   set(): void {}
-  setReg(): void {}
+  setReg(number: number): void {
+    this.#registers.add(number);
+    this.#changed.add(number);
+  }
   setEaTmp(): void {}
   store(): void {}
   setSystemFlags(): void {}
   aligned(): void {}
   setX(): void {}
   setXLow(): void {}
-  setStackPointer(): void {}
+  setStackPointer(): void {
+    this.setReg(4);
+  }
   checkTarget(): void {}
   jump(): void {}
   checkDirect(): void {}

@@ -18,19 +18,24 @@ const URGENT = 2;
 /** Times that a region is entered until it is worth a wider one. */
 const AGAIN = 30_000;
 
+/** As many times as a head can count. */
+const MOST = 0xffff;
+
 /** Times that control comes to a head until it is hot. */
-const HOT = 4000;
+const HOT = 12_000;
 
 export interface JitOptions {
   /** Times that control comes to a head until it is hot; 1 compiles at first sight. */
   readonly threshold?: number;
   /** Times that a region is entered until a wider one is made; at most 65535. */
   readonly again?: number;
-  /** Compiles a module. Default: `new WebAssembly.Module`. */
-  readonly compile?: (bytes: Uint8Array<ArrayBuffer>) => WebAssembly.Module;
+  /** Compiles a module; `wide` regions are the ones that have proved hot. Default: `new WebAssembly.Module`. */
+  readonly compile?: CompileRegions;
   /** Regions that are waited for before a module is made of them. */
   readonly batch?: number;
 }
+
+export type CompileRegions = (bytes: Uint8Array<ArrayBuffer>, wide: boolean) => WebAssembly.Module;
 
 /** What was made so far, for statistics. */
 export interface JitCounts {
@@ -53,9 +58,18 @@ interface Wish {
 interface Made {
   readonly page: CodePage;
   readonly shape: Shape;
-  readonly wide: boolean;
   readonly number: number;
   readonly region: Region;
+}
+
+/** Regions that are to be one module. */
+class Batch {
+  readonly m = new ModuleBuilder();
+  readonly made: Made[] = [];
+
+  constructor() {
+    this.m.importMemory("vm", "memory", { min: 1, max: 65536 });
+  }
 }
 
 /** Makes regions of hot heads. */
@@ -67,7 +81,7 @@ export class Jit {
   /** What regions import. */
   readonly #imports: Record<string, WebAssembly.Memory | WebAssembly.Table>;
   readonly #cache: CodeCache;
-  readonly #make: (bytes: Uint8Array<ArrayBuffer>) => WebAssembly.Module;
+  readonly #make: CompileRegions;
   readonly #modules = new RegionModules();
   readonly #batch: number;
   readonly #again: number;
@@ -105,6 +119,10 @@ export class Jit {
   /** A head has become hot: there will be a region for it soon. If it has been waiting for one, there is one now. */
   wish(heads: Heads, head: number, pageAt: PageAt): void {
     this.#look();
+    if (heads.isWide(head)) {
+      heads.renew(head, MOST);
+      return;
+    }
     const wide = heads.isEntered(head);
     const urgent = !wide && heads.isWished(head);
     if (!urgent) {
@@ -134,9 +152,7 @@ export class Jit {
     this.#wishes = [];
     this.#age = 0;
     let pieces = 0;
-    const m = new ModuleBuilder();
-    m.importMemory("vm", "memory", { min: 1, max: 65536 });
-    const made: Made[] = [];
+    const batches = [new Batch(), new Batch()] as const;
     const claimed = new Set<number>();
     for (const { head, pageAt, wide } of wishes) {
       if (pieces >= PORTION) {
@@ -156,20 +172,23 @@ export class Jit {
       const number = this.#nextNumber++;
       for (const block of shape.blocks) pieces += block.pieces.length;
       for (const entry of shape.entries) claimed.add(entry.head);
-      made.push({ page, shape, wide, number, region: writeRegion(m, shape, number) });
+      const { m, made } = batches[wide ? 1 : 0];
+      made.push({ page, shape, number, region: writeRegion(m, shape, number) });
     }
     // What was left over has waited for long enough: the next slice begins with it.
     if (this.#wishes.length > 0) this.#age = PATIENCE;
-    if (made.length > 0) this.#install(heads, m, made);
+    batches.forEach((batch, k) => {
+      if (batch.made.length > 0) this.#install(heads, batch, k === 1);
+    });
   }
 
-  #install(heads: Heads, m: ModuleBuilder, made: readonly Made[]): void {
+  #install(heads: Heads, { m, made }: Batch, wide: boolean): void {
     // An imported table would be gone through from end to end for every module.
     made.forEach(({ region }, k) => {
       m.exportFunction(String(k), region.f);
     });
     const bytes = m.bytes();
-    const { exports } = new WebAssembly.Instance(this.#make(bytes), { vm: this.#imports });
+    const { exports } = new WebAssembly.Instance(this.#make(bytes, wide), { vm: this.#imports });
     const regions = made.map(({ number, page, shape }) => ({
       number,
       page,
@@ -177,11 +196,11 @@ export class Jit {
     }));
     const functions = made.map((_, k) => exports[String(k)]);
     const slots = this.#modules.add(heads, regions, functions, bytes.length);
-    made.forEach(({ shape, wide, number, region }, k) => {
+    made.forEach(({ shape, number, region }, k) => {
       const slot = slots[k] as number;
-      const times = wide ? 0 : this.#again;
+      const times = wide ? MOST : this.#again;
       shape.entries.forEach(({ head }, entry) => {
-        heads.enter(head, { slot, entry, region: number, workedOut: region.workedOut[entry] as boolean, times });
+        heads.enter(head, { slot, entry, region: number, workedOut: region.workedOut[entry] as boolean, times, wide });
       });
       this.counts.instructions += shape.blocks.reduce((sum, { pieces }) => sum + pieces.length, 0);
     });

@@ -18,9 +18,14 @@ interface Live {
   readonly regions: readonly Enterable[];
   readonly slots: readonly number[];
   readonly bytes: number;
+  /** Sum of what its heads counted when it was looked at last. */
+  counted: number;
 }
 
-/** The modules of regions that are in use, and the table that regions are called through. The oldest ones go when there are too many. */
+/**
+ * The modules of regions that are in use, and the table that regions are called through. When there are too many, those go that were not
+ * entered since they were looked at last, of the older half; if all were, the oldest.
+ */
 export class RegionModules {
   readonly table = new WebAssembly.Table({ element: "anyfunc", initial: SLOTS });
   readonly #free: number[] = Array.from({ length: SLOTS - 1 }, (_, k) => SLOTS - 1 - k);
@@ -49,7 +54,7 @@ export class RegionModules {
       this.table.set(slot, f as () => number);
       return slot;
     });
-    this.#live.push({ regions, slots, bytes });
+    this.#live.push({ regions, slots, bytes, counted: -1 });
     this.#bytes += bytes;
     return slots;
   }
@@ -62,9 +67,24 @@ export class RegionModules {
     this.#let(heads, ({ regions }) => regions.every(({ page }) => !page.alive));
     // More than is needed, so that it is not done for every module.
     if (full()) {
-      const old = new Set(this.#live.slice(0, Math.ceil(this.#live.length / 4)));
-      this.#let(heads, (live) => old.has(live));
+      const old = this.#live.slice(0, Math.ceil(this.#live.length / 2));
+      const idle = old.filter((live) => !this.#looked(heads, live));
+      const go = new Set(idle.length >= old.length / 4 ? idle : old.slice(0, old.length / 2));
+      this.#let(heads, (live) => go.has(live));
+      // Who stays is among the young again.
+      const stay = new Set(old);
+      this.#live = [...this.#live.filter((live) => !stay.has(live)), ...this.#live.filter((live) => stay.has(live))];
     }
+  }
+
+  /** Whether a module was entered since this was asked last. */
+  #looked(heads: Heads, live: Live): boolean {
+    let sum = 0;
+    for (const { number, heads: entries } of live.regions)
+      for (const head of entries) sum += heads.entriesLeft(head, number);
+    const entered = sum !== live.counted;
+    live.counted = sum;
+    return entered;
   }
 
   #let(heads: Heads, go: (live: Live) => boolean): void {

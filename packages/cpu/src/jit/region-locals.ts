@@ -2,12 +2,14 @@ import { type FunctionBuilder, i32, i64, type Local, type ModuleBuilder, v128 } 
 import type { I64, V128 } from "../sem/ctx.js";
 import * as S from "../state.js";
 import { FlagLocals } from "./flags.js";
+import type { TightLoop } from "./loops.js";
 
 type I64Local = Local<"i64">;
 
 /**
- * The vCPU's state as locals of a region's function. What the region uses is loaded when it is entered, what it writes is stored when it
- * is left, whichever way: a register that was not written on that way still has its value.
+ * The vCPU's state in a region's function. Registers stay in the state block; what a block reads of them is loaded once into locals, and what
+ * it writes goes to both, so that a region is entered and left at no cost, and V8 has few values to keep at a time. Only a tight loop keeps
+ * its registers in locals from its beginning to its end.
  */
 export class RegionLocals {
   readonly m: ModuleBuilder;
@@ -21,8 +23,10 @@ export class RegionLocals {
   readonly flags: FlagLocals;
   readonly #general: (I64Local | undefined)[] = new Array(16);
   readonly #vector: (Local<"v128"> | undefined)[] = new Array(16);
-  readonly #generalWritten = new Set<number>();
-  readonly #vectorWritten = new Set<number>();
+  /** Registers whose locals hold what they hold: general ones, and 16 more for each vector. */
+  #known: Set<number> = new Set();
+  /** The loop that code is being written for. */
+  #loop: TightLoop | null = null;
   #conditional = false;
   readonly #words = new Map<number, Local<"i32">>();
   readonly #longs = new Map<number, I64Local>();
@@ -42,42 +46,116 @@ export class RegionLocals {
   }
 
   general(number: number): I64Local {
-    const known = this.#general[number];
-    if (known !== undefined) return known;
-    const local = this.f.local("i64");
-    this.#general[number] = local;
+    const local = this.#generalLocal(number);
+    if (this.#get(number)) this.f.assign(local, i64.load(this.cpu, S.GPR + 8 * number), false);
     return local;
   }
 
   setGeneral(number: number, value: I64): void {
-    this.#generalWritten.add(number);
-    this.f.assign(this.general(number), value, !this.#conditional);
+    const local = this.#generalLocal(number);
+    this.f.assign(local, value, !this.#conditional);
+    if (this.#set(number)) this.#storeGeneral(number);
+  }
+
+  vector(number: number): Local<"v128"> {
+    const local = this.#vectorLocal(number);
+    if (this.#get(16 + number)) this.f.set(local, v128.load(this.cpu, S.XMM + 16 * number));
+    return local;
+  }
+
+  setVector(number: number, value: V128): void {
+    this.f.set(this.#vectorLocal(number), value);
+    if (this.#set(16 + number)) this.#storeVector(number);
+  }
+
+  #generalLocal(number: number): I64Local {
+    let local = this.#general[number];
+    if (local === undefined) {
+      local = this.f.local("i64");
+      this.#general[number] = local;
+    }
+    return local;
+  }
+
+  #vectorLocal(number: number): Local<"v128"> {
+    let local = this.#vector[number];
+    if (local === undefined) {
+      local = this.f.local("v128");
+      this.#vector[number] = local;
+    }
+    return local;
+  }
+
+  #storeGeneral(number: number): void {
+    this.f.store("i64.store", this.cpu, this.#generalLocal(number), S.GPR + 8 * number);
+  }
+
+  #storeVector(number: number): void {
+    this.f.store("v128.store", this.cpu, this.#vectorLocal(number), S.XMM + 16 * number);
+  }
+
+  /** A register is about to be read. @returns whether it must be loaded */
+  #get(register: number): boolean {
+    if (this.#known.has(register)) return false;
+    this.#known.add(register);
+    return true;
+  }
+
+  /** A register has been written. @returns whether it must be stored */
+  #set(register: number): boolean {
+    this.#known.add(register);
+    return this.#loop === null || !this.#loop.written.has(register);
   }
 
   /** What `body` assigns, it may also not assign. */
   conditional(body: () => void): void {
     const outer = this.#conditional;
     this.#conditional = true;
-    body();
+    this.aside(body);
     this.#conditional = outer;
   }
 
-  /** Control comes here from elsewhere too: what registers hold is not known. */
-  join(): void {
-    for (const local of this.#general) if (local !== undefined) this.f.widen(local);
+  /** What `body` loads is not loaded behind it. */
+  aside(body: () => void): void {
+    const known = new Set(this.#known);
+    const loop = this.#loop;
+    body();
+    this.#known = known;
+    this.#loop = loop;
   }
 
-  vector(number: number): Local<"v128"> {
-    const known = this.#vector[number];
-    if (known !== undefined) return known;
-    const local = this.f.local("v128");
-    this.#vector[number] = local;
-    return local;
+  /**
+   * A block begins.
+   * @param loop that it is part of
+   * @param joins control comes here from more than one place
+   */
+  begin(loop: TightLoop | null, joins: boolean): void {
+    this.#loop = loop;
+    if (!joins) return;
+    this.#known = new Set(loop?.registers);
+    for (const register of this.#known) if (register < 16) this.f.widen(this.#generalLocal(register));
   }
 
-  setVector(number: number, value: V128): void {
-    this.#vectorWritten.add(number);
-    this.f.set(this.vector(number), value);
+  /**
+   * Control is about to come to a loop.
+   * @param joins from more than one place
+   */
+  enterLoop(loop: TightLoop, joins: boolean): void {
+    this.aside(() => {
+      if (joins) this.#known = new Set();
+      for (const register of loop.registers) {
+        if (register < 16) this.general(register);
+        else this.vector(register - 16);
+      }
+    });
+  }
+
+  /** Control is about to go from a loop to elsewhere. */
+  leaveLoop({ written }: TightLoop): void {
+    for (const register of written) {
+      if (register < 16) this.#storeGeneral(register);
+      else this.#storeVector(register - 16);
+    }
   }
 
   /** A 32-bit word of the state block that no region changes. */
@@ -106,12 +184,6 @@ export class RegionLocals {
     f.set(this.left, i32.load(cpu, S.BUDGET));
     for (const [offset, local] of this.#words) f.set(local, i32.load(cpu, offset));
     for (const [offset, local] of this.#longs) f.set(local, i64.load(cpu, offset));
-    this.#general.forEach((local, n) => {
-      if (local !== undefined) f.set(local, i64.load(cpu, S.GPR + 8 * n));
-    });
-    this.#vector.forEach((local, n) => {
-      if (local !== undefined) f.set(local, v128.load(cpu, S.XMM + 16 * n));
-    });
     if (!flags.used) return;
     f.set(flags.kind, i32.load(cpu, S.FK));
     f.set(flags.a, i64.load(cpu, S.FA));
@@ -122,8 +194,6 @@ export class RegionLocals {
   /** Writes what the function ends with. */
   store(): void {
     const { f, cpu, flags } = this;
-    for (const n of this.#generalWritten) f.store("i64.store", cpu, this.general(n), S.GPR + 8 * n);
-    for (const n of this.#vectorWritten) f.store("v128.store", cpu, this.vector(n), S.XMM + 16 * n);
     f.store("i32.store", cpu, this.left, S.BUDGET);
     if (!flags.used) return;
     f.store("i32.store", cpu, flags.kind, S.FK);

@@ -1,10 +1,11 @@
-import { type FunctionBuilder, i32, i64, type Local, type ModuleBuilder } from "@vm/wasm";
+import { type FunctionBuilder, i32, i64, type Label, type Local, type ModuleBuilder } from "@vm/wasm";
 import { tlbEntry } from "../emit/tlb-probe.js";
 import * as R from "../record.js";
 import type { I32, I64, Local64 } from "../sem/ctx.js";
 import * as S from "../state.js";
 import { type Block, type RegionPage, type Shape, successorsOf, type Target, wantFlags } from "./blocks.js";
 import { PAIR, UNKNOWN } from "./flags.js";
+import { type TightLoop, tightLoops } from "./loops.js";
 import type { Piece } from "./piece.js";
 import { type PieceWays, RegionCtx } from "./region-ctx.js";
 import { RegionLocals } from "./region-locals.js";
@@ -33,7 +34,11 @@ class RegionWriter {
   readonly #shape: Shape;
   readonly #number: number;
   readonly #selector: Local<"i32">;
-  #exit: { readonly depth: number } = { depth: 0 };
+  #exit: Label = { depth: 0 };
+  readonly #loops: ReadonlyMap<number, TightLoop>;
+  readonly #loopExits = new Map<TightLoop, Label>();
+  /** The loop that the block being written is part of. */
+  #loop: TightLoop | null = null;
 
   constructor(m: ModuleBuilder, shape: Shape, number: number) {
     const { blocks } = shape;
@@ -46,6 +51,7 @@ class RegionWriter {
     this.#blocks = blocks;
     const successors = blocks.map(successorsOf);
     this.#structure = structure({ successors, entries });
+    this.#loops = tightLoops(this.#structure, blocks);
     this.#wants = wantFlags(shape);
     const ways = new Array<number>(blocks.length).fill(0);
     for (const entry of entries) ways[entry] = 2;
@@ -58,13 +64,34 @@ class RegionWriter {
     const locals = this.#locals;
     f.block((exit) => {
       this.#exit = exit;
-      writeStructure(f, this.#structure, this.#selector, i32.const, (node, ways) => this.#block(node, ways));
+      writeStructure(f, this.#structure, this.#selector, {
+        constant: i32.const,
+        node: (node, ways) => this.#block(node, ways),
+        loop: (header, write) => this.#around(header, write),
+      });
     });
     locals.store();
     f.return(locals.record);
     f.unreachable();
     f.ahead(() => locals.load());
     return { f, workedOut: this.#shape.entries.map(({ block }) => this.#wants[block] as boolean) };
+  }
+
+  /** Writes a loop, and what its registers need before and after. */
+  #around(header: number, write: () => void): void {
+    const loop = this.#loops.get(header);
+    if (loop === undefined) {
+      write();
+      return;
+    }
+    const f = this.#f;
+    this.#locals.enterLoop(loop, this.#structure.merges.has(header));
+    f.block((exit) => {
+      this.#loopExits.set(loop, exit);
+      write();
+    });
+    this.#locals.leaveLoop(loop);
+    f.br(this.#exit);
   }
 
   #block(number: number, ways: Ways): void {
@@ -75,7 +102,9 @@ class RegionWriter {
       flags.state = this.#wants[number] ? PAIR : UNKNOWN;
       if (this.#wants[number]) flags.used = true;
     }
-    this.#locals.join();
+    const loop = this.#loops.get(number) ?? null;
+    this.#loop = loop;
+    this.#locals.begin(loop, !(this.#inherits[number] as boolean));
     const count = pieces.length;
     f.set(left, i32.sub(left, i32.const(count)));
     f.if(i32.lt_s(left, i32.const(0)), () => this.#leave(pieces[0] as Piece, count));
@@ -118,7 +147,7 @@ class RegionWriter {
   #out(record: I32): void {
     this.#locals.flags.tell();
     this.#f.set(this.#locals.record, record);
-    this.#f.br(this.#exit);
+    this.#f.br((this.#loop && this.#loopExits.get(this.#loop)) ?? this.#exit);
   }
 
   #outTo(address: I64): void {
@@ -136,7 +165,7 @@ class RegionWriter {
     const { flags } = this.#locals;
     const { next, taken } = end;
     const before = flags.state;
-    this.#f.if(condition, () => this.#go(number, taken, ways));
+    this.#f.if(condition, () => this.#locals.aside(() => this.#go(number, taken, ways)));
     flags.state = before;
     this.#go(number, next, ways);
   }
@@ -150,7 +179,7 @@ class RegionWriter {
     for (const block of end.candidates) {
       const candidate = this.#blocks[block] as Block;
       const address = i64.add(this.#va(candidate.page), i64.const(candidate.offset));
-      f.if(i64.eq(target, address), () => this.#toBlock(number, block, ways));
+      f.if(i64.eq(target, address), () => this.#locals.aside(() => this.#toBlock(number, block, ways)));
       flags.state = before;
     }
     if (this.#shape.entries.length > 1 && page.distance === 0) this.#dispatch(page, target, ways);
@@ -169,6 +198,7 @@ class RegionWriter {
         f.set(this.#selector, i32.load16_u(head, R.R_ENTRY));
         if (this.#shape.entries.some(({ block }) => this.#wants[block])) flags.toPair();
         flags.tell();
+        if (this.#loop !== null) this.#locals.leaveLoop(this.#loop);
         ways.dispatch();
       });
     });
@@ -201,7 +231,10 @@ class RegionWriter {
       if (this.#wants[to]) flags.toPair();
       else flags.tell();
     }
+    const loop = this.#loop;
+    if (loop !== null && (this.#structure.detour(from, to) || !loop.nodes.has(to))) this.#locals.leaveLoop(loop);
     ways.go(to);
+    this.#loop = loop;
   }
 
   /** Into another page: it must be mapped still, to the same code. */

@@ -161,13 +161,21 @@ export interface Ways {
   readonly dispatch: () => void;
 }
 
-/** Writes a graph; `emit` writes the code of a node, which must end by going one of its ways or by leaving. */
+/** What is written into a structure. */
+export interface Content {
+  readonly constant: (value: number) => Expr<"i32">;
+  /** Writes the code of a node, which must end by going one of its ways or by leaving. */
+  readonly node: (node: number, ways: Ways) => void;
+  /** Writes the loop of a header by `write`. Control comes to what is before it only from outside of the loop. */
+  readonly loop?: (header: number, write: () => void) => void;
+}
+
+/** Writes a graph. */
 export function writeStructure(
   f: FunctionBuilder,
   structure: Structure,
   selector: Local<"i32">,
-  constant: (value: number) => Expr<"i32">,
-  emit: (node: number, ways: Ways) => void,
+  { constant, node: emit, loop: around = (_, write) => write() }: Content,
 ): void {
   const { graph, dispatched, order, children, merges, headers, detour, root } = structure;
   const loops = new Map<number, Label>();
@@ -184,10 +192,12 @@ export function writeStructure(
       within(node, joined, 0);
       return;
     }
-    f.loop((label) => {
-      loops.set(node, label);
-      within(node, joined, 0);
-    });
+    around(node, () =>
+      f.loop((label) => {
+        loops.set(node, label);
+        within(node, joined, 0);
+      }),
+    );
   };
   const within = (node: number, joined: readonly number[], at: number): void => {
     if (at === joined.length) {

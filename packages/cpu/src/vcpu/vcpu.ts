@@ -1,5 +1,5 @@
 import type { CodeCache, CodePage } from "../code/cache.js";
-import { handlerNumber } from "../interp/generate.js";
+import { handlerNumber } from "../interp/handlers.js";
 import type { Jit } from "../jit/jit.js";
 import type { VcpuPorts } from "../ports.js";
 import * as S from "../state.js";

@@ -1,7 +1,7 @@
 import { i32, ModuleBuilder } from "@vm/wasm";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type Graph, structure, writeStructure } from "../../src/jit/structure.js";
+import { type Graph, structure, type Ways, writeStructure } from "../../src/jit/structure.js";
 
 /** Nodes a walk goes to, at most. */
 const STEPS = 60;
@@ -45,7 +45,7 @@ function compiled(graph: Graph): (entry: number, choices: readonly number[]) => 
   const steps = f.local("i32");
   const structured = structure(graph);
   const written: number[] = [];
-  writeStructure(f, structured, selector, i32.const, (node, ways) => {
+  const writeNode = (node: number, ways: Ways): void => {
     written.push(node);
     f.if(i32.ge_s(steps, i32.const(STEPS)), () => f.return(steps));
     f.store("i32.store8", steps, i32.const(node), LOG);
@@ -65,7 +65,8 @@ function compiled(graph: Graph): (entry: number, choices: readonly number[]) => 
         });
       f.return(steps);
     });
-  });
+  };
+  writeStructure(f, structured, selector, { constant: i32.const, node: writeNode });
   f.unreachable();
   // Each that control can come to, once.
   const reachable = graph.successors.flatMap((_, node) => ((structured.order[node] as number) < 0 ? [] : [node]));

@@ -145,7 +145,7 @@ export class Fetcher {
 
   /** The record for control that comes to `offset` of `page` from elsewhere. */
   #head(page: CodePage, offset: number, found = false): number {
-    const record = this.#record(page, offset);
+    const record = this.#record(page, offset, found);
     if (this.heads === null || page.mode !== 64 || this.heads.isHead(record)) return record;
     // Decoding may have dropped everything and begun with a new page.
     const now = this.#cache.page(page.gfn, page.mode, page.host);
@@ -155,19 +155,19 @@ export class Fetcher {
   }
 
   /** The record at `offset` of `page`, decoding a run of instructions if there is none. */
-  #record(page: CodePage, offset: number): number {
+  #record(page: CodePage, offset: number, found: boolean): number {
     const known = this.#cache.recordAt(page, offset);
     if (known !== 0) return known;
-    const first = this.#decodeRun(page, offset);
+    const first = this.#decodeRun(page, offset, found);
     // A branch back to the first instruction has made a head of it.
     return page.alive ? this.#cache.recordAt(page, offset) : first;
   }
 
-  #decodeRun(page: CodePage, start: number): number {
+  #decodeRun(page: CodePage, start: number, found: boolean): number {
     const cache = this.#cache;
-    if (!cache.reserve(page, page.run * (MAX_RECORDS + 2) + 2)) {
+    if (!cache.reserve(page, page.run * (MAX_RECORDS + 2) + 3)) {
       // Everything was dropped: start over with a new page.
-      return this.#decodeRun(cache.page(page.gfn, page.mode, page.host), start);
+      return this.#decodeRun(cache.page(page.gfn, page.mode, page.host), start, found);
     }
     const first = cache.nextRecord;
     const branches = this.#branches;
@@ -176,6 +176,7 @@ export class Fetcher {
     const records = this.#records;
     const insn = this.#insn;
     let offset = start;
+    const heads = page.mode === 64 ? this.heads : null;
     let flow = Flow.Through;
     for (let count = 0; flow === Flow.Through || flow === Flow.Branch; count++) {
       if (offset >= 4096) {
@@ -192,6 +193,9 @@ export class Fetcher {
         wires = this.#later(wires, records.step(JOIN, offset), offset, 0);
         break;
       }
+      // Beside what it leads to, so that both come to the host's caches together. A region ends at what TypeScript does; another can begin behind it.
+      const begins = heads !== null && (count === 0 || lowering.helped);
+      const head = begins ? heads.ahead(page, offset, found && count === 0) : 0;
       const record = cache.nextRecord;
       const status = decode(this.#u8, page.host + offset, page.host + 4096, page.mode, insn);
       // That there are too many bytes is found out by the sixteenth: a page fault there comes first (recorded from hardware).
@@ -200,11 +204,11 @@ export class Fetcher {
         const site: CrossSite = { page, offset, next: null, records: 0 };
         records.begin(offset, 0, true);
         records.call(site);
-        cache.setRecord(page, offset, record);
+        cache.setRecord(page, offset, head || record);
         offset = 4096;
         break;
       }
-      cache.setRecord(page, offset, record);
+      cache.setRecord(page, offset, head || record);
       if (status !== DecodeStatus.Ok) {
         insn.nops = 0;
         records.begin(offset, insn.len, true);
@@ -213,6 +217,7 @@ export class Fetcher {
         break;
       }
       flow = lowering.lower(insn, offset);
+      if (count > 0 && head === 0) records.fuse(record - R.RECORD);
       // Outside 64-bit code a branch finds its target each time: where that is depends on the base and limit of CS.
       if (page.mode === 64 && (flow === Flow.Branch || flow === Flow.Jump)) {
         wires = this.#later(wires, lowering.branchRecord, lowering.targetLo, lowering.targetHi);
@@ -249,7 +254,7 @@ export class Fetcher {
       records.setImmediate(from, this.heads === null || page.mode !== 64 ? known : this.heads.of(page, lo, known));
       return;
     }
-    const stub = records.step(LINK, lo);
+    const stub = records.aside(LINK, lo);
     records.setDisplacement(stub, from, this.#cache.addSite(page));
     records.setImmediate(stub, lo);
     records.setImmediate(from, stub);
