@@ -13,7 +13,7 @@ export interface RunLoopDesc {
   readonly vcpus: readonly Vcpu[];
   /** What devices do between two slices; in `icount` the guest stands still until all of it is done. */
   readonly backlog: Backlog;
-  /** Called after every slice and when the loop comes to rest. */
+  /** Called after every slice that was not cut, and when the loop comes to rest. */
   readonly settle: () => void;
   /** A processor left the guest. True: run on as if nothing had happened. What is answered later keeps that processor alone. */
   readonly onExit: (exit: VcpuExit, vcpu: Vcpu) => boolean | Promise<boolean>;
@@ -215,10 +215,10 @@ export class RunLoop {
     clock.advance(retired);
     this.executingMs += ms;
     if (retired >= MIN_SLICE) this.#nsPerInstruction += ((ms * 1e6) / retired - this.#nsPerInstruction) / 8;
-    this.#settle();
-    // Which processor is next must not depend on how fast the host is.
+    // Which processor is next, and when what the guest has written is seen, must not depend on how fast the host is.
     if (clock.mode === "icount" && exit?.reason === "kicked" && !this.#sliceEnds && retired < budget)
       this.#cut = { vcpu, budget: budget - retired };
+    else this.#settle();
     return exit;
   }
 
