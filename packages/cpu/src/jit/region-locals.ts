@@ -131,8 +131,8 @@ export class RegionLocals {
    */
   begin(loop: TightLoop | null, joins: boolean): void {
     this.#loop = loop;
-    if (!joins) return;
-    this.#known = new Set(loop?.registers);
+    if (joins) this.#known = new Set(loop?.registers);
+    // Widths are followed in the order of writing, and what was written last may be another way.
     for (const register of this.#known) if (register < 16) this.f.widen(this.#generalLocal(register));
   }
 
