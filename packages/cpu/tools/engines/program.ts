@@ -189,6 +189,7 @@ const only = (...bytes: number[]): Part => ({ bytes, displacements: [] });
 function special(random: Random, count: number, cpl: 0 | 3, base: bigint): Part {
   const part = (plus = 0): To => ({ part: random.below(count), plus });
   const choice = random.below(40);
+  if (choice < 2) return eitherWay(random);
   // Jcc, JMP, CALL, RET.
   if (choice < 12) return relative([0x0f, 0x80 | random.below(16)], part());
   if (choice < 14) return relative([0xe9], part());
@@ -211,6 +212,17 @@ function special(random: Random, count: number, cpl: 0 | 3, base: bigint): Part 
   if (choice < 37) return only(...neutral((limit) => random.below(limit)));
   if (choice < 38 && cpl === 3) return only(0xcd, FIRST_INTERRUPT + random.below(8));
   return only(0xe6, random.oneIn(20) ? PORT.step : random.pick(PORTS));
+}
+
+/** Two ways that meet again, one of which reads what is 64 bits wide and the other writes 32: MOV; Jcc; CMP, SETcc, JMP or MOV. */
+function eitherWay(random: Random): Part {
+  const [register, told] = [random.below(3), random.below(3)];
+  const random32 = (): number[] => dword(random.below(2 ** 31));
+  const whole = [0x48, 0xb8 | register, random.below(16), 0, 0, 0, ...random32()];
+  const reads = [0x83, 0xf8 | register, random.below(16), 0x0f, 0x90 | random.below(16), 0xc0 | told];
+  const writes = [0xb8 | register, ...random32()];
+  const skip = [0xeb, writes.length];
+  return only(...whole, 0x70 | random.below(16), reads.length + skip.length, ...reads, ...skip, ...writes);
 }
 
 /** movzx r11d, reg8; and r11d, 7; mov r10, table; jmp or call [r10 + 8 * r11] */
