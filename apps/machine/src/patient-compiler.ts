@@ -7,9 +7,8 @@ interface NodeProcess {
 }
 
 const FLAG = "--wasm-tiering-budget";
-/** Bytes of machine code of a function that V8 runs before it compiles the function once more, optimised. */
-const PATIENT = 600_000_000;
-/** The same of what has proved hot. */
+/** Bytes of machine code of a function that V8 runs before it compiles the function once more, optimised: of a small region, and of a wide one. */
+const NEAR = 600_000_000;
 const WIDE = 100_000_000;
 /** What V8 does of itself, by major version: 11 is Node 20's, 12 Node 22's. */
 const USUAL: ReadonlyMap<string, number> = new Map([
@@ -27,7 +26,7 @@ const USUAL: ReadonlyMap<string, number> = new Map([
 export function compilePatiently(bytes: Uint8Array<ArrayBuffer>, wide: boolean): WebAssembly.Module {
   const usual = budget();
   if (usual === null) return new WebAssembly.Module(bytes);
-  usual.set(wide ? WIDE : PATIENT);
+  usual.set(wide ? WIDE : NEAR);
   try {
     return new WebAssembly.Module(bytes);
   } finally {

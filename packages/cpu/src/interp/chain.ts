@@ -47,7 +47,7 @@ export function fetchRecord(f: FunctionBuilder, fetch: Func, { rec, target }: Se
 
 /**
  * A function `(cpu, record) -> record` that runs the region that a record leads to, and those that lead on from there. The budget is in the
- * state block. It is apart from the interpreter's loop because that is too large for V8 to give its locals registers.
+ * state block. It is apart from the interpreter's loop, which is so large that V8 keeps its locals on the stack.
  */
 export function defineChain(
   m: ModuleBuilder,

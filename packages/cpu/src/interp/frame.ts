@@ -20,8 +20,8 @@ export interface Frame {
   /** Finds the record for `target` and starts it. */
   readonly lookup: Label;
   /**
-   * Ways out of the loop, where TypeScript is called. The loop itself contains no call: that keeps `rec` and the bases in registers.
-   * The reason of leaving is in the state block where one is needed.
+   * Ways out of the loop, where TypeScript is called. The loop itself contains no call, and so has nothing to save for one. The reason of
+   * leaving is in the state block where one is needed.
    */
   readonly exits: Exits;
 }

@@ -6,8 +6,8 @@ import * as S from "../state.js";
 import { defineX87, X87_PARAMETERS } from "../x87/functions.js";
 import { defineChain, fetchRecord, findRecord, type Search } from "./chain.js";
 import type { Exits, Frame } from "./frame.js";
-import { HANDLERS, handlerNumber } from "./handlers.js";
-import { warm } from "./steps.js";
+import { HANDLERS, type Handler, handlerNumber } from "./handlers.js";
+import { countHead } from "./steps.js";
 
 /**
  * The interpreter: one function `run(cpu) -> RunExit`. An inner loop around one jump table, free of calls, and an outer loop that calls
@@ -99,7 +99,7 @@ export function generateInterpreter(): Uint8Array<ArrayBuffer> {
                               f.brIf(i32.eqz(rec), unknown);
                             });
                             // Most heads lead on to their instruction: no need to go round for that.
-                            f.if(i32.eq(i32.load16_u(rec, R.R_HANDLER), heat), () => warm(f, rec, hot));
+                            f.if(i32.eq(i32.load16_u(rec, R.R_HANDLER), heat), () => countHead(f, rec, hot));
                             f.br(next);
                           });
                         });
@@ -209,7 +209,7 @@ function emitDispatch(frame: Frame): void {
       labels[k] = label;
       nest(k - 1);
     });
-    f.scope(() => HANDLERS[k]?.emit(frame));
+    f.scope(() => (HANDLERS[k] as Handler).emit(frame));
   };
   nest(HANDLERS.length - 1);
 }

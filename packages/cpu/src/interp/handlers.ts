@@ -10,7 +10,8 @@ import { PAIRS } from "./pairs.js";
 import { STEPS } from "./steps.js";
 import { X87_STEPS } from "./x87-steps.js";
 
-interface Handler {
+/** What a record does that has its number. */
+export interface Handler {
   readonly key: string;
   readonly emit: (frame: Frame) => void;
 }

@@ -18,7 +18,7 @@ export interface Step {
 }
 
 /** Counts that control has come to the head `rec`, and goes on to what it is the head of. */
-export function warm(f: FunctionBuilder, rec: Local<"i32">, hot: Label): void {
+export function countHead(f: FunctionBuilder, rec: Local<"i32">, hot: Label): void {
   f.scope(() => {
     const left = f.let("i32", i32.sub(i32.load(rec, R.R_IMM), i32.const(1)));
     f.store("i32.store", rec, left, R.R_IMM);
@@ -139,7 +139,7 @@ export const STEPS: readonly Step[] = [
     // A head: counts how often control comes here.
     name: "heat",
     emit: ({ f, rec, next, exits }) => {
-      warm(f, rec, exits.hot);
+      countHead(f, rec, exits.hot);
       f.br(next);
     },
   },
