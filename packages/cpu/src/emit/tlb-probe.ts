@@ -15,7 +15,7 @@ export function tlbProbe(
   f: FunctionBuilder,
   base: Expr<"i32">,
   linear: Local<"i64">,
-  size: number,
+  size: number | Expr<"i32">,
   miss: () => void,
 ): Local<"i32"> {
   const entry = f.let("i32", tlbEntry(base, linear));
@@ -24,6 +24,8 @@ export function tlbProbe(
 }
 
 /** Page of the last byte of an access: differs from the entry's tag for a miss and for an access that crosses the page. */
-function lastPage(linear: Local<"i64">, size: number): I64 {
-  return i64.and(size === 1 ? linear : i64.add(linear, i64.const(size - 1)), PAGE_MASK);
+function lastPage(linear: Local<"i64">, size: number | Expr<"i32">): I64 {
+  if (size === 1) return i64.and(linear, PAGE_MASK);
+  const further = typeof size === "number" ? i64.const(size - 1) : i64.extend_i32_u(i32.sub(size, i32.const(1)));
+  return i64.and(i64.add(linear, further), PAGE_MASK);
 }

@@ -204,6 +204,9 @@ export class InterpreterCtx implements Ctx {
   x87(): never {
     throw new Error("a call of a region in the interpreter, which has records of its own for the x87");
   }
+  host(): never {
+    throw new Error("a bulk access of a region in the interpreter, which has helpers for it");
+  }
 
   // Control
 

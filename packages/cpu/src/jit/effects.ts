@@ -243,6 +243,9 @@ class Listener implements Ctx, Flags {
   xmm(): V128 {
     return v128.const(new Uint8Array(16));
   }
+  host(): Local<"i32"> {
+    return this.f.let("i32", i32.const(0));
+  }
   set(): void {}
   setReg(number: number): void {
     this.#registers.add(number);

@@ -190,6 +190,11 @@ export class RegionCtx implements Ctx {
     return tlbProbe(this.f, base, linear, size, this.#ways.leave);
   }
 
+  host(linear: Local64, bytes: I32, writes: boolean): Local<"i32"> {
+    const base = this.#locals.word(writes ? S.TLB_WRITE : S.TLB_READ);
+    return tlbProbe(this.f, base, linear, bytes, this.#ways.leave);
+  }
+
   load(linear: Local64, size: Size): Local64 {
     return this.f.let("i64", loadSized(this.#probe(linear, size, false), size));
   }

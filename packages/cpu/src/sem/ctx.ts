@@ -92,6 +92,12 @@ export interface Ctx {
    */
   x87(call: X87Call): Local<"i32">;
 
+  /**
+   * Host address of 1 to 4096 bytes, or leaves the instruction to the interpreter if they are not all in one page that can be accessed at once.
+   * Only in regions.
+   */
+  host(linear: Local<"i64">, bytes: I32, writes: boolean): Local<"i32">;
+
   /** Pushes `value`; the stack pointer changes only if the store succeeds and `check`, which runs after it, does not leave the instruction. */
   push(value: I64, check?: () => void): void;
   /** Reads the top of the stack; `commit` moves the stack pointer. */
