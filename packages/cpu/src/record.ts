@@ -52,3 +52,7 @@ export const R_REGION = R_BASE;
 export const FIRST_REGION = 0x10000000;
 export const HEAD_PLAIN = R_DISP;
 export const HEAD_PAGE = R_DISP + 4;
+
+/** What a region answers instead of a record: go on at `PC`; the same, come to by a return. */
+export const AT_PC = 0;
+export const RETURNED = 1;

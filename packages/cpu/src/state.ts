@@ -71,6 +71,11 @@ export const FK = 0x1b8;
 export const REGION_RETIRED = 0x1c0;
 /** How often a region was entered, modulo 2^32 (u32). */
 export const REGION_ENTRIES = 0x1c8;
+/** Regions that are being executed on behalf of others, one for each that waits for a return (u32). */
+export const CALL_DEPTH = 0x1cc;
+/** Head of the region in which execution came to an end, if others waited for it, else 0 (u32), and the budget it was entered with (i32). */
+export const ENDED_HEAD = 0x1d0;
+export const ENDED_BEGUN = 0x1d4;
 /** XMM0-15, 16 bytes each. */
 export const XMM = 0x200;
 /** x87/MMX registers by physical number, 16 bytes each: 64-bit significand, then 16 bits of sign and exponent. */

@@ -45,6 +45,18 @@ export function fetchRecord(f: FunctionBuilder, fetch: Func, { rec, target }: Se
   f.set(rec, f.call(fetch, i32.wrap_i64(target), i32.wrap_i64(i64.shr_u(target, i64.const(32)))));
 }
 
+/** Executes the region that a head leads to, which must want the flags as they are. */
+export function enterRegion(
+  f: FunctionBuilder,
+  m: ModuleBuilder,
+  regions: number,
+  cpu: Local<"i32">,
+  head: Local<"i32">,
+): Expr<"i32"> {
+  const type = m.type(["i32", "i32"], "i32");
+  return f.callIndirect(type, regions, i32.load(head, R.R_IMM), cpu, i32.load16_u(head, R.R_ENTRY));
+}
+
 /**
  * A function `(cpu, record) -> record` that runs the region that a record leads to, and those that lead on from there. The budget is in the
  * state block. It is apart from the interpreter's loop, which is so large that V8 keeps its locals on the stack.
@@ -53,7 +65,6 @@ export function defineChain(
   m: ModuleBuilder,
   { regions, enter, goto, workOut, hot, fetch }: ChainParts,
 ): FunctionBuilder {
-  const regionType = m.type(["i32", "i32"], "i32");
   const f = m.function(["i32", "i32"], "i32");
   const cpu = f.param<"i32">(0);
   const rec = f.param<"i32">(1);
@@ -70,6 +81,7 @@ export function defineChain(
   const leads = (handler: number): Expr<"i32"> => i32.eq(i32.load16_u(rec, R.R_HANDLER), i32.const(handler));
 
   f.set(before, executed());
+  f.store("i32.store", cpu, i32.const(0), S.CALL_DEPTH);
   f.block((out) => {
     f.loop((again) => {
       f.if(f.tee(scratch, i32.load16_u(rec, R.R_COUNT)), () => {
@@ -86,9 +98,10 @@ export function defineChain(
       f.set(entries, i32.add(entries, i32.const(1)));
       f.set(head, rec);
       f.set(begun, i32.load(cpu, S.BUDGET));
-      f.set(rec, f.callIndirect(regionType, regions, i32.load(rec, R.R_IMM), cpu, i32.load16_u(rec, R.R_ENTRY)));
+      f.store("i32.store", cpu, i32.const(0), S.ENDED_HEAD);
+      f.set(rec, enterRegion(f, m, regions, cpu, rec));
       f.if(
-        rec,
+        i32.gt_u(rec, i32.const(R.RETURNED)),
         () => {
           f.set(scratch, i32.load16_u(rec, R.R_HANDLER));
           f.brIf(i32.eq(scratch, i32.const(enter)), again);
@@ -109,6 +122,10 @@ export function defineChain(
   });
   // What runs for long is entered seldom.
   f.if(head, () => {
+    f.if(i32.load(cpu, S.ENDED_HEAD), () => {
+      f.set(head, i32.load(cpu, S.ENDED_HEAD));
+      f.set(begun, i32.load(cpu, S.ENDED_BEGUN));
+    });
     f.set(scratch, i32.shr_u(i32.sub(begun, i32.load(cpu, S.BUDGET)), i32.const(8)));
     f.set(scratch, i32.sub(i32.load16_u(head, R.R_COUNT), scratch));
     f.if(i32.gt_s(scratch, i32.const(0)), () => f.store("i32.store16", head, scratch, R.R_COUNT));

@@ -4,7 +4,8 @@ import { workOutAny } from "../emit/lazy-flags.js";
 import * as R from "../record.js";
 import * as S from "../state.js";
 import { defineX87, X87_PARAMETERS } from "../x87/functions.js";
-import { defineChain, fetchRecord, findRecord, type Search } from "./chain.js";
+import { defineCalled } from "./called.js";
+import { type ChainParts, defineChain, fetchRecord, findRecord, type Search } from "./chain.js";
 import type { Exits, Frame } from "./frame.js";
 import { HANDLERS, type Handler, handlerNumber } from "./handlers.js";
 import { countHead } from "./steps.js";
@@ -27,14 +28,16 @@ export function generateInterpreter(): Uint8Array<ArrayBuffer> {
     hot: m.importFunction("vm", "hot", ["i32"], "i32"),
   };
   const regions = m.importTable("vm", "regions", { min: 1 });
-  const chain = defineChain(m, {
+  const parts: ChainParts = {
     regions,
     enter: handlerNumber("enter") as number,
     goto: handlerNumber("goto") as number,
     workOut: generateWorkOut(m),
     hot: slow.hot,
     fetch: slow.fetch,
-  });
+  };
+  const chain = defineChain(m, parts);
+  m.exportFunction("called", defineCalled(m, parts));
 
   const operations = defineX87(m);
   const x87 = m.table({ min: operations.length, max: operations.length });

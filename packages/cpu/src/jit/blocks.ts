@@ -25,8 +25,12 @@ export type End =
   | { readonly kind: "next"; readonly next: Target }
   /** The last piece branches to `taken` if its condition holds, else `next`; always if that is null. */
   | { readonly kind: "branch"; readonly taken: Target; readonly next: Target | null }
-  /** The last piece finds the target; it may be one of `candidates`, which are blocks. */
-  | { readonly kind: "indirect"; readonly candidates: readonly number[] };
+  /** The last piece calls what is outside of the region, at `to` or, if that is null, where it finds; control comes back to the block `back`. */
+  | { readonly kind: "call"; readonly to: Target | null; readonly back: number }
+  /** The last piece returns, perhaps to one of `candidates`, which are blocks. */
+  | { readonly kind: "return"; readonly candidates: readonly number[] }
+  /** The last piece finds the target. */
+  | { readonly kind: "jump" };
 
 /** What becomes one function. */
 export interface Shape {
@@ -53,8 +57,12 @@ export function successorsOf({ end }: Block): number[] {
       return block(end.next);
     case "branch":
       return [...block(end.taken), ...block(end.next)];
-    case "indirect":
+    case "call":
+      return [end.back];
+    case "return":
       return [...end.candidates];
+    case "jump":
+      return [];
   }
 }
 
@@ -63,7 +71,9 @@ export function wantFlags({ blocks, entries }: Shape): boolean[] {
   // A jump whose target only execution tells may lead to any entry.
   const anywhere = entries.length > 1 ? entries.map(({ block }) => block) : [];
   const leadsTo = (block: Block): readonly number[] =>
-    block.end.kind === "indirect" ? [...block.end.candidates, ...anywhere] : successorsOf(block);
+    block.end.kind === "jump" || block.end.kind === "return"
+      ? [...successorsOf(block), ...anywhere]
+      : successorsOf(block);
   const reads: boolean[] = [];
   const passes: boolean[] = [];
   for (const { effects } of blocks) {

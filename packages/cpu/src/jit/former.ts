@@ -258,14 +258,26 @@ export class Former {
     switch (flow) {
       case Flow.Branch:
         return { kind: "branch", taken: taken(), next: this.#after(step, key, numbers) };
-      case Flow.Jump:
-        return { kind: "branch", taken: taken(), next: null };
+      case Flow.Jump: {
+        const to = taken();
+        return this.#call(step, to, numbers) ?? { kind: "branch", taken: to, next: null };
+      }
       case Flow.End:
-        return { kind: "indirect", candidates: this.#candidates(step, numbers) };
+        if (step.piece.instance.name === "ret") return { kind: "return", candidates: this.#candidates(step, numbers) };
+        return this.#call(step, null, numbers) ?? { kind: "jump" };
       default:
         if (!numbers.has(step.next) && this.#inPage(step.next, key) && this.#steps.has(step.next)) return null;
         return { kind: "next", next: this.#after(step, key, numbers) };
     }
+  }
+
+  /** How a block ends with a call of what is elsewhere, if it does and the region goes on behind it. Only where it is hot that is worth its code. */
+  #call({ piece, next }: Step, to: Target | null, numbers: ReadonlyMap<number, number>): End | null {
+    const back = numbers.get(next);
+    const { name } = piece.instance;
+    if (!this.#reach.beyond || back === undefined || to?.to === "block") return null;
+    if (name !== "call" && name !== "callr") return null;
+    return { kind: "call", to, back };
   }
 
   #after(step: Step, key: number, numbers: ReadonlyMap<number, number>): Target {
@@ -280,8 +292,7 @@ export class Former {
     return { to: "record", record: far ? this.#heads.maybe(step.page.code, offset, record) : record };
   }
 
-  #candidates({ piece, home }: Step, numbers: ReadonlyMap<number, number>): number[] {
-    if (piece.instance.name !== "ret") return [];
+  #candidates({ home }: Step, numbers: ReadonlyMap<number, number>): number[] {
     const callers = this.#returns.filter(({ callee }) => this.#home(callee) === this.#home(home));
     const blocks = callers.map(({ key }) => numbers.get(key)).filter((block) => block !== undefined);
     return [...new Set(blocks)].slice(0, MAX_RETURNS);

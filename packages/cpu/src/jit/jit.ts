@@ -1,4 +1,4 @@
-import { ModuleBuilder } from "@vm/wasm";
+import { type Func, ModuleBuilder } from "@vm/wasm";
 import type { CodeCache, CodePage } from "../code/cache.js";
 import type { Heads } from "../code/heads.js";
 import { FIRST_REGION } from "../record.js";
@@ -35,6 +35,14 @@ export interface JitOptions {
   readonly batch?: number;
 }
 
+/** What an interpreter offers to regions. */
+export interface RegionCallees {
+  /** Operations of the x87. */
+  readonly x87: WebAssembly.Table;
+  /** `(cpu, record) -> record`: executes regions until one returns. */
+  readonly called: (cpu: number, record: number) => number;
+}
+
 export type CompileRegions = (bytes: Uint8Array<ArrayBuffer>, wide: boolean) => WebAssembly.Module;
 
 /** What was made so far, for statistics. */
@@ -65,10 +73,12 @@ interface Made {
 /** Regions that are to be one module. */
 class Batch {
   readonly m = new ModuleBuilder();
+  readonly called: Func;
   readonly made: Made[] = [];
 
   constructor() {
     this.m.importMemory("vm", "memory", { min: 1, max: 65536 });
+    this.called = this.m.importFunction("vm", "called", ["i32", "i32"], "i32");
   }
 }
 
@@ -79,7 +89,7 @@ export class Jit {
   readonly threshold: number;
   readonly #memory: WebAssembly.Memory;
   /** What regions import. */
-  readonly #imports: Record<string, WebAssembly.Memory | WebAssembly.Table>;
+  readonly #imports: WebAssembly.Imports[string];
   readonly #cache: CodeCache;
   readonly #make: CompileRegions;
   readonly #modules = new RegionModules();
@@ -107,8 +117,8 @@ export class Jit {
   }
 
   /** Regions call these functions of an interpreter, which every other has too. */
-  provide(x87: WebAssembly.Table): void {
-    Object.assign(this.#imports, { x87 });
+  provide({ x87, called }: RegionCallees): void {
+    Object.assign(this.#imports, { x87, called });
   }
 
   /** Modules in use. */
@@ -172,8 +182,8 @@ export class Jit {
       const number = this.#nextNumber++;
       for (const block of shape.blocks) pieces += block.pieces.length;
       for (const entry of shape.entries) claimed.add(entry.head);
-      const { m, made } = batches[wide ? 1 : 0];
-      made.push({ page, shape, number, region: writeRegion(m, shape, number) });
+      const { m, called, made } = batches[wide ? 1 : 0];
+      made.push({ page, shape, number, region: writeRegion(m, called, shape, number) });
     }
     // What was left over has waited for long enough: the next slice begins with it.
     if (this.#wishes.length > 0) this.#age = PATIENCE;

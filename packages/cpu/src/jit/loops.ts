@@ -52,6 +52,8 @@ function naturalLoop(header: number, sources: readonly (readonly number[])[], or
 
 function describe(header: number, nodes: ReadonlySet<number>, blocks: readonly Block[]): TightLoop | null {
   const within = [...nodes].map((node) => blocks[node] as Block);
+  // What is called has registers of its own.
+  if (within.some(({ end }) => end.kind === "call")) return null;
   if (within.reduce((sum, { pieces }) => sum + pieces.length, 0) > MAX_PIECES) return null;
   const registers = new Set<number>();
   const written = new Set<number>();

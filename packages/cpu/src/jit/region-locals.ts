@@ -180,10 +180,16 @@ export class RegionLocals {
 
   /** Writes what the function begins with; everything that is used is known by now. */
   load(): void {
-    const { f, cpu, flags } = this;
-    f.set(this.left, i32.load(cpu, S.BUDGET));
+    const { f, cpu } = this;
     for (const [offset, local] of this.#words) f.set(local, i32.load(cpu, offset));
     for (const [offset, local] of this.#longs) f.set(local, i64.load(cpu, offset));
+    this.reload();
+  }
+
+  /** Loads what other regions may have changed. */
+  reload(): void {
+    const { f, cpu, flags } = this;
+    f.set(this.left, i32.load(cpu, S.BUDGET));
     if (!flags.used) return;
     f.set(flags.kind, i32.load(cpu, S.FK));
     f.set(flags.a, i64.load(cpu, S.FA));
@@ -191,7 +197,7 @@ export class RegionLocals {
     f.set(flags.r, i64.load(cpu, S.FR));
   }
 
-  /** Writes what the function ends with. */
+  /** Writes what the function ends with, and what is called begins with. */
   store(): void {
     const { f, cpu, flags } = this;
     f.store("i32.store", cpu, this.left, S.BUDGET);

@@ -1,4 +1,4 @@
-import { type FunctionBuilder, i32, i64, type Label, type Local, type ModuleBuilder } from "@vm/wasm";
+import { type Func, type FunctionBuilder, i32, i64, type Label, type Local, type ModuleBuilder } from "@vm/wasm";
 import { tlbEntry } from "../emit/tlb-probe.js";
 import * as R from "../record.js";
 import type { I32, I64, Local64 } from "../sem/ctx.js";
@@ -18,9 +18,12 @@ export interface Region {
   readonly workedOut: readonly boolean[];
 }
 
-/** Writes the function `(cpu, entry) -> record` of region `number`. */
-export function writeRegion(m: ModuleBuilder, shape: Shape, number: number): Region {
-  return new RegionWriter(m, shape, number).write();
+/**
+ * Writes the function `(cpu, entry) -> record` of region `number`.
+ * @param called `(cpu, record) -> record`: executes what is called
+ */
+export function writeRegion(m: ModuleBuilder, called: Func, shape: Shape, number: number): Region {
+  return new RegionWriter(m, called, shape, number).write();
 }
 
 class RegionWriter {
@@ -31,6 +34,7 @@ class RegionWriter {
   readonly #wants: readonly boolean[];
   /** Blocks that have one way in, on which what is known of the flags stays known. */
   readonly #inherits: boolean[];
+  readonly #called: Func;
   readonly #shape: Shape;
   readonly #number: number;
   readonly #selector: Local<"i32">;
@@ -40,11 +44,12 @@ class RegionWriter {
   /** The loop that the block being written is part of. */
   #loop: TightLoop | null = null;
 
-  constructor(m: ModuleBuilder, shape: Shape, number: number) {
+  constructor(m: ModuleBuilder, called: Func, shape: Shape, number: number) {
     const { blocks } = shape;
     const entries = shape.entries.map(({ block }) => block);
     this.#f = m.function(["i32", "i32"], "i32");
     this.#selector = this.#f.param(1);
+    this.#called = called;
     this.#shape = shape;
     this.#number = number;
     this.#locals = new RegionLocals(m, this.#f);
@@ -56,6 +61,7 @@ class RegionWriter {
     const ways = new Array<number>(blocks.length).fill(0);
     for (const entry of entries) ways[entry] = 2;
     for (const to of successors.flat()) ways[to] = (ways[to] as number) + 1;
+    for (const { end } of blocks) if (end.kind === "call") ways[end.back] = 2;
     this.#inherits = ways.map((n, k) => n === 1 && !this.#structure.dispatched.includes(k));
   }
 
@@ -150,13 +156,17 @@ class RegionWriter {
     this.#f.br((this.#loop && this.#loopExits.get(this.#loop)) ?? this.#exit);
   }
 
-  #outTo(address: I64): void {
+  #outTo(address: I64, how: number = R.AT_PC): void {
     this.#f.store("i64.store", this.#locals.cpu, address, S.PC);
-    this.#out(i32.const(0));
+    this.#out(i32.const(how));
   }
 
   #branch(number: number, ways: Ways, condition: I32 | null): void {
     const { end } = this.#blocks[number] as Block;
+    if (end.kind === "call" && end.to !== null) {
+      this.#call(number, this.#recordOf(end.to), end.back, ways);
+      return;
+    }
     if (end.kind !== "branch") throw new Error("a branch in the middle of a block");
     if (condition === null || end.next === null) {
       this.#go(number, end.taken, ways);
@@ -173,10 +183,14 @@ class RegionWriter {
   #jump(number: number, ways: Ways, target: Local64): void {
     const f = this.#f;
     const { end, page } = this.#blocks[number] as Block;
-    if (end.kind !== "indirect") throw new Error("a jump in the middle of a block");
     const { flags } = this.#locals;
+    if (end.kind === "call") {
+      f.store("i64.store", this.#locals.cpu, target, S.PC);
+      this.#call(number, i32.const(0), end.back, ways);
+      return;
+    }
     const before = flags.state;
-    for (const block of end.candidates) {
+    for (const block of end.kind === "return" ? end.candidates : []) {
       const candidate = this.#blocks[block] as Block;
       const address = i64.add(this.#va(candidate.page), i64.const(candidate.offset));
       f.if(i64.eq(target, address), () => this.#locals.aside(() => this.#toBlock(number, block, ways)));
@@ -184,7 +198,32 @@ class RegionWriter {
     }
     if (this.#shape.entries.length > 1 && page.distance === 0) this.#dispatch(page, target, ways);
     flags.state = before;
-    this.#outTo(target);
+    this.#outTo(target, end.kind === "return" ? R.RETURNED : R.AT_PC);
+  }
+
+  /** Has what is called executed from a record on, and goes on behind the call if control comes back there: else it leaves. */
+  #call(number: number, record: I32, back: number, ways: Ways): void {
+    const f = this.#f;
+    const locals = this.#locals;
+    const { cpu, flags } = locals;
+    if (this.#wants[back]) {
+      // What is called is not asked for flags.
+      this.#out(record);
+      return;
+    }
+    flags.used = true;
+    flags.tell();
+    locals.store();
+    f.set(locals.record, f.call(this.#called, cpu, record));
+    const { page, offset } = this.#blocks[back] as Block;
+    const va = this.#va(page);
+    const here = i64.eq(i64.load(cpu, S.PC), i64.add(va, i64.const(offset)));
+    const returned = i32.and(i32.eq(locals.record, i32.const(R.RETURNED)), here);
+    f.if(i32.eqz(returned), () => f.return(locals.record));
+    f.store("i64.store", cpu, va, S.PAGE_VA);
+    locals.reload();
+    flags.state = UNKNOWN;
+    ways.go(back);
   }
 
   /** To the entry that `target` is, if it is one: its head has the region's number. */
@@ -211,15 +250,19 @@ class RegionWriter {
         this.#toBlock(from, target.block, ways);
         break;
       case "record":
-        this.#out(i32.const(target.record));
-        break;
       case "link":
-        this.#out(i32.load(i32.const(target.branch + R.R_IMM)));
+        this.#out(this.#recordOf(target));
         break;
       case "address":
         this.#outTo(i64.add(this.#va(page), i64.const(target.offset)));
         break;
     }
+  }
+
+  #recordOf(target: Target): I32 {
+    if (target.to === "record") return i32.const(target.record);
+    if (target.to === "link") return i32.load(i32.const(target.branch + R.R_IMM));
+    throw new Error(`a record of what is at a ${target.to}`);
   }
 
   #toBlock(from: number, to: number, ways: Ways): void {

@@ -27,7 +27,7 @@ function piece(bytes: readonly number[]): Piece {
 /** A block of these instructions; where it leads is the graph's. */
 function block(...code: readonly (readonly number[])[]): Block {
   const pieces = code.map(piece);
-  return { pieces, effects: pieces.map(effectsOf) } as unknown as Block;
+  return { pieces, effects: pieces.map(effectsOf), end: { kind: "jump" } } as unknown as Block;
 }
 
 const loopsOf = (successors: readonly (readonly number[])[], blocks: readonly Block[], entries = [0]) =>
@@ -60,5 +60,10 @@ describe("tight loops", () => {
   test("are small", () => {
     const large = block(...Array(201).fill(ADD_RAX_RBX));
     expect(loopsOf([[0, 1], []], [large, block()]).size).toBe(0);
+  });
+
+  test("call nothing that is elsewhere", () => {
+    const calls = { ...block(ADD_RAX_RBX), end: { kind: "call", to: null, back: 1 } } as Block;
+    expect(loopsOf([[1], [1]], [block(PUSH_RBP), calls]).size).toBe(0);
   });
 });

@@ -1,6 +1,6 @@
 import type { HelperResult, Miss, RunExit } from "../../calls.js";
 import type { CodeCache, CodePage, CrossSite } from "../../code/cache.js";
-import type { Jit } from "../../jit/jit.js";
+import type { Jit, RegionCallees } from "../../jit/jit.js";
 import { CALLS_PER_LOOK } from "../../ports.js";
 import * as R from "../../record.js";
 import * as S from "../../state.js";
@@ -69,9 +69,9 @@ export class GeneratedCode {
         regions: jit?.modules.table ?? noRegions(),
       },
     });
-    const exports = instance.exports as { run: (cpu: number) => RunExit; x87: WebAssembly.Table };
+    const exports = instance.exports as unknown as RegionCallees & { run: (cpu: number) => RunExit };
     this.#run = exports.run;
-    jit?.provide(exports.x87);
+    jit?.provide(exports);
   }
 
   /** Makes regions of what has been hot for a while. */
