@@ -26,7 +26,7 @@ export class ModuleBuilder {
   readonly #exports: { name: string; kind: number; index: number }[] = [];
   readonly #tables: Limits[] = [];
   readonly #memories: Limits[] = [];
-  readonly #globals: { type: ValType; mutable: boolean; value: number }[] = [];
+  readonly #globals: { type: "i32" | "i64"; mutable: boolean; value: number }[] = [];
   readonly #elements: { table: number; offset: number; funcs: readonly Func[] }[] = [];
   readonly #data: { offset: number; bytes: Uint8Array }[] = [];
   #importedFunctions = 0;
@@ -107,9 +107,9 @@ export class ModuleBuilder {
     return this.#importedTables + this.#tables.push(limits) - 1;
   }
 
-  /** An i32 global (the only kind we need to initialise). */
-  global(value: number, mutable: boolean): number {
-    return this.#importedGlobals + this.#globals.push({ type: "i32", mutable, value }) - 1;
+  /** A global of integers that begins as `value`, a signed 32-bit number. */
+  global(value: number, mutable: boolean, type: "i32" | "i64" = "i32"): number {
+    return this.#importedGlobals + this.#globals.push({ type, mutable, value }) - 1;
   }
 
   function(params: readonly ValType[], result: ValType | null): FunctionBuilder {
@@ -168,7 +168,7 @@ export class ModuleBuilder {
     section(out, 6, this.#globals, (s, g) => {
       s.u8(VAL_TYPE[g.type]);
       s.u8(g.mutable ? 1 : 0);
-      s.u8(0x41);
+      s.u8(g.type === "i32" ? 0x41 : 0x42);
       s.s32(g.value);
       s.u8(0x0b);
     });

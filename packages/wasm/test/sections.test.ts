@@ -10,7 +10,10 @@ const shape = fc.record({
     maxLength: 3,
   }),
   functions: fc.integer({ min: 1, max: 5 }),
-  globals: fc.array(fc.record({ value: fc.integer(), mutable: fc.boolean() }), { maxLength: 4 }),
+  globals: fc.array(
+    fc.record({ value: fc.integer(), mutable: fc.boolean(), type: fc.constantFrom("i32" as const, "i64" as const) }),
+    { maxLength: 4 },
+  ),
   data: fc.array(fc.record({ offset: fc.nat({ max: 60000 }), bytes: fc.uint8Array({ maxLength: 20 }) }), {
     maxLength: 4,
   }),
@@ -31,7 +34,8 @@ function build(s: Shape): Uint8Array<ArrayBuffer> {
     m.exportFunction(`f${k}`, f);
     return f;
   });
-  for (const [k, { value, mutable }] of s.globals.entries()) m.exportGlobal(`g${k}`, m.global(value, mutable));
+  for (const [k, { value, mutable, type }] of s.globals.entries())
+    m.exportGlobal(`g${k}`, m.global(value, mutable, type));
   for (let t = 0; t < s.tables; t++) {
     const table = m.table({ min: s.functions + 1 });
     m.exportTable(`t${t}`, table);
@@ -58,7 +62,8 @@ describe("modules", () => {
         const env = Object.fromEntries(s.imports.map((_, k) => [`i${k}`, () => 0]));
         const e = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env }).exports as unknown as Exports;
         for (let k = 0; k < s.functions; k++) expect((e[`f${k}`] as () => number)()).toBe(k + 100);
-        for (const [k, { value }] of s.globals.entries()) expect((e[`g${k}`] as WebAssembly.Global).value).toBe(value);
+        for (const [k, { value, type }] of s.globals.entries())
+          expect((e[`g${k}`] as WebAssembly.Global).value).toBe(type === "i64" ? BigInt(value) : value);
         const expected = new Uint8Array(65536);
         for (const { offset, bytes: data } of s.data) expected.set(data, offset);
         expect(Buffer.compare(new Uint8Array(e.memory.buffer), expected)).toBe(0);
