@@ -3,7 +3,21 @@ export { type CpuidLeaf, CpuidTable, DEFAULT_CPUID } from "./cpuid.js";
 export { DecodeStatus, decode, format, Insn, Kind, type Mode, type Operand } from "./decode/index.js";
 export { CpuFeatureError, withFeatures } from "./features.js";
 export { generateInterpreter } from "./interp/generate.js";
+export type {
+  ExplainedBlock,
+  ExplainedEntry,
+  ExplainedExit,
+  ExplainedHead,
+  ExplainedInstruction,
+  ExplainedRegion,
+  ExplainedWay,
+  Explanation,
+  Landing,
+  RegionState,
+} from "./jit/explain/explanation.js";
+export { RegionExplorer } from "./jit/explain/explorer.js";
 export { type CompileRegions, Jit, type JitCounts, type JitOptions } from "./jit/jit.js";
+export type { ExitKind } from "./jit/observer.js";
 export {
   Access,
   type ApicPort,

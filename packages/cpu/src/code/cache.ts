@@ -165,6 +165,11 @@ export class CodeCache {
     return page;
   }
 
+  /** The page's entry, if there is one. */
+  known(gfn: Gfn, mode: Mode): CodePage | null {
+    return this.#frames.get(gfn)?.pages[indexOf(mode)] ?? null;
+  }
+
   /** The page that the map at `map` is of, if it has not been dropped since. */
   pageOfMap(map: number): CodePage | undefined {
     return this.#byMap.get(map);

@@ -186,9 +186,13 @@ export class Heads {
   }
 
   #leadsTo(head: number, number: number): boolean {
+    return this.region(head) === number;
+  }
+
+  /** Number of the region that the head leads to; 0 if to none. */
+  region(head: number): number {
     const at = (head + R.R_REGION) >> 1;
-    const region = ((this.#u16[at] as number) | ((this.#u16[at + 1] as number) << 16)) >>> 0;
-    return this.isEntered(head) && region === number;
+    return this.isEntered(head) ? ((this.#u16[at] as number) | ((this.#u16[at + 1] as number) << 16)) >>> 0 : 0;
   }
 
   /** Counts from the beginning again. */

@@ -1,7 +1,9 @@
 import { FunctionBuilder, i32, i64, type Local, v128 } from "@vm/wasm";
+import { instanceOf } from "../code/instance.js";
+import type { Insn } from "../decode/index.js";
 import type { Ctx, I32, I64, Local64, Size, V128 } from "../sem/ctx.js";
 import type { Flags, FlagWriter } from "../sem/flags.js";
-import { constantOf, type Piece } from "./piece.js";
+import { constantOf, type Piece, rowOfInstance } from "./piece.js";
 
 /** What an instruction does to the flags, and whether it can be part of a region at all. */
 export interface Effects {
@@ -16,6 +18,25 @@ export interface Effects {
   /** General registers that it uses besides its operands, and those of them that it writes. */
   readonly registers: ReadonlySet<number>;
   readonly written: ReadonlySet<number>;
+}
+
+/** An instruction as a region has it. */
+export interface Regular {
+  readonly piece: Piece;
+  readonly effects: Effects;
+}
+
+/**
+ * The instruction at page offset `offset` for a region, or null if it is not for regions: the interpreter or TypeScript must execute it.
+ * @param record of the interpreter
+ */
+export function regular(insn: Insn, offset: number, record: number): Regular | null {
+  const instance = instanceOf(insn);
+  const row = rowOfInstance(instance);
+  if (row === null) return null;
+  const piece: Piece = { instance, row, offset, record };
+  const effects = effectsOf(piece);
+  return effects.outside ? null : { piece, effects };
 }
 
 /** By what they follow from. */

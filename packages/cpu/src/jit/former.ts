@@ -1,10 +1,10 @@
 import type { CodeCache, CodePage } from "../code/cache.js";
 import { type Heads, Warmth } from "../code/heads.js";
-import { Flow, instanceOf } from "../code/instance.js";
+import { Flow } from "../code/instance.js";
 import { DecodeStatus, decode, Insn } from "../decode/index.js";
 import type { Block, End, RegionPage, Shape, Target } from "./blocks.js";
-import { type Effects, effectsOf } from "./effects.js";
-import { type Piece, rowOfInstance } from "./piece.js";
+import { type Effects, regular } from "./effects.js";
+import type { Piece } from "./piece.js";
 
 /** How far a region goes. */
 export interface Reach {
@@ -182,13 +182,9 @@ export class Former {
     if (record === 0) return null;
     const insn = new Insn();
     if (decode(this.#u8, code.host + offset, code.host + 4096, code.mode, insn) !== DecodeStatus.Ok) return null;
-    const instance = instanceOf(insn);
-    const row = rowOfInstance(instance);
-    if (row === null) return null;
-    const piece: Piece = { instance, row, offset, record: this.#heads.plain(record) };
-    const effects = effectsOf(piece);
-    if (effects.outside) return null;
-    return { piece, effects, page, taken: null, next: key + insn.len, home };
+    const known = regular(insn, offset, this.#heads.plain(record));
+    if (known === null) return null;
+    return { ...known, page, taken: null, next: key + insn.len, home };
   }
 
   /** Key of a direct branch's target, if it is warm. */

@@ -1,11 +1,12 @@
-import { type Func, ModuleBuilder } from "@vm/wasm";
+import { ModuleBuilder } from "@vm/wasm";
 import type { CodeCache, CodePage } from "../code/cache.js";
 import type { Heads } from "../code/heads.js";
 import { FIRST_REGION } from "../record.js";
 import type { Shape } from "./blocks.js";
 import { Former, NEAR, type PageAt, WIDE } from "./former.js";
 import { RegionModules } from "./modules.js";
-import { type Region, writeRegion } from "./region.js";
+import { observerOf, type RegionTally } from "./observer.js";
+import { importForRegions, type Region, writeRegion } from "./region.js";
 
 /** Regions of a module, at most. */
 const BATCH = 64;
@@ -59,6 +60,8 @@ export interface JitCounts {
 
 interface Wish {
   readonly head: number;
+  /** Linear address of its page. */
+  readonly va: bigint;
   readonly pageAt: PageAt;
   readonly wide: boolean;
 }
@@ -67,19 +70,15 @@ interface Made {
   readonly page: CodePage;
   readonly shape: Shape;
   readonly number: number;
+  readonly tally: RegionTally | null;
   readonly region: Region;
 }
 
 /** Regions that are to be one module. */
 class Batch {
   readonly m = new ModuleBuilder();
-  readonly called: Func;
+  readonly called = importForRegions(this.m);
   readonly made: Made[] = [];
-
-  constructor() {
-    this.m.importMemory("vm", "memory", { min: 1, max: 65536 });
-    this.called = this.m.importFunction("vm", "called", ["i32", "i32"], "i32");
-  }
 }
 
 /** Makes regions of hot heads. */
@@ -87,10 +86,10 @@ export class Jit {
   readonly counts: JitCounts = { modules: 0, regions: 0, bytes: 0, instructions: 0, refused: 0 };
   /** Times that control comes to a head until a region is made of it. */
   readonly threshold: number;
-  readonly #memory: WebAssembly.Memory;
+  readonly memory: WebAssembly.Memory;
+  readonly code: CodeCache;
   /** What regions import. */
   readonly #imports: WebAssembly.Imports[string];
-  readonly #cache: CodeCache;
   readonly #make: CompileRegions;
   readonly #modules = new RegionModules();
   readonly #batch: number;
@@ -106,9 +105,9 @@ export class Jit {
     cache: CodeCache,
     { threshold = HOT, again = AGAIN, batch = BATCH, compile }: JitOptions = {},
   ) {
-    this.#memory = memory;
+    this.memory = memory;
     this.#imports = { memory };
-    this.#cache = cache;
+    this.code = cache;
     this.#make = compile ?? ((bytes) => new WebAssembly.Module(bytes));
     this.#batch = batch;
     this.#again = again;
@@ -126,8 +125,11 @@ export class Jit {
     return this.#modules;
   }
 
-  /** A head has become hot: there will be a region for it soon. If it has been waiting for one, there is one now. */
-  wish(heads: Heads, head: number, pageAt: PageAt): void {
+  /**
+   * A head has become hot: there will be a region for it soon. If it has been waiting for one, there is one now.
+   * @param va linear address of its page
+   */
+  wish(heads: Heads, head: number, va: bigint, pageAt: PageAt): void {
     this.#look();
     if (heads.isWide(head)) {
       heads.renew(head, MOST);
@@ -136,7 +138,7 @@ export class Jit {
     const wide = heads.isEntered(head);
     const urgent = !wide && heads.isWished(head);
     if (!urgent) {
-      this.#wishes.push({ head, pageAt, wide });
+      this.#wishes.push({ head, va, pageAt, wide });
       if (!wide) heads.wish(head, URGENT);
     }
     if (urgent || this.#wishes.length >= this.#batch) this.#compile(heads);
@@ -150,8 +152,8 @@ export class Jit {
 
   /** Decoded code may have been dropped, all of it. */
   #look(): void {
-    if (this.#generation === this.#cache.generation) return;
-    this.#generation = this.#cache.generation;
+    if (this.#generation === this.code.generation) return;
+    this.#generation = this.code.generation;
     this.#wishes = [];
     this.#modules.reset();
   }
@@ -164,26 +166,29 @@ export class Jit {
     let pieces = 0;
     const batches = [new Batch(), new Batch()] as const;
     const claimed = new Set<number>();
-    for (const { head, pageAt, wide } of wishes) {
+    const observer = observerOf(this);
+    for (const { head, va, pageAt, wide } of wishes) {
       if (pieces >= PORTION) {
-        this.#wishes.push({ head, pageAt, wide });
+        this.#wishes.push({ head, va, pageAt, wide });
         continue;
       }
       const page: CodePage = heads.page(head);
       // It may have become an entry of another region meanwhile.
       if (!page.alive || claimed.has(head) || heads.isEntered(head) !== wide) continue;
       const reach = wide ? WIDE : NEAR;
-      const former = new Former(this.#memory, this.#cache, heads, pageAt, reach, claimed);
+      const former = new Former(this.memory, this.code, heads, pageAt, reach, claimed);
       const shape = former.form(page, heads.offset(head));
       if (shape === null) {
         this.counts.refused++;
+        observer?.refused(page, heads.offset(head), va);
         continue;
       }
       const number = this.#nextNumber++;
       for (const block of shape.blocks) pieces += block.pieces.length;
       for (const entry of shape.entries) claimed.add(entry.head);
       const { m, called, made } = batches[wide ? 1 : 0];
-      made.push({ page, shape, number, region: writeRegion(m, called, shape, number) });
+      const tally = observer?.planned(m, { shape, number, va, wide }) ?? null;
+      made.push({ page, shape, number, tally, region: writeRegion(m, called, shape, number, tally) });
     }
     // What was left over has waited for long enough: the next slice begins with it.
     if (this.#wishes.length > 0) this.#age = PATIENCE;
@@ -199,6 +204,7 @@ export class Jit {
     });
     const bytes = m.bytes();
     const { exports } = new WebAssembly.Instance(this.#make(bytes, wide), { vm: this.#imports });
+    for (const { tally } of made) tally?.attach(exports);
     const regions = made.map(({ number, page, shape }) => ({
       number,
       page,

@@ -6,6 +6,7 @@ import * as S from "../state.js";
 import { type Block, type RegionPage, type Shape, successorsOf, type Target, wantFlags } from "./blocks.js";
 import { PAIR, UNKNOWN } from "./flags.js";
 import { type TightLoop, tightLoops } from "./loops.js";
+import type { ExitKind, RegionTally } from "./observer.js";
 import type { Piece } from "./piece.js";
 import { type PieceWays, RegionCtx } from "./region-ctx.js";
 import { RegionLocals } from "./region-locals.js";
@@ -18,12 +19,25 @@ export interface Region {
   readonly workedOut: readonly boolean[];
 }
 
+/** Imports what all regions use. @returns `(cpu, record) -> record`: executes what a region calls */
+export function importForRegions(m: ModuleBuilder): Func {
+  m.importMemory("vm", "memory", { min: 1, max: 65536 });
+  return m.importFunction("vm", "called", ["i32", "i32"], "i32");
+}
+
 /**
  * Writes the function `(cpu, entry) -> record` of region `number`.
- * @param called `(cpu, record) -> record`: executes what is called
+ * @param called what `importForRegions` answered for `m`
+ * @param tally counts what happens in it
  */
-export function writeRegion(m: ModuleBuilder, called: Func, shape: Shape, number: number): Region {
-  return new RegionWriter(m, called, shape, number).write();
+export function writeRegion(
+  m: ModuleBuilder,
+  called: Func,
+  shape: Shape,
+  number: number,
+  tally: RegionTally | null = null,
+): Region {
+  return new RegionWriter(m, called, shape, number, tally).write();
 }
 
 class RegionWriter {
@@ -37,6 +51,7 @@ class RegionWriter {
   readonly #called: Func;
   readonly #shape: Shape;
   readonly #number: number;
+  readonly #tally: RegionTally | null;
   readonly #selector: Local<"i32">;
   #exit: Label = { depth: 0 };
   readonly #loops: ReadonlyMap<number, TightLoop>;
@@ -44,7 +59,7 @@ class RegionWriter {
   /** The loop that the block being written is part of. */
   #loop: TightLoop | null = null;
 
-  constructor(m: ModuleBuilder, called: Func, shape: Shape, number: number) {
+  constructor(m: ModuleBuilder, called: Func, shape: Shape, number: number, tally: RegionTally | null) {
     const { blocks } = shape;
     const entries = shape.entries.map(({ block }) => block);
     this.#f = m.function(["i32", "i32"], "i32");
@@ -52,6 +67,7 @@ class RegionWriter {
     this.#called = called;
     this.#shape = shape;
     this.#number = number;
+    this.#tally = tally;
     this.#locals = new RegionLocals(m, this.#f);
     this.#blocks = blocks;
     const successors = blocks.map(successorsOf);
@@ -79,7 +95,10 @@ class RegionWriter {
     locals.store();
     f.return(locals.record);
     f.unreachable();
-    f.ahead(() => locals.load());
+    f.ahead(() => {
+      locals.load();
+      this.#tally?.entered(f, this.#selector);
+    });
     return { f, workedOut: this.#shape.entries.map(({ block }) => this.#wants[block] as boolean) };
   }
 
@@ -113,13 +132,14 @@ class RegionWriter {
     this.#locals.begin(loop, !(this.#inherits[number] as boolean));
     const count = pieces.length;
     f.set(left, i32.sub(left, i32.const(count)));
-    f.if(i32.lt_s(left, i32.const(0)), () => this.#leave(pieces[0] as Piece, count));
+    f.if(i32.lt_s(left, i32.const(0)), () => this.#leave(number, pieces[0] as Piece, count, "budget"));
+    this.#tally?.block(f, number);
     const firstVector = pieces.findIndex(({ row }) => row.sse);
     pieces.forEach((piece, k) => {
-      if (k === firstVector) f.if(this.#locals.word(S.SSE_OFF), () => this.#leave(piece, count - k));
+      if (k === firstVector) f.if(this.#locals.word(S.SSE_OFF), () => this.#leave(number, piece, count - k));
       f.scope(() => {
         const pieceWays: PieceWays = {
-          leave: () => this.#leave(piece, count - k),
+          leave: () => this.#leave(number, piece, count - k),
           branch: (condition) => this.#branch(number, ways, condition),
           jump: (target) => this.#jump(number, ways, target),
         };
@@ -144,8 +164,9 @@ class RegionWriter {
   }
 
   /** Leaves in front of `piece`, which with `refund - 1` others behind it was paid for. */
-  #leave(piece: Piece, refund: number): void {
+  #leave(number: number, piece: Piece, refund: number, kind: ExitKind = "instruction"): void {
     const { left } = this.#locals;
+    this.#tally?.left(this.#f, kind, number, piece.offset);
     this.#f.set(left, i32.add(left, i32.const(refund)));
     this.#out(i32.const(piece.record));
   }
@@ -198,6 +219,7 @@ class RegionWriter {
     }
     if (this.#shape.entries.length > 1 && page.distance === 0) this.#dispatch(page, target, ways);
     flags.state = before;
+    this.#tally?.left(f, "indirect", number);
     this.#outTo(target, end.kind === "return" ? R.RETURNED : R.AT_PC);
   }
 
@@ -208,6 +230,7 @@ class RegionWriter {
     const { cpu, flags } = locals;
     if (this.#wants[back]) {
       // What is called is not asked for flags.
+      this.#tally?.left(f, "call", number);
       this.#out(record);
       return;
     }
@@ -219,7 +242,10 @@ class RegionWriter {
     const va = this.#va(page);
     const here = i64.eq(i64.load(cpu, S.PC), i64.add(va, i64.const(offset)));
     const returned = i32.and(i32.eq(locals.record, i32.const(R.RETURNED)), here);
-    f.if(i32.eqz(returned), () => f.return(locals.record));
+    f.if(i32.eqz(returned), () => {
+      this.#tally?.left(f, "call", number);
+      f.return(locals.record);
+    });
     f.store("i64.store", cpu, va, S.PAGE_VA);
     locals.reload();
     flags.state = UNKNOWN;
@@ -245,6 +271,7 @@ class RegionWriter {
 
   #go(from: number, target: Target, ways: Ways): void {
     const { page } = this.#blocks[from] as Block;
+    if (target.to !== "block") this.#tally?.left(this.#f, target.to, from);
     switch (target.to) {
       case "block":
         this.#toBlock(from, target.block, ways);
@@ -268,7 +295,7 @@ class RegionWriter {
   #toBlock(from: number, to: number, ways: Ways): void {
     const source = this.#blocks[from] as Block;
     const target = this.#blocks[to] as Block;
-    if (source.page !== target.page) this.#cross(target);
+    if (source.page !== target.page) this.#cross(from, target);
     const { flags } = this.#locals;
     if (!this.#inherits[to]) {
       if (this.#wants[to]) flags.toPair();
@@ -281,14 +308,17 @@ class RegionWriter {
   }
 
   /** Into another page: it must be mapped still, to the same code. */
-  #cross({ page, offset }: Block): void {
+  #cross(from: number, { page, offset }: Block): void {
     const f = this.#f;
     const locals = this.#locals;
     f.scope(() => {
       const va = f.let("i64", this.#va(page));
       const entry = f.let("i32", tlbEntry(locals.word(S.TLB_FETCH), va));
       const same = i32.and(i64.eq(i64.load(entry), va), i32.eq(i32.load(entry, 12), i32.const(page.code.serial)));
-      f.if(i32.eqz(same), () => this.#outTo(i64.add(va, i64.const(offset))));
+      f.if(i32.eqz(same), () => {
+        this.#tally?.left(f, "page", from);
+        this.#outTo(i64.add(va, i64.const(offset)));
+      });
       f.store("i64.store", locals.cpu, va, S.PAGE_VA);
     });
   }

@@ -46,6 +46,8 @@ export class Vcpu extends Registers implements VcpuContext {
   readonly id: number;
   readonly ports: VcpuPorts;
   readonly code: CodeCache;
+  /** Makes regions of hot code; null if everything is interpreted. */
+  readonly jit: Jit | null;
   readonly linear: LinearAccess;
   /** Observers; assign members to intercept. */
   hooks: VcpuHooks = {};
@@ -82,6 +84,7 @@ export class Vcpu extends Registers implements VcpuContext {
     this.id = options.id;
     this.ports = ports;
     this.code = code;
+    this.jit = jit;
     const host = new HostBytes(memory);
     const pages = new Pages(this, code);
     const copies = new Copies(this, code, pages, host);

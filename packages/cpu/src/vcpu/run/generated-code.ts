@@ -12,6 +12,7 @@ import type { Fetcher } from "../memory/fetch.js";
 import type { Misses } from "../memory/misses.js";
 import { Operands } from "../outside/operands.js";
 import { executeOutside } from "../outside/outside.js";
+import { u64 } from "../registers/u64.js";
 import { HELPERS } from "./helpers.js";
 
 export interface GeneratedCodeDesc {
@@ -105,7 +106,7 @@ export class GeneratedCode {
     const vcpu = this.#vcpu;
     const lo = vcpu.i32(S.PAGE_VA);
     const hi = vcpu.i32(S.PAGE_VA + 4);
-    this.#jit.wish(heads, head, (distance) => this.#pageAt(lo, hi, distance));
+    this.#jit.wish(heads, head, u64(lo, hi), (distance) => this.#pageAt(lo, hi, distance));
     return head;
   }
 
