@@ -1,6 +1,6 @@
 import { Lockdep } from "@vm/lockdep";
 import type { Disk } from "../disk/disk.js";
-import { BootError, createMachine, KernelError, type Machine, MachineError } from "../index.js";
+import { BootError, createMachine, KernelError, type Machine, MachineError, type Plugin } from "../index.js";
 import { chooseSession } from "./choose-session.js";
 import { openDisk } from "./disk-argument.js";
 import { reason, UsageError } from "./errors.js";
@@ -19,8 +19,12 @@ import { withinTime } from "./within-time.js";
 const BUILTIN_NOTE =
   "booting the built-in guest; without --builtin it is Debian's kernel, with --kernel and --initrd a Linux of your own";
 
-/** `vm boot`: returns the status of the program. @throws {UsageError} before anything has started */
-export async function boot(typed: BootFlags): Promise<number> {
+/**
+ * `vm boot`: returns the status of the program.
+ * @param plugins that look on
+ * @throws {UsageError} before anything has started
+ */
+export async function boot(typed: BootFlags, plugins: readonly Plugin[] = []): Promise<number> {
   const numbers = parseFlags(typed);
   const flags = await withGuest(typed);
   const began = performance.now();
@@ -29,7 +33,12 @@ export async function boot(typed: BootFlags): Promise<number> {
   try {
     for (const argument of flags.disk ?? []) disks.push(await openDisk(argument));
     const machine = await withinTime({ began, timeout: numbers.timeout }, async (signal) =>
-      makeMachine(flags, numbers, session, { ...(await readImages(flags, numbers.memory, signal)), disks, signal }),
+      makeMachine(flags, numbers, session, {
+        ...(await readImages(flags, numbers.memory, signal)),
+        disks,
+        plugins,
+        signal,
+      }),
     );
     collectGarbage();
     if (flags.kernel === undefined && flags.exec === undefined) say(BUILTIN_NOTE);
@@ -52,6 +61,7 @@ interface Parts {
   readonly kernel: Uint8Array | undefined;
   readonly initrd: Uint8Array | undefined;
   readonly disks: readonly Disk[];
+  readonly plugins: readonly Plugin[];
   /** Ends the making of the machine. */
   readonly signal: AbortSignal;
 }
@@ -74,7 +84,7 @@ async function makeMachine(
   const commandLine = session.words(flags.append ?? "").trim();
   const { memory, cpus, cpuid } = numbers;
   const lockdep = flags.lockdep ? new Lockdep({ onReport: ({ text }) => say(text) }) : undefined;
-  const plugins = await kvmiPlugins(flags, parts.signal);
+  const plugins = [...parts.plugins, ...(await kvmiPlugins(flags, parts.signal))];
   try {
     return await createMachine({
       ...parts,

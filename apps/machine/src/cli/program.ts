@@ -5,6 +5,7 @@ import { boot } from "./boot.js";
 import { UsageError } from "./errors.js";
 import { ExitCode } from "./exit-code.js";
 import type { BareFlags, BootFlags } from "./flags.js";
+import { type ExplainFlags, explain } from "./jit/explain.js";
 import { type ConfFlags, conf } from "./kvmi/conf.js";
 import { type TraceFlags, trace } from "./kvmi/trace.js";
 import { type LockdepDemoFlags, lockdepDemo } from "./lockdep/demo.js";
@@ -54,6 +55,19 @@ Examples:
 LibVMI reads libvmi.conf in the current folder, ~/etc or /etc. linux_init_task, linux_kaslr and kpgd are those of this start of the guest; for the same
 kernel started anew, write the entry anew.`;
 
+const EXPLAIN_HELP = `
+Examples:
+  vm jit explain 0xffffffff81201000 --exec 'sha256sum /bin/busybox'
+  vm jit explain 401136 --bare kernel.elf --no-wasm
+  vm jit explain ffffffff81201000 --timeout 20 --json --output explained.json
+
+Hot 64-bit code runs as WebAssembly made of it, in regions of up to 400 instructions. For each region that contains the address: its guest code, how
+often it was entered and its blocks were executed, how often control left it and where, and its WebAssembly. Where there is none, why: how often control came there,
+or which instruction is left to the interpreter. Only those regions count; everything else runs as it always does.
+
+Where code is: /proc/kallsyms of a guest for its kernel, nm(1) for an image; a program that is loaded at random addresses needs setarch -R.
+Status: that of vm boot or vm run-bare.`;
+
 const LOCKDEP_DEMO_HELP = `
 With the validator one thread populates the memory of a VM and then writes into memory that another VM shares with it: nothing hangs, and the report
 says what could. Without, three threads do so at the worst moments, and the wait-for graph says who hangs.
@@ -78,6 +92,9 @@ export async function main(argv: readonly string[]): Promise<number> {
     },
     conf: async (flags) => {
       status = await conf(flags);
+    },
+    explain: async (address, flags) => {
+      status = await explain(address, flags);
     },
     lockdepDemo: async (flags) => {
       status = await lockdepDemo(flags);
@@ -104,6 +121,7 @@ interface Actions {
   readonly ps: (flags: PsFlags) => Promise<void>;
   readonly trace: (flags: TraceFlags) => Promise<void>;
   readonly conf: (flags: ConfFlags) => Promise<void>;
+  readonly explain: (address: string, flags: ExplainFlags) => Promise<void>;
   readonly lockdepDemo: (flags: LockdepDemoFlags) => Promise<void>;
 }
 
@@ -114,47 +132,8 @@ function makeProgram(actions: Actions): Command {
     .helpOption("-h, --help", "print this help")
     .exitOverride()
     .configureOutput({ outputError: (text, write) => write(printableLines(text.replace(/^error: /, "vm: "))) });
-  const boot = program
-    .command("boot")
+  bootOptions(program.command("boot"))
     .description("boot Debian's kernel, or the Linux kernel that --kernel names")
-    .option("--kernel <file>", "bzImage or x86-64 ELF kernel")
-    .option("--initrd <file>", "initial ram disk")
-    .option("--builtin", "the small guest that comes with the program, instead of a kernel")
-    .addOption(
-      new Option(
-        "--unpack <who>",
-        "who unpacks a bzImage: host, guest (by the image's own code), or the host where it can",
-      )
-        .choices(["host", "guest", "auto"])
-        .default("auto"),
-    )
-    .option("--append <words>", "words added to the kernel command line");
-  machineOptions(boot, "512M")
-    .option(
-      "--disk <file[:ro|:overlay]>",
-      "disk image, raw or qcow2; with :ro the guest cannot write, with :overlay what it writes stays in memory; " +
-        "repeatable, up to 7; options behind it: ,format=raw ,lock=off",
-      collect,
-    )
-    .option("--exec <command>", "run one shell command in the guest's root, with our input, output and status")
-    .addOption(
-      new Option("--memory-backend <what>", "RAM of the machine's own, or a guest_memfd that the host has mapped")
-        .choices(["anonymous", "guest-memfd"])
-        .default("anonymous"),
-    )
-    .option(
-      "--legacy-devices",
-      "with the interrupt controllers and the timer of old PCs, even if nothing asks for them",
-    )
-    .option("--lockdep", "validate the locks of guest memory, and report on stderr")
-    .option("-v, --verbose", "with --exec, show the kernel's log on stderr")
-    .option("--kvmi <socket>", "let the introspection tool that listens there look into the machine")
-    .addOption(dialectOption())
-    .option("--kvmi-key <file>", "secret that the tool must know")
-    .option(
-      "--kvmi-filter <conditions>",
-      "events the tool sees: cr3=N, rip=FROM-TO, value=MASK:VALUE, separated by commas",
-    )
     .addHelpText("after", BOOT_HELP)
     .action(actions.boot);
   const bare = program
@@ -192,6 +171,17 @@ function makeProgram(actions: Actions): Command {
     .option("--name <name>", "of the domain (default: what the machine calls itself)")
     .addHelpText("after", CONF_HELP)
     .action(actions.conf);
+  const jit = program.command("jit").description("look into generated code");
+  bootOptions(jit.command("explain"))
+    .description("run a machine as vm boot does, and then tell what became of the code at an address")
+    .argument("<address>", "linear address, in hexadecimal")
+    .option("--bare <image>", "run an image that needs no operating system, as vm run-bare does, instead of a kernel")
+    .option("--module <file[ words]>", "with --bare, file that is handed to the image; repeatable", collect)
+    .option("--json", "all that is known, as JSON")
+    .option("--no-wasm", "without the WebAssembly text")
+    .option("-o, --output <file>", "where to write it, instead of behind what the guest prints")
+    .addHelpText("after", EXPLAIN_HELP)
+    .action(actions.explain);
   program
     .command("lockdep-demo")
     .description("show a deadlock of KVM's guest_memfd, found by the lock validator or really")
@@ -217,6 +207,49 @@ function toolOptions(command: Command): Command {
 
 const dialectOption = (): Option =>
   new Option("--kvmi-dialect <name>", "numbering of the protocol").choices(Object.keys(DIALECTS)).default("libkvmi");
+
+/** The options of a machine that boots a kernel. */
+function bootOptions(command: Command): Command {
+  command
+    .option("--kernel <file>", "bzImage or x86-64 ELF kernel")
+    .option("--initrd <file>", "initial ram disk")
+    .option("--builtin", "the small guest that comes with the program, instead of a kernel")
+    .addOption(
+      new Option(
+        "--unpack <who>",
+        "who unpacks a bzImage: host, guest (by the image's own code), or the host where it can",
+      )
+        .choices(["host", "guest", "auto"])
+        .default("auto"),
+    )
+    .option("--append <words>", "words added to the kernel command line");
+  return machineOptions(command, "512M")
+    .option(
+      "--disk <file[:ro|:overlay]>",
+      "disk image, raw or qcow2; with :ro the guest cannot write, with :overlay what it writes stays in memory; " +
+        "repeatable, up to 7; options behind it: ,format=raw ,lock=off",
+      collect,
+    )
+    .option("--exec <command>", "run one shell command in the guest's root, with our input, output and status")
+    .addOption(
+      new Option("--memory-backend <what>", "RAM of the machine's own, or a guest_memfd that the host has mapped")
+        .choices(["anonymous", "guest-memfd"])
+        .default("anonymous"),
+    )
+    .option(
+      "--legacy-devices",
+      "with the interrupt controllers and the timer of old PCs, even if nothing asks for them",
+    )
+    .option("--lockdep", "validate the locks of guest memory, and report on stderr")
+    .option("-v, --verbose", "with --exec, show the kernel's log on stderr")
+    .option("--kvmi <socket>", "let the introspection tool that listens there look into the machine")
+    .addOption(dialectOption())
+    .option("--kvmi-key <file>", "secret that the tool must know")
+    .option(
+      "--kvmi-filter <conditions>",
+      "events the tool sees: cr3=N, rip=FROM-TO, value=MASK:VALUE, separated by commas",
+    );
+}
 
 /** The options of every machine. */
 function machineOptions(command: Command, memory: string): Command {

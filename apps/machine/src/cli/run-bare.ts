@@ -1,6 +1,14 @@
 import { existsSync } from "node:fs";
 import { basename } from "node:path";
-import { BootError, type BootModule, createBareMachine, KernelError, type Machine, MachineError } from "../index.js";
+import {
+  BootError,
+  type BootModule,
+  createBareMachine,
+  KernelError,
+  type Machine,
+  MachineError,
+  type Plugin,
+} from "../index.js";
 import { UsageError } from "./errors.js";
 import { ExitCode } from "./exit-code.js";
 import { type BareFlags, type MachineNumbers, parseNumbers } from "./flags.js";
@@ -11,11 +19,15 @@ import { runMachine } from "./run-machine.js";
 import { usage } from "./usage.js";
 import { withinTime } from "./within-time.js";
 
-/** `vm run-bare`: returns the status of the program. @throws {UsageError} before anything has started */
-export async function runBare(path: string, flags: BareFlags): Promise<number> {
+/**
+ * `vm run-bare`: returns the status of the program.
+ * @param plugins that look on
+ * @throws {UsageError} before anything has started
+ */
+export async function runBare(path: string, flags: BareFlags, plugins: readonly Plugin[] = []): Promise<number> {
   const began = performance.now();
   const { timeout, ...size } = parseNumbers(flags);
-  const machine = await withinTime({ began, timeout }, (signal) => makeMachine(path, flags, size, signal));
+  const machine = await withinTime({ began, timeout }, (signal) => makeMachine(path, flags, size, { plugins, signal }));
   let interrupt = (): void => undefined;
   const session = interactiveSession(() => interrupt());
   const onStart = (stop: (status: number) => void): void => {
@@ -30,7 +42,7 @@ async function makeMachine(
   path: string,
   flags: BareFlags,
   size: Omit<MachineNumbers, "timeout">,
-  signal: AbortSignal,
+  { plugins, signal }: { readonly plugins: readonly Plugin[]; readonly signal: AbortSignal },
 ): Promise<Machine> {
   const image = await readFile("", path, { most: IMAGE_MAX, signal });
   const modules: BootModule[] = [];
@@ -45,6 +57,7 @@ async function makeMachine(
       clock,
       engine,
       ...size,
+      plugins,
       signal,
       hostUsage: usage,
     });
