@@ -3,6 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { cpus } from "node:os";
 import { ensureGuests, GuestError, type Guests } from "@vm/guests";
 import { benchBoot } from "./boot-bench.js";
+import { benchBrowser } from "./browser-bench.js";
 import { BenchError } from "./errors.js";
 import { benchEvents } from "./event-bench.js";
 import { benchKernels } from "./kernel-bench.js";
@@ -10,6 +11,7 @@ import { benchMemory } from "./memory-bench.js";
 import {
   type BenchmarkName,
   type Options,
+  onlyInBrowser,
   onlyKernels,
   onlyPrograms,
   parseOptions,
@@ -45,6 +47,10 @@ const RUN: Readonly<Record<BenchmarkName, (options: Options) => Promise<Report>>
   },
   memory: async ({ series, minutes, engine }) =>
     benchMemory(await guests(), series, minutes, await engineFlags("boot", engine, say), say),
+  browser: async ({ series, scale, repetitions, only, engine }) => {
+    const items = onlyInBrowser(only);
+    return benchBrowser(await guests(), { series, scale, repetitions, engine, items }, say);
+  },
 };
 
 async function main(args: readonly string[]): Promise<number> {

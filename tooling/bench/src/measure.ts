@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { BenchError } from "./errors.js";
-import { ThreadClock, type ThreadTimes } from "./threads.js";
+import { residentSet, ThreadClock, type ThreadTimes } from "./threads.js";
 
 /** What a finished process cost. */
 export interface Measured {
@@ -39,19 +39,6 @@ function timesOfChildren(): number {
   const text = readFileSync("/proc/self/stat", "utf8");
   const afterName = text.slice(text.lastIndexOf(")") + 2).split(" ");
   return (Number(afterName[PROC_STAT_CUTIME - 2]) + Number(afterName[PROC_STAT_CUTIME - 1])) / TICKS_PER_SECOND;
-}
-
-/** Resident set of a process and its peak, bytes; zeros when it has ended. */
-function residentSet(pid: number): { now: number; peak: number } {
-  try {
-    const status = readFileSync(`/proc/${pid}/status`, "utf8");
-    const bytes = (field: string) => Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, "m").exec(status)?.[1] ?? 0) * 1024;
-    return { now: bytes("VmRSS"), peak: bytes("VmHWM") };
-  } catch (error) {
-    // The process has ended between two looks.
-    if (["ENOENT", "ESRCH"].includes((error as NodeJS.ErrnoException).code ?? "")) return { now: 0, peak: 0 };
-    throw error;
-  }
 }
 
 let running = false;

@@ -5,7 +5,7 @@ import { KERNELS, type KernelName } from "./kernels.js";
 import { BOOTS, PROGRAMS } from "./programs.js";
 import { ENGINES, type EngineChoice } from "./vm-flags.js";
 
-export const BENCHMARKS = ["boot", "kernels", "programs", "memory", "events"] as const;
+export const BENCHMARKS = ["boot", "kernels", "programs", "memory", "events", "browser"] as const;
 export type BenchmarkName = (typeof BENCHMARKS)[number];
 
 export const USAGE = `usage: npm run bench -- [${BENCHMARKS.join("] [")}] [options]
@@ -13,10 +13,10 @@ Without a name all run. Reports go to stdout, progress to stderr.
   --repetitions N          3
   --json FILE              figures besides, as JSON; "-": on stdout, and the reports on stderr
   --engine ${ENGINES.join("|")}  what executes guest code here
-  --only NAME,...          these kernels, programs or boots
+  --only NAME,...          these kernels, programs or boots; of browser, kernels, boot or stalls
   --scale N                work of a kernel, in units of about 5 ms natively; 8
   --minutes N              length of the loop of memory; 1
-  --series ${SERIES.join("|")}          kernel of boot
+  --series ${SERIES.join("|")}          kernel of boot and browser
   --against CHECKOUT       baseline of events
 `;
 
@@ -35,6 +35,14 @@ export interface Options {
   readonly json: string | undefined;
   readonly against: string | undefined;
   readonly help: boolean;
+}
+
+/** What `browser` measures. */
+export interface BrowserItems {
+  /** Undefined: all, in one process. */
+  readonly kernels: readonly KernelName[] | undefined;
+  readonly boot: boolean;
+  readonly stalls: boolean;
 }
 
 function positive(text: string, flag: string): number {
@@ -58,6 +66,20 @@ export const onlyKernels = (only: readonly string[] | undefined): readonly Kerne
 export function onlyPrograms(only: readonly string[] | undefined): readonly string[] {
   const names: readonly string[] = [...BOOTS, ...PROGRAMS.map(({ name }) => name)];
   return only?.map((name) => oneOf(names, name, "--only")) ?? names;
+}
+
+/** What the browser is given to do that is no kernel: a boot on the page, and one whose main thread is watched. */
+export const PAGES = ["boot", "stalls"] as const;
+
+/** Kernels and boots that `--only` names, all of them where it is absent. @throws UsageError for a name that is none */
+export function onlyInBrowser(only: readonly string[] | undefined): BrowserItems {
+  const names = only?.map((name) => oneOf<KernelName | (typeof PAGES)[number]>([...KERNELS, ...PAGES], name, "--only"));
+  const kernels = names?.filter((name): name is KernelName => !PAGES.some((page) => page === name));
+  return {
+    kernels,
+    boot: names?.includes("boot") ?? true,
+    stalls: names?.includes("stalls") ?? true,
+  };
 }
 
 /** @throws UsageError, or the error of `parseArgs`, for what cannot be used */

@@ -17,3 +17,5 @@ export const kernelSources: string = join(repository, "tooling/bench/kernels");
 export const benchCache: string = join(guestCacheDir(), "../bench");
 /** Sources of what real programs are given to do. */
 export const programSources: string = join(repository, "tooling/bench/programs");
+/** What is served to the browser beside the page of this repository, and the script that watches that. */
+export const pageSources: string = join(repository, "tooling/bench/page");

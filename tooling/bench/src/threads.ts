@@ -1,4 +1,4 @@
-/** CPU time of a running process, thread by thread: what the kernel's scheduler has counted (/proc/PID/task/TID/schedstat). */
+/** What a running process uses: CPU time thread by thread, as the kernel's scheduler has counted it (/proc/PID/task/TID/schedstat), and memory. */
 import { readdirSync, readFileSync } from "node:fs";
 
 /** Nanoseconds on a processor, by thread id. Time the host's hypervisor took away is not in it. */
@@ -20,14 +20,24 @@ export function between(from: ThreadTimes, to: ThreadTimes): CpuSpan {
   return { busiest: Math.max(0, ...used), all: used.reduce((sum, seconds) => sum + seconds, 0) };
 }
 
-/** Reads a file of /proc, undefined when what it tells of has ended between two looks. */
-function readProc<T>(read: () => T): T | undefined {
+/** What `read` tells of a process, undefined when it has ended. */
+function unlessEnded<T>(read: () => T): T | undefined {
   try {
     return read();
   } catch (error) {
     if (["ENOENT", "ESRCH"].includes((error as NodeJS.ErrnoException).code ?? "")) return undefined;
     throw error;
   }
+}
+
+/** A file of /proc, undefined when what it tells of has ended. */
+export const readProc = (path: string): string | undefined => unlessEnded(() => readFileSync(path, "utf8"));
+
+/** Resident set of a process and its peak, bytes; zeros when it has ended. */
+export function residentSet(pid: number): { now: number; peak: number } {
+  const status = readProc(`/proc/${pid}/status`) ?? "";
+  const bytes = (field: string) => Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, "m").exec(status)?.[1] ?? 0) * 1024;
+  return { now: bytes("VmRSS"), peak: bytes("VmHWM") };
 }
 
 /**
@@ -42,8 +52,8 @@ export class ThreadClock {
   /** The times by now; those of the last look when the process has ended. */
   look(): ThreadTimes {
     const directory = `/proc/${this.pid}/task`;
-    for (const thread of readProc(() => readdirSync(directory)) ?? []) {
-      const text = readProc(() => readFileSync(`${directory}/${thread}/schedstat`, "utf8"));
+    for (const thread of unlessEnded(() => readdirSync(directory)) ?? []) {
+      const text = readProc(`${directory}/${thread}/schedstat`);
       if (text !== undefined) this.seen.set(Number(thread), Number(text.split(" ")[0]));
     }
     return new Map(this.seen);

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { BENCHMARKS, onlyKernels, onlyPrograms, parseOptions } from "../src/options.js";
+import { BENCHMARKS, onlyInBrowser, onlyKernels, onlyPrograms, parseOptions } from "../src/options.js";
 
 it("runs all benchmarks unless some are named", () => {
   expect(parseOptions([]).names).toEqual(BENCHMARKS);
@@ -18,4 +18,10 @@ it("says what it would accept", () => {
   expect(onlyPrograms(["login", "gcc"])).toEqual(["login", "gcc"]);
   expect(() => onlyPrograms(["emacs"])).toThrow(/--only emacs: want boot or login or ash/);
   expect(() => onlyKernels(["seive"])).toThrow(/--only seive: want .*sieve/);
+});
+
+it("takes kernels, the boot and the stalls of the browser apart", () => {
+  expect(onlyInBrowser(undefined)).toEqual({ kernels: undefined, boot: true, stalls: true });
+  expect(onlyInBrowser(["fp", "boot"])).toEqual({ kernels: ["fp"], boot: true, stalls: false });
+  expect(() => onlyInBrowser(["login"])).toThrow(/--only login: want .*sieve.* or boot or stalls/);
 });
