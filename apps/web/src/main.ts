@@ -8,10 +8,12 @@ import { KeptList } from "./kept-list.js";
 import { takeKeys } from "./key-row.js";
 import { leaveKey } from "./leave-key.js";
 import { Panel } from "./panel.js";
+import { writePieces } from "./pieces.js";
 import { servedGuests } from "./served-guests.js";
 import { Session, type Told } from "./session.js";
 import { recall, remember } from "./settings.js";
 import { openTerminal } from "./terminal.js";
+import { warmUp } from "./warm-up.js";
 import { sentence } from "./worker/errors.js";
 
 const WHAT: Readonly<Record<FileKind, string>> = {
@@ -39,7 +41,8 @@ const terminal = openTerminal(byId("terminal", HTMLDivElement), byId("hint", HTM
   typed: (bytes) => session?.type(bytes),
   resized: (rows, columns) => session?.resize(rows, columns),
 });
-const form = new Form(await servedGuests(location.href), formChanged);
+const [served] = await Promise.all([servedGuests(location.href), warmUp(terminal)]);
+const form = new Form(served, formChanged);
 const kept = new KeptList((error) => panel.say(sentence(error), "problem"));
 
 form.settings = recall();
@@ -118,7 +121,7 @@ function hear(told: Told): void {
       const { bytes } = told;
       const { length } = bytes;
       const from = session;
-      terminal.write(bytes, () => from?.shown(length));
+      writePieces(terminal, bytes, () => from?.shown(length));
       break;
     }
     case "pulse":

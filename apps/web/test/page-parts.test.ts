@@ -3,8 +3,10 @@ import { describeKept, KEPT_DISK, writesName } from "../src/disk-names.js";
 import { figures, figuresAtLength, size } from "../src/figures.js";
 import { fileKind } from "../src/file-kind.js";
 import { type Key, leaveKey } from "../src/leave-key.js";
+import { writePieces } from "../src/pieces.js";
 import { readManifest } from "../src/served-guests.js";
 import { Typist } from "../src/typist.js";
+import { warmUp } from "../src/warm-up.js";
 
 const head = (at: number, bytes: readonly number[] | string): Uint8Array => {
   const found = new Uint8Array(1024);
@@ -25,6 +27,42 @@ describe("a dropped file", () => {
     ["empty file", "image", new Uint8Array(0)],
   ])("that is a %s is for the %s", (_, kind, bytes) => {
     expect(fileKind(bytes)).toBe(kind);
+  });
+});
+
+describe("the terminal", () => {
+  it("is given output in pieces, and says once that all of it is shown", () => {
+    const pieces: Uint8Array[] = [];
+    let shown = 0;
+    const write = (piece: string | Uint8Array, taken?: () => void): void => {
+      pieces.push(piece as Uint8Array);
+      taken?.();
+    };
+    const bytes = Uint8Array.from({ length: 5000 }, (_, k) => k % 251);
+    writePieces({ write }, bytes, () => shown++);
+    expect(shown).toBe(1);
+    expect(pieces.map(({ length }) => length)).toEqual([1024, 1024, 1024, 1024, 904]);
+    expect(pieces.flatMap((piece) => [...piece])).toEqual([...bytes]);
+    writePieces({ write }, bytes.subarray(0, 1024), () => shown++);
+    expect([shown, pieces.length]).toEqual([2, 6]);
+  });
+
+  it("has drawn every letter, and is empty, before a guest writes", async () => {
+    const log: string[] = [];
+    let draw = (): void => undefined;
+    const warm = warmUp({
+      write: (text) => log.push(String(text)),
+      reset: () => log.push("reset"),
+      onRender: (drawn) => {
+        draw = () => drawn({ start: 0, end: 0 });
+        return { dispose: () => log.push("heard") };
+      },
+    });
+    expect(log).toEqual([expect.stringContaining(' !"#$%')]);
+    expect(log[0]).toHaveLength("\x1b[8m".length + 95 + "\x1b[m".length);
+    draw();
+    await warm;
+    expect(log.slice(1)).toEqual(["heard", "reset"]);
   });
 });
 

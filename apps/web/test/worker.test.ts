@@ -141,6 +141,20 @@ describe("the Worker's end of the line", () => {
 });
 
 describe("output on its way to the screen", () => {
+  it("is one message a turn, however many pieces the guest writes it in, in their order", async () => {
+    const sent: string[] = [];
+    const output = new Output(
+      (bytes) => sent.push(new TextDecoder().decode(bytes)),
+      () => () => undefined,
+    );
+    for (const text of ["a", "bc", "d"]) output.push(new TextEncoder().encode(text));
+    expect(sent).toEqual([]);
+    await Promise.resolve();
+    output.push(new TextEncoder().encode("e"));
+    await Promise.resolve();
+    expect(sent).toEqual(["abcd", "e"]);
+  });
+
   it("makes the guest wait at 256 KiB, until no more than 64 are left", () => {
     const log: string[] = [];
     const output = new Output(

@@ -2,10 +2,14 @@
 const MOST = 256 * 1024;
 const FEW = 64 * 1024;
 
-/** The way of the console's output to the page: as fast as the page shows it, with a guest that waits when it is faster. */
+/**
+ * The way of the console's output to the page: as fast as the page shows it, with a guest that waits when it is faster. A busy guest is heard of every
+ * few bytes; what it writes until the Worker's next turn, 10 ms at most, is one message, as each keeps the page for some time.
+ */
 export class Output {
   readonly #send: (bytes: Uint8Array<ArrayBuffer>) => void;
   readonly #hold: () => () => void;
+  #gathered: Uint8Array[] = [];
   #underway = 0;
   #release: (() => void) | null = null;
 
@@ -15,11 +19,24 @@ export class Output {
     this.#hold = hold;
   }
 
-  /** The guest wrote `bytes`, which are handed over. */
-  push(bytes: Uint8Array<ArrayBuffer>): void {
+  /** The guest wrote `bytes`. */
+  push(bytes: Uint8Array): void {
     this.#underway += bytes.length;
-    this.#send(bytes);
+    // The machine works without a pause until the Worker's turn ends.
+    if (this.#gathered.push(bytes) === 1) queueMicrotask(() => this.#pass());
     if (this.#underway >= MOST) this.#release ??= this.#hold();
+  }
+
+  #pass(): void {
+    const pieces = this.#gathered;
+    this.#gathered = [];
+    const bytes = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
+    let at = 0;
+    for (const piece of pieces) {
+      bytes.set(piece, at);
+      at += piece.length;
+    }
+    this.#send(bytes);
   }
 
   /** `count` bytes more are on the screen. */

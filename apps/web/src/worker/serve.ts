@@ -53,7 +53,7 @@ async function attend(
     (bytes) => say({ kind: "output", bytes }, [bytes.buffer]),
     () => machine.console.hold(),
   );
-  machine.console.onOutput((bytes) => output.push(bytes as Uint8Array<ArrayBuffer>));
+  machine.console.onOutput((bytes) => output.push(bytes));
   const window = followWindow(machine, start.dimensions);
   let failed = false;
   machine.events.on("disk-error", (error) => {
