@@ -290,3 +290,9 @@ test("kick ends the run at the next instruction boundary", () => {
   expect([rip(m.vcpu), m.vcpu.retired]).toEqual([CODE + 3, 2]);
   expect(m.go()).toEqual({ reason: "hlt" });
 });
+
+test("a processor that halts as it is kicked says that it has halted: it is not run again for that", () => {
+  const m = machine((a) => a.nop());
+  m.vcpu.hooks = { hlt: () => m.vcpu.kick() };
+  expect(m.vcpu.run(1000)).toEqual({ reason: "hlt" });
+});

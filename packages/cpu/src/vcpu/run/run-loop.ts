@@ -105,14 +105,15 @@ export class RunLoop {
       let done = 0;
       // Delivery itself may have met data breakpoints.
       if (!this.#events.raiseNotedDebug()) {
-        if (this.#kicked) return EXIT_KICKED;
+        // Before anything else: who halts is not run again, and would never be said to have halted.
         if (this.#is("hlt")) return EXIT_HLT;
+        if (this.#kicked) return EXIT_KICKED;
         if (this.#guard.admits(this.#fetcher)) done = this.#slice(left);
       }
       left -= done;
       futile = done > 0 ? 0 : futile + 1;
       if (this.#exit !== null) return this.#exit;
-      if (this.#kicked) return EXIT_KICKED;
+      if (this.#kicked && !this.#is("hlt")) return EXIT_KICKED;
     }
     if (this.#events.pending !== null) this.#deliverPending();
     return this.#is("shutdown") ? EXIT_SHUTDOWN : (this.#exit ?? EXIT_BUDGET);
