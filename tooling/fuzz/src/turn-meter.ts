@@ -32,7 +32,11 @@ export class TurnMeter {
   }
 
   #look(): void {
-    const [now, waited] = [performance.now(), hostWait()];
+    let waited: number;
+    let now: number;
+    // Both of one moment: a wait between the two would be taken off a turn that it is no part of.
+    do [waited, now] = [hostWait(), performance.now()];
+    while (hostWait() !== waited);
     this.#longest = Math.max(this.#longest, now - this.#last - (waited - this.#waited));
     [this.#last, this.#waited] = [now, waited];
   }
