@@ -4,9 +4,10 @@ import { generateInterpreter } from "../src/index.js";
 
 const bytes = generateInterpreter();
 
-test("the interpreter is a valid module that exports `run`, and the functions of the x87 for regions", () => {
+test("the interpreter is a valid module that exports `run`, and what regions call", () => {
   const module = new WebAssembly.Module(bytes);
   expect(WebAssembly.Module.exports(module)).toEqual([
+    { name: "called", kind: "function" },
     { name: "x87", kind: "table" },
     { name: "run", kind: "function" },
   ]);

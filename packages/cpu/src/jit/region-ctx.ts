@@ -123,7 +123,7 @@ export class RegionCtx implements Ctx {
     const { row, instance } = this.#piece;
     this.#checkAlignment();
     if (k === 0 && row.modify === true) {
-      this.#host = this.#probe(this.linear(), size, true);
+      this.#host = this.host(this.linear(), size, true);
       return loadSized(this.#host, size);
     }
     const straight = row.forms.includes(instance.form);
@@ -131,7 +131,7 @@ export class RegionCtx implements Ctx {
     if (!straight && operand === 16) return truncate(i64x2.extract_lane(this.getX(k), 0), size);
     // A row that wants a register gets the whole operand fetched.
     const whole = straight ? size : operand;
-    const value = loadSized(this.#probe(this.linear(), whole, false), whole as Size);
+    const value = loadSized(this.host(this.linear(), whole, false), whole as Size);
     return whole > size ? truncate(f.let("i64", value), size) : value;
   }
 
@@ -185,23 +185,18 @@ export class RegionCtx implements Ctx {
 
   // Memory
 
-  #probe(linear: Local64, size: number, write: boolean): Local<"i32"> {
-    const base = this.#locals.word(write ? S.TLB_WRITE : S.TLB_READ);
-    return tlbProbe(this.f, base, linear, size, this.#ways.leave);
-  }
-
-  host(linear: Local64, bytes: I32, writes: boolean): Local<"i32"> {
+  host(linear: Local64, bytes: I32 | number, writes: boolean): Local<"i32"> {
     const base = this.#locals.word(writes ? S.TLB_WRITE : S.TLB_READ);
     return tlbProbe(this.f, base, linear, bytes, this.#ways.leave);
   }
 
   load(linear: Local64, size: Size): Local64 {
-    return this.f.let("i64", loadSized(this.#probe(linear, size, false), size));
+    return this.f.let("i64", loadSized(this.host(linear, size, false), size));
   }
 
   store(linear: Local64, value: I64, size: Size): void {
     const v = this.f.let("i64", value);
-    storeSized(this.f, this.#probe(linear, size, true), v, size);
+    storeSized(this.f, this.host(linear, size, true), v, size);
   }
 
   systemFlags(): I32 {
@@ -240,7 +235,7 @@ export class RegionCtx implements Ctx {
     if (instance.form[k] !== "m") return f.let("v128", this.#locals.vector(this.#operand(k).reg));
     this.#checkAlignment();
     const { size } = this.#operand(k);
-    const host = this.#probe(this.linear(), size, false);
+    const host = this.host(this.linear(), size, false);
     if (size === 16) return f.let("v128", v128.load(host));
     const zero = v128.const(new Uint8Array(16));
     return f.let("v128", i64x2.replace_lane(zero, 0, loadSized(host, size as Size)));
@@ -255,7 +250,7 @@ export class RegionCtx implements Ctx {
     }
     this.#checkAlignment();
     const v = this.f.let("v128", value);
-    this.f.store("v128.store", this.#probe(this.linear(), 16, true), v);
+    this.f.store("v128.store", this.host(this.linear(), 16, true), v);
   }
   setXLow(k: number, value: I64, size: 4 | 8): void {
     const { reg } = this.#operand(k);
@@ -269,7 +264,7 @@ export class RegionCtx implements Ctx {
 
   x87({ operation, register, bytes, writes, told = i32.const(0) }: X87Call): Local<"i32"> {
     const { m, f, cpu } = this.#locals;
-    const operand = bytes === 0 ? told : this.#probe(this.linear(), bytes, writes);
+    const operand = bytes === 0 ? told : this.host(this.linear(), bytes, writes);
     const answer = f.let("i32", callX87(m, f, cpu, operation, register, operand));
     this.faultIf(i32.eqz(answer));
     return answer;
