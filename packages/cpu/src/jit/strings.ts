@@ -1,6 +1,6 @@
-import { i32, i64 } from "@vm/wasm";
+import { i32, i64, type Local } from "@vm/wasm";
 import type { Insn } from "../decode/index.js";
-import type { Ctx, I32, I64, Local64, Row, Size } from "../sem/ctx.js";
+import type { Ctx, I64, Local64, Row, Size } from "../sem/ctx.js";
 import * as S from "../state.js";
 
 /** MOVS and STOS in regions: in bulk, where they are repeated. */
@@ -32,7 +32,7 @@ export function stringRow(insn: Insn): Row | null {
     const n = c.f.let("i64", c.reg(RCX, 8));
     c.if(i64.ne(n, i64.const(0)), () => {
       c.faultIf(i64.gt_u(n, i64.const(4096 / size)), 0);
-      repeated(c, size, c.f.let("i32", i32.mul(i32.wrap_i64(n), i32.const(size))));
+      repeated(c, c.f.let("i32", i32.mul(i32.wrap_i64(n), i32.const(size))), size);
       c.setReg(RCX, i64.const(0), 8);
     });
   };
@@ -62,27 +62,25 @@ function set(c: Ctx, size: Size): void {
   advance(c, RDI, i64.const(size));
 }
 
-function moveMany(c: Ctx, _size: Size, bytes: I32): void {
+function moveMany(c: Ctx, bytes: Local<"i32">): void {
   const { f } = c;
-  const count = f.let("i32", bytes);
-  const from = c.host(pointer(c, RSI), count, false);
-  const to = c.host(pointer(c, RDI), count, true);
+  const from = c.host(pointer(c, RSI), bytes, false);
+  const to = c.host(pointer(c, RDI), bytes, true);
   // With the destination within the source, a pattern is repeated.
   const ahead = f.let("i32", i32.sub(to, from));
-  c.faultIf(i32.and(i32.ne(ahead, i32.const(0)), i32.lt_u(ahead, count)), 0);
-  f.memoryCopy(to, from, count);
-  advance(c, RSI, i64.extend_i32_u(count));
-  advance(c, RDI, i64.extend_i32_u(count));
+  c.faultIf(i32.and(i32.ne(ahead, i32.const(0)), i32.lt_u(ahead, bytes)), 0);
+  f.memoryCopy(to, from, bytes);
+  advance(c, RSI, i64.extend_i32_u(bytes));
+  advance(c, RDI, i64.extend_i32_u(bytes));
 }
 
-function setMany(c: Ctx, size: Size, bytes: I32): void {
+function setMany(c: Ctx, bytes: Local<"i32">, size: Size): void {
   const { f } = c;
-  const count = f.let("i32", bytes);
-  const to = c.host(pointer(c, RDI), count, true);
+  const to = c.host(pointer(c, RDI), bytes, true);
   const value = f.let("i64", c.reg(RAX, size));
   // Elements of the same byte throughout are filled as bytes.
   const low = i64.and(value, i64.const(0xff));
   if (size > 1) c.faultIf(i64.ne(i64.mul(low, EACH_BYTE[size]), value), 0);
-  f.memoryFill(to, i32.wrap_i64(low), count);
-  advance(c, RDI, i64.extend_i32_u(count));
+  f.memoryFill(to, i32.wrap_i64(low), bytes);
+  advance(c, RDI, i64.extend_i32_u(bytes));
 }
