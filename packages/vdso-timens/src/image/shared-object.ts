@@ -1,11 +1,11 @@
 import { ByteWriter } from "./bytes.js";
 import {
+  type DynamicSymbol,
   dynamicSymbols,
   gnuHashTable,
   hashTable,
   inOrder,
   StringTable,
-  type Symbol,
   symbolVersions,
   versionDefinitions,
 } from "./symbols.js";
@@ -83,8 +83,8 @@ class Builder {
   }
 
   /** Symbols in order; what they lead to is known once there is a text. */
-  #symbols(): Symbol[] {
-    const symbols = this.#desc.exports.map(({ name, weak, function: k }): Symbol => {
+  #symbols(): DynamicSymbol[] {
+    const symbols = this.#desc.exports.map(({ name, weak, function: k }): DynamicSymbol => {
       const { at, size } = this.#text.functions[k] ?? { at: 0, size: 0 };
       return { name, weak, value: at, size };
     });

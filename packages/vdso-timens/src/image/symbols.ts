@@ -3,7 +3,7 @@ import { ByteWriter } from "./bytes.js";
 /** The tables by which a shared object's symbols are found: gABI chapter 5, and the GNU extensions as binutils documents them. */
 
 /** A function as others see it. */
-export interface Symbol {
+export interface DynamicSymbol {
   readonly name: string;
   readonly weak: boolean;
   /** Offset in the image, and bytes. */
@@ -51,15 +51,16 @@ export function gnuHash(name: string): number {
 
 const GNU_BUCKETS = 4;
 const BLOOM_SHIFT = 5;
-const bucketOf = ({ name }: Symbol): number => gnuHash(name) % GNU_BUCKETS;
+const bucketOf = ({ name }: DynamicSymbol): number => gnuHash(name) % GNU_BUCKETS;
 
 /** Symbols in the order in which the GNU table wants them: by bucket. */
-export const inOrder = (symbols: readonly Symbol[]): Symbol[] => [...symbols].sort((a, b) => bucketOf(a) - bucketOf(b));
+export const inOrder = (symbols: readonly DynamicSymbol[]): DynamicSymbol[] =>
+  [...symbols].sort((a, b) => bucketOf(a) - bucketOf(b));
 
 const [STB_GLOBAL, STB_WEAK, STT_FUNC] = [1, 2, 2];
 
 /** `.dynsym`: symbol 0 is none. */
-export function dynamicSymbols(symbols: readonly Symbol[], strings: StringTable, section: number): Uint8Array {
+export function dynamicSymbols(symbols: readonly DynamicSymbol[], strings: StringTable, section: number): Uint8Array {
   const w = new ByteWriter().u64(0, 0, 0);
   for (const { name, weak, value, size } of symbols) {
     w.u32(strings.offset(name))
@@ -71,7 +72,7 @@ export function dynamicSymbols(symbols: readonly Symbol[], strings: StringTable,
 }
 
 /** `.hash`. */
-export function hashTable(symbols: readonly Symbol[]): Uint8Array {
+export function hashTable(symbols: readonly DynamicSymbol[]): Uint8Array {
   const buckets = new Array<number>(3).fill(0);
   const chain = new Array<number>(symbols.length + 1).fill(0);
   symbols.forEach(({ name }, k) => {
@@ -83,7 +84,7 @@ export function hashTable(symbols: readonly Symbol[]): Uint8Array {
 }
 
 /** `.gnu.hash` of symbols that are in order. */
-export function gnuHashTable(symbols: readonly Symbol[]): Uint8Array {
+export function gnuHashTable(symbols: readonly DynamicSymbol[]): Uint8Array {
   const hashes = symbols.map(({ name }) => gnuHash(name));
   let [low, high] = [0, 0];
   for (const hash of hashes) {
@@ -104,7 +105,7 @@ export function gnuHashTable(symbols: readonly Symbol[]): Uint8Array {
 }
 
 /** `.gnu.version`: all symbols are of version 2. */
-export const symbolVersions = (symbols: readonly Symbol[]): Uint8Array =>
+export const symbolVersions = (symbols: readonly DynamicSymbol[]): Uint8Array =>
   new ByteWriter().u16(0, ...symbols.map(() => 2)).bytes();
 
 /** `.gnu.version_d`: version 1 is the object itself, version 2 that of its symbols. */
