@@ -4,6 +4,7 @@
  * MAP holds the pages below the image and then the image. After each execve of the program or its children they are mapped (the pages shared, so that
  * whoever writes the file is seen) and AT_SYSINFO_EHDR leads to the image. Meanwhile what the running kernel keeps of its clocks is copied to file
  * descriptor 3, a line for each change; file descriptor 4 is waited for until there is a byte. Ends as the program does.
+ * With -s in front the program is left stopped before its first instruction, for a debugger: its process is said on standard error.
  */
 #define _GNU_SOURCE
 #include <elf.h>
@@ -154,6 +155,25 @@ static uint64_t checked(long result, const char *what)
 	return (uint64_t)result;
 }
 
+/* Takes away the kernel's vDSO and its pages, each mapping as a whole. Returns where the image was. */
+static uint64_t without_vdso(pid_t pid, const struct user_regs_struct *at)
+{
+	char line[512];
+	snprintf(line, sizeof line, "/proc/%d/maps", pid);
+	FILE *maps = fopen(line, "r");
+	if (!maps) die(line);
+	uint64_t image = 0;
+	while (fgets(line, sizeof line, maps)) {
+		unsigned long from, to;
+		if (!strstr(line, "[vvar") && !strstr(line, "[vdso]")) continue;
+		if (sscanf(line, "%lx-%lx", &from, &to) != 2) continue;
+		if (strstr(line, "[vdso]")) image = from;
+		checked(inject(pid, at, SYS_munmap, from, to - from, 0, 0, 0, 0), "munmap of the kernel's vDSO");
+	}
+	fclose(maps);
+	return image;
+}
+
 /* Gives a process that has just called execve the image. */
 static void equip(pid_t pid, const char *map, long pages, long image)
 {
@@ -171,23 +191,29 @@ static void equip(pid_t pid, const char *map, long pages, long image)
 		poke(pid, path + k, word);
 	}
 	long fd = (long)checked(inject(pid, &regs, SYS_open, path, O_RDWR | O_CLOEXEC, 0, 0, 0, 0), "open of the map");
-	uint64_t base = checked(inject(pid, &regs, SYS_mmap, 0, (pages + image) * PAGE, PROT_READ, MAP_SHARED, fd, 0), "mmap");
+	/* In place of the kernel's, where debuggers look; elsewhere if there is no room. */
+	uint64_t base = without_vdso(pid, &regs) - pages * PAGE;
+	long length = (pages + image) * PAGE;
+	if (inject(pid, &regs, SYS_mmap, base, length, PROT_READ, MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0) != (long)base)
+		base = checked(inject(pid, &regs, SYS_mmap, 0, length, PROT_READ, MAP_SHARED, fd, 0), "mmap");
 	uint64_t ehdr = base + pages * PAGE;
 	checked(inject(pid, &regs, SYS_mmap, ehdr, image * PAGE, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED, fd, pages * PAGE), "mmap");
 	checked(inject(pid, &regs, SYS_close, fd, 0, 0, 0, 0, 0), "close");
-	poke(pid, regs.rip, code);
-	if (ptrace(PTRACE_SETREGS, pid, 0, &regs)) die("ptrace");
 	/* argc, argv, NULL, envp, NULL, auxv. */
 	uint64_t at = regs.rsp + 8 * (peek(pid, regs.rsp) + 2);
 	while (peek(pid, at)) at += 8;
 	for (at += 8; peek(pid, at) != AT_NULL; at += 16)
 		if (peek(pid, at) == AT_SYSINFO_EHDR) poke(pid, at + 8, ehdr);
+	poke(pid, regs.rip, code);
+	if (ptrace(PTRACE_SETREGS, pid, 0, &regs)) die("ptrace");
 }
 
 int main(int argc, char **argv)
 {
+	int stop = argc > 1 && !strcmp(argv[1], "-s");
+	argc -= stop, argv += stop;
 	if (argc < 5) {
-		fprintf(stderr, "usage: launch MAP PAGES IMAGE_PAGES PROGRAM ARG...\n");
+		fprintf(stderr, "usage: launch [-s] MAP PAGES IMAGE_PAGES PROGRAM ARG...\n");
 		return 125;
 	}
 	long pages = atol(argv[2]), image = atol(argv[3]);
@@ -221,6 +247,11 @@ int main(int argc, char **argv)
 		} else if (event == PTRACE_EVENT_EXEC) {
 			equip(pid, argv[1], pages, image);
 			sig = 0;
+			if (stop) {
+				if (ptrace(PTRACE_DETACH, pid, 0, SIGSTOP)) die("PTRACE_DETACH");
+				fprintf(stderr, "stopped %d\n", pid);
+				continue;
+			}
 		} else if (event || sig == SIGSTOP || sig == SIGTRAP) sig = 0;
 		if (ptrace(PTRACE_CONT, pid, 0, sig) && errno != ESRCH) die("PTRACE_CONT");
 	}

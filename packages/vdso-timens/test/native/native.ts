@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { closeSync, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
+import { closeSync, openSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
@@ -7,6 +7,8 @@ import {
   ClockMode,
   fillNamespacePage,
   type Offsets,
+  type PvclockInfo,
+  PvclockPage,
   TimePage,
   type TimeReading,
   type VvarAbi,
@@ -26,6 +28,10 @@ export interface NativeOptions {
   readonly offsets?: Offsets;
   /** What the high-resolution clocks count by; default TSC. */
   readonly mode?: "tsc" | "none" | "pvclock";
+  /** Seconds that `CLOCK_REALTIME` is ahead of the kernel's. */
+  readonly ahead?: number;
+  /** Called with the process, which is stopped before its first instruction and not traced. */
+  readonly stopped?: (pid: number) => void;
 }
 
 export interface NativeRun {
@@ -45,6 +51,42 @@ function fileStore(fd: number, at: number) {
     u64: (offset: number, value: bigint) => {
       word.writeBigUInt64LE(value);
       writeSync(fd, word, 0, 8, at + offset);
+    },
+  };
+}
+
+/** Nanoseconds in steps of 1/256, which is how kvmclock counts here. */
+const PV = { mult: 256, shift: 8 };
+
+/**
+ * The same reading as one of kvmclock, which begins anew at each.
+ * @returns what its page is to say, and the reading
+ */
+function asPvclock(reading: TimeReading): { info: PvclockInfo; reading: TimeReading } {
+  const { scale, monotonic } = reading;
+  const systemTime = BigInt(monotonic.sec) * 1_000_000_000n + (monotonic.shifted >> BigInt(scale.shift));
+  // Below 1 nanosecond a cycle: the multiplier has 32 bits behind the point.
+  let [mul, tscShift] = [BigInt(scale.mult) << 32n, 0];
+  mul >>= BigInt(scale.shift);
+  while (mul >= 1n << 32n) {
+    mul >>= 1n;
+    tscShift++;
+  }
+  const info = { tscTimestamp: scale.cycleLast, systemTime, tscToSystemMul: Number(mul), tscShift, stable: true };
+  const pv = { cycleLast: systemTime, ...PV };
+  const base = ({ sec, shifted }: TimeReading["raw"], by: number) => ({ sec, shifted: (shifted >> BigInt(by)) << 8n });
+  return {
+    info,
+    reading: {
+      ...reading,
+      mode: ClockMode.Pvclock,
+      scale: pv,
+      rawScale: pv,
+      realtime: base(reading.realtime, scale.shift),
+      monotonic: base(reading.monotonic, scale.shift),
+      boottime: base(reading.boottime, scale.shift),
+      tai: base(reading.tai, scale.shift),
+      raw: base(reading.raw, reading.rawScale.shift),
     },
   };
 }
@@ -71,10 +113,16 @@ function readingOf(line: string, mode: TimeReading["mode"]): TimeReading {
   };
 }
 
-/** Why nothing can be run here; null if it can. */
-export function unable(): string | null {
-  if (process.platform !== "linux" || process.arch !== "x64") return "needs Linux on x86-64";
-  return null;
+/** Why nothing can be run here, as a sentence; null if it can. A program has been run then. */
+export async function whyNot(folder: string): Promise<string | null> {
+  if (process.platform !== "linux" || process.arch !== "x64") return "native programs need Linux on x86-64";
+  try {
+    execFileSync("cc", ["--version"], { stdio: "ignore" });
+  } catch {
+    return "no C compiler here to make the launcher of native programs with";
+  }
+  const { status, stderr } = await new Native(folder).run({ abi: "linux-6.18" }, "true");
+  return status === 0 ? null : `native programs cannot be run with another vDSO here: ${stderr.trim()}`;
 }
 
 export class Native {
@@ -110,13 +158,25 @@ export class Native {
     }
   }
 
-  async #run({ offsets, mode = "tsc" }: NativeOptions, abi: VvarAbi, fd: number, args: string[]): Promise<NativeRun> {
+  async #run(
+    { offsets, mode = "tsc", ahead = 0, stopped }: NativeOptions,
+    abi: VvarAbi,
+    fd: number,
+    args: string[],
+  ): Promise<NativeRun> {
     const slot = (page: VvarPage) => fileStore(fd, abi.pages.indexOf(page) * PAGE);
     // In a namespace its page stands where the real one is otherwise.
     if (offsets !== undefined) fillNamespacePage(slot("time"), abi, offsets);
     const page = new TimePage(slot(offsets === undefined ? "time" : "timens"), abi);
-    const counter = { tsc: ClockMode.Tsc, none: ClockMode.None, pvclock: ClockMode.Tsc }[mode] as TimeReading["mode"];
-    const child = spawn(this.#launch, args, { stdio: ["ignore", "pipe", "pipe", "pipe", "pipe"] });
+    const pvclock = new PvclockPage(slot("pvclock"));
+    const show = (reading: TimeReading): void => {
+      const pv = mode === "pvclock" ? asPvclock(reading) : null;
+      if (pv !== null) pvclock.update(pv.info);
+      page.update(pv?.reading ?? reading);
+    };
+    const child = spawn(this.#launch, stopped === undefined ? args : ["-s", ...args], {
+      stdio: ["ignore", "pipe", "pipe", "pipe", "pipe"],
+    });
     const [, , , readings, go] = child.stdio as unknown as [
       null,
       null,
@@ -126,10 +186,15 @@ export class Native {
     ];
     let begun = false;
     createInterface({ input: readings }).on("line", (line) => {
-      page.update(readingOf(line, counter));
+      const reading = readingOf(line, mode === "none" ? ClockMode.None : ClockMode.Tsc);
+      show({ ...reading, realtime: { ...reading.realtime, sec: reading.realtime.sec + ahead } });
       if (begun) return;
       begun = true;
       go.write("g");
+    });
+    child.stderr?.on("data", (text: string) => {
+      const pid = /^stopped (\d+)$/m.exec(text)?.[1];
+      if (pid !== undefined) stopped?.(Number(pid));
     });
     return ended(child);
   }
