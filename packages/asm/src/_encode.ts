@@ -13,7 +13,7 @@ export interface Encoded {
 }
 
 /** Encodes operands that match `form`. @throws NoSuchFormError for AH..BH together with REX; address errors of `mem()`. */
-export function encode(form: Form, operands: readonly Operand[], bits: Bits, where: string): Encoded {
+export function encode(form: Form, operands: readonly Operand[], bits: Bits, where: () => string): Encoded {
   const { rm, reg } = assignModRm(form, operands);
   const memory = operands.find((o): o is Mem => typeof o === "object" && o.kind === "mem");
   const moffs = form.patterns.some((p) => p.kind === "moffs");
@@ -28,7 +28,9 @@ export function encode(form: Form, operands: readonly Operand[], bits: Bits, whe
   const rex = rexPrefix(form, operands, rm, reg, address);
   if (rex !== undefined) {
     if (operands.some((o) => typeof o === "object" && o.kind === "gpr" && o.high)) {
-      throw new NoSuchFormError(`${where}: ah, ch, dh and bh cannot appear in an instruction that needs a REX prefix`);
+      throw new NoSuchFormError(
+        `${where()}: ah, ch, dh and bh cannot appear in an instruction that needs a REX prefix`,
+      );
     }
     prefixes.push(rex);
   }
@@ -138,5 +140,12 @@ function pushField(out: Encoded, value: bigint, width: number, fixup: Omit<Fixup
 
 /** `value` modulo 2^(8 width) as bytes, least significant first. */
 export function littleEndian(value: bigint, width: number): number[] {
-  return Array.from({ length: width }, (_, i) => Number((value >> BigInt(8 * i)) & 0xffn));
+  let word = Number(BigInt.asUintN(32, value));
+  const bytes: number[] = [];
+  for (let k = 0; k < width; k++) {
+    if (k === 4) word = Number(BigInt.asUintN(32, value >> 32n));
+    bytes.push(word & 0xff);
+    word >>>= 8;
+  }
+  return bytes;
 }

@@ -159,7 +159,8 @@ class CodeBuffer {
 
   /** Appends one instruction; the mnemonic methods call it. */
   protected instruction(mnemonic: Mnemonic, operands: readonly Operand[]): void {
-    const where = `${mnemonic} ${operands.map(describeOperand).join(", ")}`.trimEnd();
+    // Most instructions have nothing wrong with them.
+    const where = (): string => `${mnemonic} ${operands.map(describeOperand).join(", ")}`.trimEnd();
     const form = this.#select(mnemonic, operands, where);
     const encoded = encode(form, operands, this.bits, where);
     for (const { label } of encoded.fixups) if (label) this.#own(label);
@@ -167,15 +168,16 @@ class CodeBuffer {
     this.#append({ bytes: [...prefix, ...encoded.bytes], fixups: encoded.fixups }, prefix.length);
   }
 
-  #select(mnemonic: Mnemonic, operands: readonly Operand[], where: string): Form {
-    const fitting = formsOf(mnemonic).filter((form) => matches(form, operands, this.bits));
-    const [first] = fitting;
-    if (!first) throw new NoSuchFormError(`${where}: no such form in ${this.bits}-bit code`);
+  #select(mnemonic: Mnemonic, operands: readonly Operand[], where: () => string): Form {
+    const forms = formsOf(mnemonic);
+    const first = forms.find((form) => matches(form, operands, this.bits));
+    if (!first) throw new NoSuchFormError(`${where()}: no such form in ${this.bits}-bit code`);
     const open = operands.findIndex((o) => typeof o === "object" && o.kind === "mem" && o.size === 0);
     if (open >= 0) {
+      const fitting = forms.filter((form) => matches(form, operands, this.bits));
       const sizes = new Set(fitting.map((form) => memorySize(form, open)));
       if (sizes.size > 1)
-        throw new AmbiguousSizeError(`${where}: give the memory operand a size of ${[...sizes].join(", ")} bytes`);
+        throw new AmbiguousSizeError(`${where()}: give the memory operand a size of ${[...sizes].join(", ")} bytes`);
     }
     return first;
   }
@@ -186,7 +188,7 @@ class CodeBuffer {
     return this;
   }
 
-  #takePrefix(mnemonic: Mnemonic, operands: readonly Operand[], where: string): readonly number[] {
+  #takePrefix(mnemonic: Mnemonic, operands: readonly Operand[], where: () => string): readonly number[] {
     const prefix = this.#prefix;
     if (!prefix) return [];
     const [first] = operands;
@@ -194,7 +196,7 @@ class CodeBuffer {
       prefix === "lock"
         ? LOCKABLE.has(mnemonic) && typeof first === "object" && first.kind === "mem"
         : REPEATABLE.has(mnemonic) && operands.length === 0;
-    if (!allowed) throw new NoSuchFormError(`${prefix} ${where}: the instruction does not take this prefix`);
+    if (!allowed) throw new NoSuchFormError(`${prefix} ${where()}: the instruction does not take this prefix`);
     this.#prefix = undefined;
     return [prefix === "lock" ? 0xf0 : prefix === "rep" ? 0xf3 : 0xf2];
   }
