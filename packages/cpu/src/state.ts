@@ -76,6 +76,9 @@ export const CALL_DEPTH = 0x1cc;
 /** Head of the region in which execution came to an end, if others waited for it, else 0 (u32), and the budget it was entered with (i32). */
 export const ENDED_HEAD = 0x1d0;
 export const ENDED_BEGUN = 0x1d4;
+/** Time-stamp counter that a region asked for (u64), and `IA32_TSC_AUX` (u32). */
+export const STAMP = 0x1d8;
+export const STAMP_AUX = 0x1e0;
 /** XMM0-15, 16 bytes each. */
 export const XMM = 0x200;
 /** x87/MMX registers by physical number, 16 bytes each: 64-bit significand, then 16 bits of sign and exponent. */

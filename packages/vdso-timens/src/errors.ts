@@ -1,5 +1,18 @@
 /** Errors of the uapi that a time namespace answers with. */
-export type Errno = "EACCES" | "EINVAL" | "ENOSPC" | "EPERM" | "ERANGE" | "ESPIPE" | "EUSERS" | "EFAULT";
+export type Errno =
+  | "EACCES"
+  | "EFAULT"
+  | "EINVAL"
+  | "EIO"
+  | "ENOENT"
+  | "ENOMEM"
+  | "ENOSPC"
+  | "ENOTTY"
+  | "EPERM"
+  | "ERANGE"
+  | "ESPIPE"
+  | "ESRCH"
+  | "EUSERS";
 
 /** What a system call would fail with. The message says what was wrong and what would be accepted. */
 export class LinuxError extends Error {

@@ -21,6 +21,7 @@ import {
 import { benchPrograms } from "./program-bench.js";
 import { ensureRoot } from "./program-machines.js";
 import type { Report } from "./report.js";
+import { benchVdso } from "./vdso-bench.js";
 import { engineFlags } from "./vm-flags.js";
 
 const say = (text: string): void => void process.stderr.write(`${text}\n`);
@@ -47,6 +48,7 @@ const RUN: Readonly<Record<BenchmarkName, (options: Options) => Promise<Report>>
   },
   memory: async ({ series, minutes, engine }) =>
     benchMemory(await guests(), series, minutes, await engineFlags("boot", engine, say), say),
+  vdso: async () => benchVdso(await guests(), say),
   browser: async ({ series, scale, repetitions, only, engine }) => {
     const items = onlyInBrowser(only);
     return benchBrowser(await guests(), { series, scale, repetitions, engine, items }, say);

@@ -5,7 +5,7 @@ import { KERNELS, type KernelName } from "./kernels.js";
 import { BOOTS, PROGRAMS } from "./programs.js";
 import { ENGINES, type EngineChoice } from "./vm-flags.js";
 
-export const BENCHMARKS = ["boot", "kernels", "programs", "memory", "events", "browser"] as const;
+export const BENCHMARKS = ["boot", "kernels", "programs", "memory", "events", "browser", "vdso"] as const;
 export type BenchmarkName = (typeof BENCHMARKS)[number];
 
 export const USAGE = `usage: npm run bench -- [${BENCHMARKS.join("] [")}] [options]

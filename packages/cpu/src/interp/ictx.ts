@@ -12,6 +12,7 @@ import * as S from "../state.js";
 import { branchLegacy, branchLinked, jumpLinked } from "./branch.js";
 import { directTarget, raiseIf } from "./checks.js";
 import type { Frame } from "./frame.js";
+import { onlyInRegions } from "./only-in-regions.js";
 import { probe } from "./probe.js";
 import { stackLinear, stackMasked } from "./stack.js";
 
@@ -201,12 +202,10 @@ export class InterpreterCtx implements Ctx {
     return i32.load(this.#frame.cpu, S.MXCSR);
   }
 
-  x87(): never {
-    throw new Error("a call of a region in the interpreter, which has records of its own for the x87");
-  }
-  host(): never {
-    throw new Error("a bulk access of a region in the interpreter, which has helpers for it");
-  }
+  // Only in regions: the interpreter has helpers, and records of its own for the x87.
+  readonly x87 = onlyInRegions;
+  readonly host = onlyInRegions;
+  readonly timestamp = onlyInRegions;
 
   // Control
 

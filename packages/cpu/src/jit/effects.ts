@@ -1,7 +1,7 @@
 import { FunctionBuilder, i32, i64, type Local, v128 } from "@vm/wasm";
 import { instanceOf } from "../code/instance.js";
 import type { Insn } from "../decode/index.js";
-import type { Ctx, I32, I64, Local64, Size, V128 } from "../sem/ctx.js";
+import type { Ctx, I32, I64, Local64, Size, Stamp, V128 } from "../sem/ctx.js";
 import type { Flags, FlagWriter } from "../sem/flags.js";
 import { constantOf, type Piece, rowOfInstance } from "./piece.js";
 
@@ -260,6 +260,9 @@ class Listener implements Ctx, Flags {
   }
   x87(): Local<"i32"> {
     return this.f.let("i32", i32.const(0));
+  }
+  timestamp(): Stamp {
+    return { low: this.#i64, high: this.#i64, aux: this.#i64 };
   }
   xmm(): V128 {
     return v128.const(new Uint8Array(16));

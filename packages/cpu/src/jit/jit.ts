@@ -77,7 +77,7 @@ interface Made {
 /** Regions that are to be one module. */
 class Batch {
   readonly m = new ModuleBuilder();
-  readonly called = importForRegions(this.m);
+  readonly callees = importForRegions(this.m);
   readonly made: Made[] = [];
 }
 
@@ -90,6 +90,7 @@ export class Jit {
   readonly code: CodeCache;
   /** What regions import. */
   readonly #imports: WebAssembly.Imports[string];
+  readonly #timestamps = new Map<number, () => boolean>();
   readonly #make: CompileRegions;
   readonly #modules = new RegionModules();
   readonly #batch: number;
@@ -106,7 +107,7 @@ export class Jit {
     { threshold = HOT, again = AGAIN, batch = BATCH, compile }: JitOptions = {},
   ) {
     this.memory = memory;
-    this.#imports = { memory };
+    this.#imports = { memory, timestamp: (cpu: number) => (this.#timestamps.get(cpu)?.() ? 1 : 0) };
     this.code = cache;
     this.#make = compile ?? ((bytes) => new WebAssembly.Module(bytes));
     this.#batch = batch;
@@ -115,8 +116,13 @@ export class Jit {
     this.#generation = cache.generation;
   }
 
-  /** Regions call these functions of an interpreter, which every other has too. */
-  provide({ x87, called }: RegionCallees): void {
+  /**
+   * Regions call these functions of an interpreter, which every other has too, and one of the processor that executes them.
+   * @param base of its state block
+   * @param timestamp puts the counter at `STAMP`, or says that the interpreter must
+   */
+  provide(base: number, { x87, called }: RegionCallees, timestamp: () => boolean): void {
+    this.#timestamps.set(base, timestamp);
     Object.assign(this.#imports, { x87, called });
   }
 
@@ -186,9 +192,9 @@ export class Jit {
       const number = this.#nextNumber++;
       for (const block of shape.blocks) pieces += block.pieces.length;
       for (const entry of shape.entries) claimed.add(entry.head);
-      const { m, called, made } = batches[wide ? 1 : 0];
+      const { m, callees, made } = batches[wide ? 1 : 0];
       const tally = observer?.planned(m, { shape, number, va, wide }) ?? null;
-      made.push({ page, shape, number, tally, region: writeRegion(m, called, shape, number, tally) });
+      made.push({ page, shape, number, tally, region: writeRegion(m, callees, shape, number, tally) });
     }
     // What was left over has waited for long enough: the next slice begins with it.
     if (this.#wishes.length > 0) this.#age = PATIENCE;

@@ -4,6 +4,7 @@ import type { Row } from "../sem/ctx.js";
 import { ROWS } from "../sem/index.js";
 import { stringCompareRow } from "./string-compare.js";
 import { stringRow } from "./strings.js";
+import { timestampRow } from "./timestamp.js";
 import { x87Row } from "./x87.js";
 
 /** An instruction of a region. */
@@ -31,7 +32,10 @@ const known: (Row | null | undefined)[] = [];
 
 /** The row that says what `instance` does in a region, or null if the interpreter must execute it. */
 export function rowOfInstance(instance: Instance): Row | null {
-  if (instance.executor === "helper") return x87Row(instance.insn) ?? stringRow(instance.insn);
+  if (instance.executor === "helper") {
+    const { insn } = instance;
+    return x87Row(insn) ?? stringRow(insn) ?? timestampRow(insn);
+  }
   if (instance.name === "pcmpistri") return stringCompareRow(instance.insn);
   const { number } = instance.template;
   let row = known[number];

@@ -3,7 +3,7 @@ import { Kind, type Operand } from "../decode/index.js";
 import { loadSized, storeSized } from "../emit/sized.js";
 import { tlbProbe } from "../emit/tlb-probe.js";
 import { mulHigh } from "../emit/wide.js";
-import type { Ctx, I32, I64, Local64, Size, V128, X87Call } from "../sem/ctx.js";
+import type { Ctx, I32, I64, Local64, Size, Stamp, V128, X87Call } from "../sem/ctx.js";
 import type { Flags } from "../sem/flags.js";
 import { signExtend, truncate } from "../sem/widths.js";
 import * as S from "../state.js";
@@ -11,18 +11,10 @@ import { constant64, highByte, linearOf, offsetOf } from "./address.js";
 import type { Effects } from "./effects.js";
 import { RegionFlags } from "./flags.js";
 import { constantOf, type Piece } from "./piece.js";
+import type { PieceWays } from "./piece-ways.js";
 import type { RegionLocals } from "./region-locals.js";
+import { readTimestamp } from "./timestamp.js";
 import { callX87 } from "./x87.js";
-
-/** Where a region goes at the end of a block, and how it leaves in the middle of one. */
-export interface PieceWays {
-  /** Leaves with this instruction not started. */
-  readonly leave: () => void;
-  /** To the direct target if `condition` holds, else to the next instruction; always if there is none. */
-  readonly branch: (condition: I32 | null) => void;
-  /** To a linear address. */
-  readonly jump: (target: Local64) => void;
-}
 
 /** One instruction of a region: operands are locals, constants and guest memory. */
 export class RegionCtx implements Ctx {
@@ -268,6 +260,10 @@ export class RegionCtx implements Ctx {
     const answer = f.let("i32", callX87(m, f, cpu, operation, register, operand));
     this.faultIf(i32.eqz(answer));
     return answer;
+  }
+
+  timestamp(): Stamp {
+    return readTimestamp(this.#locals, this.#ways.behind, (refused) => this.faultIf(refused));
   }
 
   // Control

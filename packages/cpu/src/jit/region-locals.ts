@@ -1,8 +1,16 @@
-import { type FunctionBuilder, i32, i64, type Local, type ModuleBuilder, v128 } from "@vm/wasm";
+import { type Func, type FunctionBuilder, i32, i64, type Local, type ModuleBuilder, v128 } from "@vm/wasm";
 import type { I64, V128 } from "../sem/ctx.js";
 import * as S from "../state.js";
 import { FlagLocals } from "./flags.js";
 import type { TightLoop } from "./loops.js";
+
+/** Functions that every module with regions imports. */
+export interface Callees {
+  /** `(cpu, record) -> record`: executes what a region calls. */
+  readonly called: Func;
+  /** `(cpu) -> 1`, with the counter at `STAMP`; 0 if the interpreter must execute the instruction. */
+  readonly timestamp: Func;
+}
 
 type I64Local = Local<"i64">;
 
@@ -31,7 +39,12 @@ export class RegionLocals {
   readonly #words = new Map<number, Local<"i32">>();
   readonly #longs = new Map<number, I64Local>();
 
-  constructor(m: ModuleBuilder, f: FunctionBuilder) {
+  constructor(
+    m: ModuleBuilder,
+    f: FunctionBuilder,
+    /** What regions of the module can call. */
+    readonly callees: Callees,
+  ) {
     this.m = m;
     this.f = f;
     this.cpu = f.param<"i32">(0);

@@ -1,4 +1,4 @@
-import { type Func, type FunctionBuilder, i32, i64, type Label, type Local, type ModuleBuilder } from "@vm/wasm";
+import { type FunctionBuilder, i32, i64, type Label, type Local, type ModuleBuilder } from "@vm/wasm";
 import { tlbEntry } from "../emit/tlb-probe.js";
 import * as R from "../record.js";
 import type { I32, I64, Local64 } from "../sem/ctx.js";
@@ -8,8 +8,9 @@ import { PAIR, UNKNOWN } from "./flags.js";
 import { type TightLoop, tightLoops } from "./loops.js";
 import type { ExitKind, RegionTally } from "./observer.js";
 import type { Piece } from "./piece.js";
-import { type PieceWays, RegionCtx } from "./region-ctx.js";
-import { RegionLocals } from "./region-locals.js";
+import type { PieceWays } from "./piece-ways.js";
+import { RegionCtx } from "./region-ctx.js";
+import { type Callees, RegionLocals } from "./region-locals.js";
 import { type Structure, structure, type Ways, writeStructure } from "./structure.js";
 
 /** What is known of a region's function beside its code. */
@@ -19,25 +20,28 @@ export interface Region {
   readonly workedOut: readonly boolean[];
 }
 
-/** Imports what all regions use. @returns `(cpu, record) -> record`: executes what a region calls */
-export function importForRegions(m: ModuleBuilder): Func {
+/** Imports what all regions use. */
+export function importForRegions(m: ModuleBuilder): Callees {
   m.importMemory("vm", "memory", { min: 1, max: 65536 });
-  return m.importFunction("vm", "called", ["i32", "i32"], "i32");
+  return {
+    called: m.importFunction("vm", "called", ["i32", "i32"], "i32"),
+    timestamp: m.importFunction("vm", "timestamp", ["i32"], "i32"),
+  };
 }
 
 /**
  * Writes the function `(cpu, entry) -> record` of region `number`.
- * @param called what `importForRegions` answered for `m`
+ * @param callees what `importForRegions` answered for `m`
  * @param tally counts what happens in it
  */
 export function writeRegion(
   m: ModuleBuilder,
-  called: Func,
+  callees: Callees,
   shape: Shape,
   number: number,
   tally: RegionTally | null = null,
 ): Region {
-  return new RegionWriter(m, called, shape, number, tally).write();
+  return new RegionWriter(m, callees, shape, number, tally).write();
 }
 
 class RegionWriter {
@@ -48,7 +52,6 @@ class RegionWriter {
   readonly #wants: readonly boolean[];
   /** Blocks that have one way in, on which what is known of the flags stays known. */
   readonly #inherits: boolean[];
-  readonly #called: Func;
   readonly #shape: Shape;
   readonly #number: number;
   readonly #tally: RegionTally | null;
@@ -59,16 +62,15 @@ class RegionWriter {
   /** The loop that the block being written is part of. */
   #loop: TightLoop | null = null;
 
-  constructor(m: ModuleBuilder, called: Func, shape: Shape, number: number, tally: RegionTally | null) {
+  constructor(m: ModuleBuilder, callees: Callees, shape: Shape, number: number, tally: RegionTally | null) {
     const { blocks } = shape;
     const entries = shape.entries.map(({ block }) => block);
     this.#f = m.function(["i32", "i32"], "i32");
     this.#selector = this.#f.param(1);
-    this.#called = called;
     this.#shape = shape;
     this.#number = number;
     this.#tally = tally;
-    this.#locals = new RegionLocals(m, this.#f);
+    this.#locals = new RegionLocals(m, this.#f, callees);
     this.#blocks = blocks;
     const successors = blocks.map(successorsOf);
     this.#structure = structure({ successors, entries });
@@ -140,6 +142,7 @@ class RegionWriter {
       f.scope(() => {
         const pieceWays: PieceWays = {
           leave: () => this.#leave(number, piece, count - k),
+          behind: count - k - 1,
           branch: (condition) => this.#branch(number, ways, condition),
           jump: (target) => this.#jump(number, ways, target),
         };
@@ -237,7 +240,7 @@ class RegionWriter {
     flags.used = true;
     flags.tell();
     locals.store();
-    f.set(locals.record, f.call(this.#called, cpu, record));
+    f.set(locals.record, f.call(locals.callees.called, cpu, record));
     const { page, offset } = this.#blocks[back] as Block;
     const va = this.#va(page);
     const here = i64.eq(i64.load(cpu, S.PC), i64.add(va, i64.const(offset)));

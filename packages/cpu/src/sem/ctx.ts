@@ -98,6 +98,12 @@ export interface Ctx {
    */
   host(linear: Local<"i64">, bytes: I32, writes: boolean): Local<"i32">;
 
+  /**
+   * The time-stamp counter after what came before, its halves zero-extended, and `IA32_TSC_AUX`; or leaves the instruction to the interpreter. Only
+   * in regions.
+   */
+  timestamp(): Stamp;
+
   /** Pushes `value`; the stack pointer changes only if the store succeeds and `check`, which runs after it, does not leave the instruction. */
   push(value: I64, check?: () => void): void;
   /** Reads the top of the stack; `commit` moves the stack pointer. */
@@ -131,6 +137,12 @@ export interface Ctx {
   mulHigh(a: I64, b: I64): I64;
   /** Quotient and remainder of the unsigned 128-bit `hi:lo` by `divisor`; `hi < divisor` must hold. */
   divide(hi: I64, lo: I64, divisor: I64): { readonly quotient: Local<"i64">; readonly remainder: Local<"i64"> };
+}
+
+export interface Stamp {
+  readonly low: I64;
+  readonly high: I64;
+  readonly aux: I64;
 }
 
 /** One instruction: the operand forms it exists in and its semantics. */

@@ -1,7 +1,8 @@
 import { Assembler } from "@vm/asm";
 import { VdsoError } from "../errors.js";
 import { PAGE, VVAR_ABIS, type VvarAbi, type VvarAbiName } from "../vvar/abi.js";
-import { Code, FUNCTIONS } from "./functions.js";
+import { Code } from "./code.js";
+import { FUNCTIONS } from "./functions.js";
 import { sharedObject, type Text } from "./shared-object.js";
 
 export interface VdsoOptions {

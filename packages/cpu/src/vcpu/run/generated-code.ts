@@ -8,10 +8,13 @@ import type { VcpuContext } from "../context/context.js";
 import type { HelperSite } from "../context/helper.js";
 import type { PendingEvents } from "../events/pending-events.js";
 import { undefinedOpcode } from "../helpers/common.js";
+import { tscForbidden } from "../helpers/system/system.js";
 import type { Fetcher } from "../memory/fetch.js";
 import type { Misses } from "../memory/misses.js";
 import { Operands } from "../outside/operands.js";
 import { executeOutside } from "../outside/outside.js";
+import { MSR } from "../registers/constants.js";
+import type { Halves } from "../registers/halves.js";
 import { u64 } from "../registers/u64.js";
 import { HELPERS } from "./helpers.js";
 
@@ -26,6 +29,9 @@ export interface GeneratedCodeDesc {
   /** Makes regions; null if everything is interpreted. */
   readonly jit: Jit | null;
 }
+
+/** What was read last. */
+const stamp: Halves = { lo: 0, hi: 0 };
 
 /** A table for code that never enters a region. */
 const noRegions = (): WebAssembly.Table => new WebAssembly.Table({ element: "anyfunc", initial: 1 });
@@ -72,7 +78,7 @@ export class GeneratedCode {
     });
     const exports = instance.exports as unknown as RegionCallees & { run: (cpu: number) => RunExit };
     this.#run = exports.run;
-    jit?.provide(exports);
+    jit?.provide(vcpu.base, exports, () => this.#timestamp());
   }
 
   /** Makes regions of what has been hot for a while. */
@@ -91,6 +97,18 @@ export class GeneratedCode {
     if (--this.#calls > 0) return;
     this.#calls = CALLS_PER_LOOK;
     this.#vcpu.ports.host?.look();
+  }
+
+  /** A region reads the counter. False: the interpreter must, because the host is to look first, or because it is not allowed. */
+  #timestamp(): boolean {
+    const vcpu = this.#vcpu;
+    if (this.#calls <= 1 || tscForbidden(vcpu)) return false;
+    this.#calls--;
+    vcpu.tsc(stamp);
+    vcpu.setI32(S.STAMP, stamp.lo);
+    vcpu.setI32(S.STAMP + 4, stamp.hi);
+    vcpu.setI32(S.STAMP_AUX, vcpu.msr(MSR.TSC_AUX)[0]);
+    return true;
   }
 
   /** The record that was left last accesses the stack. */

@@ -73,8 +73,11 @@ const wrmsr: Helper = (vcpu) => {
   return done(writeMsr(vcpu, number, lo, hi) || vcpu.raiseError(Vector.GP, 0));
 };
 
+/** CR4.TSD keeps the time-stamp counter from programs. */
+export const tscForbidden = (vcpu: VcpuContext): boolean => (vcpu.cr4 & CR4_TSD) !== 0 && vcpu.cpl > 0;
+
 const rdtsc: Helper = (vcpu) => {
-  if (vcpu.cr4 & CR4_TSD && vcpu.cpl > 0) return done(vcpu.raiseError(Vector.GP, 0));
+  if (tscForbidden(vcpu)) return done(vcpu.raiseError(Vector.GP, 0));
   vcpu.tsc(value);
   vcpu.setReg(0, value.lo, 0);
   vcpu.setReg(2, value.hi, 0);

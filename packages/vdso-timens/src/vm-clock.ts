@@ -1,0 +1,192 @@
+/** What a {@link VmClock} was asked for that it cannot do. */
+export type VmClockErrorCode = "rate" | "jump" | "time-of-day";
+
+/** A number for a {@link VmClock} is out of range; nothing has changed. The message names it and says what would be accepted. */
+export class VmClockError extends RangeError {
+  override readonly name = "VmClockError";
+
+  constructor(
+    readonly code: VmClockErrorCode,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+/** Slowest and fastest rate, inclusive. */
+export const MIN_RATE = 1 / 1000;
+export const MAX_RATE = 1000;
+/** Virtual time and the time of day end before this, ns: 146 years after their beginning. */
+export const MAX_TIME = 2 ** 62;
+
+const SECOND = 1e9;
+
+/** What a clock is made of. */
+export interface VmClockDesc {
+  /** What time is made of: nanoseconds of the host, or instructions. Never goes backwards; below 2^53, may have a fraction. */
+  readonly source: () => number;
+  /** Virtual ns for each unit of the source, {@link MIN_RATE} to {@link MAX_RATE}. Default 1. */
+  readonly rate?: number | undefined;
+  /** Time of day at which the clock starts: seconds since 1970, from 0 to {@link MAX_TIME} / 1e9, may have a fraction. Default 0. */
+  readonly unixTime?: number | undefined;
+}
+
+export interface VmClockState {
+  /** Virtual ns. */
+  readonly ns: number;
+  /** Seconds since 1970 at virtual time 0. */
+  readonly origin: number;
+  readonly rate: number;
+  readonly frozen: boolean;
+}
+
+/**
+ * The clock of a virtual machine, which its owner makes faster, slower, stops and sets forward: what no time namespace can do, whose offsets are added to one
+ * clock that all share. All that a guest has for a clock follows from this one, so that its clocks agree whatever is done here.
+ *
+ * Virtual time starts at 0, goes on without a step when the rate changes, and never goes backwards; the time of day can. Over a source that is
+ * deterministic so is the clock. Times are numbers: whole ns up to 2^53 (104 days), then multiples of 2, 4 ... 512 ns.
+ */
+export class VmClock {
+  readonly #source: () => number;
+  /** Virtual ns when the source was at `since`, with a fraction, so that changes of the rate lose nothing. */
+  #base = 0;
+  #since: number;
+  /** Virtual ns for each unit of the source: the rate, or 0 while frozen. */
+  #speed: number;
+  #rate: number;
+  /** Seconds since 1970 at virtual time 0. */
+  #origin: number;
+
+  /** @throws {VmClockError} `rate`, `time-of-day` */
+  constructor({ source, rate = 1, unixTime = 0 }: VmClockDesc) {
+    this.#source = source;
+    this.#since = source();
+    this.#rate = this.#speed = checkedRate(rate);
+    this.#origin = checkedTimeOfDay(unixTime, unixTime);
+  }
+
+  /** Virtual ns since the clock was made, whole. */
+  now(): number {
+    return this.at(this.#source());
+  }
+
+  /** What {@link now} is when the source is at `source`, unless something changes before; not for what was before the last change. */
+  at(source: number): number {
+    return Math.floor(this.#base + (source - this.#since) * this.#speed);
+  }
+
+  /** The time of day: seconds since 1970, with a fraction. */
+  realtime(): number {
+    return this.#origin + this.now() / SECOND;
+  }
+
+  /** Virtual ns for each unit of the source while the clock is not frozen, {@link MIN_RATE} to {@link MAX_RATE}. */
+  get rate(): number {
+    return this.#rate;
+  }
+
+  /** @throws {VmClockError} `rate` */
+  set rate(rate: number) {
+    this.#rate = checkedRate(rate);
+    if (!this.frozen) this.#goOnAt(rate);
+  }
+
+  get frozen(): boolean {
+    return this.#speed === 0;
+  }
+
+  /** Time stands still from now on; frozen already, it stays so. */
+  freeze(): void {
+    this.#goOnAt(0);
+  }
+
+  /** Time goes on where it stood. */
+  thaw(): void {
+    this.#goOnAt(this.#rate);
+  }
+
+  /**
+   * Sets all clocks forward, also while frozen.
+   * @param ns 0 or more, and not beyond {@link MAX_TIME}
+   * @throws {VmClockError} `jump`
+   */
+  jump(ns: number): void {
+    this.checkJump(ns);
+    this.#goOnAt(this.#speed);
+    this.#base += ns;
+  }
+
+  /** Whether {@link jump} could do it when the clock is at `from`. @throws {VmClockError} as that does */
+  checkJump(ns: number, from: number = this.now()): void {
+    if (ns >= 0 && from + ns < MAX_TIME) return;
+    throw new VmClockError("jump", `a jump of ${ns} ns: from ${from} ns it can be 0 or more, to below 2^62 ns`);
+  }
+
+  /** Sets all clocks forward to the first whole ns that is not before `at`, unless it has passed. @throws {VmClockError} `jump` */
+  jumpTo(at: number): void {
+    const [from, to] = [this.now(), Math.ceil(at)];
+    if (to <= from) return;
+    this.checkJump(to - from, from);
+    this.#goOnAt(this.#speed);
+    // Over a source that moves by itself time may have got there meanwhile.
+    this.#base = Math.max(this.#base, to);
+  }
+
+  /**
+   * Sets the time of day, and nothing else, forward or, below 0, backward.
+   * @param ns such that the time of day is not before 1970, nor {@link MAX_TIME} after
+   * @throws {VmClockError} `time-of-day`
+   */
+  step(ns: number): void {
+    const seconds = ns / SECOND;
+    checkedTimeOfDay(this.realtime() + seconds, seconds);
+    this.#origin += seconds;
+  }
+
+  /**
+   * What a virtual deadline means to the source: whole units until `now() >= deadline`, for a source of whole units not one too many (while times are
+   * whole ns). 0 if it has passed, else Infinity while the clock is frozen.
+   */
+  until(deadline: number): number {
+    const source = this.#source();
+    if (this.at(source) >= deadline) return 0;
+    if (this.#speed === 0 || deadline === Number.POSITIVE_INFINITY) return Number.POSITIVE_INFINITY;
+    let units = Math.ceil((Math.ceil(deadline) - this.#base) / this.#speed - (source - this.#since));
+    // The quotient is rounded: it may be a unit off, either way.
+    for (let more = 1; this.at(source + units) < deadline; more *= 2) units += more;
+    return this.at(source + units - 1) >= deadline ? units - 1 : units;
+  }
+
+  save(): VmClockState {
+    this.#goOnAt(this.#speed);
+    return { ns: this.#base, origin: this.#origin, rate: this.#rate, frozen: this.frozen };
+  }
+
+  /** Goes on, from where the source is now, as the saved clock would have. @throws {VmClockError} `rate` */
+  restore({ ns, origin, rate, frozen }: VmClockState): void {
+    this.#rate = checkedRate(rate);
+    this.#goOnAt(frozen ? 0 : rate);
+    this.#base = ns;
+    this.#origin = origin;
+  }
+
+  #goOnAt(speed: number): void {
+    const at = this.#source();
+    this.#base += (at - this.#since) * this.#speed;
+    this.#since = at;
+    this.#speed = speed;
+  }
+}
+
+function checkedRate(rate: number): number {
+  if (rate >= MIN_RATE && rate <= MAX_RATE) return rate;
+  throw new VmClockError("rate", `a rate of ${rate}: it can be ${MIN_RATE} to ${MAX_RATE}`);
+}
+
+/** @param given what the message names */
+function checkedTimeOfDay(seconds: number, given: number): number {
+  if (seconds >= 0 && seconds < MAX_TIME / SECOND) return seconds;
+  const last = new Date((MAX_TIME / SECOND) * 1000).toISOString().slice(0, 10);
+  throw new VmClockError("time-of-day", `${given} s: the time of day can be from 1970-01-01 to ${last}`);
+}
