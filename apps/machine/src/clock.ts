@@ -1,3 +1,4 @@
+import { VmClock, type VmClockDesc } from "@vm/vdso-timens";
 import { type Timer, TimerQueue } from "./timer-queue.js";
 
 export type { Timer };
@@ -8,50 +9,81 @@ const timer = performance;
 /** `host`: virtual time follows the host's. `icount`: one retired instruction is one nanosecond; idle time is skipped. */
 export type ClockMode = "host" | "icount";
 
+/** How time starts, and how fast it goes; see {@link VmClock}. */
+export interface VirtualClockDesc extends Omit<VmClockDesc, "source"> {
+  /** Monotonic host time in ms. */
+  readonly hostNow?: () => number;
+}
+
 /** The virtual clock that drives every device of a machine. Times in ns since the machine was made. */
 export class VirtualClock {
   readonly mode: ClockMode;
+  /** Time itself. Whoever makes it go otherwise than it did calls {@link reconsider}. */
+  readonly time: VmClock;
   readonly #queue = new TimerQueue();
-  /** `icount`: time at the start of the running slice. `host`: host time that does not count (pauses). */
-  #base = 0;
+  /** Host time that does not count (pauses), ms. */
+  #paused = 0;
+  #pausedAt: number | null = null;
   readonly #hostNow: () => number;
   readonly #origin: number;
-  #pausedAt: number | null = null;
-  /** Instructions retired in the slice that is being executed, for `icount`. */
+  /** Instructions retired before the slice that is being executed. */
+  #retired = 0;
+  /** Instructions retired in the slice that is being executed. */
   inSlice: () => number = () => 0;
 
-  /** @param hostNow monotonic host time in ms */
-  constructor(mode: ClockMode, hostNow: () => number = () => timer.now()) {
+  constructor(mode: ClockMode, { hostNow = () => timer.now(), ...start }: VirtualClockDesc = {}) {
     this.mode = mode;
     this.#hostNow = hostNow;
     this.#origin = hostNow();
+    this.time = new VmClock({ source: () => this.#source(), ...start });
   }
 
   now(): number {
-    if (this.mode === "icount") return this.#base + this.inSlice();
-    return Math.floor(((this.#pausedAt ?? this.#hostNow()) - this.#origin - this.#base) * 1e6);
+    return this.time.at(this.#source());
   }
 
-  /** `icount`: the slice retired `instructions`. */
+  /** What time is made of: instructions, or ns of the host. */
+  #source(): number {
+    if (this.mode === "icount") return this.#retired + this.inSlice();
+    return ((this.#pausedAt ?? this.#hostNow()) - this.#origin - this.#paused) * 1e6;
+  }
+
+  /** The slice retired `instructions`. */
   advance(instructions: number): void {
-    if (this.mode === "icount") this.#base += instructions;
+    this.#retired += instructions;
+  }
+
+  /** Instructions retired before the running slice. */
+  get retired(): number {
+    return this.#retired;
   }
 
   /** `icount`: nothing runs until `at`. */
   skipTo(at: number): void {
-    if (this.mode === "icount" && at > this.#base) this.#base = at;
+    if (this.mode === "icount") this.time.jumpTo(at);
   }
 
   /** Stops virtual time while the machine is paused (`host`; `icount` stands still by itself). */
   pause(): void {
-    if (this.mode === "host" && this.#pausedAt === null) this.#pausedAt = this.#hostNow();
+    this.#pausedAt ??= this.#hostNow();
   }
 
   resume(): void {
     if (this.#pausedAt === null) return;
-    this.#base += this.#hostNow() - this.#pausedAt;
+    this.#paused += this.#hostNow() - this.#pausedAt;
     this.#pausedAt = null;
   }
+
+  /** To be called when deadlines no longer are as far away as they were. */
+  reconsider(): void {
+    this.#onReconsider();
+  }
+
+  /** Called when what runs until a deadline must look again how far that is. */
+  onReconsider(listener: () => void): void {
+    this.#onReconsider = listener;
+  }
+  #onReconsider: () => void = () => undefined;
 
   schedule(at: number, fn: () => void): Timer {
     const timer = this.#queue.add(at, fn);
@@ -68,6 +100,11 @@ export class VirtualClock {
   /** Time of the earliest timer, or Infinity. */
   get next(): number {
     return this.#queue.next;
+  }
+
+  /** How long until the earliest timer is due: ns of the host, or instructions; Infinity if it never is. */
+  get untilNext(): number {
+    return this.time.until(this.#queue.next);
   }
 
   /** Timers that are neither fired nor cancelled. */

@@ -12,6 +12,7 @@ export type {
   VirtioHost,
 } from "@vm/devices";
 export type { Mmu } from "@vm/mmu";
+export { VmClockError, type VmClockErrorCode } from "@vm/vdso-timens";
 export { type BareOptions, createBareMachine } from "./bare.js";
 export type { Additions, CpuidProvider, HypercallProvider, MsrProvider } from "./board/additions.js";
 export type { VirtioSlot } from "./board/virtio-slots.js";
@@ -41,6 +42,7 @@ export type { MachineExit, VcpuExit } from "./exit.js";
 export type { Hook, HookName } from "./hooks.js";
 export type { HostUsage } from "./host-usage.js";
 export { createMachine, type Machine, type MachineEnd } from "./machine.js";
+export type { MachineTime } from "./machine-time.js";
 export { DEFAULT_COMMAND_LINE, type MachineOptions } from "./options.js";
 export type {
   Devices,

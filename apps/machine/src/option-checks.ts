@@ -1,9 +1,13 @@
+import { MAX_RATE, MAX_TIME, MIN_RATE } from "@vm/vdso-timens";
 import { MachineError } from "./error.js";
 import * as L from "./layout.js";
 import type { MachineOptions } from "./options.js";
 
 /** What is wrong with a value, as the end of a sentence that begins with the option's name; null if nothing is. */
 type Check = (value: unknown) => string | null;
+
+/** Latest time of day at which a machine can start, seconds since 1970: the last of a {@link VmClock}. */
+export const MAX_UNIX_TIME = Math.floor(MAX_TIME / 1e9);
 
 const quoted = (value: unknown): string => {
   if (typeof value === "string") return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}...` : value);
@@ -34,6 +38,12 @@ const integer =
     Number.isInteger(value) && (value as number) >= least && (value as number) <= most
       ? null
       : `takes a whole number from ${least} to ${most}, not ${quoted(value)}`;
+const number =
+  (what: string, least: number, most: number): Check =>
+  (value) =>
+    typeof value === "number" && value >= least && value <= most
+      ? null
+      : `takes ${what} from ${least} to ${most}, not ${quoted(value)}`;
 const listOf =
   (what: string, members: readonly string[], hint = ""): Check =>
   (value) => {
@@ -75,7 +85,9 @@ const CHECKS: { readonly [K in keyof MachineOptions]-?: Check } = {
   kvmClock: flag,
   testDevices: flag,
   cpuid: listOf("CPUID leaves", ["leaf", "eax", "ebx", "ecx", "edx"]),
-  unixTime: (value) => (Number.isFinite(value) ? null : `takes seconds since 1970, not ${quoted(value)}`),
+  unixTime: number("seconds since 1970,", 0, MAX_UNIX_TIME),
+  clockOffset: number("seconds", -MAX_UNIX_TIME, MAX_UNIX_TIME),
+  clockRate: number("a number", MIN_RATE, MAX_RATE),
   seed: integer(-(2 ** 31), 2 ** 32 - 1),
   signal: (value) => (kindOf(value) === "AbortSignal" ? null : `takes an AbortSignal, not ${quoted(value)}`),
   hostUsage: callable,

@@ -4,9 +4,10 @@ import type { Lockdep } from "@vm/lockdep";
 import type { Unpack } from "./boot/kernel.js";
 import type { ClockMode } from "./clock.js";
 import type { Engine } from "./engine.js";
+import { MachineError } from "./error.js";
 import { withAgentAsInit } from "./exec/exec-plan.js";
 import type { HostUsage } from "./host-usage.js";
-import { checkOptions } from "./option-checks.js";
+import { checkOptions, MAX_UNIX_TIME } from "./option-checks.js";
 import type { Plugin } from "./plugin.js";
 import { kvmClock } from "./plugins/kvm-clock.js";
 import type { MemoryBackend, RamOptions } from "./ram.js";
@@ -62,8 +63,12 @@ export interface MachineOptions {
   readonly testDevices?: boolean | undefined;
   /** What CPUID answers. Default: `DEFAULT_CPUID` of `@vm/cpu`. */
   readonly cpuid?: readonly CpuidLeaf[] | undefined;
-  /** Seconds since 1970 at which the real-time clock starts. Default: now, or 1700000000 with `icount`. */
+  /** Seconds since 1970 at which the real-time clock starts, up to 2116. Default: now, or 1700000000 with `icount`. */
   readonly unixTime?: number | undefined;
+  /** Seconds that are added to that. Default 0. */
+  readonly clockOffset?: number | undefined;
+  /** How fast virtual time goes, 0.001 to 1000: ns for each ns of the host, or with `icount` for each instruction; see `Machine.time`. Default 1. */
+  readonly clockRate?: number | undefined;
   /** 32-bit seed of the guest's random numbers. Default: the host's cryptographic generator, or 1 with `icount`. */
   readonly seed?: number | undefined;
   /** Ends the making of the machine, which then rejects with the signal's reason; stops a machine that is made, as `stop` does. */
@@ -92,6 +97,7 @@ export interface MachineConfig extends RamOptions {
   readonly unpack: Unpack;
   readonly commandLine: string;
   readonly unixTime: number;
+  readonly clockRate: number;
   readonly random: () => number;
 }
 
@@ -112,9 +118,26 @@ export function resolveOptions(options: MachineOptions): MachineConfig {
     testDevices: options.testDevices ?? false,
     unpack: options.unpack ?? "auto",
     commandLine: [DEFAULT_COMMAND_LINE, options.agent ? withAgentAsInit(own) : own].join(" ").trim(),
-    unixTime: options.unixTime ?? (deterministic ? ICOUNT_UNIX_TIME : Date.now() / 1000),
+    unixTime: startOfTime(
+      options.unixTime ?? (deterministic ? ICOUNT_UNIX_TIME : Date.now() / 1000),
+      options.clockOffset,
+    ),
+    clockRate: options.clockRate ?? 1,
     random: seed === undefined && !deterministic ? hostRandom() : seededRandom(seed ?? 1),
   };
+}
+
+/** @throws {MachineError} `option` for an offset from `unixTime` that leaves the years that a machine can have */
+function startOfTime(unixTime: number, offset = 0): number {
+  const time = unixTime + offset;
+  if (time >= 0 && time <= MAX_UNIX_TIME) return time;
+  const [from, first, last] = [unixTime, 0, MAX_UNIX_TIME].map((seconds) =>
+    new Date(seconds * 1000).toISOString().slice(0, 10),
+  );
+  throw new MachineError(
+    "option",
+    `clockOffset is ${offset} s from ${from}: the time of day can be from ${first} to ${last}`,
+  );
 }
 
 /** The plugins of a machine: those that an option asks for, and the user's. */

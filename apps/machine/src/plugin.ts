@@ -6,6 +6,7 @@ import type { VirtioSlot } from "./board/virtio-slots.js";
 import type { MachineConsole } from "./console.js";
 import { callAll, type Disposer, type Emitter } from "./emitter.js";
 import type { MachineExit, VcpuExit } from "./exit.js";
+import type { MachineTime } from "./machine-time.js";
 import type { VcpuHandle } from "./vcpu-handle.js";
 
 /** Takes part in what happens when a processor leaves the guest. */
@@ -58,6 +59,8 @@ export interface MachineHandle {
   readonly memory: Mmu;
   /** Virtual time, and calls at points of it. */
   readonly clock: Clock;
+  /** How fast virtual time goes, if at all, and what time of day it is. */
+  readonly time: MachineTime;
   /** Seconds since 1970, with a fraction, as the guest's real-time clock has them. */
   readonly unixTime: () => number;
   readonly devices: Devices;

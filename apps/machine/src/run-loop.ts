@@ -3,6 +3,7 @@ import type { Backlog } from "./backlog.js";
 import type { VirtualClock } from "./clock.js";
 import type { Disposer } from "./emitter.js";
 import type { MachineExit, VcpuExit } from "./exit.js";
+import type { FastForward } from "./fast-forward.js";
 import { RunQueue } from "./run-queue.js";
 import { MAX_SLEEP_MS, Sleeper } from "./sleep.js";
 import { turn } from "./turn.js";
@@ -10,6 +11,7 @@ import type { VcpuState } from "./vcpu-handle.js";
 
 export interface RunLoopDesc {
   readonly clock: VirtualClock;
+  readonly forward: FastForward;
   readonly vcpus: readonly Vcpu[];
   /** What devices do between two slices; in `icount` the guest stands still until all of it is done. */
   readonly backlog: Backlog;
@@ -76,6 +78,10 @@ export class RunLoop {
     clock.inSlice = () => (this.#running === null ? 0 : this.#running.retired - this.#retiredBefore);
     clock.onSchedule(() => {
       if (clock.next < this.#sliceTimer) this.#interrupt();
+    });
+    clock.onReconsider(() => {
+      this.#cut = null;
+      this.#interrupt();
     });
     clock.pause();
   }
@@ -194,9 +200,9 @@ export class RunLoop {
     const { clock } = this.#desc;
     const most = this.#queue.contended(vcpu) ? this.#sharedSlice : SLICE;
     this.#sharedSlice = Math.min(2 * this.#sharedSlice, SHARED_SLICE);
-    const ns = clock.next - clock.now();
-    const hostNs = Math.min(ns, this.#turnMs * 1e6);
-    const wanted = clock.mode === "icount" ? ns : Math.max(MIN_SLICE, hostNs / this.#nsPerInstruction);
+    const until = clock.untilNext;
+    const hostNs = Math.min(until, this.#turnMs * 1e6);
+    const wanted = clock.mode === "icount" ? until : Math.max(MIN_SLICE, hostNs / this.#nsPerInstruction);
     return Math.max(1, Math.floor(Math.min(most, wanted)));
   }
 
@@ -218,7 +224,10 @@ export class RunLoop {
     // Which processor is next, and when what the guest has written is seen, must not depend on how fast the host is.
     if (clock.mode === "icount" && exit?.reason === "kicked" && !this.#sliceEnds && retired < budget)
       this.#cut = { vcpu, budget: budget - retired };
-    else this.#settle();
+    else {
+      this.#settle();
+      this.#desc.forward.busy();
+    }
     return exit;
   }
 
@@ -251,7 +260,7 @@ export class RunLoop {
 
   /** Nothing can run: waits for the next timer, or for input. */
   #idle(): Promise<void> | void {
-    const { clock, vcpus, backlog } = this.#desc;
+    const { clock, forward, vcpus, backlog } = this.#desc;
     if (backlog.ready) return;
     const { next } = clock;
     const held = this.#queue.keeping;
@@ -261,12 +270,15 @@ export class RunLoop {
     }
     // While someone holds a processor, counted time stands still: how long that takes is the host's affair.
     if (clock.mode === "icount" && held) return this.#sleep(MAX_SLEEP_MS);
-    if (clock.mode === "icount" && next !== Number.POSITIVE_INFINITY) {
+    // A jump does not hurry what waits for the host, or the guest would have waited for hours.
+    if (!held && !backlog.busy && forward.idle()) return;
+    const until = clock.untilNext;
+    if (clock.mode === "icount" && until !== Number.POSITIVE_INFINITY) {
       clock.skipTo(next);
       return;
     }
     this.#sliceTimer = next;
-    return this.#sleep((next - clock.now()) / 1e6);
+    return this.#sleep(until / 1e6);
   }
 
   /** Nothing happens in the guest, virtual time included, until the host has done what was asked of it. */

@@ -10,8 +10,10 @@ import { MachineError } from "./error.js";
 import type { RootWords } from "./exec/exec-plan.js";
 import { type ExecOptions, type ExecResult, GuestExec } from "./exec/guest-exec.js";
 import type { MachineExit, VcpuExit } from "./exit.js";
+import { FastForward } from "./fast-forward.js";
 import { processUsage } from "./host-usage.js";
 import type { Machine, MachineEnd } from "./machine.js";
+import { MachineTime } from "./machine-time.js";
 import type { MachineConfig, MachineOptions } from "./options.js";
 import {
   type Devices,
@@ -38,7 +40,9 @@ export class VirtualMachine implements Machine {
   readonly auxiliary: SerialLine;
   readonly devices: Devices;
   readonly unixTime: () => number;
+  readonly time: MachineTime;
   readonly #clock: VirtualClock;
+  readonly #forward: FastForward;
   readonly #loop: RunLoop;
   readonly #guest: GuestRam;
   readonly #events = new Emitter<MachineEvents>();
@@ -55,8 +59,11 @@ export class VirtualMachine implements Machine {
     this.#usage = hostUsage;
     this.#guest = guest;
     this.#random = config.random;
-    this.#clock = new VirtualClock(config.clock);
-    this.unixTime = () => config.unixTime + this.#clock.now() / 1e9;
+    const clock = new VirtualClock(config.clock, { rate: config.clockRate, unixTime: config.unixTime });
+    this.#clock = clock;
+    this.#forward = new FastForward(clock);
+    this.time = new MachineTime(clock, this.#forward);
+    this.unixTime = () => clock.time.realtime();
     const [console, auxiliary] = [new SerialLine(() => this.board.uart), new SerialLine(() => this.board.auxiliary)];
     this.console = new MachineConsole(console);
     this.auxiliary = auxiliary;
@@ -65,7 +72,7 @@ export class VirtualMachine implements Machine {
       ...config,
       ...(cpuid === undefined ? {} : { cpuid }),
       guest,
-      clock: this.#clock,
+      clock,
       turns: backlog,
       unixTime: this.unixTime,
       onConsole: (byte) => this.console.transmit(byte),
@@ -92,7 +99,8 @@ export class VirtualMachine implements Machine {
       }),
     );
     this.#loop = new RunLoop({
-      clock: this.#clock,
+      clock,
+      forward: this.#forward,
       vcpus: board.vcpus,
       backlog,
       settle: () => this.#settle(),
@@ -224,6 +232,7 @@ export class VirtualMachine implements Machine {
 
   #finish(exit: MachineExit): MachineEnd {
     this.console.end();
+    this.#forward.end(exit.reason);
     const pluginErrors = [...this.#events.emit("end", exit), ...this.#undo()];
     return pluginErrors.length === 0 ? exit : { ...exit, pluginErrors };
   }

@@ -111,7 +111,7 @@ describe("timers that a guest sets", () => {
 describe("the host clock", () => {
   it("follows the host in ns and stands still while paused", () => {
     let ms = 1000;
-    const clock = new VirtualClock("host", () => ms);
+    const clock = new VirtualClock("host", { hostNow: () => ms });
     ms = 1002;
     expect(clock.now()).toBe(2e6);
     clock.pause();
@@ -122,8 +122,22 @@ describe("the host clock", () => {
     expect(clock.now()).toBe(3e6);
   });
 
+  it("goes at its rate, and says how long its timers are away in ns of the host", () => {
+    let ms = 0;
+    const clock = new VirtualClock("host", { hostNow: () => ms, rate: 10 });
+    clock.schedule(1e9, () => undefined);
+    ms = 2;
+    expect([clock.now(), clock.untilNext]).toEqual([20e6, 98e6]);
+    clock.time.rate = 0.5;
+    ms = 4;
+    expect([clock.now(), clock.untilNext]).toEqual([21e6, 1958e6]);
+    clock.time.freeze();
+    ms = 1e6;
+    expect([clock.now(), clock.untilNext]).toEqual([21e6, Number.POSITIVE_INFINITY]);
+  });
+
   it("does not count instructions", () => {
-    const clock = new VirtualClock("host", () => 0);
+    const clock = new VirtualClock("host", { hostNow: () => 0 });
     clock.advance(1000);
     clock.skipTo(1000);
     expect(clock.now()).toBe(0);

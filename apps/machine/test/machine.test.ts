@@ -36,6 +36,13 @@ describe("options", () => {
     ['clock takes "host" or "icount", not "fast"', { clock: "fast" as never }],
     ["plugins takes an array of plugins, not an object (Object)", { plugins: { name: "x" } as never }],
     ["plugins takes an array of plugins; element 0 is a function", { plugins: [() => undefined] as never }],
+    ["unixTime takes seconds since 1970, from 0 to 4611686018, not -1", { unixTime: -1 }],
+    ['clockOffset takes seconds from -4611686018 to 4611686018, not "+1y"', { clockOffset: "+1y" as never }],
+    [
+      "clockOffset is -86400 s from 1970-01-01: the time of day can be from 1970-01-01 to 2116-02-20",
+      { unixTime: 3600, clockOffset: -86400 },
+    ],
+    ["clockRate takes a number from 0.001 to 1000, not 0", { clockRate: 0 }],
     ["kvmClock takes true or false, not 1", { kvmClock: 1 as never }],
     ["seed takes a whole number from -2147483648 to 4294967295, not 7n", { seed: 7n as never }],
     ["signal takes an AbortSignal, not an object (AbortController)", { signal: new AbortController() as never }],

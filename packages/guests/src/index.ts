@@ -5,6 +5,6 @@ export { GuestError, type GuestErrorCode } from "./errors.js";
 export { type EnsureOptions, ensureGuests, type GuestProgress, type Guests } from "./guests.js";
 export { cachedImages, ensureImages, type Images, type ImagesOptions } from "./images.js";
 export { type InitramfsParts, MODULES, packInitramfs, readInit } from "./initramfs.js";
-export { cachedSelftests, ensureSelftests, type SelftestOptions } from "./selftests.js";
 export { type ProgressSink, progressLine } from "./progress.js";
 export { SERIES, type Series } from "./resolve.js";
+export { cachedSelftests, ensureSelftests, type SelftestOptions } from "./selftests.js";

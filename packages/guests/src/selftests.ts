@@ -67,7 +67,8 @@ async function fetchSelftests(dir: string, progress: (progress: GuestProgress) =
     (path) => `'*/tools/testing/${path}*'`,
   ).join(" ")}`;
   const { status, stderr } = await run("sh", ["-c", unpack, "sh", deb, join(scratch, "tree")]);
-  if (status !== 0) throw new GuestError("bad-package", `${PACKAGE} could not be unpacked: ${stderr.trim().slice(-300)}`);
+  if (status !== 0)
+    throw new GuestError("bad-package", `${PACKAGE} could not be unpacked: ${stderr.trim().slice(-300)}`);
   await rename(join(scratch, "tree", "selftests"), join(dir, "selftests"));
   await rm(scratch, { recursive: true, force: true });
 }

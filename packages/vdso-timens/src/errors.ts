@@ -19,14 +19,24 @@ export class LinuxError extends Error {
   override readonly name = "LinuxError";
 
   constructor(
-    readonly errno: Errno,
+    readonly code: Errno,
     message: string,
   ) {
-    super(`${errno}: ${message}`);
+    super(`${code}: ${message}`);
   }
 }
 
-/** A value that the host itself gave is out of range. */
+/** What a host gave that cannot be used: an option of the image, a page, the inode of a namespace. */
+export type VdsoErrorCode = "option" | "page" | "inode";
+
+/** A value that the host itself gave is out of range; nothing has changed. The message names it and says what would be accepted. */
 export class VdsoError extends RangeError {
   override readonly name = "VdsoError";
+
+  constructor(
+    readonly code: VdsoErrorCode,
+    message: string,
+  ) {
+    super(message);
+  }
 }

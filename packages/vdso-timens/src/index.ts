@@ -1,5 +1,5 @@
 export { ClockId, type Timespec } from "./clocks.js";
-export { type Errno, LinuxError, VdsoError } from "./errors.js";
+export { type Errno, LinuxError, VdsoError, type VdsoErrorCode } from "./errors.js";
 export { type VdsoImage, type VdsoOptions, vdsoImage } from "./image/image.js";
 export {
   type Insertion,

@@ -164,5 +164,5 @@ it.each<[VdsoOptions, string]>([
   [{ tickNs: 0 }, "tickNs 0: expected an integer from 1 to 999999999"],
   [{ tickNs: 1.5 }, "tickNs 1.5: expected an integer from 1 to 999999999"],
 ])("%o is refused, with what would do", (options, message) => {
-  expect(() => vdsoImage(options)).toThrow(new VdsoError(message));
+  expect(() => vdsoImage(options)).toThrow(new VdsoError("option", message));
 });

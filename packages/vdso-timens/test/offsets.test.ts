@@ -23,7 +23,7 @@ function written(write: () => number): number | string {
   try {
     return write();
   } catch (error) {
-    if (error instanceof LinuxError) return error.errno;
+    if (error instanceof LinuxError) return error.code;
     throw error;
   }
 }
@@ -178,7 +178,7 @@ test("no text makes the parser throw anything but EINVAL, and it takes no more t
         expect(lines.length).toBeLessThanOrEqual(2);
         expect(consumed).toBeLessThanOrEqual(text.length);
       } catch (error) {
-        expect(error).toMatchObject({ errno: "EINVAL" });
+        expect(error).toMatchObject({ code: "EINVAL" });
       }
     }),
     { numRuns: 2000 },

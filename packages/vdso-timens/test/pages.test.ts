@@ -148,5 +148,5 @@ it("the page of kvmclock has an odd version while it is written", () => {
 });
 
 it("a page that is none is refused", () => {
-  expect(() => pageStore(new Uint8Array(4095))).toThrow(new VdsoError("page of 4095 bytes: expected 4096"));
+  expect(() => pageStore(new Uint8Array(4095))).toThrow(new VdsoError("page", "page of 4095 bytes: expected 4096"));
 });

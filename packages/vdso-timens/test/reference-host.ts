@@ -38,7 +38,7 @@ export function answer(call: () => unknown): string {
     call();
     return "ok";
   } catch (error) {
-    if (error instanceof LinuxError) return error.errno;
+    if (error instanceof LinuxError) return error.code;
     throw error;
   }
 }

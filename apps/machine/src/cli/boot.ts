@@ -82,7 +82,7 @@ async function makeMachine(
 ): Promise<Machine> {
   const progress = new Progress("loading the kernel", { busy: parts.kernel !== undefined });
   const commandLine = session.words(flags.append ?? "").trim();
-  const { memory, cpus, cpuid } = numbers;
+  const { timeout: _, ...size } = numbers;
   const lockdep = flags.lockdep ? new Lockdep({ onReport: ({ text }) => say(text) }) : undefined;
   const plugins = [...parts.plugins, ...(await kvmiPlugins(flags, parts.signal))];
   try {
@@ -92,11 +92,9 @@ async function makeMachine(
       unpack: flags.unpack,
       legacyDevices: flags.legacyDevices,
       commandLine,
-      memory,
+      ...size,
       memoryBackend: flags.memoryBackend,
       lockdep,
-      cpus,
-      cpuid,
       clock: flags.clock,
       engine: flags.engine,
       plugins,

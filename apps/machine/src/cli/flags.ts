@@ -1,5 +1,6 @@
 import { CpuFeatureError, type CpuidLeaf, DEFAULT_CPUID, withFeatures } from "@vm/cpu";
 import type { ClockMode, Engine, MemoryBackend, Unpack } from "../index.js";
+import { type ClockStart, parseClockOffset, parseClockRate } from "./clock-flags.js";
 import { UsageError } from "./errors.js";
 import type { KvmiFlags } from "./kvmi/machine.js";
 import { parseMemorySize } from "./memory-size.js";
@@ -11,6 +12,8 @@ export interface MachineFlags {
   readonly cpus: string;
   readonly cpu?: string;
   readonly clock: ClockMode;
+  readonly clockOffset?: string;
+  readonly clockRate?: string;
   readonly engine: Engine;
   readonly stats?: true;
   readonly timeout?: string;
@@ -36,7 +39,7 @@ export interface BareFlags extends MachineFlags {
 }
 
 /** The numbers among them. */
-export interface MachineNumbers {
+export interface MachineNumbers extends ClockStart {
   /** Bytes. */
   readonly memory: number;
   readonly cpus: number;
@@ -44,6 +47,7 @@ export interface MachineNumbers {
   readonly timeout: number | null;
   /** What CPUID answers, if not the default. */
   readonly cpuid: readonly CpuidLeaf[] | undefined;
+  readonly clockRate: number | undefined;
 }
 
 /** Longest time-out of the host's timers, seconds. */
@@ -66,7 +70,14 @@ export function parseNumbers(flags: MachineFlags): MachineNumbers {
     throw new UsageError(`--timeout "${flags.timeout}" is not a number of seconds above 0 and up to ${MAX_TIMEOUT}`);
   }
   const cpuid = flags.cpu === undefined ? undefined : parseFeatures(flags.cpu);
-  return { memory: parseMemorySize(flags.memory), cpus: Number(flags.cpus), timeout, cpuid };
+  return {
+    memory: parseMemorySize(flags.memory),
+    cpus: Number(flags.cpus),
+    timeout,
+    cpuid,
+    ...(flags.clockOffset === undefined ? {} : parseClockOffset(flags.clockOffset)),
+    clockRate: flags.clockRate === undefined ? undefined : parseClockRate(flags.clockRate),
+  };
 }
 
 function parseFeatures(words: string): readonly CpuidLeaf[] {

@@ -262,6 +262,11 @@ function machineOptions(command: Command, memory: string): Command {
         .choices(["host", "icount"])
         .default("host"),
     )
+    .option(
+      "--clock-offset <offset>",
+      "time of day to start at: +1y, -3d, +2h30m from what it would be, or an ISO date",
+    )
+    .option("--clock-rate <n>", "how fast virtual time goes, 0.001 to 1000; 10 is ten times as fast")
     .addOption(
       new Option("--engine <name>", "what executes the guest: generated code where it is hot, everywhere, or nowhere")
         .choices(["auto", "jit", "interpreter"])

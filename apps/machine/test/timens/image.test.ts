@@ -1,4 +1,4 @@
-import { type Assembler, edi, mem, r15, rsi, rsp } from "@vm/asm";
+import { type Assembler, edi, r15, rsi, rsp } from "@vm/asm";
 import {
   ClockMode,
   fillNamespacePage,

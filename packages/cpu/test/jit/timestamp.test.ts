@@ -19,7 +19,9 @@ function repeat(jit: boolean, body: (a: Assembler) => void, budget = 100_000) {
     a.mov(ecx, ROUNDS).mov(rbx, 1);
     const again = a.here("again");
     body(a);
-    a.dec(mem(DATA + 0x1000, { size: 4 })).jnz(again).hlt();
+    a.dec(mem(DATA + 0x1000, { size: 4 }))
+      .jnz(again)
+      .hlt();
   });
   machine.write(DATA + 0x1000, [ROUNDS, 0, 0, 0]);
   setReg(vcpu, RDI, DATA);
@@ -29,7 +31,11 @@ function repeat(jit: boolean, body: (a: Assembler) => void, budget = 100_000) {
 }
 
 /** Keeps what was read. */
-const keep = (a: Assembler): void => void a.mov(mem(rdi), rax).mov(mem(rdi, { disp: 8 }), rdx).add(rdi, 16);
+const keep = (a: Assembler): void =>
+  void a
+    .mov(mem(rdi), rax)
+    .mov(mem(rdi, { disp: 8 }), rdx)
+    .add(rdi, 16);
 
 test.each([100_000, 7])("RDTSC and RDTSCP read the same in regions as in the interpreter (budgets of %i)", (budget) => {
   const body = (a: Assembler): void => {

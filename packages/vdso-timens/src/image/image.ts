@@ -34,9 +34,10 @@ const KERNEL: Readonly<Record<VvarAbiName, number>> = { "linux-5.6": 0x050600, "
  */
 export function vdsoImage({ abi = "linux-6.18", tickNs = 4_000_000, cpuNumber = "lsl" }: VdsoOptions = {}): VdsoImage {
   const layout = VVAR_ABIS[abi];
-  if (layout === undefined) throw new VdsoError(`abi ${abi}: expected ${Object.keys(VVAR_ABIS).join(" or ")}`);
+  if (layout === undefined)
+    throw new VdsoError("option", `abi ${abi}: expected ${Object.keys(VVAR_ABIS).join(" or ")}`);
   if (!Number.isInteger(tickNs) || tickNs < 1 || tickNs >= 1e9)
-    throw new VdsoError(`tickNs ${tickNs}: expected an integer from 1 to 999999999`);
+    throw new VdsoError("option", `tickNs ${tickNs}: expected an integer from 1 to 999999999`);
   const exports = FUNCTIONS.flatMap(({ name }, k) => [
     { name: `__vdso_${name}`, weak: false, function: k },
     { name, weak: true, function: k },

@@ -19,7 +19,7 @@ export class Inodes implements InodeNumbers {
   take(inode: number): void {
     while (this.#next <= inode) this.#free.push(this.#next++);
     const at = this.#free.indexOf(inode);
-    if (at < 0) throw new VdsoError(`inode ${inode}: expected one from ${FIRST} that nothing has`);
+    if (at < 0) throw new VdsoError("inode", `inode ${inode}: expected one from ${FIRST} that nothing has`);
     this.#free.splice(at, 1);
   }
 

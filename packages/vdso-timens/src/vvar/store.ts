@@ -10,7 +10,7 @@ export interface PageStore {
 
 /** The store of a page in an array. @throws VdsoError if it is not a page long */
 export function pageStore(page: Uint8Array): PageStore {
-  if (page.length !== PAGE) throw new VdsoError(`page of ${page.length} bytes: expected ${PAGE}`);
+  if (page.length !== PAGE) throw new VdsoError("page", `page of ${page.length} bytes: expected ${PAGE}`);
   const view = new DataView(page.buffer, page.byteOffset, PAGE);
   return {
     u32: (offset, value) => view.setUint32(offset, value, true),
