@@ -10,9 +10,11 @@ import { kvmiServer } from "./kvmi-server.js";
 import { loaders } from "./loaders.js";
 import { processList } from "./processes.js";
 import { qcow2 } from "./qcow2.js";
+import { timensOffsets } from "./timens-offsets.js";
 import { virtioBlk } from "./virtio-blk.js";
 import { virtioConsole } from "./virtio-console.js";
 import { virtioRng } from "./virtio-rng.js";
+import { vvarPages } from "./vvar-pages.js";
 
 /** Every door; the names are those of `npm run fuzz -- --door NAME`. */
 export const doors: readonly Door[] = [
@@ -30,4 +32,6 @@ export const doors: readonly Door[] = [
   virtioBlk,
   virtioConsole,
   virtioRng,
+  timensOffsets,
+  vvarPages,
 ];

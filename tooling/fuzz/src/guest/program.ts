@@ -1,8 +1,7 @@
 import type { Random } from "../random.js";
 import { dear } from "./dear.js";
+import { elf, LOAD } from "./elf.js";
 
-/** Where the program lies, guest-physical, which is linear as well: the boot protocol's identity map. */
-const LOAD = 0x100000;
 const IDT = LOAD;
 const ENTRY = LOAD + 0x1000;
 const STACK = 0x300000;
@@ -42,26 +41,4 @@ function table(handler: number): number[] {
   const gate = [...le(handler & 0xffff, 2), 0x10, 0, 0, 0x8e, ...le(handler >>> 16, 2), 0, 0, 0, 0, 0, 0, 0, 0];
   const gates = Array.from({ length: GATES - 1 }, () => gate).flat();
   return [...gates, ...le(16 * (GATES - 1) - 1, 2), ...le(IDT, 8), 0, 0, 0, 0, 0, 0];
-}
-
-/** One segment at {@link LOAD}. */
-function elf(bytes: Uint8Array, entry: number): Uint8Array {
-  const HEADERS = 128;
-  const file = new Uint8Array(HEADERS + bytes.length);
-  const view = new DataView(file.buffer);
-  file.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]);
-  view.setUint16(16, 2, true);
-  view.setUint16(18, 62, true);
-  view.setUint32(24, entry, true);
-  view.setUint32(32, 64, true);
-  view.setUint16(54, 56, true);
-  view.setUint16(56, 1, true);
-  view.setUint32(64, 1, true);
-  view.setUint32(72, HEADERS, true);
-  view.setUint32(80, LOAD, true);
-  view.setUint32(88, LOAD, true);
-  view.setUint32(96, bytes.length, true);
-  view.setUint32(104, bytes.length, true);
-  file.set(bytes, HEADERS);
-  return file;
 }
