@@ -16,6 +16,8 @@ export interface ClockProgram {
   readonly read: (output: string) => { readonly monotonic: bigint | null; readonly realtime: bigint };
   /** How exactly it prints them, nanoseconds. */
   readonly exact: bigint;
+  /** It asks by time(2), which needs no counter. */
+  readonly byTime?: true;
 }
 
 const source = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
@@ -58,6 +60,7 @@ export const PROGRAMS: readonly ClockProgram[] = [
     make: () => ["busybox", "date", "+%s"],
     read: (output) => ({ monotonic: null, realtime: BigInt(output.trim()) * 1_000_000_000n }),
     exact: 1_000_000_000n,
+    byTime: true,
   },
   {
     name: "a Go program",
