@@ -42,6 +42,8 @@ export interface RegionCallees {
   readonly x87: WebAssembly.Table;
   /** `(cpu, record) -> record`: executes regions until one returns. */
   readonly called: (cpu: number, record: number) => number;
+  /** `(cpu) -> 1` with the counter at `STAMP`, or 0. */
+  readonly timestamp: (cpu: number) => number;
 }
 
 export type CompileRegions = (bytes: Uint8Array<ArrayBuffer>, wide: boolean) => WebAssembly.Module;
@@ -107,7 +109,7 @@ export class Jit {
     { threshold = HOT, again = AGAIN, batch = BATCH, compile }: JitOptions = {},
   ) {
     this.memory = memory;
-    this.#imports = { memory, timestamp: (cpu: number) => (this.#timestamps.get(cpu)?.() ? 1 : 0) };
+    this.#imports = { memory };
     this.code = cache;
     this.#make = compile ?? ((bytes) => new WebAssembly.Module(bytes));
     this.#batch = batch;
@@ -121,9 +123,15 @@ export class Jit {
    * @param base of its state block
    * @param timestamp puts the counter at `STAMP`, or says that the interpreter must
    */
-  provide(base: number, { x87, called }: RegionCallees, timestamp: () => boolean): void {
+  provide(base: number, callees: RegionCallees, timestamp: () => boolean): void {
     this.#timestamps.set(base, timestamp);
-    Object.assign(this.#imports, { x87, called });
+    const { x87, called, timestamp: forward } = callees;
+    Object.assign(this.#imports, { x87, called, timestamp: forward });
+  }
+
+  /** A region on the processor with the state block at `base` reads the counter. @returns what was provided for that answers */
+  timestamp(base: number): boolean {
+    return this.#timestamps.get(base)?.() ?? false;
   }
 
   /** Modules in use. */

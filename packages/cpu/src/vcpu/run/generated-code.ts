@@ -73,6 +73,7 @@ export class GeneratedCode {
         },
         link: fetcher.link,
         hot: (head: number) => this.#hot(head),
+        timestamp: (cpu: number) => (jit?.timestamp(cpu) ? 1 : 0),
         regions: jit?.modules.table ?? noRegions(),
       },
     });
