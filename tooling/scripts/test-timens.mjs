@@ -24,7 +24,7 @@ await main(async () => {
   const env = { ...process.env, ...toolEnv, VM_TIMENS: "full", VM_SELFTESTS: selftests };
   const suites = [
     ["packages/vdso-timens", "test/selftests.test.ts", "test/native.test.ts"],
-    ["apps/machine", "--project", "auto", "test/timens"],
+    ["apps/machine", "--project", "auto", "test/timens", "test/boot/time.test.ts"],
   ];
   for (const [folder, ...args] of suites) {
     const run = spawnSync(`${bin}/vitest`, ["run", ...args, ...process.argv.slice(2)], {
