@@ -7,4 +7,4 @@ export { cachedImages, ensureImages, type Images, type ImagesOptions } from "./i
 export { type InitramfsParts, MODULES, packInitramfs, readInit } from "./initramfs.js";
 export { type ProgressSink, progressLine } from "./progress.js";
 export { SERIES, type Series } from "./resolve.js";
-export { cachedSelftests, ensureSelftests, type SelftestOptions } from "./selftests.js";
+export { ensureSelftests, type SelftestOptions } from "./selftests.js";

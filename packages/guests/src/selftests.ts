@@ -17,16 +17,11 @@ export interface SelftestOptions {
   readonly onProgress?: (progress: GuestProgress) => void;
 }
 
-const defaultDir = (): string => join(guestCacheDir(), "selftests");
-
-/** The folder of the kernel's own tests, if it is in the cache; else null. Fetches nothing. */
-export async function cachedSelftests(dir = defaultDir()): Promise<string | null> {
-  const tests = join(dir, "selftests");
-  return access(tests).then(
-    () => tests,
-    () => null,
+const exists = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false,
   );
-}
 
 /**
  * Makes sure that the kernel's own tests of clocks (`tools/testing/selftests`: vDSO, timens, timers) are in the cache, as Debian has them in
@@ -34,13 +29,13 @@ export async function cachedSelftests(dir = defaultDir()): Promise<string | null
  * @throws GuestError see {@link GuestErrorCode}
  */
 export async function ensureSelftests({
-  dir = defaultDir(),
+  dir = join(guestCacheDir(), "selftests"),
   onProgress = () => undefined,
 }: SelftestOptions = {}): Promise<string> {
   await withLock(
     join(dir, "lock"),
     async () => {
-      if ((await cachedSelftests(dir)) === null) await fetchSelftests(dir, onProgress);
+      if (!(await exists(join(dir, "selftests")))) await fetchSelftests(dir, onProgress);
     },
     (pid) => onProgress({ step: `waiting for process ${pid}, which is fetching the kernel's tests` }),
   );

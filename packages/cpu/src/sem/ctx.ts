@@ -139,6 +139,7 @@ export interface Ctx {
   divide(hi: I64, lo: I64, divisor: I64): { readonly quotient: Local<"i64">; readonly remainder: Local<"i64"> };
 }
 
+/** A reading of the time-stamp counter. */
 export interface Stamp {
   readonly low: I64;
   readonly high: I64;

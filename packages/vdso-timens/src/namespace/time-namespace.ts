@@ -2,7 +2,7 @@ import { ClockId, nanoseconds, OFFSET_OF, type Timespec, timespec } from "../clo
 import { LinuxError } from "../errors.js";
 import type { VvarAbi } from "../vvar/abi.js";
 import { fillNamespacePage, type Offsets } from "../vvar/time-page.js";
-import { checkedOffsets, type OffsetLine, parseOffsets, printOffsets } from "./offsets.js";
+import { checkedOffsets, type OffsetLine, printOffsets } from "./offsets.js";
 import { Capability, type Cred, type HostClocks, type NamespacePage, type UserNamespace } from "./ports.js";
 
 /** `CLONE_NEWTIME` of unshare(2), clone3(2) and setns(2). */
@@ -101,21 +101,6 @@ export class TimeNamespace {
   /** What a read of `/proc/PID/timens_offsets` returns. */
   readOffsets(): string {
     return printOffsets(this.#offsets);
-  }
-
-  /**
-   * write(2) to `/proc/PID/timens_offsets`.
-   * @param opener who opened the file, not who writes
-   * @param position of the file, bytes: 0
-   * @param text one character a byte, less than 4096
-   * @returns bytes that were taken
-   * @throws LinuxError EINVAL, EPERM, ERANGE, EACCES, in this order; nothing has changed
-   */
-  writeOffsets(opener: Cred, position: number, text: string): number {
-    if (position !== 0) throw new LinuxError("EINVAL", `write at ${position}: expected the beginning of the file`);
-    const { lines, consumed } = parseOffsets(text);
-    this.setOffsets(opener, lines);
-    return consumed;
   }
 
   /**

@@ -59,7 +59,7 @@ export class TimePage {
   /** Makes a reading what all see. Whoever reads meanwhile starts over. */
   update(reading: TimeReading): void {
     const { mode } = reading;
-    this.#begin();
+    this.#next();
     for (const k of [0, 1]) this.#store.u32(this.#at(k) + this.#abi.fields.mode, mode);
     this.#base(0, ClockId.Realtime, reading.realtime);
     this.#coarse(ClockId.RealtimeCoarse, reading.realtimeCoarse);
@@ -73,7 +73,7 @@ export class TimePage {
       this.#base(0, ClockId.Tai, reading.tai);
       this.#base(1, ClockId.MonotonicRaw, reading.raw);
     }
-    this.#end();
+    this.#next();
   }
 
   /** Readers take the zone as it comes. */
@@ -86,16 +86,9 @@ export class TimePage {
     return this.#abi.clocks + structure * this.#abi.stride;
   }
 
-  #begin(): void {
-    this.#sequence(1);
-  }
-
-  #end(): void {
-    this.#sequence(1);
-  }
-
-  #sequence(by: number): void {
-    this.#seq = (this.#seq + by) >>> 0;
+  /** Odd while the rest is being written. */
+  #next(): void {
+    this.#seq = (this.#seq + 1) >>> 0;
     for (const k of [0, 1]) this.#store.u32(this.#at(k) + this.#abi.fields.seq, this.#seq);
   }
 
