@@ -35,7 +35,9 @@ class CodeBuffer {
   /** Width of the code that follows: 16, 32 or 64. */
   bits: Bits;
   readonly #org: bigint;
-  readonly #bytes: number[] = [];
+  /** What is emitted stands in the first `offset` bytes. */
+  #bytes = new Uint8Array(256);
+  #offset = 0;
   readonly #fixups: PlacedFixup[] = [];
   readonly #places = new Map<Label, number>();
   #prefix: "lock" | "rep" | "repne" | undefined;
@@ -48,7 +50,7 @@ class CodeBuffer {
 
   /** Bytes emitted so far: the offset of the next one. */
   get offset(): number {
-    return this.#bytes.length;
+    return this.#offset;
   }
 
   /** A new label, not yet bound. */
@@ -85,7 +87,14 @@ class CodeBuffer {
 
   /** Copies bytes as they are: code of forms the tables do not have, or data. */
   emit(bytes: ArrayLike<number>): this {
-    for (let i = 0; i < bytes.length; i++) this.#bytes.push((bytes[i] ?? 0) & 0xff);
+    const end = this.#offset + bytes.length;
+    if (end > this.#bytes.length) {
+      const grown = new Uint8Array(Math.max(end, 2 * this.#bytes.length));
+      grown.set(this.#bytes);
+      this.#bytes = grown;
+    }
+    this.#bytes.set(bytes, this.#offset);
+    this.#offset = end;
     return this;
   }
 
@@ -152,7 +161,7 @@ class CodeBuffer {
    */
   assemble(): Uint8Array {
     if (this.#prefix) throw new NoSuchFormError(`${this.#prefix} prefix without an instruction`);
-    const image = Uint8Array.from(this.#bytes);
+    const image = this.#bytes.slice(0, this.#offset);
     for (const fixup of this.#fixups) image.set(this.#resolve(fixup), fixup.at);
     return image;
   }

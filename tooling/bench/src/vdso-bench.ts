@@ -24,8 +24,18 @@ const CALLS = 200_000;
 /** Images made after the first. */
 const IMAGES = 50;
 
-/** Pages below an image, and the image; with offsets if it is a namespace's. */
-function mapping(abi: VvarAbiName, namespace: boolean): { bytes: Uint8Array; pages: number; function: number } {
+/** Pages below an image and the image, with offsets if it is a namespace's. */
+interface Mapping {
+  readonly bytes: Uint8Array;
+  /** Bytes of the pages. */
+  readonly pages: number;
+  /** Of `clock_gettime`, in the image. */
+  readonly function: number;
+  /** Of the counter from which its clocks go on, in the pages. */
+  readonly cycleLast: number;
+}
+
+function mapping(abi: VvarAbiName, namespace: boolean): Mapping {
   const { pages } = VVAR_ABIS[abi];
   const image = vdsoImage({ abi });
   const bytes = new Uint8Array(pages.length * PAGE + image.bytes.length);
@@ -46,7 +56,9 @@ function mapping(abi: VvarAbiName, namespace: boolean): { bytes: Uint8Array; pag
   bytes.set(image.bytes, pages.length * PAGE);
   const at = image.symbols.get("__vdso_clock_gettime");
   if (at === undefined) throw new BenchError("the image has no clock_gettime");
-  return { bytes, pages: pages.length * PAGE, function: at };
+  const { clocks, fields } = VVAR_ABIS[abi];
+  const cycleLast = pages.indexOf(namespace ? "timens" : "time") * PAGE + clocks + fields.cycleLast;
+  return { bytes, pages: pages.length * PAGE, function: at, cycleLast };
 }
 
 async function put(machine: Machine, path: string, bytes: Uint8Array): Promise<void> {
@@ -83,7 +95,9 @@ export async function benchVdso(guests: Guests, say: (text: string) => void): Pr
     const [plain, timens] = [mapping(abi, false), mapping(abi, true)];
     await put(machine, "/plain", plain.bytes);
     await put(machine, "/timens", timens.bytes);
-    const { status, stdout } = await machine.exec(`/vdso /plain /timens ${plain.pages} ${plain.function} ${CALLS}`);
+    const { status, stdout } = await machine.exec(
+      `/vdso /plain ${plain.cycleLast} /timens ${timens.cycleLast} ${plain.pages} ${plain.function} ${CALLS}`,
+    );
     if (status !== 0) throw new BenchError(`the guest's program ended with ${status}`);
     const [image = Number.NaN, namespace = Number.NaN, call = Number.NaN] = stdout.trim().split(" ").map(Number);
     data[abi] = { image, namespace, call };

@@ -31,13 +31,14 @@ export interface CodeOptions {
 }
 
 /**
- * One function being written. Within it: `r8` the clock structure, `r11` 16 x the clock, `r9d` the sequence, `r10` the structure in the
- * namespace's page or 0. Arguments stay in `rdi` and `rsi`. Nothing is pushed and nothing called, so that unwinding is trivial and any stack will do.
+ * One function being written. Within it: `r8` the clock structure of the first page, `r11` 16 x the clock, `r9d` the sequence. Arguments stay in
+ * `rdi` and `rsi`. Nothing is pushed and nothing called, so that unwinding is trivial and any stack will do.
  */
 export class Code {
   readonly #image: Label;
   /** Code that seldom runs, for behind the function. */
   readonly #aside: (() => void)[] = [];
+  #kvmclock: Label | null = null;
 
   /** @param image bound to the first byte of the image */
   constructor(
@@ -64,14 +65,14 @@ export class Code {
     return this.#below("time") - this.#below("timens");
   }
 
-  /** A field of the clock structure. */
-  field(name: "seq" | "mode" | "cycleLast" | "mult" | "shift", size = 0) {
-    return mem(r8, { disp: this.options.abi.fields[name], size });
+  /** A field of the clock structure that is `from` bytes behind `r8`. */
+  field(name: "seq" | "mode" | "cycleLast" | "mult" | "shift", from = 0, size = 0) {
+    return mem(r8, { disp: this.options.abi.fields[name] + from, size });
   }
 
-  /** Seconds, or with 8 nanoseconds, of the clock in a structure. */
-  base(structure: typeof r8, offset: number) {
-    return mem(structure, { index: r11, disp: this.options.abi.fields.bases + offset });
+  /** Seconds of the clock in the structure that is `from` bytes behind `r8`; nanoseconds are 8 further. */
+  base(from: number) {
+    return mem(r8, { index: r11, disp: this.options.abi.fields.bases + from });
   }
 
   /** Leaves by the system call of the same arguments. */
@@ -84,73 +85,80 @@ export class Code {
     const { a } = this;
     const real = a.label("real");
     a.lea(r8, this.at("time", this.options.abi.clocks));
-    a.cmp(this.field("mode", 4), ClockMode.Timens).jne(short(real));
+    a.cmp(this.field("mode", 0, 4), ClockMode.Timens).jne(short(real));
     a.add(r8, this.toReal);
     a.bind(real);
   }
 
   /**
    * `rdx` := seconds and `rax` := nanoseconds of the clock, as one reading that no writer has disturbed (`lib/vdso/gettimeofday.c`: `do_hres`,
-   * `do_coarse` and their `_timens`). A namespace's page leads on to the real one, and its offset is added.
+   * `do_coarse` and their `_timens`). A namespace's page sends on to the real one, which has code of its own so that each way is short, and its offset
+   * is added.
    * @param otherwise where to go if there is no counter to be read; null for a coarse clock, which needs none
    */
   reading(otherwise: Label | null): void {
     const { a } = this;
-    const [again, odd, wait] = [a.label("again"), a.label("odd"), a.label("wait")];
-    const [plain, done] = [a.label("plain"), a.label("done")];
-    a.xor(r10, r10);
-    a.bind(again);
-    a.mov(r9d, this.field("seq"));
-    a.test(r9d, 1).jnz(odd);
-    if (otherwise === null) a.mov(rax, this.base(r8, 8));
-    else this.#nanoseconds(otherwise);
-    a.mov(rdx, this.base(r8, 0));
-    a.cmp(this.field("seq"), r9d).jne(again);
-    a.test(r10, r10).jz(short(plain));
-    a.add(rdx, this.base(r10, 0)).add(rax, this.base(r10, 8));
-    a.bind(plain);
-    a.cmp(rax, NSEC_PER_SEC).jb(done);
+    const [odd, sum, done] = [a.label("odd"), a.label("sum"), a.label("done")];
+    const again = a.here("again");
+    this.#attempt(0, { again, odd, otherwise });
+    a.bind(sum);
+    a.cmp(rax, NSEC_PER_SEC).jb(short(done));
     a.sub(rax, NSEC_PER_SEC).inc(rdx);
     a.cmp(rax, NSEC_PER_SEC).jb(short(done));
     // A page that has not been written for seconds, or holds anything at all.
     a.mov(r9, rdx).xor(edx, edx).mov(ecx, NSEC_PER_SEC).div(rcx);
     a.lea(r9, mem(r9, { index: rax }))
       .mov(rax, rdx)
-      .mov(rdx, r9)
-      .jmp(short(done));
-    a.bind(odd);
-    a.test(r10, r10).jnz(short(wait));
-    a.cmp(this.field("mode", 4), ClockMode.Timens).jne(short(wait));
-    a.mov(r10, r8).add(r8, this.toReal).jmp(again);
-    a.bind(wait);
-    a.pause().jmp(again);
+      .mov(rdx, r9);
     a.bind(done);
+    this.#aside.push(() => {
+      const [wait, busy] = [a.label("wait"), a.label("busy")];
+      a.bind(odd);
+      a.cmp(this.field("mode", 0, 4), ClockMode.Timens).jne(wait);
+      const real = a.here("real");
+      this.#attempt(this.toReal, { again: real, odd: busy, otherwise });
+      a.add(rdx, this.base(0)).add(rax, this.base(8)).jmp(sum);
+      a.bind(busy);
+      a.pause().jmp(real);
+      a.bind(wait);
+      a.pause().jmp(again);
+    });
+  }
+
+  /** Reads the structure that is `from` bytes behind `r8`, and goes to `again` if it was written meanwhile, to `odd` if it is being written. */
+  #attempt(from: number, { again, odd, otherwise }: { again: Label; odd: Label; otherwise: Label | null }): void {
+    const { a } = this;
+    a.mov(r9d, this.field("seq", from));
+    a.test(r9d, 1).jnz(odd);
+    if (otherwise === null) a.mov(rax, this.base(from + 8));
+    else this.#nanoseconds(from, otherwise);
+    a.mov(rdx, this.base(from));
+    a.cmp(this.field("seq", from), r9d).jne(again);
   }
 
   /** `rax` := nanoseconds of the clock since its second began, from the counter. */
-  #nanoseconds(otherwise: Label): void {
+  #nanoseconds(from: number, otherwise: Label): void {
     const { a } = this;
     const { maxCycles } = this.options.abi.fields;
     const [other, far, done] = [a.label("other"), a.label("far"), a.label("done")];
-    a.mov(eax, this.field("mode"));
-    a.cmp(eax, ClockMode.Tsc).jne(other);
+    a.cmp(this.field("mode", from, 4), ClockMode.Tsc).jne(other);
     this.#tsc();
     const cycles = a.here("cycles");
-    a.sub(rax, this.field("cycleLast"));
+    a.sub(rax, this.field("cycleLast", from));
     if (maxCycles === null) {
       // Another CPU may be behind.
       const ahead = a.label("ahead");
       a.jae(short(ahead)).xor(eax, eax);
       a.bind(ahead);
-    } else a.cmp(rax, mem(r8, { disp: maxCycles })).ja(far);
-    a.mov(ecx, this.field("mult")).imul(rax, rcx);
-    a.add(rax, this.base(r8, 8));
-    a.mov(ecx, this.field("shift")).shr(rax, cl);
+    } else a.cmp(rax, mem(r8, { disp: maxCycles + from })).ja(far);
+    a.mov(ecx, this.field("mult", from)).imul(rax, rcx);
+    a.add(rax, this.base(from + 8));
+    a.mov(ecx, this.field("shift", from)).shr(rax, cl);
     a.bind(done);
     this.#aside.push(() => {
       a.bind(other);
-      a.cmp(eax, ClockMode.Pvclock).jne(otherwise);
-      this.#pvclock(cycles, otherwise);
+      a.cmp(this.field("mode", from, 4), ClockMode.Pvclock).jne(otherwise);
+      a.lea(r10, mem(cycles)).jmp(this.#pvclock(otherwise));
       if (maxCycles === null) return;
       // Backwards, or so far that 64 bits do not hold the product.
       const forward = a.label("forward");
@@ -158,16 +166,16 @@ export class Code {
       a.bt(rax, 62).jnc(short(forward)).xor(eax, eax);
       a.bind(forward);
       a.btr(rax, 63);
-      a.mov(ecx, this.field("mult")).mul(rcx);
-      a.add(rax, this.base(r8, 8)).adc(rdx, 0);
-      a.mov(ecx, this.field("shift")).shrd(rax, rdx, cl);
+      a.mov(ecx, this.field("mult", from)).mul(rcx);
+      a.add(rax, this.base(from + 8)).adc(rdx, 0);
+      a.mov(ecx, this.field("shift", from)).shrd(rax, rdx, cl);
       a.jmp(done);
     });
   }
 
   /** Writes what was put aside. */
   finish(): void {
-    for (const write of this.#aside.splice(0)) write();
+    for (let write = this.#aside.shift(); write !== undefined; write = this.#aside.shift()) write();
   }
 
   /** `rax` := the time-stamp counter, not read before what is in front of it; `rdx` is lost. */
@@ -175,13 +183,22 @@ export class Code {
     this.a.lfence().rdtsc().shl(rdx, 32).or(rax, rdx);
   }
 
-  /** `rax` := nanoseconds of kvmclock (`arch/x86/include/asm/pvclock.h`), then to `cycles`. The version waits in the red zone. */
-  #pvclock(cycles: Label, otherwise: Label): void {
+  /** Code that reads kvmclock: once in a function. */
+  #pvclock(otherwise: Label): Label {
+    if (this.#kvmclock !== null) return this.#kvmclock;
+    const label = this.a.label("pvclock");
+    this.#kvmclock = label;
+    this.#aside.push(() => this.#readPvclock(label, otherwise));
+    return label;
+  }
+
+  /** `rax` := nanoseconds of kvmclock (`arch/x86/include/asm/pvclock.h`), then to where `r10` says. The version waits in the red zone. */
+  #readPvclock(again: Label, otherwise: Label): void {
     const { a } = this;
     const field = (offset: number, size = 0) => this.at("pvclock", offset, size);
     const version = mem(rsp, { disp: -8 });
     const [right, shifted] = [a.label("right"), a.label("shifted")];
-    const again = a.here("pvclock");
+    a.bind(again);
     a.mov(ecx, field(PVCLOCK.version)).and(ecx, -2).mov(version, ecx);
     a.test(field(PVCLOCK.flags, 1), PVCLOCK_TSC_STABLE).jz(otherwise);
     this.#tsc();
@@ -195,6 +212,6 @@ export class Code {
     a.add(rax, field(PVCLOCK.systemTime));
     a.mov(ecx, version).cmp(field(PVCLOCK.version), ecx).jne(again);
     a.test(rax, rax).js(otherwise);
-    a.jmp(cycles);
+    a.jmp(r10);
   }
 }

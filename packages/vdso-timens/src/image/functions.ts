@@ -1,4 +1,4 @@
-import { cl, eax, ecx, edi, edx, mem, r8, r11d, rax, rdi, rdx, rsi, short } from "@vm/asm";
+import { eax, ecx, edi, edx, mem, r8, r11d, rax, rdi, rdx, rsi, short } from "@vm/asm";
 import { ClockId, COARSE, HIGH_RESOLUTION, RAW } from "../clocks.js";
 import type { Code } from "./code.js";
 
@@ -23,12 +23,11 @@ const clockGettime: VdsoFunction = {
     const { clocks, stride } = code.options.abi;
     const [high, coarse, call, found] = [a.label("high"), a.label("coarse"), a.label("call"), a.label("found")];
     a.cmp(edi, 15).ja(call);
-    a.mov(ecx, edi).mov(r11d, edi).shl(r11d, 4);
-    a.mov(eax, 1).shl(eax, cl);
+    a.mov(r11d, edi).shl(r11d, 4);
     a.lea(r8, code.at("time", clocks));
-    a.test(eax, HIGH_RESOLUTION).jnz(short(high));
-    a.test(eax, COARSE).jnz(coarse);
-    a.test(eax, RAW).jz(call);
+    a.mov(eax, HIGH_RESOLUTION).bt(eax, edi).jc(short(high));
+    a.mov(eax, COARSE).bt(eax, edi).jc(coarse);
+    a.mov(eax, RAW).bt(eax, edi).jnc(call);
     a.add(r8, stride);
     a.bind(high);
     code.reading(call);
@@ -95,9 +94,10 @@ const clockGetres: VdsoFunction = {
     const { clocks, resolution } = code.options.abi;
     const [call, high, store, none] = [a.label("call"), a.label("high"), a.label("store"), a.label("none")];
     a.cmp(edi, 15).ja(short(call));
-    a.mov(ecx, edi).mov(eax, 1).shl(eax, cl);
-    a.test(eax, HIGH_RESOLUTION | RAW).jnz(short(high));
-    a.test(eax, COARSE).jz(short(call));
+    a.mov(eax, HIGH_RESOLUTION | RAW)
+      .bt(eax, edi)
+      .jc(short(high));
+    a.mov(eax, COARSE).bt(eax, edi).jnc(short(call));
     a.mov(eax, code.options.tickNs).jmp(short(store));
     a.bind(high);
     code.realClocks();
