@@ -1,7 +1,7 @@
+import type { Structure } from "@vm/wasm";
 import type { Instance } from "../code/instance.js";
 import { Kind, type Operand } from "../decode/index.js";
 import type { Block } from "./blocks.js";
-import type { Structure } from "./structure.js";
 
 /** Instructions of a loop whose registers stay in locals, at most. */
 const MAX_PIECES = 200;

@@ -1,4 +1,15 @@
-import { type FunctionBuilder, i32, i64, type Label, type Local, type ModuleBuilder } from "@vm/wasm";
+import {
+  type FunctionBuilder,
+  i32,
+  i64,
+  type Label,
+  type Local,
+  type ModuleBuilder,
+  type Structure,
+  structure,
+  type Ways,
+  writeStructure,
+} from "@vm/wasm";
 import { tlbEntry } from "../emit/tlb-probe.js";
 import * as R from "../record.js";
 import type { I32, I64, Local64 } from "../sem/ctx.js";
@@ -11,7 +22,6 @@ import type { Piece } from "./piece.js";
 import type { PieceWays } from "./piece-ways.js";
 import { RegionCtx } from "./region-ctx.js";
 import { type Callees, RegionLocals } from "./region-locals.js";
-import { type Structure, structure, type Ways, writeStructure } from "./structure.js";
 
 /** What is known of a region's function beside its code. */
 export interface Region {

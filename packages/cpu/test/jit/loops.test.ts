@@ -1,3 +1,4 @@
+import { structure } from "@vm/wasm";
 import { describe, expect, test } from "vitest";
 import { instanceOf } from "../../src/code/instance.js";
 import { DecodeStatus, decode, Insn } from "../../src/decode/index.js";
@@ -5,7 +6,6 @@ import type { Block } from "../../src/jit/blocks.js";
 import { effectsOf } from "../../src/jit/effects.js";
 import { tightLoops } from "../../src/jit/loops.js";
 import { type Piece, rowOfInstance } from "../../src/jit/piece.js";
-import { structure } from "../../src/jit/structure.js";
 
 const ADD_RAX_RBX = [0x48, 0x01, 0xd8];
 const LOAD_RCX = [0x48, 0x8b, 0x0c, 0xfe]; // mov rcx, [rsi + rdi * 8]

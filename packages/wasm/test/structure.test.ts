@@ -1,7 +1,8 @@
-import { i32, ModuleBuilder } from "@vm/wasm";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type Graph, structure, type Ways, writeStructure } from "../../src/jit/structure.js";
+import { ModuleBuilder } from "../src/module.js";
+import { i32 } from "../src/ops.js";
+import { type Graph, structure, type Ways, writeStructure } from "../src/structure.js";
 
 /** Nodes a walk goes to, at most. */
 const STEPS = 60;

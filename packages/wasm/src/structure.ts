@@ -1,4 +1,5 @@
-import type { Expr, FunctionBuilder, Label, Local } from "@vm/wasm";
+import type { FunctionBuilder } from "./function.js";
+import type { Expr, Label, Local } from "./types.js";
 
 /** A control flow graph: nodes 0 to n - 1. */
 export interface Graph {
