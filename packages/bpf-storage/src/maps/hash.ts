@@ -1,0 +1,187 @@
+import { BpfError, ERRNO } from "../errors.js";
+import { MapFlag, MapType } from "../uapi/map-types.js";
+import { checkPresence, checkUpdateFlags, wantsLock } from "./flags.js";
+import { align8, ELEMENT, HASH } from "./layout.js";
+import { type BpfMap, copyValue, type MapDesc, type MapHost, mapHeader, type Status } from "./map.js";
+
+const FLAGS =
+  MapFlag.NoPrealloc |
+  MapFlag.NumaNode |
+  MapFlag.ZeroSeed |
+  MapFlag.Rdonly |
+  MapFlag.Wronly |
+  MapFlag.RdonlyProg |
+  MapFlag.WronlyProg;
+/** Bytes of a key (`MAX_BPF_STACK`), and of what the kernel allocates at once. */
+const KEY_MOST = 512;
+const ELEMENT_MOST = 4 << 20;
+
+/** The hash of the `size` bytes at `at`, as generated code computes it too: words, then bytes, multiplied in and rotated (after FNV and Murmur). */
+export function hashOf(bytes: DataView, at: number, size: number): number {
+  let hash = size;
+  let k = 0;
+  for (; k + 4 <= size; k += 4) hash = mixed(hash, bytes.getUint32(at + k, true));
+  for (; k < size; k++) hash = mixed(hash, bytes.getUint8(at + k));
+  return (hash ^ (hash >>> 16)) >>> 0;
+}
+
+export const HASH_MULTIPLIER = 0x9e3779b1;
+export const HASH_ROTATION = 13;
+function mixed(hash: number, word: number): number {
+  const product = Math.imul(hash ^ word, HASH_MULTIPLIER);
+  return (product << HASH_ROTATION) | (product >>> (32 - HASH_ROTATION));
+}
+
+/** A hash table, or one with a value for each CPU (kernel/bpf/hashtab.c). */
+export class HashMap implements BpfMap {
+  readonly address: number;
+  readonly #buckets: number;
+  readonly #mask: number;
+  /** Bytes from an element to its value. */
+  readonly #value: number;
+  readonly #stride: number;
+  readonly #perCpu: boolean;
+  #count = 0;
+
+  /** @throws {BpfError} EINVAL, E2BIG, ENOMEM */
+  constructor(
+    readonly host: MapHost,
+    readonly desc: MapDesc,
+    readonly id: number,
+  ) {
+    const { keySize, valueSize, maxEntries, flags } = desc;
+    this.#perCpu = desc.type === MapType.PercpuHash;
+    if (maxEntries === 0 || valueSize === 0 || keySize === 0)
+      throw new BpfError(
+        "EINVAL",
+        `a hash table of ${maxEntries} keys of ${keySize} and values of ${valueSize} bytes: expected at least 1`,
+      );
+    if ((flags & ~FLAGS) !== 0) throw new BpfError("EINVAL", `flags 0x${flags.toString(16)} of a hash table`);
+    this.#value = ELEMENT.key + align8(keySize);
+    if (keySize > KEY_MOST || this.#value + valueSize > ELEMENT_MOST)
+      throw new BpfError(
+        "E2BIG",
+        `keys of ${keySize} and values of ${valueSize} bytes: expected at most ${KEY_MOST}, and ${ELEMENT_MOST} with the value`,
+      );
+    this.#stride = align8(valueSize);
+    const { arena } = host;
+    const chains = 2 ** Math.ceil(Math.log2(maxEntries));
+    this.#mask = chains - 1;
+    this.#buckets = chains < 2 ** 30 ? arena.alloc(4 * chains) : 0;
+    this.address = this.#buckets === 0 ? 0 : mapHeader(arena, desc, id, HASH.size);
+    if (this.address === 0) {
+      if (this.#buckets !== 0) arena.free(this.#buckets);
+      throw new BpfError("ENOMEM", `a hash table of ${chains} chains`);
+    }
+    arena.setU32(this.address + HASH.buckets, this.#buckets);
+    arena.setU32(this.address + HASH.mask, this.#mask);
+    arena.setU32(this.address + HASH.value, this.#value);
+    arena.setU32(this.address + HASH.perCpu, this.#perCpu ? this.#stride : 0);
+  }
+
+  /** Elements. */
+  get count(): number {
+    return this.#count;
+  }
+
+  lookup(key: number): number {
+    const element = this.#find(key).at;
+    return element === 0 ? 0 : this.valueOf(element, this.host.cpu());
+  }
+
+  /** The value of a CPU. */
+  valueOf(element: number, cpu: number): number {
+    return element + this.#value + (this.#perCpu ? cpu * this.#stride : 0);
+  }
+
+  /** The value of a key on a CPU; 0 if there is none. */
+  at(key: number, cpu: number): number {
+    const element = this.#find(key).at;
+    return element === 0 ? 0 : this.valueOf(element, cpu);
+  }
+
+  update(key: number, value: number, flags: bigint): Status {
+    const { arena, rcu } = this.host;
+    const wrong = checkUpdateFlags(this.desc, flags);
+    if (wrong !== 0) return wrong;
+    const found = this.#find(key);
+    const refused = checkPresence(found.at !== 0, flags);
+    if (refused !== 0) return refused;
+    if (found.at !== 0 && (this.#perCpu || wantsLock(flags))) {
+      copyValue(arena, this.desc, this.valueOf(found.at, this.host.cpu()), value);
+      return 0;
+    }
+    if (found.at === 0 && this.#count >= this.desc.maxEntries) return -ERRNO.E2BIG;
+    const element = arena.alloc(this.#value + this.#stride * (this.#perCpu ? this.host.cpus : 1));
+    if (element === 0) return -ERRNO.ENOMEM;
+    arena.setU32(element + ELEMENT.hash, found.hash);
+    arena.u8.copyWithin(element + ELEMENT.key, key, key + this.desc.keySize);
+    copyValue(arena, this.desc, this.valueOf(element, this.host.cpu()), value);
+    // What a program holds of the element before stays as it is.
+    const next = found.at === 0 ? arena.u32(found.link) : arena.u32(found.at + ELEMENT.next);
+    arena.setU32(element + ELEMENT.next, next);
+    arena.setU32(found.link, element);
+    if (found.at === 0) this.#count++;
+    else rcu.call(() => arena.free(found.at));
+    return 0;
+  }
+
+  delete(key: number): Status {
+    const { arena, rcu } = this.host;
+    const { at, link } = this.#find(key);
+    if (at === 0) return -ERRNO.ENOENT;
+    arena.setU32(link, arena.u32(at + ELEMENT.next));
+    this.#count--;
+    rcu.call(() => arena.free(at));
+    return 0;
+  }
+
+  nextKey(key: number, next: number): Status {
+    const { arena } = this.host;
+    const found = key === 0 ? null : this.#find(key);
+    let element = found === null || found.at === 0 ? 0 : arena.u32(found.at + ELEMENT.next);
+    let bucket = found === null || found.at === 0 ? 0 : (found.hash & this.#mask) + 1;
+    for (; element === 0; bucket++) {
+      if (bucket > this.#mask) return -ERRNO.ENOENT;
+      element = arena.u32(this.#buckets + 4 * bucket);
+    }
+    arena.u8.copyWithin(next, element + ELEMENT.key, element + ELEMENT.key + this.desc.keySize);
+    return 0;
+  }
+
+  free(): void {
+    const { arena, rcu } = this.host;
+    rcu.call(() => {
+      for (let bucket = 0; bucket <= this.#mask; bucket++) {
+        for (let at = arena.u32(this.#buckets + 4 * bucket); at !== 0; ) {
+          const next = arena.u32(at + ELEMENT.next);
+          arena.free(at);
+          at = next;
+        }
+      }
+      arena.free(this.#buckets);
+      arena.free(this.address);
+    });
+  }
+
+  /** The element of a key, or 0, and the word that leads to it or would. */
+  #find(key: number): { readonly at: number; readonly link: number; readonly hash: number } {
+    const { arena } = this.host;
+    const { keySize } = this.desc;
+    const hash = hashOf(arena.view, key, keySize);
+    const bytes = arena.u8;
+    let link = this.#buckets + 4 * ((hash & this.#mask) >>> 0);
+    const first = link;
+    for (let at = arena.u32(link); at !== 0; at = arena.u32(link)) {
+      if (arena.u32(at + ELEMENT.hash) === hash && same(bytes, at + ELEMENT.key, key, keySize))
+        return { at, link, hash };
+      link = at + ELEMENT.next;
+    }
+    return { at: 0, link: first, hash };
+  }
+}
+
+function same(bytes: Uint8Array, a: number, b: number, size: number): boolean {
+  for (let k = 0; k < size; k++) if (bytes[a + k] !== bytes[b + k]) return false;
+  return true;
+}
