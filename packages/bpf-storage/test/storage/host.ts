@@ -90,7 +90,7 @@ export class ReferenceHost {
   /** Offset of a value with these words. */
   value(...words: number[]): number {
     const at = this.maps.arena.alloc(Math.max(4 * words.length, 8));
-    words.forEach((word, k) => this.maps.arena.setU32(at + 4 * k, word));
+    for (const [k, word] of words.entries()) this.maps.arena.setU32(at + 4 * k, word);
     return at;
   }
 
