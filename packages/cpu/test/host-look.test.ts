@@ -68,4 +68,24 @@ describe("the host of a vCPU looks", () => {
     expect(kicks).toBeGreaterThanOrEqual(CALLS / CALLS_PER_LOOK);
     expect([cut.vcpu.retired, cut.bus.log]).toEqual([whole.vcpu.retired, whole.bus.log]);
   });
+
+  // The page is looked up anew behind INVLPG, which is a call: with some of these loops it comes to be the one at which the host looks.
+  test.each([0, 1, 2, 3])(
+    "and a kick in front of an instruction that an observer has been told of, behind it: %i",
+    (n) => {
+      const m = repeating(
+        (a) => a.emit([0x0f, 0x01, 0x38, ...new Array<number>(n).fill(0x90)]),
+        ({ vcpu }) => vcpu.kick(),
+      );
+      setReg(m.vcpu, 0, CODE);
+      const told: number[] = [];
+      m.vcpu.watchCode(CODE + 5, 0, true);
+      m.vcpu.hooks = { execute: () => void told.push(m.vcpu.retired) };
+      let kicks = 0;
+      while (m.vcpu.run(100_000).reason === "kicked") kicks++;
+      expect(kicks).toBeGreaterThanOrEqual(CALLS / CALLS_PER_LOOK);
+      expect(new Set(told).size).toBe(told.length);
+      expect(told.length).toBe(CALLS);
+    },
+  );
 });

@@ -130,12 +130,13 @@ export class RunLoop {
     this.#repeats = false;
     vcpu.shadow = false;
     events.stackShadow = false;
-    vcpu.setI32(S.SLICE, slice);
-    vcpu.setI32(S.BUDGET, slice);
     vcpu.setI32(S.STI_LEFT, -1);
     vcpu.keepRf = false;
     this.traceByFlags();
-    const outcome = this.#generated.run();
+    let outcome = this.#generate(slice);
+    // A kick that came in front of an instruction of which observers have been told takes effect behind it.
+    if (this.#guard.active && this.#kicked && outcome === RunExit.Budget && vcpu.i32(S.SLICE) === 0)
+      outcome = this.#generate(slice);
     let done = vcpu.i32(S.SLICE) - vcpu.i32(S.BUDGET);
     vcpu.setI32(S.SLICE, 0);
     vcpu.setI32(S.BUDGET, 0);
@@ -154,6 +155,14 @@ export class RunLoop {
       if (vcpu.singleStep) vcpu.hooks.singleStep?.();
     }
     return done;
+  }
+
+  /** Enters generated code for so many instructions. */
+  #generate(slice: number): RunExit {
+    const vcpu = this.#vcpu;
+    vcpu.setI32(S.SLICE, slice);
+    vcpu.setI32(S.BUDGET, slice);
+    return this.#generated.run();
   }
 
   /** The instruction at PC could not be executed. */
