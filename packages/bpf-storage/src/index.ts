@@ -1,2 +1,26 @@
+export { Btf } from "./btf/btf.js";
+export { BtfKind } from "./btf/kinds.js";
+export { type FoundMember, findMember } from "./btf/member.js";
+export { type Fault, type FaultKind, KERNEL_HIGH } from "./engine/engine.js";
 export { BpfError, ERRNO, type Errno } from "./errors.js";
 export { decodeInsns, encodeInsns, type Insn } from "./isa/insn.js";
+export type { BpfMap, MapDesc, Status, ValueFields } from "./maps/map.js";
+export { Arena, type ArenaDesc } from "./memory/arena.js";
+export { ObjectError } from "./object/errors.js";
+export { loadObject } from "./object/load.js";
+export type { BpfObject, ObjectProgram } from "./object/object.js";
+export type { Pair, RunningTask, RuntimeHost } from "./runtime/host.js";
+export {
+  coreTarget,
+  type LoadedObject,
+  type LoadedProgram,
+  loadInto,
+  type TargetSystem,
+} from "./runtime/load-object.js";
+export { BpfProgram, type ProgramDesc } from "./runtime/program.js";
+export { BpfRuntime, type LoadDesc, type RuntimeDesc } from "./runtime/runtime.js";
+export type { Owners } from "./storage/owners.js";
+export type { Generation } from "./storage/storage-helpers.js";
+export { StorageMap } from "./storage/storage-map.js";
+export { MapFlag, MapType, UpdateFlag } from "./uapi/map-types.js";
+export { AttachType, ProgramType } from "./uapi/program-types.js";

@@ -4,8 +4,8 @@ const PAGE = 65536;
 /** In front of every block: its size with this header, and {@link LIVE} while it is in use. */
 const HEADER = 16;
 const LIVE = 0x6c697665;
-/** Offsets below are nobody's, so that 0 is no pointer. */
-const FIRST = 4096;
+/** Offsets below are nobody's: 0 is no pointer, and those that are stay in the memory with any offset of an instruction added. */
+const FIRST = 0x8000;
 const SMALLEST = 32;
 
 /** What {@link Arena} is made for. */

@@ -62,6 +62,12 @@ export class StorageMap implements BpfMap {
     for (let k = 0; k <= this.#mask; k++) yield this.#buckets + 4 * k;
   }
 
+  /** The value that the object with this cell has; 0 if it has none. Nothing remembers that it was asked for. */
+  valueOf(cell: number): number {
+    const selem = this.storages.lookup(cell, this, false);
+    return selem === 0 ? 0 : selem + SELEM.value;
+  }
+
   /** The value that the object behind a file descriptor has; 0 if it has none, or a negative errno. */
   lookup(key: number): number {
     const cell = this.#cell(key);

@@ -9,7 +9,7 @@ import { MapFlag, MapType } from "../../src/uapi/map-types.js";
 
 /** An object: a reference count and its cell. */
 const OBJECT = { usage: 0, cell: 8, size: 16 };
-export const HIGH = 0xffff8880;
+export const HIGH = 0xffff8000;
 
 export interface HostDesc {
   readonly generation?: Generation;

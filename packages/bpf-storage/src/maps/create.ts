@@ -1,0 +1,46 @@
+import { BpfError } from "../errors.js";
+import type { LocalStorages } from "../storage/local-storages.js";
+import { StorageMap } from "../storage/storage-map.js";
+import { MapType } from "../uapi/map-types.js";
+import { ArrayMap } from "./array.js";
+import { HashMap } from "./hash.js";
+import type { BpfMap, MapDesc, MapHost } from "./map.js";
+import { SlotMap } from "./slots.js";
+
+/** What maps of some kinds need besides what all have. */
+export interface MapMakers {
+  /** Local storage of the kind of owners that a map type is for; undefined where the host has none. */
+  readonly storages: (type: MapType) => LocalStorages | undefined;
+  /** What a slot of a program array holds for a program's descriptor; or a negative errno. */
+  readonly program: (fd: number) => number;
+}
+
+const nameOf = (type: MapType): string =>
+  Object.entries(MapType).find(([, number]) => number === type)?.[0] ?? `${type}`;
+
+/**
+ * Makes a map.
+ * @throws {BpfError} as BPF_MAP_CREATE fails; EINVAL for kinds that are not here
+ */
+export function createMap(host: MapHost, desc: MapDesc, id: number, makers: MapMakers): BpfMap {
+  switch (desc.type) {
+    case MapType.Array:
+    case MapType.PercpuArray:
+      return new ArrayMap(host, desc, id);
+    case MapType.Hash:
+    case MapType.PercpuHash:
+      return new HashMap(host, desc, id);
+    case MapType.PerfEventArray:
+      return new SlotMap(host, desc, id, (fd) => fd);
+    case MapType.ProgArray:
+      return new SlotMap(host, desc, id, makers.program);
+    case MapType.TaskStorage:
+    case MapType.InodeStorage:
+    case MapType.SkStorage:
+    case MapType.CgrpStorage: {
+      const storages = makers.storages(desc.type);
+      if (storages !== undefined) return new StorageMap(storages, desc, id);
+    }
+  }
+  throw new BpfError("EINVAL", `a map of type ${nameOf(desc.type)}, which this system does not have`);
+}

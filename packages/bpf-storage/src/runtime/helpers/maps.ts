@@ -1,0 +1,22 @@
+import type { HostArguments } from "../../engine/helpers.js";
+import type { HelperContext, HelperEntry } from "./types.js";
+
+const lookup = (args: HostArguments, { map }: HelperContext): undefined => {
+  const found = map(args.low(0)).lookup(args.low(1));
+  if (found > 0) args.setPointer(found);
+};
+
+/** Helpers of maps (kernel/bpf/helpers.c). What generated code does is here for maps of other kinds. */
+export const MAP_HELPERS: readonly HelperEntry[] = [
+  { id: 1, name: "map_lookup_elem", call: lookup },
+  {
+    id: 2,
+    name: "map_update_elem",
+    call: (args, { map }) => map(args.low(0)).update(args.low(1), args.low(2), args.big(3)),
+  },
+  {
+    id: 3,
+    name: "map_delete_elem",
+    call: (args, { map }) => map(args.low(0)).delete(args.low(1)),
+  },
+];

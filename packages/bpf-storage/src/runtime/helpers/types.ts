@@ -1,0 +1,26 @@
+import type { HostArguments } from "../../engine/helpers.js";
+import type { BpfMap } from "../../maps/map.js";
+import type { Arena } from "../../memory/arena.js";
+import type { RuntimeHost } from "../host.js";
+
+/** What helpers have to work with. */
+export interface HelperContext {
+  readonly arena: Arena;
+  readonly host: RuntimeHost;
+  /** The map at a pointer. @throws {RangeError} if there is none: a program that was not verified has no maps to give */
+  readonly map: (address: number) => BpfMap;
+  /** Number of the running CPU. */
+  readonly cpu: () => number;
+  /** Deletes what the object at `high:low` has in the map at a pointer. @returns 0 or a negative errno */
+  readonly storageDelete: (map: number, low: number, high: number) => number;
+  /** Copies memory, wherever it is, into the arena; false, with zeros written, if it cannot be read. */
+  readonly probe: (to: number, size: number, low: number, high: number, user: boolean) => boolean;
+}
+
+/** A helper: its number and name in linux/bpf.h, and what it does. */
+export interface HelperEntry {
+  readonly id: number;
+  readonly name: string;
+  /** @returns the result, if it is a number of 32 bits with its sign, such as a negative errno; undefined if the arguments have been told */
+  readonly call: (args: HostArguments, context: HelperContext) => number | undefined;
+}

@@ -1,0 +1,143 @@
+import type { Btf } from "../btf/btf.js";
+import { KERNEL_HIGH } from "../engine/layout.js";
+import { BpfError } from "../errors.js";
+import type { Insn } from "../isa/insn.js";
+import { LD_IMM64 } from "../isa/opcodes.js";
+import { ArrayMap } from "../maps/array.js";
+import type { BpfMap } from "../maps/map.js";
+import { type CoreRecord, CoreTarget } from "../object/core/relocate.js";
+import type { KsymExtern } from "../object/externs.js";
+import { type KconfigPort, kconfigMap } from "../object/kconfig.js";
+import { type LinkedProgram, linkProgram } from "../object/link.js";
+import { loadObject } from "../object/load.js";
+import type { MapDefinition } from "../object/map-definition.js";
+import type { BpfObject, ObjectProgram } from "../object/object.js";
+import type { MapType } from "../uapi/map-types.js";
+import { AttachType, ProgramType } from "../uapi/program-types.js";
+import type { Pair } from "./host.js";
+import type { BpfProgram } from "./program.js";
+import type { BpfRuntime } from "./runtime.js";
+
+/** What an object is fitted to. */
+export interface TargetSystem {
+  /** Types of the kernel; null if there is none: objects that ask for it are refused. */
+  readonly types: CoreTarget | null;
+  /** Values of its configuration. */
+  readonly kconfig: KconfigPort;
+  /** Address of one of its symbols. */
+  readonly symbol: (name: string) => bigint | undefined;
+}
+
+/** A program of a loaded object. */
+export interface LoadedProgram {
+  readonly program: BpfProgram;
+  readonly from: ObjectProgram;
+  /** What of it was fitted to the kernel. */
+  readonly relocations: readonly CoreRecord[];
+}
+
+/** An object whose maps and programs are in a runtime. */
+export interface LoadedObject {
+  readonly object: BpfObject;
+  readonly maps: ReadonlyMap<string, BpfMap>;
+  readonly programs: readonly LoadedProgram[];
+}
+
+/** Instructions that a program which nobody has verified may execute at a time. */
+const UNVERIFIED_BUDGET = 1_000_000;
+const NAME_MOST = 15;
+
+/** What a program asks of a system that has nothing. */
+export const NO_SYSTEM: TargetSystem = { types: null, kconfig: () => undefined, symbol: () => undefined };
+
+/** The types of a kernel, as objects are fitted to them. */
+export const coreTarget = (kernel: Btf): CoreTarget => new CoreTarget(kernel);
+
+/**
+ * Loads what clang made: its maps, and the programs that it does not leave out.
+ * @throws {ObjectError} for an object that makes no sense, or wants what the system has not
+ * @throws {BpfError} for maps and programs that cannot be
+ */
+export function loadInto(runtime: BpfRuntime, bytes: Uint8Array, system: TargetSystem = NO_SYSTEM): LoadedObject {
+  const object = loadObject(bytes);
+  const kconfig = kconfigMap(object.externs, system.kconfig);
+  const definitions = kconfig === null ? object.maps : [...object.maps, kconfig];
+  const maps = new Map(definitions.map((definition) => [definition.name, makeMap(runtime, definition)]));
+  const programs = object.programs
+    .filter(({ autoload }) => autoload)
+    .map((from) => loadProgram(runtime, object, from, maps, system));
+  return { object, maps, programs };
+}
+
+function makeMap(runtime: BpfRuntime, definition: MapDefinition): BpfMap {
+  const { type, keySize, valueSize, maxEntries, flags, name, contents } = definition;
+  if (definition.origin === "struct_ops") throw new BpfError("EINVAL", `map ${name}: struct_ops are not here`);
+  const count = maxEntries === 0 && name !== "" && keySize === 4 && isPerCpuSized(type) ? runtime.cpus : maxEntries;
+  const desc = { type: type as MapType, keySize, valueSize, maxEntries: count, flags, name: name.slice(-NAME_MOST) };
+  const map = runtime.createMap(desc);
+  if (contents !== null && map instanceof ArrayMap) runtime.arena.u8.set(contents, map.elements);
+  return map;
+}
+
+/** Perf event arrays without a size have a slot for each CPU (libbpf). */
+const isPerCpuSized = (type: number): boolean => type === 4;
+
+function loadProgram(
+  runtime: BpfRuntime,
+  object: BpfObject,
+  from: ObjectProgram,
+  maps: ReadonlyMap<string, BpfMap>,
+  system: TargetSystem,
+): LoadedProgram {
+  if (from.type === null)
+    throw new BpfError("EINVAL", `program ${from.name}: section ${from.section} names no kind of programs`);
+  const linked = linkProgram(object, from);
+  const { program, records } = relocate(linked, object, system);
+  const insns = [...program.insns];
+  for (const { pc, map, offset } of program.maps) setWide(insns, pc, mapPointer(pc, maps.get(map), offset));
+  for (const { pc, extern } of program.externs)
+    setWide(insns, pc, externAddress(insns[pc] as Insn, extern as KsymExtern, system));
+  const recur = !(from.type === ProgramType.Lsm || from.type === ProgramType.StructOps || isIterator(from));
+  const loaded = runtime.load({
+    ...{ name: from.name, type: from.type, recur, insns },
+    subprograms: program.subprograms.map(({ pc }) => pc),
+    trusted: false,
+    budget: UNVERIFIED_BUDGET,
+  });
+  return { program: loaded, from, relocations: records };
+}
+
+const isIterator = ({ type, attach }: ObjectProgram): boolean =>
+  type === ProgramType.Tracing && attach === AttachType.TraceIter;
+
+function relocate(linked: LinkedProgram, object: BpfObject, { types }: TargetSystem) {
+  if (linked.core.length === 0) return { program: linked, records: [] };
+  if (types === null || object.btf === null)
+    throw new BpfError("EINVAL", `program ${linked.program.name} is to be fitted to a kernel, and there is none`);
+  return types.relocate(linked, object.btf);
+}
+
+/** Writes 64 bits into an immediate load. */
+function setWide(insns: Insn[], pc: number, { low, high }: Pair): void {
+  const [first, second] = [insns[pc] as Insn, insns[pc + 1] as Insn];
+  insns[pc] = { ...first, code: LD_IMM64, src: 0, imm: low | 0 };
+  insns[pc + 1] = { ...second, imm: high | 0 };
+}
+
+/** The pointer that stands for a map, or for what is in its only value. */
+function mapPointer(pc: number, map: BpfMap | undefined, offset: number | null): Pair {
+  if (map === undefined) throw new BpfError("EINVAL", `instruction ${pc} loads a map that is not there`);
+  if (offset === null) return { low: map.address, high: KERNEL_HIGH };
+  if (!(map instanceof ArrayMap)) throw new BpfError("EINVAL", `instruction ${pc}: map ${map.desc.name} has no value`);
+  return { low: map.elements + offset, high: KERNEL_HIGH };
+}
+
+/** What an instruction loads of the kernel; 0 for what the object can do without. */
+function externAddress({ code }: Insn, extern: KsymExtern, { symbol }: TargetSystem): Pair {
+  if (code !== LD_IMM64 || (extern.kind === "kfunc" && !extern.weak))
+    throw new BpfError("EINVAL", `${extern.name} would have to run in the kernel: its functions cannot be called`);
+  const address = extern.kind === "kfunc" ? undefined : symbol(extern.essential);
+  if (address === undefined && !extern.weak) throw new BpfError("EINVAL", `the kernel has no symbol ${extern.name}`);
+  const value = address ?? 0n;
+  return { low: Number(value & 0xffffffffn), high: Number((value >> 32n) & 0xffffffffn) };
+}

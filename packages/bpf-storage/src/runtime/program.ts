@@ -1,0 +1,83 @@
+import type { Engine, Executable, Fault } from "../engine/engine.js";
+import { KERNEL_HIGH } from "../engine/layout.js";
+import type { Arena } from "../memory/arena.js";
+import type { Rcu } from "../memory/rcu.js";
+import type { ProgramType } from "../uapi/program-types.js";
+
+/** Bytes of context for a program of tracing: as many arguments as a function can have (`MAX_BPF_FUNC_ARGS`), and what it returns. */
+const CONTEXT_BYTES = 8 * 13;
+
+/** What a program is, besides its instructions. */
+export interface ProgramDesc {
+  readonly name: string;
+  readonly type: ProgramType;
+  /** Whether it can be attached to what it does itself: all but lsm, struct_ops and iterators (`bpf_prog_check_recur`). */
+  readonly recur: boolean;
+}
+
+/** What programs share. */
+export interface ProgramHost {
+  readonly arena: Arena;
+  readonly rcu: Rcu;
+  readonly engine: Engine;
+  readonly cpu: () => number;
+  /** Runs `run` as a run of this program: what helpers ask about it is answered accordingly. */
+  readonly as: (program: ProgramDesc, run: () => number) => number;
+}
+
+/** A loaded program. */
+export class BpfProgram {
+  /** Runs that were begun. */
+  runs = 0;
+  /** Runs that were not, because the program was running on that CPU already (`recursion_misses`). */
+  misses = 0;
+  /** How the last run ended that did not end by itself. */
+  fault: Fault | null = null;
+  readonly #active = new Set<number>();
+
+  constructor(
+    readonly host: ProgramHost,
+    readonly desc: ProgramDesc,
+    readonly executable: Executable,
+  ) {}
+
+  /**
+   * Runs it with words of 64 bits as its context, as programs of tracing have the arguments of what they are attached to.
+   * @returns the lower half of what it returns, signed; 0 if it was running already
+   */
+  runTraced(words: readonly bigint[]): number {
+    const { arena } = this.host;
+    const at = arena.alloc(CONTEXT_BYTES);
+    if (at === 0) return 0;
+    const { view } = arena;
+    for (const [k, word] of words.entries()) view.setBigUint64(at + 8 * k, BigInt.asUintN(64, word), true);
+    try {
+      return this.run(at);
+    } finally {
+      arena.free(at);
+    }
+  }
+
+  /** Runs it with the context at an offset. @returns the lower half of what it returns, signed; 0 if it was running already */
+  run(context: number): number {
+    const { rcu, engine, cpu } = this.host;
+    const on = cpu();
+    if (this.desc.recur && this.#active.has(on)) {
+      this.misses++;
+      return 0;
+    }
+    this.runs++;
+    this.#active.add(on);
+    try {
+      return rcu.lock(() =>
+        this.host.as(this.desc, () => {
+          const result = this.executable.run(context, KERNEL_HIGH);
+          if (engine.fault !== null) this.fault = engine.fault;
+          return result;
+        }),
+      );
+    } finally {
+      this.#active.delete(on);
+    }
+  }
+}
