@@ -68,7 +68,8 @@ export function bpf(desc: BpfPluginDesc): Plugin {
     install(machine) {
       const disposers: Disposer[] = [];
       const begin = async (vcpu: VcpuHandle): Promise<void> => {
-        desc.onAttached?.(await attach(machine, vcpu, desc, disposers));
+        const attached = await attach(machine, vcpu, desc, disposers);
+        desc.onAttached?.(attached);
       };
       disposers.push(whenFirstProgramRuns(machine, begin, desc.onError));
       return () => void callAll(disposers.reverse());
