@@ -1,6 +1,7 @@
 import { Lockdep } from "@vm/lockdep";
 import type { Disk } from "../disk/disk.js";
 import { BootError, createMachine, KernelError, type Machine, MachineError, type Plugin } from "../index.js";
+import { bpfPlugins } from "./bpf/machine.js";
 import { chooseSession } from "./choose-session.js";
 import { openDisk } from "./disk-argument.js";
 import { reason, UsageError } from "./errors.js";
@@ -84,7 +85,11 @@ async function makeMachine(
   const commandLine = session.words(flags.append ?? "").trim();
   const { timeout: _, ...size } = numbers;
   const lockdep = flags.lockdep ? new Lockdep({ onReport: ({ text }) => say(text) }) : undefined;
-  const plugins = [...parts.plugins, ...(await kvmiPlugins(flags, parts.signal))];
+  const plugins = [
+    ...parts.plugins,
+    ...(await kvmiPlugins(flags, parts.signal)),
+    ...(await bpfPlugins(flags, parts.signal)),
+  ];
   try {
     return await createMachine({
       ...parts,

@@ -1,5 +1,6 @@
 import { CpuFeatureError, type CpuidLeaf, DEFAULT_CPUID, withFeatures } from "@vm/cpu";
 import type { ClockMode, Engine, MemoryBackend, Unpack } from "../index.js";
+import type { BpfFlags } from "./bpf/machine.js";
 import { type ClockStart, parseClockOffset, parseClockRate } from "./clock-flags.js";
 import { UsageError } from "./errors.js";
 import type { KvmiFlags } from "./kvmi/machine.js";
@@ -20,7 +21,7 @@ export interface MachineFlags {
 }
 
 /** The flags of `vm boot`. */
-export interface BootFlags extends MachineFlags, KvmiFlags {
+export interface BootFlags extends MachineFlags, KvmiFlags, BpfFlags {
   readonly builtin?: true;
   readonly kernel?: string;
   readonly initrd?: string;

@@ -23,6 +23,7 @@ Examples:
   vm boot --kernel vmlinuz --initrd initramfs.cpio --exec 'uname -a'
   vm boot --kernel vmlinuz --initrd initrd.img --disk root.img --append root=/dev/vda --exec 'sha256sum' <file
   vm boot --kernel vmlinuz --initrd initramfs.cpio --disk data.img --disk base.img:ro
+  vm boot --bpf runqslower.bpf.o --bpf-record 'task:char[16] delta_us:u64 pid:s32' --exec 'sleep 1'
 
 Without --kernel it boots Debian's cloud kernel, unmodified, with a ram disk of busybox, or with the Linux root on the first --disk. apt-get fetches
 them once, 62 MB, without root rights and without installing anything; VM_GUEST=6.12 in the environment takes that series of kernels.
@@ -248,6 +249,15 @@ function bootOptions(command: Command): Command {
     .option(
       "--kvmi-filter <conditions>",
       "events the tool sees: cr3=N, rip=FROM-TO, value=MASK:VALUE, separated by commas",
+    )
+    .option(
+      "--bpf <object>",
+      "attach the eBPF programs of an object of clang's to events of the guest's Linux, from outside; repeatable",
+      collect,
+    )
+    .option(
+      "--bpf-record <fields>",
+      "what is in the records that they put out, as in 'comm:char[16] delta_us:u64 pid:s32'",
     );
 }
 

@@ -1,0 +1,39 @@
+import { BpfError, ObjectError } from "@vm/bpf-storage";
+import { GuestOsError } from "@vm/kvmi";
+import type { Plugin } from "../../index.js";
+import { bpf } from "../../plugins/bpf/plugin.js";
+import { UsageError } from "../errors.js";
+import { readFile } from "../read-file.js";
+import { say } from "../report.js";
+import { parseRecordFormat, recordText } from "./record-format.js";
+
+/** The flags that let programs look into the machine. */
+export interface BpfFlags {
+  readonly bpf?: readonly string[];
+  readonly bpfRecord?: string;
+}
+
+/** Bytes of an object. */
+const OBJECT_MAX = 64 << 20;
+
+/** Programs as the flags ask for them. @throws {UsageError} for what cannot be read or has no effect */
+export async function bpfPlugins({ bpf: paths = [], bpfRecord }: BpfFlags, signal: AbortSignal): Promise<Plugin[]> {
+  if (bpfRecord !== undefined && paths.length === 0) throw new UsageError("--bpf-record needs --bpf");
+  const format = bpfRecord === undefined ? null : parseRecordFormat(bpfRecord);
+  const plugins: Plugin[] = [];
+  for (const path of paths)
+    plugins.push(
+      bpf({
+        object: await readFile("--bpf", path, { most: OBJECT_MAX, signal }),
+        onRecord: ({ map, bytes }) => say(`${map}: ${recordText(bytes, format)}`),
+        onAttached: ({ loaded }) =>
+          say(`${path}: ${loaded.programs.map(({ from }) => from.section).join(", ")} attached`),
+        onError: (error) => {
+          const known = error instanceof BpfError || error instanceof ObjectError || error instanceof GuestOsError;
+          if (!known) throw error;
+          say(`--bpf ${path}: ${error.message}; the guest goes on without`);
+        },
+      }),
+    );
+  return plugins;
+}
