@@ -5,12 +5,16 @@ import { MapType } from "../uapi/map-types.js";
 import { ArrayMap } from "./array.js";
 import { HashMap } from "./hash.js";
 import type { BpfMap, MapDesc, MapHost } from "./map.js";
+import { QueueMap } from "./queue.js";
+import { RingbufMap } from "./ringbuf.js";
 import { SlotMap } from "./slots.js";
 
 /** What maps of some kinds need besides what all have. */
 export interface MapMakers {
   /** Local storage of the kind of owners that a map type is for; undefined where the host has none. */
   readonly storages: (type: MapType) => LocalStorages | undefined;
+  /** There are records to be read in a ring buffer. */
+  readonly records: (id: number) => void;
   /** What a slot of a program array holds for a program's descriptor; or a negative errno. */
   readonly program: (fd: number) => number;
 }
@@ -29,7 +33,14 @@ export function createMap(host: MapHost, desc: MapDesc, id: number, makers: MapM
       return new ArrayMap(host, desc, id);
     case MapType.Hash:
     case MapType.PercpuHash:
+    case MapType.LruHash:
+    case MapType.LruPercpuHash:
       return new HashMap(host, desc, id);
+    case MapType.Queue:
+    case MapType.Stack:
+      return new QueueMap(host, desc, id);
+    case MapType.Ringbuf:
+      return new RingbufMap(host, desc, id, () => makers.records(id));
     case MapType.PerfEventArray:
       return new SlotMap(host, desc, id, (fd) => fd);
     case MapType.ProgArray:

@@ -6,6 +6,7 @@ import { type BpfMap, copyValue, type MapDesc, type MapHost, mapHeader, type Sta
 
 const FLAGS =
   MapFlag.NoPrealloc |
+  MapFlag.NoCommonLru |
   MapFlag.NumaNode |
   MapFlag.ZeroSeed |
   MapFlag.Rdonly |
@@ -32,7 +33,10 @@ function mixed(hash: number, word: number): number {
   return (product << HASH_ROTATION) | (product >>> (32 - HASH_ROTATION));
 }
 
-/** A hash table, or one with a value for each CPU (kernel/bpf/hashtab.c). */
+/**
+ * A hash table, or one with a value for each CPU (kernel/bpf/hashtab.c). A table of the least recently used makes room by deleting what nobody has looked
+ * up for longest, where Linux finds something that has not been for long.
+ */
 export class HashMap implements BpfMap {
   readonly address: number;
   readonly #buckets: number;
@@ -41,6 +45,8 @@ export class HashMap implements BpfMap {
   readonly #value: number;
   readonly #stride: number;
   readonly #perCpu: boolean;
+  /** Elements, the one that was used last behind all others; null if nothing has to go for want of room. */
+  readonly #recent: Set<number> | null;
   #count = 0;
 
   /** @throws {BpfError} EINVAL, E2BIG, ENOMEM */
@@ -50,13 +56,16 @@ export class HashMap implements BpfMap {
     readonly id: number,
   ) {
     const { keySize, valueSize, maxEntries, flags } = desc;
-    this.#perCpu = desc.type === MapType.PercpuHash;
+    this.#perCpu = desc.type === MapType.PercpuHash || desc.type === MapType.LruPercpuHash;
+    this.#recent = desc.type === MapType.LruHash || desc.type === MapType.LruPercpuHash ? new Set() : null;
     if (maxEntries === 0 || valueSize === 0 || keySize === 0)
       throw new BpfError(
         "EINVAL",
         `a hash table of ${maxEntries} keys of ${keySize} and values of ${valueSize} bytes: expected at least 1`,
       );
-    if ((flags & ~FLAGS) !== 0) throw new BpfError("EINVAL", `flags 0x${flags.toString(16)} of a hash table`);
+    const lruOnly = this.#recent === null ? MapFlag.NoCommonLru : MapFlag.NoPrealloc;
+    if ((flags & ~FLAGS) !== 0 || (flags & lruOnly) !== 0)
+      throw new BpfError("EINVAL", `flags 0x${flags.toString(16)} of a hash table`);
     this.#value = ELEMENT.key + align8(keySize);
     if (keySize > KEY_MOST || this.#value + valueSize > ELEMENT_MOST)
       throw new BpfError(
@@ -86,6 +95,7 @@ export class HashMap implements BpfMap {
 
   lookup(key: number): number {
     const element = this.#find(key).at;
+    this.#used(element);
     return element === 0 ? 0 : this.valueOf(element, this.host.cpu());
   }
 
@@ -101,7 +111,7 @@ export class HashMap implements BpfMap {
   }
 
   update(key: number, value: number, flags: bigint): Status {
-    const { arena, rcu } = this.host;
+    const { arena } = this.host;
     const wrong = checkUpdateFlags(this.desc, flags);
     if (wrong !== 0) return wrong;
     const found = this.#find(key);
@@ -111,7 +121,12 @@ export class HashMap implements BpfMap {
       copyValue(arena, this.desc, this.valueOf(found.at, this.host.cpu()), value);
       return 0;
     }
-    if (found.at === 0 && this.#count >= this.desc.maxEntries) return -ERRNO.E2BIG;
+    if (found.at === 0 && this.#count >= this.desc.maxEntries) {
+      const [unused] = this.#recent ?? [];
+      if (unused === undefined) return -ERRNO.E2BIG;
+      this.delete(unused + ELEMENT.key);
+      return this.update(key, value, flags);
+    }
     const element = arena.alloc(this.#value + this.#stride * (this.#perCpu ? this.host.cpus : 1));
     if (element === 0) return -ERRNO.ENOMEM;
     arena.setU32(element + ELEMENT.hash, found.hash);
@@ -121,18 +136,19 @@ export class HashMap implements BpfMap {
     const next = found.at === 0 ? arena.u32(found.link) : arena.u32(found.at + ELEMENT.next);
     arena.setU32(element + ELEMENT.next, next);
     arena.setU32(found.link, element);
+    this.#used(element);
     if (found.at === 0) this.#count++;
-    else rcu.call(() => arena.free(found.at));
+    else this.#gone(found.at);
     return 0;
   }
 
   delete(key: number): Status {
-    const { arena, rcu } = this.host;
+    const { arena } = this.host;
     const { at, link } = this.#find(key);
     if (at === 0) return -ERRNO.ENOENT;
     arena.setU32(link, arena.u32(at + ELEMENT.next));
     this.#count--;
-    rcu.call(() => arena.free(at));
+    this.#gone(at);
     return 0;
   }
 
@@ -162,6 +178,19 @@ export class HashMap implements BpfMap {
       arena.free(this.#buckets);
       arena.free(this.address);
     });
+  }
+
+  #used(element: number): void {
+    if (this.#recent === null || element === 0) return;
+    this.#recent.delete(element);
+    this.#recent.add(element);
+  }
+
+  /** Nothing leads to the element any more but what programs hold. */
+  #gone(element: number): void {
+    const { arena, rcu } = this.host;
+    this.#recent?.delete(element);
+    rcu.call(() => arena.free(element));
   }
 
   /** The element of a key, or 0, and the word that leads to it or would. */

@@ -39,6 +39,8 @@ export interface RuntimeHost {
   readonly cgroups?: Owners;
   /** A record for a perf event array; the bytes are the caller's. False: there is no reader for the CPU. */
   readonly perfEvent?: (mapId: number, cpu: number, bytes: Uint8Array) => boolean;
+  /** There are records to be read in a ring buffer, whose map has this number: called while the program that has put them in is still running. */
+  readonly records?: (mapId: number) => void;
   /** What bpf_trace_printk and its kin print. */
   readonly trace?: (text: string) => void;
   /** 32 random bits. */

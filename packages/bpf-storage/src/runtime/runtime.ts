@@ -5,6 +5,7 @@ import type { Insn } from "../isa/insn.js";
 import { createMap } from "../maps/create.js";
 import { type MapFunctions, mapFunctions } from "../maps/generated.js";
 import type { BpfMap, MapDesc, MapHost } from "../maps/map.js";
+import { RingbufMap } from "../maps/ringbuf.js";
 import { Arena } from "../memory/arena.js";
 import { Rcu } from "../memory/rcu.js";
 import type { StorageFunction } from "../storage/local-storages.js";
@@ -102,6 +103,7 @@ export class BpfRuntime {
     const map = createMap(this.#mapHost, desc, id, {
       storages: (type) => this.storages.get(type)?.storages,
       program: () => -ERRNO.EBADF,
+      records: (ring) => this.#desc.host.records?.(ring),
     });
     this.#nextMap++;
     this.maps.set(id, map);
@@ -188,6 +190,7 @@ export class BpfRuntime {
       arena: this.arena,
       host,
       map: (address) => this.#mapAt(address),
+      rings: () => [...this.maps.values()].filter((map) => map instanceof RingbufMap),
       cpu: () => this.#mapHost.cpu(),
       probe: (...read) => this.#probe(...read),
       storageDelete: (address, low, high) => {

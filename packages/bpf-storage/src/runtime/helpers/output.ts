@@ -1,5 +1,6 @@
 import type { HostArguments } from "../../engine/helpers.js";
 import { ERRNO } from "../../errors.js";
+import { RingbufMap } from "../../maps/ringbuf.js";
 import type { HelperContext, HelperEntry } from "./types.js";
 
 /** `BPF_F_INDEX_MASK`, and `BPF_F_CURRENT_CPU`, which is all of it. */
@@ -18,5 +19,40 @@ const perfEventOutput = (args: HostArguments, { arena, host, map, cpu }: HelperC
   return taken ? 0 : -ERRNO.ENOENT;
 };
 
+/** The ring at a pointer; null for a map of another kind. */
+const ring = (args: HostArguments, { map }: HelperContext): RingbufMap | null => {
+  const found = map(args.low(0));
+  return found instanceof RingbufMap ? found : null;
+};
+
+const reserve = (args: HostArguments, context: HelperContext): undefined => {
+  const record = args.big(2) === 0n && args.high(1) === 0 ? ring(args, context)?.reserve(args.low(1)) : 0;
+  if (record) args.setPointer(record);
+};
+
+const commit =
+  (discard: boolean) =>
+  (args: HostArguments, { rings }: HelperContext): number => {
+    const record = args.low(0);
+    for (const each of rings()) if (each.holds(record)) each.commit(record, args.low(1), discard);
+    return 0;
+  };
+
+const query = (args: HostArguments, context: HelperContext): undefined => {
+  const told = args.high(1) === 0 ? (ring(args, context)?.query(args.low(1)) ?? 0) : 0;
+  args.setResult(told % 2 ** 32, Math.floor(told / 2 ** 32));
+};
+
 /** Helpers by which programs tell something to the outside. */
-export const OUTPUT_HELPERS: readonly HelperEntry[] = [{ id: 25, name: "perf_event_output", call: perfEventOutput }];
+export const OUTPUT_HELPERS: readonly HelperEntry[] = [
+  { id: 25, name: "perf_event_output", call: perfEventOutput },
+  {
+    id: 130,
+    name: "ringbuf_output",
+    call: (args, context) => ring(args, context)?.output(args.low(1), args.low(2), args.low(3)) ?? -ERRNO.EINVAL,
+  },
+  { id: 131, name: "ringbuf_reserve", call: reserve },
+  { id: 132, name: "ringbuf_submit", call: commit(false) },
+  { id: 133, name: "ringbuf_discard", call: commit(true) },
+  { id: 134, name: "ringbuf_query", call: query },
+];

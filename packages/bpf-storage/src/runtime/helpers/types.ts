@@ -1,5 +1,6 @@
 import type { HostArguments } from "../../engine/helpers.js";
 import type { BpfMap } from "../../maps/map.js";
+import type { RingbufMap } from "../../maps/ringbuf.js";
 import type { Arena } from "../../memory/arena.js";
 import type { RuntimeHost } from "../host.js";
 
@@ -9,6 +10,8 @@ export interface HelperContext {
   readonly host: RuntimeHost;
   /** The map at a pointer. @throws {RangeError} if there is none: a program that was not verified has no maps to give */
   readonly map: (address: number) => BpfMap;
+  /** All ring buffers. */
+  readonly rings: () => Iterable<RingbufMap>;
   /** Number of the running CPU. */
   readonly cpu: () => number;
   /** Deletes what the object at `high:low` has in the map at a pointer. @returns 0 or a negative errno */
