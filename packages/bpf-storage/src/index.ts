@@ -1,10 +1,12 @@
 export { Btf } from "./btf/btf.js";
 export { BtfKind } from "./btf/kinds.js";
 export { type FoundMember, findMember } from "./btf/member.js";
+export { type ConformanceCase, runConformance } from "./engine/conformance.js";
 export { type Fault, type FaultKind, KERNEL_HIGH } from "./engine/engine.js";
 export { BpfError, ERRNO, type Errno } from "./errors.js";
 export { decodeInsns, encodeInsns, type Insn } from "./isa/insn.js";
 export type { BpfMap, MapDesc, Status, ValueFields } from "./maps/map.js";
+export { RingbufMap } from "./maps/ringbuf.js";
 export { Arena, type ArenaDesc } from "./memory/arena.js";
 export { ObjectError } from "./object/errors.js";
 export { loadObject } from "./object/load.js";

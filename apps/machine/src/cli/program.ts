@@ -2,6 +2,7 @@ import { DIALECTS } from "@vm/kvmi";
 import { Command, CommanderError, Option } from "commander";
 import { version } from "../../package.json";
 import { boot } from "./boot.js";
+import { bpfCommands } from "./bpf/commands.js";
 import { UsageError } from "./errors.js";
 import { ExitCode } from "./exit-code.js";
 import type { BareFlags, BootFlags } from "./flags.js";
@@ -100,6 +101,9 @@ export async function main(argv: readonly string[]): Promise<number> {
     lockdepDemo: async (flags) => {
       status = await lockdepDemo(flags);
     },
+  });
+  bpfCommands(program, (ended) => {
+    status = ended;
   });
   try {
     await program.parseAsync(argv, { from: "user" });

@@ -30,6 +30,14 @@ interface TaskLayout {
   readonly gid: bigint;
 }
 
+/** Time, and where programs put out what they have to tell. */
+export interface GuestOutlets {
+  /** Virtual ns. */
+  readonly now: () => number;
+  readonly perfEvent: NonNullable<RuntimeHost["perfEvent"]>;
+  readonly records: NonNullable<RuntimeHost["records"]>;
+}
+
 /** Bytes from the start of a structure to a member. @throws {GuestOsError} */
 export function memberOffset(btf: Btf, struct: string, path: string): number {
   const id = btf.find(struct, BtfKind.Struct);
@@ -53,12 +61,13 @@ export class GuestHost implements RuntimeHost {
     { symbols }: Pick<GuestKernel, "symbols">,
     btf: Btf,
     cells: TaskCells,
-    { now, perfEvent }: { readonly now: () => number; readonly perfEvent: NonNullable<RuntimeHost["perfEvent"]> },
+    { now, perfEvent, records }: GuestOutlets,
   ) {
     this.cpus = vcpus.length;
     this.#vcpu = vcpus[0] as VcpuHandle;
     this.#now = now;
     this.perfEvent = perfEvent;
+    this.records = records;
     const offset = (struct: string, path: string): bigint => BigInt(memberOffset(btf, struct, path));
     const hot = symbols.get("pcpu_hot");
     const current = hot === undefined ? symbols.get("current_task") : hot + offset("pcpu_hot", "current_task");
@@ -83,7 +92,8 @@ export class GuestHost implements RuntimeHost {
     };
   }
 
-  readonly perfEvent: NonNullable<RuntimeHost["perfEvent"]>;
+  readonly perfEvent: GuestOutlets["perfEvent"];
+  readonly records: GuestOutlets["records"];
 
   /** An event of this processor begins. */
   begin(vcpu: VcpuHandle): void {

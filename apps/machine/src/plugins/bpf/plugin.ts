@@ -7,6 +7,7 @@ import {
   type LoadedObject,
   loadInto,
   MapType,
+  RingbufMap,
   StorageMap,
 } from "@vm/bpf-storage";
 import { callAll, type Disposer } from "../../emitter.js";
@@ -91,9 +92,14 @@ async function attach(
     onRecord?.({ map: names.get(map) ?? "", cpu, bytes });
     return true;
   };
+  const records = (map: number): void => {
+    const ring = runtime.maps.get(map);
+    if (!(ring instanceof RingbufMap)) return;
+    for (const bytes of ring.consume()) onRecord?.({ map: names.get(map) ?? "", cpu: guest.cpu(), bytes });
+  };
   const arena = new Arena();
   const tasks = new TaskCells(arena);
-  const guest = new GuestHost(vcpus, kernel, btf, tasks, { now: () => clock.now(), perfEvent });
+  const guest = new GuestHost(vcpus, kernel, btf, tasks, { now: () => clock.now(), perfEvent, records });
   const runtime = new BpfRuntime({ host: guest, engine, arena });
   const loaded = loadInto(runtime, object, {
     types: coreTarget(btf),
