@@ -5,6 +5,7 @@ import { describe, expect, it } from "vitest";
 import { createMachine, type Plugin } from "../../src/index.js";
 import { type AttachedBpf, bpf } from "../../src/plugins/bpf/plugin.js";
 import { guests } from "../boot/debian.js";
+import { Switches } from "./switches.js";
 
 const program = (name: string): Uint8Array =>
   new Uint8Array(readFileSync(fileURLToPath(new URL(`programs/${name}.bpf.o`, import.meta.url))));
@@ -24,7 +25,7 @@ class Seen implements Plugin {
 
 describe.skipIf(guests === null)("a program of clang's, attached to a booted Debian from outside", () => {
   for (const version of ["6.1", "6.12"] as const)
-    it(`${version}: counts the system calls of every task, in storage that goes with it`, async () => {
+    it(`${version}: counts the system calls of every task, in storage that goes with it; no context switch is lost`, async () => {
       if (guests === null) return;
       const [kernel, initrd] = [guests.kernel(version), guests.initrd(version)].map(
         (path) => new Uint8Array(readFileSync(path)),
@@ -39,7 +40,8 @@ describe.skipIf(guests === null)("a program of clang's, attached to a booted Deb
         },
         onError: (error) => errors.push(error),
       });
-      const machine = await createMachine({ kernel, initrd, agent: true, plugins: [seen, plugin] });
+      const switches = new Switches(version);
+      const machine = await createMachine({ kernel, initrd, agent: true, cpus: 2, plugins: [seen, plugin, switches] });
       const { stdout } = await machine.exec("for k in 1 2 3 4 5; do true | cat; done; cat /proc/self/comm; echo $$");
       expect(errors).toEqual([]);
       expect(stdout).toMatch(/^cat\n\d+\n$/);
@@ -57,5 +59,6 @@ describe.skipIf(guests === null)("a program of clang's, attached to a booted Deb
       expect(rows.map(({ pid }) => pid)).toContain(1);
       expect(rows.length).toBeLessThan(10);
       expect(rows.reduce((sum, { calls }) => sum + calls, 0)).toBeLessThan(total);
+      switches.check(2);
     });
 });
