@@ -25,9 +25,10 @@ export interface RuntimeHost {
   /** Number of CPUs, and the one that is running. Default: one. */
   readonly cpus?: number;
   readonly cpu?: () => number;
-  /** Nanoseconds since the system started. */
-  readonly now: () => bigint;
-  readonly task: () => RunningTask;
+  /** Nanoseconds since the system started. Default: those of `performance.now()`. */
+  readonly now?: () => bigint;
+  /** Default: none, 0 in all that is told of it. */
+  readonly task?: () => RunningTask;
   /** Reads kernel memory at `high:low` that is not this runtime's; false, with nothing written, if it is not there. */
   readonly readKernel?: (low: number, high: number, into: Uint8Array) => boolean;
   /** Reads memory of the running process. */

@@ -15,13 +15,14 @@ import type { MapType } from "../uapi/map-types.js";
 import { HELPERS } from "./helpers/index.js";
 import { STORAGE_GET } from "./helpers/storage.js";
 import type { HelperContext } from "./helpers/types.js";
-import type { RuntimeHost } from "./host.js";
+import type { RunningTask, RuntimeHost } from "./host.js";
 import { BpfProgram, type ProgramDesc } from "./program.js";
 import { kindOfMap, type StorageKind, storageKinds } from "./storage-kinds.js";
 
 /** What a {@link BpfRuntime} is made for. */
 export interface RuntimeDesc {
-  readonly host: RuntimeHost;
+  /** Default: a system that has nothing. */
+  readonly host?: RuntimeHost;
   /** Whose behaviour storage has. Default: 6.12. */
   readonly generation?: Generation;
   /** Default: jit. */
@@ -43,6 +44,7 @@ export interface LoadDesc extends ProgramDesc {
 }
 
 const LOOKUP = 1;
+const NOBODY: RunningTask = { address: { low: 0, high: 0 }, pid: 0, tid: 0, uid: 0, gid: 0, comm: new Uint8Array() };
 
 /** Programs, the maps that they share, and what they ask of the host. */
 export class BpfRuntime {
@@ -54,6 +56,7 @@ export class BpfRuntime {
   /** Called as programs attached to a function of the storage's own would be. */
   entered: ((name: StorageFunction, ...args: number[]) => void) | null = null;
   readonly #desc: RuntimeDesc;
+  readonly #host: RuntimeHost;
   readonly #mapHost: MapHost;
   readonly #byAddress = new Map<number, BpfMap>();
   readonly #functions: MapFunctions;
@@ -63,9 +66,10 @@ export class BpfRuntime {
   #running: ProgramDesc | null = null;
   #window = 0;
 
-  constructor(desc: RuntimeDesc) {
-    const { host, generation = "6.12", arena = new Arena() } = desc;
+  constructor(desc: RuntimeDesc = {}) {
+    const { host = {}, generation = "6.12", arena = new Arena() } = desc;
     this.#desc = desc;
+    this.#host = host;
     this.arena = arena;
     this.#mapHost = { arena: this.arena, rcu: this.rcu, cpus: host.cpus ?? 1, cpu: host.cpu ?? (() => 0) };
     this.storages = storageKinds(this.#mapHost, host, generation, (...call) => this.entered?.(...call));
@@ -103,7 +107,7 @@ export class BpfRuntime {
     const map = createMap(this.#mapHost, desc, id, {
       storages: (type) => this.storages.get(type)?.storages,
       program: () => -ERRNO.EBADF,
-      records: (ring) => this.#desc.host.records?.(ring),
+      records: (ring) => this.#host.records?.(ring),
     });
     this.#nextMap++;
     this.maps.set(id, map);
@@ -189,6 +193,8 @@ export class BpfRuntime {
     return {
       arena: this.arena,
       host,
+      now: host.now ?? (() => BigInt(Math.floor(performance.now() * 1e6))),
+      task: host.task ?? (() => NOBODY),
       map: (address) => this.#mapAt(address),
       rings: () => [...this.maps.values()].filter((map) => map instanceof RingbufMap),
       cpu: () => this.#mapHost.cpu(),
@@ -208,7 +214,7 @@ export class BpfRuntime {
       bytes.copyWithin(to, low, low + size);
       return true;
     }
-    const { readKernel, readUser } = this.#desc.host;
+    const { readKernel, readUser } = this.#host;
     if ((user ? readUser : readKernel)?.(low, high, into) === true) return true;
     into.fill(0);
     return false;

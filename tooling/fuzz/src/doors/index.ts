@@ -1,4 +1,5 @@
 import type { Door } from "../door.js";
+import { bpfObject } from "./bpf-object.js";
 import { btf } from "./btf.js";
 import { devices } from "./devices.js";
 import { execFrames } from "./exec-frames.js";
@@ -34,4 +35,5 @@ export const doors: readonly Door[] = [
   virtioRng,
   timensOffsets,
   vvarPages,
+  bpfObject,
 ];

@@ -4,21 +4,21 @@ import type { HelperContext, HelperEntry } from "./types.js";
 
 const TASK_COMM = 16;
 
-const now = (args: HostArguments, { host }: HelperContext): undefined => {
-  const ns = host.now();
+const ktime = (args: HostArguments, { now }: HelperContext): undefined => {
+  const ns = now();
   args.setResult(Number(ns & 0xffffffffn), Number((ns >> 32n) & 0xffffffffn));
 };
 
-const currentTask = (args: HostArguments, { host }: HelperContext): undefined => {
-  const { low, high } = host.task().address;
+const currentTask = (args: HostArguments, { task }: HelperContext): undefined => {
+  const { low, high } = task().address;
   args.setResult(low, high);
 };
 
 /** Copies the task's name, ended by NUL (`bpf_get_current_comm`). */
-const comm = (args: HostArguments, { arena, host }: HelperContext): number => {
+const comm = (args: HostArguments, { arena, task }: HelperContext): number => {
   const [to, size] = [args.low(0), args.low(1)];
   if (size === 0) return -ERRNO.EINVAL;
-  const name = host.task().comm.subarray(0, Math.min(size, TASK_COMM) - 1);
+  const name = task().comm.subarray(0, Math.min(size, TASK_COMM) - 1);
   const bytes = arena.u8;
   bytes.fill(0, to, to + size);
   bytes.set(name, to);
@@ -30,14 +30,14 @@ const random = (_args: HostArguments, { host }: HelperContext): number =>
 
 /** Helpers that tell about the task, the time and the CPU. */
 export const SYSTEM_HELPERS: readonly HelperEntry[] = [
-  { id: 5, name: "ktime_get_ns", call: now },
+  { id: 5, name: "ktime_get_ns", call: ktime },
   { id: 7, name: "get_prandom_u32", call: random },
   { id: 8, name: "get_smp_processor_id", call: (_args, { cpu }) => cpu() },
   {
     id: 14,
     name: "get_current_pid_tgid",
-    call: (args, { host }) => {
-      const { pid, tid } = host.task();
+    call: (args, { task }) => {
+      const { pid, tid } = task();
       args.setResult(tid, pid);
       return undefined;
     },
@@ -45,15 +45,15 @@ export const SYSTEM_HELPERS: readonly HelperEntry[] = [
   {
     id: 15,
     name: "get_current_uid_gid",
-    call: (args, { host }) => {
-      const { uid, gid } = host.task();
+    call: (args, { task }) => {
+      const { uid, gid } = task();
       args.setResult(uid, gid);
       return undefined;
     },
   },
   { id: 16, name: "get_current_comm", call: comm },
   { id: 35, name: "get_current_task", call: currentTask },
-  { id: 125, name: "ktime_get_boot_ns", call: now },
+  { id: 125, name: "ktime_get_boot_ns", call: ktime },
   { id: 158, name: "get_current_task_btf", call: currentTask },
-  { id: 160, name: "ktime_get_coarse_ns", call: now },
+  { id: 160, name: "ktime_get_coarse_ns", call: ktime },
 ];

@@ -2,12 +2,14 @@ import type { HostArguments } from "../../engine/helpers.js";
 import type { BpfMap } from "../../maps/map.js";
 import type { RingbufMap } from "../../maps/ringbuf.js";
 import type { Arena } from "../../memory/arena.js";
-import type { RuntimeHost } from "../host.js";
+import type { RunningTask, RuntimeHost } from "../host.js";
 
 /** What helpers have to work with. */
 export interface HelperContext {
   readonly arena: Arena;
   readonly host: RuntimeHost;
+  readonly now: () => bigint;
+  readonly task: () => RunningTask;
   /** The map at a pointer. @throws {RangeError} if there is none: a program that was not verified has no maps to give */
   readonly map: (address: number) => BpfMap;
   /** All ring buffers. */
