@@ -16,6 +16,8 @@ export interface AccessFunctions {
   readonly fetch: Func;
   /** (address i64, size i32) -> i64: the bytes there, zero-extended, or 0 if they cannot be read. */
   readonly probe: Func;
+  /** Bytes of the memory when the run began. */
+  readonly memoryBytes: I32;
 }
 
 /** How a program accesses memory. */
@@ -72,13 +74,29 @@ export function load(
   else if (mode === "checked") {
     const value = m.f.call<"i64">(functions.fetch, fullAddress(m, "src"), i32.const(size), m.pc(), m.frame);
     m.set64("dst", signed ? signExtend[size](value) : value);
-  } else if (probe) {
-    const value = m.f.call<"i64">(functions.probe, fullAddress(m, "src"), i32.const(size));
-    m.set64("dst", signed ? signExtend[size](value) : value);
-  } else {
+  } else if (probe) m.set64("dst", probed(m, functions, size, signed));
+  else {
     const { address, offset } = trustedPlace(m, "src");
     m.set64("dst", read(address, offset));
   }
+}
+
+/** A load that may fail; what is in the memory is read at once. */
+function probed(m: Machine, functions: AccessFunctions, size: Bytes, signed: boolean): I64 {
+  const { f } = m;
+  const address = f.let("i64", fullAddress(m, "src"));
+  const offset = f.let("i32", i32.wrap_i64(address));
+  const value = f.temp("i64");
+  const known = i32.eq(i32.wrap_i64(i64.shr_u(address, i64.const(32))), i32.const(KERNEL_HIGH));
+  f.if(
+    i32.and(known, i32.le_u(offset, i32.sub(functions.memoryBytes, i32.const(8)))),
+    () => f.set(value, (signed ? signedLoads : loads)[size](offset, 0)),
+    () => {
+      const read = f.call<"i64">(functions.probe, address, i32.const(size));
+      f.set(value, signed ? signExtend[size](read) : read);
+    },
+  );
+  return value;
 }
 
 const STORES = { 1: "i64.store8", 2: "i64.store16", 4: "i64.store32", 8: "i64.store" } as const;

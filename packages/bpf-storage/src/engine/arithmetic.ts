@@ -173,4 +173,3 @@ export function unary(m: Machine, op: Unary, wide: boolean): void {
     }
   }
 }
-

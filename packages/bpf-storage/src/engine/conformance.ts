@@ -1,6 +1,6 @@
 import { BpfError } from "../errors.js";
 import { decodeInsns } from "../isa/insn.js";
-import { Engine, KERNEL_HIGH, type LoadOptions, LOWEST_OBJECT } from "./engine.js";
+import { Engine, KERNEL_HIGH, LOWEST_OBJECT, type LoadOptions } from "./engine.js";
 import type { Helper, HelperTable } from "./helpers.js";
 import { functionsOf } from "./program.js";
 

@@ -1,7 +1,7 @@
 import { type Expr, type Func, type FunctionBuilder, i32, i64, type Local, ModuleBuilder } from "@vm/wasm";
 import { FaultNumber } from "./faults.js";
 import { type Area, FRAME_BYTES, KERNEL_HIGH, MAX_FRAMES, MAX_LOOPS, State, WINDOWS } from "./layout.js";
-import { FUNCTION_PARAMS, HELPER_PARAMS, IMPORTS, importStore, StateAccess } from "./state.js";
+import { FUNCTION_PARAMS, HELPER_PARAMS, IMPORTS, importMemory, importTable, StateAccess } from "./state.js";
 import { MAX_TAIL_CALLS, ProgArray } from "./tail-calls.js";
 
 /** What programs share, as one WebAssembly module: entry from JavaScript, checks of unverified accesses, tail calls, bpf_loop. */
@@ -21,9 +21,14 @@ export const CORE_FUNCTIONS = {
 } as const;
 export type CoreFunction = keyof typeof CORE_FUNCTIONS;
 
-/** Calls a core function by name; imports it if it is the first to do so. */
-export const importCore = (m: ModuleBuilder, name: CoreFunction): Func =>
-  m.importFunction(IMPORTS, name, CORE_FUNCTIONS[name].params, CORE_FUNCTIONS[name].result);
+/** Imports the core's functions. */
+export const importCore = (m: ModuleBuilder): Readonly<Record<CoreFunction, Func>> =>
+  Object.fromEntries(
+    Object.entries(CORE_FUNCTIONS).map(([name, { params, result }]) => [
+      name,
+      m.importFunction(IMPORTS, name, params, result),
+    ]),
+  ) as Record<CoreFunction, Func>;
 
 /** What JavaScript calls: runs the function at an index of the table; r1 to r5 as halves, lower first. Returns the lower half of r0. */
 export type Enter = (index: number, ...halves: number[]) => number;
@@ -62,7 +67,8 @@ export function instantiateCore(
 
 function build(area: Area, shared: boolean, guest: boolean): Uint8Array<ArrayBuffer> {
   const m = new ModuleBuilder();
-  const table = importStore(m, shared);
+  importMemory(m, shared);
+  const table = importTable(m);
   const ask = m.importFunction(IMPORTS, "probe", ["i32", "i32", "i32"], null);
   const define = (name: CoreFunction, write: (f: FunctionBuilder) => void): FunctionBuilder => {
     const f = m.function(CORE_FUNCTIONS[name].params, CORE_FUNCTIONS[name].result);
@@ -93,9 +99,6 @@ function build(area: Area, shared: boolean, guest: boolean): Uint8Array<ArrayBuf
     const [address, size] = [f.param<"i64">(0), f.param<"i32">(1)];
     const offset = i32.wrap_i64(address);
     const high = i32.wrap_i64(i64.shr_u(address, i64.const(32)));
-    f.if(i32.eq(high, i32.const(KERNEL_HIGH)), () =>
-      f.if(i32.le_u(offset, i32.sub(state.get32("memoryBytes"), i32.const(8))), () => f.return(sized(f, offset, size))),
-    );
     state.set64(f, "probed", zero);
     f.do(f.call(ask, offset, high, size));
     f.value(sized(f, i32.const(area.state + State.probed), size));
@@ -134,6 +137,7 @@ function build(area: Area, shared: boolean, guest: boolean): Uint8Array<ArrayBuf
     const [count, callback] = [f.param<"i64">(0), f.param<"i64">(1)];
     const [context, flags] = [f.param<"i64">(2), f.param<"i64">(3)];
     const [fp, index, limit] = [f.local("i32"), f.local("i32"), f.local("i32")];
+    const stop = f.local("i64");
     f.if(i64.ne(flags, zero), () => f.return(i64.const(-22)));
     f.set(limit, i32.wrap_i64(count));
     f.if(i32.gt_u(limit, i32.const(MAX_LOOPS)), () => f.return(i64.const(-7)));
@@ -143,13 +147,11 @@ function build(area: Area, shared: boolean, guest: boolean): Uint8Array<ArrayBuf
         f.brIf(i32.ge_u(index, limit), done);
         const passed = i64.extend_i32_u(index);
         const target = i32.wrap_i64(callback);
-        const stop = f.callIndirect<"i64">(type, table, target, passed, context, zero, zero, zero, fp);
-        const more = i64.eqz(stop);
+        f.set(stop, f.callIndirect<"i64">(type, table, target, passed, context, zero, zero, zero, fp));
         f.set(index, i32.add(index, i32.const(1)));
-        f.brIf(more, again);
+        f.brIf(i64.eqz(stop), again);
       }),
     );
-    state.set32(f, "sp", fp);
     f.value(i64.extend_i32_u(index));
   });
   return m.bytes();

@@ -2,9 +2,19 @@ import { BpfError } from "../errors.js";
 import type { Mode } from "./access.js";
 import { Callees } from "./callees.js";
 import { type Core, instantiateCore } from "./core.js";
-import { type Fault, FAULTS, FaultSignal } from "./faults.js";
+import { FAULTS, type Fault, FaultSignal } from "./faults.js";
 import type { HelperTable } from "./helpers.js";
-import { AREA_BYTES, type Area, areaAt, FRAME_BYTES, KERNEL_HIGH, LOWEST_OBJECT, MAX_FRAMES, State, WINDOWS } from "./layout.js";
+import {
+  AREA_BYTES,
+  type Area,
+  areaAt,
+  FRAME_BYTES,
+  KERNEL_HIGH,
+  LOWEST_OBJECT,
+  MAX_FRAMES,
+  State,
+  WINDOWS,
+} from "./layout.js";
 import { Loader } from "./loader.js";
 import type { Program } from "./program.js";
 import { Slots } from "./slots.js";
@@ -43,7 +53,10 @@ export interface LoadOptions {
    * fault, or goes to the probe if it is a load of what is no pointer into the memory.
    */
   readonly mode: Mode;
-  /** Instructions that a run may execute, 1 to 2^31 - 1. It ends before the straight run of instructions that would exceed them. Unlimited if absent. */
+  /**
+   * Instructions that a run may execute, 1 to 2^31 - 1; the program then ends with a fault before the straight run of instructions that would exceed
+   * them, in both engines alike. Unlimited if absent.
+   */
   readonly budget?: number;
 }
 
@@ -70,6 +83,10 @@ function checkBudget({ budget = UNLIMITED }: LoadOptions): void {
   if (!(budget >= 1 && budget <= UNLIMITED))
     throw new BpfError("EINVAL", `a budget of ${budget} instructions; expected 1 to ${UNLIMITED}`);
 }
+
+/** Whether WebAssembly's own stack has run out: V8 and JavaScriptCore, SpiderMonkey. */
+const isOverflow = (error: unknown): boolean =>
+  error instanceof Error && (/call stack size/.test(error.message) || error.name === "InternalError");
 
 /** Executes programs in one memory. */
 export class Engine {
@@ -128,9 +145,19 @@ export class Engine {
 
   /**
    * Runs a callback that outlives the run that gave it, as of a timer: the function at `index` with three arguments by halves. As `Executable.run`.
+   * @param budget as `LoadOptions.budget`, for a program that was loaded with one
    */
-  runCallback(index: number, low1: number, high1: number, low2: number, high2: number, low3 = 0, high3 = 0): number {
-    return this.#run(index, UNLIMITED, low1, high1, low2, high2, low3, high3, 0, 0);
+  runCallback(
+    index: number,
+    low1: number,
+    high1: number,
+    low2: number,
+    high2: number,
+    low3 = 0,
+    high3 = 0,
+    budget = UNLIMITED,
+  ): number {
+    return this.#run(index, budget, low1, high1, low2, high2, low3, high3, 0, 0);
   }
 
   /**
@@ -169,7 +196,10 @@ export class Engine {
    */
   setWindow(window: number, first: number, end: number): void {
     if (!(window >= 0 && window < WINDOWS && first <= end))
-      throw new BpfError("EINVAL", `window ${window}, ${first} to ${end}: expected one of ${WINDOWS} and an ascending range`);
+      throw new BpfError(
+        "EINVAL",
+        `window ${window}, ${first} to ${end}: expected one of ${WINDOWS} and an ascending range`,
+      );
     this.#set(State.windows + 8 * window, first);
     this.#set(State.windows + 8 * window + 4, end);
   }
@@ -191,9 +221,7 @@ export class Engine {
     low4: number,
     high4: number,
   ): number {
-    const buffer = this.#memory.buffer;
-    if (this.#words.buffer !== buffer) this.#words = new Int32Array(buffer);
-    let words = this.#words;
+    let words = this.#view();
     const at = this.#area.state >>> 2;
     const sp = words[at + State.sp / 4] as number;
     const floor = words[at + State.floor / 4] as number;
@@ -205,7 +233,7 @@ export class Engine {
     words[at + State.fuel / 4] = budget;
     words[at + State.tailCalls / 4] = 0;
     words[at + State.stackTop / 4] = sp;
-    words[at + State.memoryBytes / 4] = Math.min(buffer.byteLength, 0xffffffff);
+    words[at + State.memoryBytes / 4] = Math.min(4 * words.length, 0xffffffff);
     words[at + State.fault / 4] = 0;
     let fault: Fault | null = null;
     try {
@@ -229,6 +257,7 @@ export class Engine {
 
   /** The fault that ended a run by `error`, which is thrown again if it is none of the program's. */
   #faultOf(error: unknown): Fault {
+    if (isOverflow(error)) return { kind: "stack", pc: -1, addressLow: 0, addressHigh: 0 };
     if (!(error instanceof WebAssembly.RuntimeError || error instanceof FaultSignal)) throw error;
     const kind = FAULTS[this.#get(State.fault)];
     if (kind === undefined || kind === "none") return { kind: "trap", pc: -1, addressLow: 0, addressHigh: 0 };
@@ -252,12 +281,13 @@ export class Engine {
   #probe(low: number, high: number, size: number, guest: EngineOptions["probe"]): void {
     const into = this.#area.state + State.probed;
     if (high !== KERNEL_HIGH) guest?.(low, high, size, into);
-    else if (low + size <= this.#memory.buffer.byteLength) new Uint8Array(this.#memory.buffer).copyWithin(into, low, low + size);
+    else if (low + size <= this.#memory.buffer.byteLength)
+      new Uint8Array(this.#memory.buffer).copyWithin(into, low, low + size);
   }
 
-  /** The memory, which may have grown. */
+  /** The memory; growing has detached the array, or, if it is shared, left what the engine's area is in. Asking for the buffer would take longer. */
   #view(): Int32Array {
-    if (this.#words.buffer !== this.#memory.buffer) this.#words = new Int32Array(this.#memory.buffer);
+    if (this.#words.length === 0) this.#words = new Int32Array(this.#memory.buffer);
     return this.#words;
   }
 

@@ -6,7 +6,7 @@ export const FAULTS = ["none", "memory", "budget", "stack", "depth", "function",
 /**
  * - `memory`: an unverified program accessed what is outside of its windows
  * - `budget`: it has executed as many instructions as it may
- * - `stack`: the engine's stack is used up, by nested runs and tail calls
+ * - `stack`: the engine's stack is used up, by nested runs, tail calls or recursion
  * - `depth`: an unverified program has more frames than 8
  * - `function`: a call by register of a function that does not exist
  * - `trap`: WebAssembly's own checks: an access outside of the memory, a callback that is none
@@ -17,7 +17,7 @@ export const FaultNumber = { memory: 1, budget: 2, stack: 3, depth: 4, function:
 
 export interface Fault {
   readonly kind: FaultKind;
-  /** Instruction at which the program ended, or of which the block began (`budget`), or the function (`stack`, `depth`); -1 for a `trap`. */
+  /** Instruction that was refused; the one with which the block (`budget`) or the function (`stack`, `depth`) begins; -1 if WebAssembly refused. */
   readonly pc: number;
   /** The address or function number that was not allowed, halves, unsigned; 0 if there is none. */
   readonly addressLow: number;

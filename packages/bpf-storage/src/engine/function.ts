@@ -116,9 +116,11 @@ export class FunctionWriter implements Machine {
         this.#call();
         break;
       case "indirect": {
+        const { indirect } = functions;
+        if (indirect === null) break;
         const number = f.let("i64", this.#register(callRegister(this.#insn)));
         const [low, high] = [i32.wrap_i64(number), i32.wrap_i64(i64.shr_u(number, i64.const(32)))];
-        this.#callHost((at) => f.do(f.call(functions.indirect, low, high, at, this.pc())));
+        this.#callHost((at) => f.do(f.call(indirect, low, high, at, this.pc())));
       }
     }
   }

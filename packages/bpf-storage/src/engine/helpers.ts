@@ -57,9 +57,9 @@ export class CallArguments implements HostArguments {
     }
   }
 
-  /** The memory, which may have grown. */
+  /** The memory; growing has detached the array, or, if it is shared, left what the arguments are in. Asking for the buffer would take longer. */
   #memory(): Uint32Array {
-    if (this.#words.buffer !== this.memory.buffer) this.#words = new Uint32Array(this.memory.buffer);
+    if (this.#words.length === 0) this.#words = new Uint32Array(this.memory.buffer);
     return this.#words;
   }
 

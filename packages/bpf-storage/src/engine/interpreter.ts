@@ -1,13 +1,32 @@
-import { type Expr, type Func, type FunctionBuilder, i32, i64, type Label, type Local, ModuleBuilder, select } from "@vm/wasm";
-import { type Mode, pointerTo } from "./access.js";
+import {
+  type Expr,
+  type Func,
+  type FunctionBuilder,
+  i32,
+  i64,
+  type Label,
+  type Local,
+  ModuleBuilder,
+  select,
+} from "@vm/wasm";
+import { type AccessFunctions, type Mode, pointerTo } from "./access.js";
 import { condition, mayGoto } from "./comparison.js";
-import { CORE_FUNCTIONS, type CoreFunction, importCore } from "./core.js";
+import { type CoreFunction, importCore } from "./core.js";
 import { FaultNumber } from "./faults.js";
+import { jumpTable } from "./jump-table.js";
 import { CALL_BYTES, CALL_RESULT, MAX_LOOPS, MAY_GOTO_COUNTER, REGISTER_FILE_BYTES } from "./layout.js";
 import type { Machine, Role } from "./machine.js";
 import { perform } from "./meaning.js";
-import { type Handler, handlers, RECORD_BYTES, Record as R } from "./records.js";
-import { FUNCTION_PARAMS, HELPER_PARAMS, IMPORTS, importStore, type StateAccess } from "./state.js";
+import { type Handler, handlers, Record as R, RECORD_BYTES } from "./records.js";
+import {
+  exportName,
+  FUNCTION_PARAMS,
+  HELPER_PARAMS,
+  IMPORTS,
+  importMemory,
+  importTable,
+  type StateAccess,
+} from "./state.js";
 
 /** The interpreter: one function that executes records, with its registers in memory. A function of a program calls another by recursion. */
 
@@ -17,10 +36,9 @@ type I64 = Expr<"i64">;
 /** The module with the interpreter, exported as `interpret`: (record, r1 to r5, frame pointer) -> r0. */
 export function buildInterpreter(state: StateAccess, shared: boolean): Uint8Array<ArrayBuffer> {
   const m = new ModuleBuilder();
-  const table = importStore(m, shared);
-  const core = Object.fromEntries(
-    (Object.keys(CORE_FUNCTIONS) as CoreFunction[]).map((name) => [name, importCore(m, name)]),
-  ) as Record<CoreFunction, Func>;
+  importMemory(m, shared);
+  const table = importTable(m);
+  const core = importCore(m);
   const host = m.importFunction(IMPORTS, "host", ["i32", "i32"], null);
   const indirect = m.importFunction(IMPORTS, "indirect", ["i32", "i32", "i32", "i32"], null);
   const helper = m.type(HELPER_PARAMS, "i64");
@@ -32,34 +50,28 @@ export function buildInterpreter(state: StateAccess, shared: boolean): Uint8Arra
   });
   writer.prologue();
   const { list } = handlers();
-  f.loop((again) => {
-    const nest = (at: number, labels: readonly Label[]): void => {
-      if (at === list.length) {
-        const inside = [...labels].reverse();
-        f.brTable(writer.field(R.handler), inside, inside[0] as Label);
-        return;
-      }
-      f.block((label) => nest(at + 1, [...labels, label]));
-      writer.handler(list[list.length - 1 - at] as Handler, again);
-    };
-    nest(0, []);
-  });
+  f.loop((again) =>
+    jumpTable(f, writer.field(R.handler), list.length, (k) => writer.handler(list[k] as Handler, again)),
+  );
   f.unreachable();
   m.exportFunction("interpret", f);
   return m.bytes();
 }
 
-/** Functions for the table that interpret a program's functions, exported as `f0`, `f1`, ... */
-export function buildStubs(records: readonly number[], table: number, shared: boolean): Uint8Array<ArrayBuffer> {
+/** The import that tells where the records of a function are. */
+export const recordName = (subprogram: number): string => `record${subprogram}`;
+
+/** A module with so many functions that interpret a program's functions. */
+export function buildStubs(count: number): Uint8Array<ArrayBuffer> {
   const m = new ModuleBuilder();
-  const tableIndex = importStore(m, shared);
   const interpret = m.importFunction(IMPORTS, "interpret", ["i32", ...FUNCTION_PARAMS], "i64");
-  const functions = records.map((record) => {
+  for (let k = 0; k < count; k++) {
+    const record = m.importGlobal(IMPORTS, recordName(k), "i32", false);
     const f = m.function(FUNCTION_PARAMS, "i64");
-    f.value(f.call(interpret, i32.const(record), ...FUNCTION_PARAMS.map((_, k) => f.param(k))));
-    return f;
-  });
-  m.element(tableIndex, table, functions);
+    const args = FUNCTION_PARAMS.map((_, parameter) => f.param(parameter));
+    f.value(f.call(interpret, f.globalGet<"i32">(record), ...args));
+    m.exportFunction(exportName(k), f);
+  }
   return m.bytes();
 }
 
@@ -78,6 +90,7 @@ class HandlerWriter implements Machine {
   readonly #record: Local<"i32">;
   readonly #fp: Local<"i32">;
   readonly #registers: Local<"i32">;
+  readonly #functions: AccessFunctions;
 
   constructor(
     readonly f: FunctionBuilder,
@@ -89,6 +102,7 @@ class HandlerWriter implements Machine {
     this.#fp = f.param<"i32">(6);
     this.frame = f.local("i32");
     this.#registers = f.local("i32");
+    this.#functions = { ...core, memoryBytes: state.get32("memoryBytes") };
     const registers = this.#registers;
     this.counter = {
       get: () => i32.load(registers, MAY_GOTO_COUNTER),
@@ -174,7 +188,7 @@ class HandlerWriter implements Machine {
         break;
       }
       default:
-        perform(this, this.core, handler.mode, handler);
+        perform(this, this.#functions, handler.mode, handler);
     }
     f.set(this.#record, i32.add(this.#record, i32.const(RECORD_BYTES)));
     f.br(again);

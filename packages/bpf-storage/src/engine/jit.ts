@@ -1,10 +1,11 @@
 import { type Func, type FunctionBuilder, i32, ModuleBuilder, structure, writeStructure } from "@vm/wasm";
-import type { Mode } from "./access.js";
+import type { AccessFunctions, Mode } from "./access.js";
 import type { Callee } from "./callees.js";
-import { CORE_FUNCTIONS, type CoreFunction, importCore } from "./core.js";
+import { type CoreFunction, importCore } from "./core.js";
 import { FunctionWriter } from "./function.js";
-import { type Analyzed, blocksOf, type Subprogram } from "./program.js";
-import { FUNCTION_PARAMS, HELPER_PARAMS, IMPORTS, importStore, type StateAccess } from "./state.js";
+import { writeBlocks } from "./jump-table.js";
+import { type Analyzed, type Block, blocksOf, type Subprogram } from "./program.js";
+import { exportName, FUNCTION_PARAMS, HELPER_PARAMS, IMPORTS, importMemory, type StateAccess } from "./state.js";
 
 /** Programs as WebAssembly modules: one for each program, with a function for each of its functions. */
 
@@ -27,11 +28,12 @@ export interface Code {
 }
 
 /** Functions that code calls. */
-export interface Functions extends Readonly<Record<CoreFunction, Func>> {
+export interface Functions extends Readonly<Record<CoreFunction, Func>>, AccessFunctions {
   readonly subprograms: readonly Func[];
   /** By the instruction that calls. */
   readonly callees: ReadonlyMap<number, { readonly callee: Callee; readonly func: Func | null }>;
-  readonly indirect: Func;
+  /** Null if no call is by register. */
+  readonly indirect: Func | null;
 }
 
 /**
@@ -40,11 +42,12 @@ export interface Functions extends Readonly<Record<CoreFunction, Func>> {
  */
 export function compile(program: Analyzed, target: Target, callees: ReadonlyMap<number, Callee>): Code {
   const m = new ModuleBuilder();
-  const table = importStore(m, target.shared);
-  const core = Object.fromEntries(
-    (Object.keys(CORE_FUNCTIONS) as CoreFunction[]).map((name) => [name, importCore(m, name)]),
-  ) as Record<CoreFunction, Func>;
-  const indirect = m.importFunction(IMPORTS, "indirect", ["i32", "i32", "i32", "i32"], null);
+  importMemory(m, target.shared);
+  const core = importCore(m);
+  // Functions of JavaScript are imported if they are called: engines compile a passage for each.
+  const indirect = program.operations.some((operation) => operation?.kind === "indirect")
+    ? m.importFunction(IMPORTS, "indirect", ["i32", "i32", "i32", "i32"], null)
+    : null;
   const imported = new Map<unknown, Func>();
   const names = new Map<string, Callee>();
   const called = new Map<number, { readonly callee: Callee; readonly func: Func | null }>();
@@ -63,13 +66,24 @@ export function compile(program: Analyzed, target: Target, callees: ReadonlyMap<
     called.set(pc, { callee, func });
   }
   const subprograms = program.subprograms.map(() => m.function(FUNCTION_PARAMS, "i64"));
-  const functions: Functions = { ...core, indirect, subprograms, callees: called };
+  const functions: Functions = {
+    ...core,
+    memoryBytes: target.state.get32("memoryBytes"),
+    indirect,
+    subprograms,
+    callees: called,
+  };
   program.subprograms.forEach((subprogram, k) => {
     writeFunction(subprograms[k] as FunctionBuilder, program, subprogram, target, functions);
   });
-  m.element(table, target.entry, subprograms);
+  subprograms.forEach((subprogram, k) => {
+    m.exportFunction(exportName(k), subprogram);
+  });
   return { bytes: m.bytes(), callees: names };
 }
+
+/** Blocks of a function up to which jumps become WebAssembly's own: these nest, and both the builder and compilers go down into them. */
+const STRUCTURED = 1000;
 
 function writeFunction(
   f: FunctionBuilder,
@@ -81,26 +95,26 @@ function writeFunction(
   const blocks = blocksOf(program, subprogram);
   const writer = new FunctionWriter(f, program, target, functions);
   writer.prologue(subprogram);
-  const shape = structure({ successors: blocks.map(({ successors }) => successors), entries: [0] });
-  writeStructure(f, shape, f.local("i32"), {
-    constant: i32.const,
-    node: (node, ways) => {
-      const block = blocks[node];
-      if (block === undefined) return;
-      const condition = writer.block(block);
-      const [next, taken] = block.successors;
-      if (next === undefined) return;
-      if (taken === undefined || condition === null) ways.go(next);
-      else if (next === taken) {
-        f.drop(condition);
-        ways.go(next);
-      } else
-        f.if(
-          condition,
-          () => ways.go(taken),
-          () => ways.go(next),
-        );
-    },
-  });
+  const write = (node: number, go: (to: number) => void): void => {
+    const block = blocks[node] as Block;
+    const condition = writer.block(block);
+    const [next, taken] = block.successors;
+    if (next === undefined) return;
+    if (taken === undefined || taken === next || condition === null) go(next);
+    else
+      f.if(
+        condition,
+        () => go(taken),
+        () => go(next),
+      );
+  };
+  if (blocks.length > STRUCTURED) writeBlocks(f, blocks.length, write);
+  else {
+    const shape = structure({ successors: blocks.map(({ successors }) => successors), entries: [0] });
+    writeStructure(f, shape, f.local("i32"), {
+      constant: i32.const,
+      node: (node, ways) => write(node, ways.go),
+    });
+  }
   f.unreachable();
 }

@@ -1,8 +1,8 @@
-import { type Callee, type Callees } from "./callees.js";
+import type { Callee, Callees } from "./callees.js";
 import type { Core } from "./core.js";
 import type { LoadOptions } from "./engine.js";
 import type { HostHelper } from "./helpers.js";
-import { buildInterpreter, buildStubs } from "./interpreter.js";
+import { buildInterpreter, buildStubs, recordName } from "./interpreter.js";
 import { type Code, compile, type Target } from "./jit.js";
 import type { Area } from "./layout.js";
 import { type Analyzed, analyze, type Program } from "./program.js";
@@ -37,6 +37,25 @@ interface Prepared {
 }
 
 const interpreters = new Map<string, WebAssembly.Module>();
+const stubs = new Map<number, WebAssembly.Module>();
+
+function stubsOf(count: number): WebAssembly.Module {
+  let module = stubs.get(count);
+  if (module === undefined) {
+    module = new WebAssembly.Module(buildStubs(count));
+    stubs.set(count, module);
+  }
+  return module;
+}
+
+/** `action` the first time, nothing after that. */
+function once(action: () => void): () => void {
+  let done = false;
+  return () => {
+    if (!done) action();
+    done = true;
+  };
+}
 
 /** Null for what an implementation of WebAssembly refuses for its size; the engine writes no module that is wrong. */
 function tooLarge(error: unknown): null {
@@ -64,8 +83,8 @@ export class Loader {
   constructor(parts: LoaderParts) {
     this.#parts = parts;
     this.#state = new StateAccess(parts.area);
-    const { memory, slots, core, callees } = parts;
-    this.#imports = { ...core.functions, memory, table: slots.table, indirect: callees.indirect };
+    const { memory, core, callees } = parts;
+    this.#imports = { ...core.functions, memory, indirect: callees.indirect };
   }
 
   load(program: Program, options: LoadOptions): Loaded {
@@ -75,8 +94,8 @@ export class Loader {
         const code = this.#compile(prepared);
         const module = code === null ? null : moduleOf(code);
         if (code !== null && module !== null) {
-          new WebAssembly.Instance(module, { [IMPORTS]: this.#importsOf(code) });
-          return this.#compiled(prepared);
+          const instance = new WebAssembly.Instance(module, { [IMPORTS]: this.#importsOf(code) });
+          return this.#compiled(prepared, instance);
         }
       }
       return this.#interpreted(prepared, this.#interpreter());
@@ -91,8 +110,10 @@ export class Loader {
     try {
       const code = options.engine === "jit" ? this.#compile(prepared) : null;
       if (code !== null) {
-        const compiled = await WebAssembly.instantiate(code.bytes, { [IMPORTS]: this.#importsOf(code) }).catch(tooLarge);
-        if (compiled !== null) return this.#compiled(prepared);
+        const compiled = await WebAssembly.instantiate(code.bytes, { [IMPORTS]: this.#importsOf(code) }).catch(
+          tooLarge,
+        );
+        if (compiled !== null) return this.#compiled(prepared, compiled.instance);
       }
       return this.#interpreted(prepared, await this.#interpreterAsync());
     } catch (error) {
@@ -134,26 +155,31 @@ export class Loader {
     return imports;
   }
 
-  #compiled({ program, target }: Prepared): Loaded {
+  #compiled({ program, target }: Prepared, { exports }: WebAssembly.Instance): Loaded {
+    const { slots } = this.#parts;
     const { entry } = target;
     const count = program.subprograms.length;
-    return { entry, engine: "jit", dispose: () => this.#parts.slots.release(entry, count) };
+    slots.put(entry, count, exports);
+    return { entry, engine: "jit", dispose: once(() => slots.release(entry, count)) };
   }
 
   #interpreted({ program, callees, target }: Prepared, interpret: WebAssembly.Exported): Loaded {
-    const { memory, slots, shared, allocate, free } = this.#parts;
+    const { memory, slots, allocate, free } = this.#parts;
     const { entry } = target;
     const recordCallees = new Map([...callees].map(([pc, callee]) => [pc, this.#recordCallee(callee)]));
     const records = recordsOf(program, { ...target, callees: recordCallees });
     const offset = allocate(records.count * RECORD_BYTES);
     records.write(memory.buffer, offset);
-    const starts = records.entries.map((index) => offset + RECORD_BYTES * index);
-    const module = new WebAssembly.Module(buildStubs(starts, entry, shared));
-    new WebAssembly.Instance(module, { [IMPORTS]: { memory, table: slots.table, interpret } });
-    const dispose = (): void => {
-      slots.release(entry, program.subprograms.length);
+    const count = program.subprograms.length;
+    const imports: Record<string, WebAssembly.Exported | number> = { interpret };
+    records.entries.forEach((index, k) => {
+      imports[recordName(k)] = offset + RECORD_BYTES * index;
+    });
+    slots.put(entry, count, new WebAssembly.Instance(stubsOf(count), { [IMPORTS]: imports }).exports);
+    const dispose = once(() => {
+      slots.release(entry, count);
       free(offset);
-    };
+    });
     return { entry, engine: "interpreter", dispose };
   }
 
@@ -194,7 +220,7 @@ export class Loader {
   #interpreterImports(): Record<string, WebAssembly.Exported> {
     const { arguments: args } = this.#parts.callees;
     const host = (number: number, offset: number): void => args.run(this.#hosts[number] as HostHelper, offset >>> 0);
-    return { ...this.#imports, host };
+    return { ...this.#imports, table: this.#parts.slots.table, host };
   }
 
   #instantiate(module: WebAssembly.Module): WebAssembly.Exported {

@@ -5,15 +5,15 @@ import {
   CALL,
   CALLX,
   CallKind,
-  Class,
   CLASS_MASK,
+  Class,
   EXIT,
   JA,
   JA32,
   JmpOp,
   LD_IMM64,
-  Mode,
   MODE_MASK,
+  Mode,
   OP_MASK,
   Pseudo,
   SIZE_MASK,
@@ -176,9 +176,7 @@ function access({ code, imm }: Insn): Operation | null {
   if (mode === Mode.Mem) return { kind: "store", size, immediate: (code & CLASS_MASK) === Class.St };
   if (mode !== Mode.Atomic || (code & CLASS_MASK) !== Class.Stx || (size !== 4 && size !== 8)) return null;
   const modification = MODIFICATIONS.get(imm);
-  return modification === undefined
-    ? null
-    : { kind: "atomic", op: modification[0], size, fetch: modification[1] };
+  return modification === undefined ? null : { kind: "atomic", op: modification[0], size, fetch: modification[1] };
 }
 
 /** Instructions among which there is one of every operation. */

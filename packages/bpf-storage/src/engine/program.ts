@@ -43,7 +43,8 @@ const refuse = (pc: number, message: string): never => {
 export function functionsOf(insns: readonly Insn[]): number[] {
   const firsts = new Set([0]);
   insns.forEach(({ code, src, imm }, pc) => {
-    if ((code === CALL && src === CallKind.Local) || (code === LD_IMM64 && src === Pseudo.Func)) firsts.add(pc + 1 + imm);
+    if ((code === CALL && src === CallKind.Local) || (code === LD_IMM64 && src === Pseudo.Func))
+      firsts.add(pc + 1 + imm);
   });
   return [...firsts].sort((a, b) => a - b);
 }
@@ -90,13 +91,15 @@ function checkRegisters(pc: number, insn: Insn, operation: Operation): void {
   const { dst, src } = insn;
   const { kind } = operation;
   if (kind === "indirect") {
-    if (!(callRegister(insn) >= 0 && callRegister(insn) < FP)) refuse(pc, `no register ${callRegister(insn)} to call by`);
+    if (!(callRegister(insn) >= 0 && callRegister(insn) < FP))
+      refuse(pc, `no register ${callRegister(insn)} to call by`);
     return;
   }
   if (kind === "helper" || kind === "local" || kind === "kfunc" || kind === "jump" || kind === "exit") return;
   if (dst > FP) refuse(pc, `no register ${dst}; there are 0 to ${FP}`);
   if (kind !== "function" && src > FP) refuse(pc, `no register ${src}; there are 0 to ${FP}`);
-  const written = kind === "arithmetic" || kind === "unary" || kind === "load" || kind === "constant" || kind === "function";
+  const written =
+    kind === "arithmetic" || kind === "unary" || kind === "load" || kind === "constant" || kind === "function";
   if (written && dst === FP) refuse(pc, "the frame pointer cannot be written");
   if (kind === "atomic" && operation.fetch && operation.op !== "cmpxchg" && src === FP)
     refuse(pc, "the frame pointer cannot be written");
@@ -163,7 +166,13 @@ export function blocksOf({ insns, operations }: Analyzed, { first, end }: Subpro
     const kind = operations[last]?.kind;
     const jump = (): number => numbers.get(jumpTarget(last, insns[last] as Insn)) as number;
     const successors =
-      kind === "exit" ? [] : kind === "jump" ? [jump()] : kind === "compare" || kind === "may_goto" ? [k + 1, jump()] : [k + 1];
+      kind === "exit"
+        ? []
+        : kind === "jump"
+          ? [jump()]
+          : kind === "compare" || kind === "may_goto"
+            ? [k + 1, jump()]
+            : [k + 1];
     return { first: start, end: stop, count, successors };
   });
 }

@@ -1,3 +1,5 @@
+import { exportName } from "./state.js";
+
 /** The engine's table of functions: those of all of its programs, and the helpers that the interpreter calls. Index 0 stays empty. */
 export class Slots {
   readonly table = new WebAssembly.Table({ element: "anyfunc", initial: 64 });
@@ -13,6 +15,11 @@ export class Slots {
     this.#next += count;
     if (this.#next > this.table.length) this.table.grow(this.table.length + count);
     return first;
+  }
+
+  /** Fills `count` indexes with the functions of a program. */
+  put(first: number, count: number, functions: Readonly<Record<string, WebAssembly.Exported>>): void {
+    for (let k = 0; k < count; k++) this.table.set(first + k, functions[exportName(k)]);
   }
 
   /** Gives them back. */

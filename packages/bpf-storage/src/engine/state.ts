@@ -29,11 +29,18 @@ export class StateAccess {
 /** Module name of everything that the engine's modules import. */
 export const IMPORTS = "engine";
 
-/** Imports the memory as `memory`, and the table of functions as `table`; gives the table's index. */
-export function importStore(m: ModuleBuilder, shared: boolean): number {
+/** Imports the memory as `memory`. */
+export const importMemory = (m: ModuleBuilder, shared: boolean): void =>
   m.importMemory(IMPORTS, "memory", shared ? { min: 1, max: 65536 } : { min: 1 }, shared);
-  return m.importTable(IMPORTS, "table", { min: 1 });
-}
+
+/**
+ * Imports the engine's table of functions as `table`; gives its index. Programs do without it: each entry of a table is written to all of the
+ * instances that know the table.
+ */
+export const importTable = (m: ModuleBuilder): number => m.importTable(IMPORTS, "table", { min: 1 });
+
+/** Name by which a program's module exports a function. */
+export const exportName = (subprogram: number): string => `f${subprogram}`;
 
 /** Parameters of a program's functions: r1 to r5 and the frame pointer. */
 export const FUNCTION_PARAMS = ["i64", "i64", "i64", "i64", "i64", "i32"] as const;

@@ -38,6 +38,13 @@ export class SlotMap implements BpfMap {
     return index < this.desc.maxEntries ? this.host.arena.u32(this.#slot(index)) : 0;
   }
 
+  /** Sets the word of a slot. @throws {BpfError} E2BIG if there is no such slot */
+  setWord(index: number, word: number): void {
+    if (index >= this.desc.maxEntries)
+      throw new BpfError("E2BIG", `slot ${index} of ${this.desc.name}, which has ${this.desc.maxEntries}`);
+    this.#set(index, word);
+  }
+
   lookup(): number {
     return -ERRNO.EOPNOTSUPP;
   }

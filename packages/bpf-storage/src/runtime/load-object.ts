@@ -5,6 +5,7 @@ import type { Insn } from "../isa/insn.js";
 import { LD_IMM64 } from "../isa/opcodes.js";
 import { ArrayMap } from "../maps/array.js";
 import type { BpfMap } from "../maps/map.js";
+import { SlotMap } from "../maps/slots.js";
 import { type CoreRecord, CoreTarget } from "../object/core/relocate.js";
 import type { KsymExtern } from "../object/externs.js";
 import { type KconfigPort, kconfigMap } from "../object/kconfig.js";
@@ -12,7 +13,7 @@ import { type LinkedProgram, linkProgram } from "../object/link.js";
 import { loadObject } from "../object/load.js";
 import type { MapDefinition } from "../object/map-definition.js";
 import type { BpfObject, ObjectProgram } from "../object/object.js";
-import type { MapType } from "../uapi/map-types.js";
+import { MapType } from "../uapi/map-types.js";
 import { AttachType, ProgramType } from "../uapi/program-types.js";
 import type { Pair } from "./host.js";
 import type { BpfProgram } from "./program.js";
@@ -66,7 +67,20 @@ export function loadInto(runtime: BpfRuntime, bytes: Uint8Array, system: TargetS
   const programs = object.programs
     .filter(({ autoload }) => autoload)
     .map((from) => loadProgram(runtime, object, from, maps, system));
+  for (const definition of definitions) fillSlots(definition, maps.get(definition.name), programs);
   return { object, maps, programs };
+}
+
+/** Puts programs into the slots of an array that names them. */
+function fillSlots({ slots, name }: MapDefinition, map: BpfMap | undefined, programs: readonly LoadedProgram[]): void {
+  if (slots.length === 0) return;
+  if (!(map instanceof SlotMap) || map.desc.type !== MapType.ProgArray)
+    throw new BpfError("EINVAL", `map ${name} has elements from the beginning, which only arrays of programs can have`);
+  for (const slot of slots) {
+    const found = programs.find(({ from }) => from.name === slot.name);
+    if (found === undefined) throw new BpfError("EINVAL", `map ${name}: no program ${slot.name} has been loaded`);
+    map.setWord(slot.index, found.program.executable.entry);
+  }
 }
 
 function makeMap(runtime: BpfRuntime, definition: MapDefinition): BpfMap {

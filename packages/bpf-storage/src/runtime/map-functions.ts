@@ -1,11 +1,11 @@
 import { type Expr, type Func, type FunctionBuilder, i32, i64, type Local, ModuleBuilder, select } from "@vm/wasm";
 import { KERNEL_HIGH } from "../engine/layout.js";
+import { HASH_MULTIPLIER, HASH_ROTATION } from "../maps/hash.js";
+import { ARRAY, ELEMENT, HASH, MAP, STORAGE } from "../maps/layout.js";
 import type { Arena } from "../memory/arena.js";
 import { SELEM, STORE, TABLE_MULTIPLIER, TABLE_SHIFT } from "../storage/layout.js";
 import { ASK } from "../storage/storage-map.js";
 import { MapType } from "../uapi/map-types.js";
-import { HASH_MULTIPLIER, HASH_ROTATION } from "./hash.js";
-import { ARRAY, ELEMENT, HASH, MAP, STORAGE } from "./layout.js";
 
 type I32 = Expr<"i32">;
 type I64 = Expr<"i64">;

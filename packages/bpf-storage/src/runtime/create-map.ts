@@ -1,13 +1,13 @@
 import { BpfError } from "../errors.js";
+import { ArrayMap } from "../maps/array.js";
+import { HashMap } from "../maps/hash.js";
+import type { BpfMap, MapDesc, MapHost } from "../maps/map.js";
+import { QueueMap } from "../maps/queue.js";
+import { RingbufMap } from "../maps/ringbuf.js";
+import { SlotMap } from "../maps/slots.js";
 import type { LocalStorages } from "../storage/local-storages.js";
 import { StorageMap } from "../storage/storage-map.js";
 import { MapType } from "../uapi/map-types.js";
-import { ArrayMap } from "./array.js";
-import { HashMap } from "./hash.js";
-import type { BpfMap, MapDesc, MapHost } from "./map.js";
-import { QueueMap } from "./queue.js";
-import { RingbufMap } from "./ringbuf.js";
-import { SlotMap } from "./slots.js";
 
 /** What maps of some kinds need besides what all have. */
 export interface MapMakers {
