@@ -27,7 +27,14 @@ const runtime = new BpfRuntime({
   arena,
   host: {
     now: () => 0n,
-    task: () => ({ address: { low: task, high: KERNEL_HIGH }, pid: 77, tid: 77, uid: 0, gid: 0, comm: new Uint8Array() }),
+    task: () => ({
+      address: { low: task, high: KERNEL_HIGH },
+      pid: 77,
+      tid: 77,
+      uid: 0,
+      gid: 0,
+      comm: new Uint8Array(),
+    }),
     tasks: { cell: (low) => low + TASK_CELL, cellOffset: TASK_CELL, live: () => true, fromFd: () => -9 },
   },
 });

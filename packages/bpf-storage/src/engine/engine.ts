@@ -25,7 +25,7 @@ export type { Helper, HelperTable, HostArguments, HostHelper, WasmHelper } from 
 export { KERNEL_HIGH, LOWEST_OBJECT } from "./layout.js";
 export { ProbeMode } from "./operation.js";
 export type { Program } from "./program.js";
-export { ProgArray, progArrayBytes } from "./tail-calls.js";
+export { ProgArray } from "./tail-calls.js";
 
 export interface EngineOptions {
   /** The memory that programs' pointers lead into. It may grow. */

@@ -7,10 +7,7 @@ export const TAIL_CALL = 12;
 export const MAX_TAIL_CALLS = 33;
 
 /**
- * What the second argument of a tail call points to, offsets in bytes: the number of slots, u32, and from `slots` on as many u32, each
+ * What the second argument of a tail call points to, a map as `src/maps/layout.ts` has it, offsets in bytes: the number of slots, u32, and from `slots` on as many u32, each
  * `Executable.entry` of a program, or 0 if the slot is empty. A program that is in a slot must not be disposed of.
  */
 export const ProgArray = { maxEntries: 12, slots: 24 } as const;
-
-/** Bytes of a program array with so many slots. */
-export const progArrayBytes = (maxEntries: number): number => ProgArray.slots + 4 * maxEntries;
