@@ -56,7 +56,7 @@ export class Btf {
   /** As the constructor, in pieces, names included. @throws {BpfError} as the constructor */
   static *read(bytes: Uint8Array, base: Btf | null = null): Work<Btf> {
     const index = yield* indexTypes(bytes, base !== null);
-    return new Btf(bytes, base, index, yield* NameIndex.build(bytes, index));
+    return new Btf(bytes, base, index, yield* NameIndex.build(bytes, index, base));
   }
 
   /** As the constructor, in turns of the event loop. Rejects as it throws. */
@@ -154,7 +154,7 @@ export class Btf {
   }
 
   #byEssential(essential: string): number[] {
-    this.#names ??= finish(NameIndex.build(this.bytes, this.#index));
+    this.#names ??= finish(NameIndex.build(this.bytes, this.#index, this.base));
     const found = this.base === null ? [] : this.base.#byEssential(essential);
     for (const k of this.#names.candidates(essential)) found.push(this.firstId + k);
     return found;

@@ -134,10 +134,12 @@ function checkHeader(bytes: Uint8Array, view: DataView): Sections {
   if (bytes.subarray(HEADER_SIZE, Math.max(HEADER_SIZE, length)).some((byte) => byte !== 0))
     throw new BpfError("E2BIG", "Unsupported btf_header");
   // A shorter header leaves the rest 0.
-  const u32 = (at: number): number => (at + 4 <= length ? view.getUint32(at, true) : 0);
-  if (length < 2 || view.getUint16(0, true) !== BTF_MAGIC) invalid("Invalid magic");
-  if (view.getUint8(2) !== 1) throw new BpfError("ENOTSUPP", "Unsupported version");
-  if (view.getUint8(3) !== 0) throw new BpfError("ENOTSUPP", "Unsupported flags");
+  const header = new DataView(new ArrayBuffer(HEADER_SIZE));
+  bytes.subarray(0, Math.min(length, HEADER_SIZE)).forEach((byte, at) => void header.setUint8(at, byte));
+  const u32 = (at: number): number => header.getUint32(at, true);
+  if (header.getUint16(0, true) !== BTF_MAGIC) invalid("Invalid magic");
+  if (header.getUint8(2) !== 1) throw new BpfError("ENOTSUPP", "Unsupported version");
+  if (header.getUint8(3) !== 0) throw new BpfError("ENOTSUPP", "Unsupported flags");
   if (bytes.length === length) invalid("No data");
   const [typeOffset, typeLength, stringOffset, stringLength] = [u32(8), u32(12), u32(16), u32(20)];
   const sections = [

@@ -1,5 +1,5 @@
 import { countOf, flagOf, kindOf } from "./index-types.js";
-import { BtfKind, NEWEST_KIND, TYPE_SIZE } from "./kinds.js";
+import { BtfKind, TYPE_SIZE } from "./kinds.js";
 import type { BtfEnumerator, BtfType } from "./types.js";
 
 /** What a type is decoded from. */
@@ -88,6 +88,3 @@ export function decodeType({ view, string }: Source, id: number, at: number): Bt
       return { id, kind: -1, number: kind, name, sizeOrType };
   }
 }
-
-/** Whether a kind is newer than this reader. */
-export const isUnknown = (kind: number): boolean => kind > NEWEST_KIND;

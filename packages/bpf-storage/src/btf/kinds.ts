@@ -27,7 +27,7 @@ export type BtfKind = (typeof BtfKind)[keyof typeof BtfKind];
 export const NEWEST_KIND = BtfKind.Enum64;
 
 /** What a kind is called in messages and by bpftool, by its number. */
-export const KIND_NAMES: readonly string[] = [
+const KIND_NAMES: readonly string[] = [
   ...["VOID", "INT", "PTR", "ARRAY", "STRUCT", "UNION", "ENUM", "FWD", "TYPEDEF", "VOLATILE", "CONST", "RESTRICT"],
   ...["FUNC", "FUNC_PROTO", "VAR", "DATASEC", "FLOAT", "DECL_TAG", "TYPE_TAG", "ENUM64"],
 ];

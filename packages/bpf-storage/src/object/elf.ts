@@ -4,7 +4,7 @@ import { Reader } from "./reader.js";
 /** Types of sections (`SHT_*`). */
 export const SectionType = { Null: 0, Progbits: 1, Symtab: 2, Strtab: 3, Rela: 4, Nobits: 8, Rel: 9 } as const;
 /** `SHF_EXECINSTR`. */
-export const EXECUTABLE = 4;
+const EXECUTABLE = 4;
 /** Places of symbols that are no sections (`SHN_*`). */
 export const SectionIndex = { Undefined: 0, LowReserved: 0xff00 } as const;
 /** Types of symbols (`STT_*`). */
@@ -61,6 +61,8 @@ export interface ElfRelocation {
 export interface Elf {
   readonly sections: readonly ElfSection[];
   readonly symbols: readonly ElfSymbol[];
+  /** Symbols by the index of their section. */
+  readonly bySection: ReadonlyMap<number, readonly ElfSymbol[]>;
   /** Relocations by the index of the section they apply to, by rising offset. */
   readonly relocations: ReadonlyMap<number, readonly ElfRelocation[]>;
 }
@@ -80,7 +82,29 @@ export function readElf(bytes: Uint8Array): Elf {
   if (type !== ET_REL) throw new ObjectError("format", `ELF type ${type}: expected a relocatable object, ${ET_REL}`);
   const sections = readSections(file);
   const symbols = readSymbols(sections);
-  return { sections, symbols, relocations: readRelocations(sections, symbols) };
+  const bySection = new Map<number, ElfSymbol[]>();
+  for (const symbol of symbols) {
+    const known = bySection.get(symbol.section);
+    if (known === undefined) bySection.set(symbol.section, [symbol]);
+    else known.push(symbol);
+  }
+  return { sections, symbols, bySection, relocations: readRelocations(sections, symbols) };
+}
+
+/** Those from `start` to `end`, of some that are in order of their offsets. */
+export function between<T extends { readonly offset: number }>(all: readonly T[], start: number, end: number): T[] {
+  return all.slice(firstFrom(all, start), firstFrom(all, end));
+}
+
+/** Place of the first that is not before `offset`. */
+function firstFrom(all: readonly { readonly offset: number }[], offset: number): number {
+  let [low, high] = [0, all.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((all[middle]?.offset ?? 0) < offset) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 function readSections(file: Reader): ElfSection[] {

@@ -7,6 +7,7 @@ import { describeKconfig, type KconfigExtern, placeKconfig } from "./kconfig.js"
 
 /** Sections of what the object expects of the kernel. */
 const [KCONFIG, KSYMS] = [".kconfig", ".ksyms"];
+const MOST_EXTERNS = 4096;
 
 /** What all of them have. */
 export interface ExternBase {
@@ -36,6 +37,8 @@ export type Extern = KsymExtern | KconfigExtern;
 export function readExterns(elf: Elf, btf: Btf | null): Map<number, Extern> {
   const symbols = elf.symbols.filter(isExtern);
   if (symbols.length === 0) return new Map();
+  if (symbols.length > MOST_EXTERNS)
+    throw new ObjectError("limit", `more than ${MOST_EXTERNS} symbols that are not in the object`);
   if (btf === null)
     throw new ObjectError("extern", `${symbols[0]?.name} is not in the object, nor is its type: compile with -g`);
   const sections = externSections(btf);

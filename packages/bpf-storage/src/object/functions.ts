@@ -1,6 +1,6 @@
 import { INSN_SIZE } from "../isa/insn.js";
 import { NO_INFO, type SectionInfo } from "./btf-ext.js";
-import { Binding, type Elf, type ElfRelocation, type ElfSection, SectionType, SymbolType } from "./elf.js";
+import { Binding, between, type Elf, type ElfRelocation, type ElfSection, SectionType, SymbolType } from "./elf.js";
 import { ObjectError } from "./errors.js";
 
 /** Section of functions that programs call. */
@@ -33,8 +33,8 @@ export function readFunctions(elf: Elf, infos: ReadonlyMap<string, SectionInfo>)
     if (section.type !== SectionType.Progbits || !section.executable || section.size === 0) continue;
     const relocations = elf.relocations.get(section.index) ?? [];
     checkPlaces(section, relocations);
-    for (const symbol of elf.symbols) {
-      if (symbol.section !== section.index || symbol.type !== SymbolType.Func) continue;
+    for (const symbol of elf.bySection.get(section.index) ?? []) {
+      if (symbol.type !== SymbolType.Func) continue;
       if (functions.length === MOST_FUNCTIONS) throw new ObjectError("limit", `more than ${MOST_FUNCTIONS} functions`);
       const { name, value, size } = symbol;
       const end = value + size;
@@ -75,20 +75,4 @@ function part({ functions, lines, relocations }: SectionInfo, start: number, end
   const moved = <T extends { readonly offset: number }>(all: readonly T[]): T[] =>
     between(all, start, end).map((one) => ({ ...one, offset: one.offset - start }));
   return { functions: moved(functions), lines: moved(lines), relocations: moved(relocations) };
-}
-
-/** Those from `start` to `end`, of some that are in order. */
-function between<T extends { readonly offset: number }>(all: readonly T[], start: number, end: number): T[] {
-  return all.slice(first(all, start), first(all, end));
-}
-
-/** Place of the first that is not before `offset`. */
-function first(all: readonly { readonly offset: number }[], offset: number): number {
-  let [low, high] = [0, all.length];
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((all[middle]?.offset ?? 0) < offset) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }

@@ -6,7 +6,7 @@ import { ObjectError, reading } from "./errors.js";
 import type { Extern } from "./externs.js";
 import { type CodeFunction, TEXT } from "./functions.js";
 import { KCONFIG_MAP } from "./kconfig.js";
-import type { BpfObject, ObjectProgram } from "./object.js";
+import { type BpfObject, type ObjectProgram, placeKey } from "./object.js";
 
 /** Instructions of a program with all that it calls (BPF_COMPLEXITY_LIMIT_INSNS). */
 const MOST_INSNS = 1_000_000;
@@ -202,15 +202,13 @@ class Linker {
     if (insn.src === Pseudo.Func) return;
     if (symbol.section === SectionIndex.Undefined || symbol.section >= SectionIndex.LowReserved)
       throw error("it is in no section: initialise the variable, or compile with -fno-common");
-    const section = symbol.section;
+    const { maps, mapAt } = this.object.parts;
     const base = symbol.type === SymbolType.Section ? insn.imm : 0;
-    const index = this.object.parts.maps.findIndex(
-      ({ definition, section: own, offset }) =>
-        own === section && (definition.origin === "data" || offset === symbol.value + base),
-    );
-    const map = this.object.parts.maps[index]?.definition;
-    if (map === undefined) throw error("no map begins there, and it is in no section of data");
-    const offset = map.origin === "data" ? insn.imm + symbol.value : null;
+    const whole = mapAt.get(placeKey(symbol.section, null));
+    const index = whole ?? mapAt.get(placeKey(symbol.section, symbol.value + base));
+    const map = maps[index ?? -1]?.definition;
+    if (index === undefined || map === undefined) throw error("no map begins there, and it is in no section of data");
+    const offset = whole === undefined ? null : insn.imm + symbol.value;
     this.#refer(pc, insn, index, map.name, offset);
   }
 

@@ -1,11 +1,12 @@
 import { Btf } from "../btf/btf.js";
+import { placeArena, type WithArena } from "./arena.js";
 import { readBtfExt, type SectionInfo } from "./btf-ext.js";
 import { type Elf, type ElfSection, readElf } from "./elf.js";
 import { ObjectError, reading } from "./errors.js";
 import { readExterns } from "./externs.js";
 import { type CodeFunction, readFunctions, TEXT } from "./functions.js";
-import { readData, readMaps } from "./maps.js";
-import type { BpfObject, ObjectProgram } from "./object.js";
+import { type PlacedMap, readData, readMaps } from "./maps.js";
+import { type BpfObject, type ObjectProgram, placeKey } from "./object.js";
 import { Reader } from "./reader.js";
 import { describeSection } from "./sections.js";
 import { readStructOps } from "./struct-ops.js";
@@ -19,10 +20,11 @@ export function loadObject(bytes: Uint8Array): BpfObject {
   const elf = readElf(bytes);
   const btf = readBtf(elf);
   const functions = readFunctions(elf, readInfos(elf, btf));
-  const [maps, externs] = reading("type information", () => [
+  const [placed, externs] = reading("type information", () => [
     [...readMaps(elf, btf), ...readStructOps(elf, btf), ...readData(elf, btf)],
     readExterns(elf, btf),
   ]);
+  const { maps, arena } = placeArena(elf, placed);
   const own = functions.filter(({ section }) => section === TEXT);
   return {
     license: readLicense(section(elf, "license")),
@@ -31,11 +33,27 @@ export function loadObject(bytes: Uint8Array): BpfObject {
     maps: maps.map(({ definition }) => definition),
     externs: [...externs.values()],
     btf,
-    parts: { elf, maps, externs, subprograms: new Map(own.map((one) => [one.start, one])) },
+    parts: {
+      elf,
+      maps,
+      mapAt: placesOf(maps, arena),
+      externs,
+      subprograms: new Map(own.map((one) => [one.start, one])),
+    },
   };
 }
 
 const section = (elf: Elf, name: string): ElfSection | null => elf.sections.find((one) => one.name === name) ?? null;
+
+/** The first of those at the same place counts. */
+function placesOf(maps: readonly PlacedMap[], arena: WithArena["arena"]): Map<string, number> {
+  const places = maps.map(({ definition, section: own, offset }, k): [string, number] => [
+    placeKey(own, definition.origin === "data" ? null : offset),
+    k,
+  ]);
+  if (arena !== null) places.push([placeKey(arena.section, null), arena.map]);
+  return new Map(places.reverse());
+}
 
 function readBtf(elf: Elf): Btf | null {
   const found = section(elf, ".BTF");

@@ -14,10 +14,11 @@ import {
 } from "./map-definition.js";
 
 /** Section of maps that are defined by types. */
-export const MAPS = ".maps";
+const MAPS = ".maps";
 /** Bytes of a pointer in the object. */
 const POINTER = 8;
-const MOST_MAPS = 4096;
+/** Maps of a section, or sections of data. */
+export const MOST_MAPS = 4096;
 /** Bytes of all data: sections may overlap, and zeros take no place in the object. */
 const MOST_DATA = 128 << 20;
 
@@ -68,12 +69,13 @@ function fillSlots(
   maps: readonly (PlacedMap & { readonly size: number })[],
 ): PlacedMap[] {
   const slots = maps.map((): MapSlot[] => []);
+  const values = maps.map(({ definition }) => valuesOffset(btf, definition.name));
   for (const { offset, symbol } of elf.relocations.get(section.index) ?? []) {
     const index = maps.findIndex((map) => map.offset <= offset && offset + POINTER <= map.offset + map.size);
     const map = maps[index];
     if (map === undefined)
       throw new ObjectError("map", `section .maps: a relocation of byte ${offset}, where no map is`);
-    const first = valuesOffset(btf, map.definition.name);
+    const first = values[index] ?? null;
     if (first === null || offset - map.offset < first || (offset - map.offset - first) % POINTER !== 0)
       throw new ObjectError(
         "map",
@@ -120,10 +122,10 @@ function valuesOffset(btf: Btf, name: string): number | null {
 
 /** Where the variables of a section are, by name. */
 function symbolOffsets(elf: Elf, { index }: ElfSection): Map<string, number> {
-  const placed = elf.symbols.filter(
-    ({ section, name, type }) => section === index && name !== "" && type !== SymbolType.Section,
+  const own = elf.bySection.get(index) ?? [];
+  return new Map(
+    own.flatMap(({ name, type, value }) => (name === "" || type === SymbolType.Section ? [] : [[name, value]])),
   );
-  return new Map(placed.map(({ name, value }) => [name, value]));
 }
 
 /** Maps of the sections of data: one element, which is the section. @throws {ObjectError} limit; {BpfError} */

@@ -1,5 +1,4 @@
 import type { Btf } from "../btf/btf.js";
-import type { ProgramType } from "../uapi/program-types.js";
 import type { Elf } from "./elf.js";
 import type { Extern } from "./externs.js";
 import type { CodeFunction } from "./functions.js";
@@ -38,9 +37,11 @@ export interface ObjectParts {
   /** Functions that programs call, by their first instruction in `.text`. */
   readonly subprograms: ReadonlyMap<number, CodeFunction>;
   readonly maps: readonly PlacedMap[];
+  /** Places in `maps`, by {@link placeKey}. */
+  readonly mapAt: ReadonlyMap<string, number>;
   /** By the index of their symbol. */
   readonly externs: ReadonlyMap<number, Extern>;
 }
 
-/** The type of a program, when its section names none. */
-export type Typed = ObjectProgram & { readonly type: ProgramType };
+/** Where a map is: a section of data, or a place in a section of maps. */
+export const placeKey = (section: number, offset: number | null): string => `${section}:${offset ?? ""}`;

@@ -1,10 +1,10 @@
 import type { Btf } from "../btf/btf.js";
 import { BtfKind } from "../btf/kinds.js";
 import { MapFlag, MapType } from "../uapi/map-types.js";
-import { type Elf, type ElfSection, SectionType } from "./elf.js";
+import { between, type Elf, type ElfSection, SectionType } from "./elf.js";
 import { ObjectError } from "./errors.js";
 import { PLAIN_MAP } from "./map-definition.js";
-import type { PlacedMap } from "./maps.js";
+import { MOST_MAPS, type PlacedMap } from "./maps.js";
 
 const NAMES = [".struct_ops", ".struct_ops.link"];
 
@@ -26,6 +26,7 @@ function readSection(elf: Elf, btf: Btf | null, section: ElfSection): PlacedMap[
   const datasec = id === null || btf === null ? null : btf.type(id);
   if (btf === null || datasec?.kind !== BtfKind.Datasec)
     throw new ObjectError("map", `section ${section.name} without its type information: compile with -g`);
+  if (datasec.variables.length > MOST_MAPS) throw new ObjectError("limit", `more than ${MOST_MAPS} maps`);
   return datasec.variables.map(({ type, offset }) => {
     const name = btf.name(type);
     const struct = btf.kind(type) === BtfKind.Var ? btf.resolved(btf.target(type)) : null;
@@ -37,9 +38,7 @@ function readSection(elf: Elf, btf: Btf | null, section: ElfSection): PlacedMap[
         "map",
         `map ${name}: bytes ${offset} to ${end} of ${section.size} of section ${section.name}`,
       );
-    const relocations = (elf.relocations.get(section.index) ?? []).filter(
-      (one) => one.offset >= offset && one.offset < end,
-    );
+    const relocations = between(elf.relocations.get(section.index) ?? [], offset, end);
     const slots = relocations.map(({ offset: place, symbol }) => {
       const index = struct.members.findIndex(({ bitOffset }) => bitOffset === 8 * (place - offset));
       if (index < 0 || elf.sections[symbol.section]?.executable !== true)

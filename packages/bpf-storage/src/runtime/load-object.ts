@@ -1,8 +1,9 @@
 import type { Btf } from "../btf/btf.js";
+import { BtfKind } from "../btf/kinds.js";
 import { KERNEL_HIGH } from "../engine/layout.js";
 import { BpfError } from "../errors.js";
 import type { Insn } from "../isa/insn.js";
-import { LD_IMM64 } from "../isa/opcodes.js";
+import { LD_IMM64, Pseudo } from "../isa/opcodes.js";
 import { ArrayMap } from "../maps/array.js";
 import type { BpfMap } from "../maps/map.js";
 import { SlotMap } from "../maps/slots.js";
@@ -13,11 +14,13 @@ import { type LinkedProgram, linkProgram } from "../object/link.js";
 import { loadObject } from "../object/load.js";
 import type { MapDefinition } from "../object/map-definition.js";
 import type { BpfObject, ObjectProgram } from "../object/object.js";
+import { type KernelPort, portOf, resolveExterns } from "../object/resolve.js";
 import { MapType } from "../uapi/map-types.js";
 import { AttachType, ProgramType } from "../uapi/program-types.js";
 import type { Pair } from "./host.js";
 import type { BpfProgram } from "./program.js";
 import type { BpfRuntime } from "./runtime.js";
+import { type ObjectContext, verifyLinked } from "./verify-program.js";
 
 /** What an object is fitted to. */
 export interface TargetSystem {
@@ -44,8 +47,6 @@ export interface LoadedObject {
   readonly programs: readonly LoadedProgram[];
 }
 
-/** Instructions that a program which nobody has verified may execute at a time. */
-const UNVERIFIED_BUDGET = 1_000_000;
 const NAME_MOST = 15;
 
 /** What a program asks of a system that has nothing. */
@@ -57,16 +58,18 @@ export const coreTarget = (kernel: Btf): CoreTarget => new CoreTarget(kernel);
 /**
  * Loads what clang made: its maps, and the programs that it does not leave out.
  * @throws {ObjectError} for an object that makes no sense, or wants what the system has not
+ * @throws {VerifierError} for a program that could do what it must not
  * @throws {BpfError} for maps and programs that cannot be
  */
 export function loadInto(runtime: BpfRuntime, bytes: Uint8Array, system: TargetSystem = NO_SYSTEM): LoadedObject {
   const object = loadObject(bytes);
   const kconfig = kconfigMap(object.externs, system.kconfig);
   const definitions = kconfig === null ? object.maps : [...object.maps, kconfig];
+  const kernel = system.types?.kernel ?? null;
   const maps = new Map(definitions.map((definition) => [definition.name, makeMap(runtime, definition)]));
   const programs = object.programs
     .filter(({ autoload }) => autoload)
-    .map((from) => loadProgram(runtime, object, from, maps, system));
+    .map((from) => loadProgram(runtime, { object, maps: definitions, kernel }, from, maps, system));
   for (const definition of definitions) fillSlots(definition, maps.get(definition.name), programs);
   return { object, maps, programs };
 }
@@ -86,7 +89,7 @@ function fillSlots({ slots, name }: MapDefinition, map: BpfMap | undefined, prog
 function makeMap(runtime: BpfRuntime, definition: MapDefinition): BpfMap {
   const { type, keySize, valueSize, maxEntries, flags, name, contents } = definition;
   if (definition.origin === "struct_ops") throw new BpfError("EINVAL", `map ${name}: struct_ops are not here`);
-  const count = maxEntries === 0 && name !== "" && keySize === 4 && isPerCpuSized(type) ? runtime.cpus : maxEntries;
+  const count = maxEntries === 0 && isPerCpuSized(type) ? runtime.cpus : maxEntries;
   const desc = { type: type as MapType, keySize, valueSize, maxEntries: count, flags, name: name.slice(-NAME_MOST) };
   const map = runtime.createMap(desc);
   if (contents !== null && map instanceof ArrayMap) runtime.arena.u8.set(contents, map.elements);
@@ -94,29 +97,32 @@ function makeMap(runtime: BpfRuntime, definition: MapDefinition): BpfMap {
 }
 
 /** Perf event arrays without a size have a slot for each CPU (libbpf). */
-const isPerCpuSized = (type: number): boolean => type === 4;
+const isPerCpuSized = (type: number): boolean => type === MapType.PerfEventArray;
 
 function loadProgram(
   runtime: BpfRuntime,
-  object: BpfObject,
+  context: ObjectContext,
   from: ObjectProgram,
   maps: ReadonlyMap<string, BpfMap>,
   system: TargetSystem,
 ): LoadedProgram {
+  const { object } = context;
   if (from.type === null)
     throw new BpfError("EINVAL", `program ${from.name}: section ${from.section} names no kind of programs`);
   const linked = linkProgram(object, from);
-  const { program, records } = relocate(linked, object, system);
-  const insns = [...program.insns];
+  const { program: fitted, records } = relocate(linked, object, system);
+  const { program } = resolveExterns(fitted, object.externs, object.btf, kernelPort(system));
+  const verdict = verifyLinked(program, context);
+  const insns = [...verdict.insns];
   for (const { pc, map, offset } of program.maps) setWide(insns, pc, mapPointer(pc, maps.get(map), offset));
-  for (const { pc, extern } of program.externs)
-    setWide(insns, pc, externAddress(insns[pc] as Insn, extern as KsymExtern, system));
+  for (const { pc, extern } of fitted.externs)
+    if (extern.kind === "variable" && insns[pc]?.src === Pseudo.BtfId)
+      setWide(insns, pc, variableAddress(extern, system));
   const recur = !(from.type === ProgramType.Lsm || from.type === ProgramType.StructOps || isIterator(from));
   const loaded = runtime.load({
     ...{ name: from.name, type: from.type, recur, insns },
-    subprograms: program.subprograms.map(({ pc }) => pc),
-    trusted: false,
-    budget: UNVERIFIED_BUDGET,
+    subprograms: verdict.subprograms.map(({ start }) => start),
+    trusted: true,
   });
   return { program: loaded, from, relocations: records };
 }
@@ -130,6 +136,13 @@ function relocate(linked: LinkedProgram, object: BpfObject, { types }: TargetSys
     throw new BpfError("EINVAL", `program ${linked.program.name} is to be fitted to a kernel, and there is none`);
   return types.relocate(linked, object.btf);
 }
+
+/** What the kernel has; no function of it can be called from here. */
+const kernelPort = ({ types, symbol }: TargetSystem): KernelPort => ({
+  address: symbol,
+  type: (name, kind) =>
+    types === null || kind === BtfKind.Func ? undefined : portOf(types.kernel, [], symbol).type(name, kind),
+});
 
 /** Writes 64 bits into an immediate load. */
 function setWide(insns: Insn[], pc: number, { low, high }: Pair): void {
@@ -146,12 +159,8 @@ function mapPointer(pc: number, map: BpfMap | undefined, offset: number | null):
   return { low: map.elements + offset, high: KERNEL_HIGH };
 }
 
-/** What an instruction loads of the kernel; 0 for what the object can do without. */
-function externAddress({ code }: Insn, extern: KsymExtern, { symbol }: TargetSystem): Pair {
-  if (code !== LD_IMM64 || (extern.kind === "kfunc" && !extern.weak))
-    throw new BpfError("EINVAL", `${extern.name} would have to run in the kernel: its functions cannot be called`);
-  const address = extern.kind === "kfunc" ? undefined : symbol(extern.essential);
-  if (address === undefined && !extern.weak) throw new BpfError("EINVAL", `the kernel has no symbol ${extern.name}`);
-  const value = address ?? 0n;
-  return { low: Number(value & 0xffffffffn), high: Number((value >> 32n) & 0xffffffffn) };
+/** The address of a variable of the kernel; 0 if it has none. */
+function variableAddress({ essential }: KsymExtern, { symbol }: TargetSystem): Pair {
+  const address = symbol(essential) ?? 0n;
+  return { low: Number(address & 0xffffffffn), high: Number((address >> 32n) & 0xffffffffn) };
 }

@@ -23,6 +23,9 @@ const TASK = { pid: 0, usage: 4, storage: 8, size: 16 };
 export const object = (name: string): Uint8Array =>
   new Uint8Array(readFileSync(fileURLToPath(new URL(`programs/${name}.bpf.o`, import.meta.url))));
 
+/** What the kernel says of itself. */
+const TYPES = coreTarget(loadObject(object("kernel-types")).btf as Btf);
+
 /** Tasks that make system calls and end, and programs that are attached to that. */
 export class LittleKernel {
   readonly arena = new Arena({ limit: 64 << 20 });
@@ -61,11 +64,10 @@ export class LittleKernel {
     this.runtime.entered = (name, ...args) => this.#fire(`fentry/${name}`, args.map(BigInt));
   }
 
-  /** Loads an object, fitted to its own types, and attaches its programs. @param also those that it leaves out */
+  /** Loads an object, and attaches its programs. */
   attach(name: string): LoadedObject {
-    const bytes = object(name);
-    const loaded = loadInto(this.runtime, bytes, {
-      types: coreTarget(loadObject(bytes).btf as Btf),
+    const loaded = loadInto(this.runtime, object(name), {
+      types: TYPES,
       kconfig: () => undefined,
       symbol: () => undefined,
     });

@@ -1,14 +1,16 @@
 import { ObjectError } from "../errors.js";
 
-/** Steps for one program: comparing types of a kernel takes some thousands, and a million is much. */
-const MOST_STEPS = 4_000_000;
+/** Steps for a program, and those for each relocation more: finding a field takes about as many as its structure has members. */
+const MOST_STEPS = 1_000_000;
+const STEPS_EACH = 1000;
 
 /** Counts the steps of comparing types, which may refer to each other in ways that never end. */
 export class Budget {
   #left: number;
 
-  constructor(most = MOST_STEPS) {
-    this.#left = most;
+  /** @param relocations that it is for */
+  constructor(relocations = 0) {
+    this.#left = MOST_STEPS + STEPS_EACH * relocations;
   }
 
   /** @throws {ObjectError} limit */

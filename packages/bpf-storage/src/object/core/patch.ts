@@ -49,33 +49,35 @@ export function patchInsn(
       if (target === null) return poison(insn, missing);
       expect(insn, local, BigInt(insn.off));
       return patchAccess(insn, local, target);
-    case Class.Ld: {
-      const plain = insn.code === LD_IMM64 && insn.src === 0 && insn.off === 0;
-      if (
-        !plain ||
-        second === undefined ||
-        second.code !== 0 ||
-        second.dst !== 0 ||
-        second.src !== 0 ||
-        second.off !== 0
-      )
-        return refuse(insn);
-      if (target === null) return poison(insn, missing);
-      const before = BigInt.asUintN(32, BigInt(insn.imm)) | (BigInt.asUintN(32, BigInt(second.imm)) << 32n);
-      expect(insn, local, before);
-      const [low, high] = [BigInt.asIntN(32, target.value), BigInt.asIntN(32, target.value >> 32n)];
-      return patched(
-        [
-          { ...insn, imm: Number(low) },
-          { ...second, imm: Number(high) },
-        ],
-        before,
-        target,
-      );
-    }
+    case Class.Ld:
+      return patchWide(insn, second, local, target, missing);
     default:
       return refuse(insn);
   }
+}
+
+/** Both halves of an immediate of 64 bits. */
+function patchWide(
+  insn: Insn,
+  second: Insn | undefined,
+  local: CoreValue | null,
+  target: CoreValue | null,
+  missing: string,
+): Patch {
+  const plain = insn.code === LD_IMM64 && insn.src === 0 && insn.off === 0;
+  if (!plain || second === undefined || (second.code | second.dst | second.src | second.off) !== 0) return refuse(insn);
+  if (target === null) return poison(insn, missing);
+  const before = BigInt.asUintN(32, BigInt(insn.imm)) | (BigInt.asUintN(32, BigInt(second.imm)) << 32n);
+  // The value of an enumeration without sign, which compilers extend by zeros; libbpf 1.x refuses these.
+  const unsigned = local?.narrow === true && local.value >> 32n !== 0n && before === BigInt.asUintN(32, local.value);
+  if (!unsigned) expect(insn, local, before);
+  const value = unsigned && target.narrow ? BigInt.asUintN(32, target.value) : target.value;
+  const [low, high] = [value, value >> 32n].map((half) => Number(BigInt.asIntN(32, half)));
+  const halves = [
+    { ...insn, imm: low ?? 0 },
+    { ...second, imm: high ?? 0 },
+  ];
+  return patched(halves, before, { ...target, value });
 }
 
 /** A load or store: another offset, and perhaps another size. */

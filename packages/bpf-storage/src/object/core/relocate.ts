@@ -7,6 +7,7 @@ import type { CorePlace, LinkedProgram } from "../link.js";
 import { Budget } from "./budget.js";
 import { sameKind } from "./compatible.js";
 import { CoreKind, coreKindName } from "./kinds.js";
+import { logText } from "./log-text.js";
 import { matchSpec } from "./match.js";
 import { type Patch, patchInsn } from "./patch.js";
 import { describeSpec, parseSpec, type Spec } from "./spec.js";
@@ -27,6 +28,8 @@ export interface CoreRecord {
   readonly what: string;
   /** Indices of members and elements: "0:55". */
   readonly access: string;
+  /** All of that as libbpf's logs have it: `<byte_off> [7] struct task_struct.pid (0:55 @ offset 1256)`. */
+  readonly text: string;
   /** The same in the kernel, with the number of the type; null if it has none. */
   readonly target: { readonly type: number; readonly what: string } | null;
   readonly result: CoreResult;
@@ -63,7 +66,7 @@ export class CoreTarget {
    */
   relocate(linked: LinkedProgram, local: Btf): RelocatedProgram {
     const insns = [...linked.insns];
-    const budget = new Budget();
+    const budget = new Budget(linked.core.length);
     const records = linked.core.map((place) => {
       const { record, patch } = this.#relocate(local, place, insns, budget, linked.program.name);
       for (const [k, insn] of patch.insns.entries()) insns[place.pc + k] = insn;
@@ -93,7 +96,15 @@ export class CoreTarget {
       const found = target.spec === null ? null : { type: target.spec.root, what: describeSpec(target.spec) };
       return {
         patch,
-        record: { pc, kind: coreKindName(spec.kind), what, access: relocation.access, target: found, result },
+        record: {
+          pc,
+          kind: coreKindName(spec.kind),
+          what,
+          access: relocation.access,
+          text: logText(spec, relocation.access),
+          target: found,
+          result,
+        },
       };
     });
   }

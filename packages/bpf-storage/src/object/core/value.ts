@@ -13,12 +13,15 @@ export interface CoreValue {
   readonly field: { readonly size: number; readonly type: BtfType } | null;
   /** Compilers agree about it: what the instruction has is compared. */
   readonly certain: boolean;
+  /** Of an enumeration of 32 bits, whose sign type information of before 2022 does not tell. */
+  readonly narrow: boolean;
 }
 
 const plain = (value: number | bigint, certain = true): CoreValue => ({
   value: BigInt.asUintN(64, BigInt(value)),
   field: null,
   certain,
+  narrow: false,
 });
 
 /** Bytes that one instruction loads at most. */
@@ -47,12 +50,12 @@ export function coreValue(kind: CoreKind, spec: Spec | null): CoreValue | null {
   }
 }
 
-/** Enumerations of 32 bits have signed values whatever they say; libbpf extends them so. */
+/** Values of 32 bits are taken as signed, as libbpf does; what the instruction has may say otherwise. */
 function enumValue({ btf, accessors }: Spec): CoreValue {
   const [accessor] = accessors;
   const type = btf.type(accessor?.type ?? 0);
   const value = isEnum(type) ? (type.values[accessor?.index ?? 0]?.value ?? 0n) : 0n;
-  return plain(type.kind === BtfKind.Enum ? BigInt.asIntN(32, value) : value);
+  return type.kind === BtfKind.Enum ? { ...plain(BigInt.asIntN(32, value)), narrow: true } : plain(value);
 }
 
 function fieldValue(kind: CoreKind, spec: Spec): CoreValue {
