@@ -1,0 +1,155 @@
+import type { Prototype } from "../helpers/notation.js";
+import { MapType } from "../uapi/map-types.js";
+import { pushPath } from "./check-jump.js";
+import { DynptrKind } from "./dynptr.js";
+import type { Env } from "./env.js";
+import { callGlobal } from "./global-functions.js";
+import type { CallArgs } from "./helper-args.js";
+import { Helper } from "./helper-traits.js";
+import { markPrecise, pointer, type Reg, UNINIT, unknown } from "./reg.js";
+import { Frame, MAX_FRAMES, State } from "./state.js";
+import { findEntry, widen } from "./widen.js";
+
+/** Calls of functions of the program: by itself, by helpers that run a callback, and by timers. */
+
+const enter = (env: Env, state: State, subprog: number, callsite: number): Frame => {
+  if (state.frames.length >= MAX_FRAMES)
+    env.fail("E2BIG", `the call stack of ${state.frames.length + 1} frames is too deep`);
+  const frame = new Frame(subprog, callsite, state.frames.length);
+  state.frames.push(frame);
+  return frame;
+};
+
+/** A call of a function of the program: goes on in it. Gives where. */
+export const callLocal = (env: Env): number => {
+  const target = env.pc + 1 + env.insn.imm;
+  const index = env.subprogramAt(target);
+  const subprogram = env.subprograms[index];
+  if (subprogram === undefined) return env.fail("EFAULT", `verifier bug. No program starts at insn ${target}`);
+  if (subprogram.info?.linkage === "global") {
+    callGlobal(env, index, subprogram);
+    return env.pc + 1;
+  }
+  const caller = env.frame;
+  const callee = enter(env, env.state, index, env.pc);
+  for (let k = 1; k <= 5; k++) callee.regs[k] = caller.regs[k] as Reg;
+  for (let k = 0; k <= 5; k++) caller.regs[k] = UNINIT;
+  return target;
+};
+
+const ZERO_OR_ONE = [0, 1] as const;
+
+/** Arguments of a callback by the helper that runs it. */
+const callbackArguments = (env: Env, prototype: Prototype, args: CallArgs, caller: Frame): readonly Reg[] => {
+  const { regs } = caller;
+  const r = (index: number): Reg => regs[index] as Reg;
+  switch (prototype.id) {
+    case Helper.loop:
+      return [unknown(), r(3)];
+    case Helper.forEachMapElem: {
+      const map = r(1).map;
+      const { mapUid } = r(1);
+      return [r(1), pointer("map_key", { map, mapUid }), pointer("map_value", { map, mapUid }), r(3)];
+    }
+    case Helper.findVma: {
+      const { kernelBtf: btf } = env.request;
+      const vma = btf?.structByName("vm_area_struct");
+      if (btf === undefined || vma === undefined)
+        return env.fail("EOPNOTSUPP", "bpf_find_vma needs struct vm_area_struct in the kernel's types");
+      return [r(1), pointer("ptr_", { btf, btfId: vma }), r(4)];
+    }
+    default:
+      void args;
+      return [pointer("dynptr_ptr", { size: DynptrKind.local, id: env.newId() }), r(3)];
+  }
+};
+
+const FOR_EACH: readonly MapType[] = [
+  ...[MapType.Hash, MapType.PercpuHash, MapType.LruHash, MapType.LruPercpuHash, MapType.Array, MapType.PercpuArray],
+];
+
+const checkCallback = (env: Env, index: number): void => {
+  const subprogram = env.subprograms[index];
+  if (subprogram === undefined) env.fail("EFAULT", "verifier bug. No program starts there");
+  else subprogram.isCallback = true;
+};
+
+/** A helper that runs a callback: one path goes through it, and comes back to the call; another goes on after the call. */
+export const callCallback = (env: Env, prototype: Prototype, args: CallArgs): void => {
+  checkCallback(env, args.subprog);
+  if (prototype.id === Helper.forEachMapElem && (args.map === undefined || !FOR_EACH.includes(args.map.type)))
+    env.fail("ENOTSUPP", "callback function not allowed for map");
+  const caller = env.frame;
+  if (prototype.id === Helper.loop) {
+    const count = env.reg(1);
+    markPrecise(count);
+    if (BigInt(caller.callbackDepth) >= count.v.umax) {
+      caller.callbackDepth = 0;
+      return;
+    }
+  }
+  const parameters = callbackArguments(env, prototype, args, caller);
+  const subprogram = env.subprograms[args.subprog];
+  const state = pushPath(env, subprogram?.start ?? 0);
+  const calling = state.frame;
+  const callee = enter(env, state, args.subprog, env.pc);
+  callee.callback = { returns: ZERO_OR_ONE, isAsync: false };
+  parameters.forEach((reg, k) => {
+    callee.regs[k + 1] = reg;
+  });
+  state.callbackDepth++;
+  calling.callbackDepth++;
+  caller.callbackDepth = 0;
+};
+
+/** A timer's function: runs later, on its own, knowing nothing of this call. */
+export const callTimer = (env: Env, args: CallArgs): void => {
+  checkCallback(env, args.subprog);
+  const subprogram = env.subprograms[args.subprog];
+  if (subprogram === undefined) return;
+  subprogram.isAsyncCallback = true;
+  const state = new State();
+  state.asyncEntry = env.state.asyncEntry + 1;
+  const frame = new Frame(args.subprog, -1, 0);
+  frame.callback = { returns: [0, 0], isAsync: true };
+  const { map } = env.reg(1);
+  const { mapUid } = env.reg(1);
+  frame.regs[1] = pointer("map_ptr", { map, mapUid });
+  frame.regs[2] = pointer("map_key", { map, mapUid });
+  frame.regs[3] = pointer("map_value", { map, mapUid });
+  state.frames = [frame];
+  env.pending.push({ state, pc: subprogram.start, previous: env.pc, log: env.logPosition });
+};
+
+/** Returns from a function of the program; gives where the path goes on. */
+export const returnLocal = (env: Env): number => {
+  const { state } = env;
+  const callee = state.frame;
+  const result = callee.regs[0] as Reg;
+  if (result.kind === "fp") env.fail("EINVAL", "cannot return stack pointer to the caller");
+  const caller = state.frames[state.frames.length - 2] as Frame;
+  if (callee.callback !== undefined) {
+    if (result.kind !== "scalar") env.fail("EACCES", "R0 not a scalar value");
+    markPrecise(result);
+    const [least, greatest] = callee.callback.returns;
+    if (result.v.smin < BigInt(least) || result.v.smax > BigInt(greatest))
+      env.fail("EINVAL", outOfRange(result, "At callback return", "R0", least, greatest));
+  } else caller.regs[0] = result;
+  state.frames.pop();
+  // What pointed into the stack that is gone points nowhere.
+  const gone = callee.index;
+  state.replace((reg) => (reg.kind === "fp" && reg.frame >= gone ? UNINIT : undefined));
+  if (callee.callback === undefined) return callee.callsite + 1;
+  const entry = findEntry(env, state, callee.callsite);
+  if (entry !== undefined) widen(entry, state);
+  return callee.callsite;
+};
+
+/** How messages describe a result that is not in the range that is asked for. */
+export const outOfRange = (reg: Reg, when: string, name: string, least: number, greatest: number): string => {
+  const { v } = reg;
+  const least64 = v.smin > -(1n << 63n) ? ` smin=${v.smin}` : "";
+  const greatest64 = v.smax < (1n << 63n) - 1n ? ` smax=${v.smax}` : "";
+  const what = least64 + greatest64 || " unknown scalar value";
+  return `${when} the register ${name} has${what} should have been in [${least}, ${greatest}]`;
+};

@@ -1,0 +1,179 @@
+import { CLASS_MASK, Class, JmpOp, OP_MASK, Source } from "../isa/opcodes.js";
+import { MapType } from "../uapi/map-types.js";
+import { checkReadable, type Env, MAX_PENDING } from "./env.js";
+import { syncLinked } from "./links.js";
+import { flipOp, learnPacket, packetBranchTaken } from "./packet-branch.js";
+import { type Kind, known, Mod, markPrecise, type Reg, scalar } from "./reg.js";
+import { isConst } from "./scalar.js";
+import { branchTaken, refine } from "./scalar-branch.js";
+import type { State } from "./state.js";
+import { findEntry, widen } from "./widen.js";
+
+/** Conditional jumps: which way they go, and what is known on each. */
+
+/** Puts a copy of the state on the list of paths to look at. */
+export const pushPath = (env: Env, pc: number): State => {
+  const state = env.state.copy();
+  env.pending.push({ state, pc, previous: env.pc, log: env.logPosition });
+  if (env.pending.length > MAX_PENDING)
+    env.fail("E2BIG", `The sequence of ${env.pending.length} jumps is too complex.`);
+  if (state.parent !== undefined) state.parent.branches++;
+  return state;
+};
+
+const NEVER_NULL: readonly Kind[] = [
+  "sock",
+  "tcp_sock",
+  "xdp_sock",
+  "buf",
+  "map_value",
+  "map_key",
+  "sock_common",
+  "mem",
+  "map_ptr",
+];
+const NEAR = 1n << 29n;
+
+/**
+ * Whether a pointer is certainly not NULL. Pointers to structs of the kernel are so only where a reference is held: arguments of
+ * tracepoints that are said to be trusted are NULL at times.
+ */
+const isNotNull = (reg: Reg): boolean =>
+  !reg.mayBeNull &&
+  reg.v.smin > -NEAR &&
+  reg.v.smax < NEAR &&
+  (NEVER_NULL.includes(reg.kind) || (reg.kind === "ptr_" && reg.ref !== 0));
+
+/** Whether a comparison of numbers is known: from their ranges, or because one outcome contradicts what is known of them. */
+const numberTaken = (dst: Reg, src: Reg, op: number, is32: boolean): boolean | undefined => {
+  const known = branchTaken(op, dst.v, src.v, is32);
+  if (known !== undefined || dst === src) return known;
+  if (refine(op, true, dst.v, src.v, is32) === undefined) return false;
+  return refine(op, false, dst.v, src.v, is32) === undefined ? true : undefined;
+};
+
+const taken = (dst: Reg, src: Reg, op: number, is32: boolean): boolean | undefined => {
+  if (dst.isAnyPacket && src.isAnyPacket && !is32) return packetBranchTaken(dst, src, op);
+  if (!dst.isPointer && !src.isPointer) return numberTaken(dst, src, op, is32);
+  if (is32) return undefined;
+  const [pointer, number, order] = src.kind === "scalar" && isConst(src.v) ? [dst, src, op] : [src, dst, flipOp(op)];
+  if (number.kind !== "scalar" || !number.isNull || !isNotNull(pointer)) return undefined;
+  return order === JmpOp.Jeq ? false : order === JmpOp.Jne ? true : undefined;
+};
+
+/** A pointer that was compared to NULL, and all that share its id: NULL is the number zero. */
+const settleNull = (state: State, reg: Reg, isNull: boolean): void => {
+  const { id } = reg;
+  if (isNull && reg.ref !== 0 && reg.ref === id) state.refs = state.refs.filter((ref) => ref.id !== id);
+  state.replace((other) => {
+    if (!other.mayBeNull || other.id !== id || id === 0) return undefined;
+    if (isNull) return known(0n);
+    return notNull(other);
+  });
+};
+
+/** The pointer with NULL ruled out. The id stays where it tells apart locks. */
+export const notNull = (reg: Reg): Reg => {
+  const mods = reg.mods & ~Mod.Null;
+  const { map } = reg;
+  if (reg.kind === "map_value" && map?.inner !== undefined)
+    return reg.with({ kind: "map_ptr", mods: 0, map: map.inner, mapUid: reg.id, id: 0 });
+  if (reg.kind === "map_value" && map !== undefined) {
+    if (map.type === MapType.Xskmap) return reg.with({ kind: "xdp_sock", mods: 0, id: 0 });
+    if (map.type === MapType.Sockmap || map.type === MapType.Sockhash)
+      return reg.with({ kind: "sock", mods: 0, id: 0 });
+  }
+  const keepsId = reg.kind === "map_value" && map?.fields?.some((field) => field.kind === "bpf_spin_lock") === true;
+  return reg.with({ mods, id: keepsId ? reg.id : 0 });
+};
+
+const mayGoto = (env: Env): number => {
+  const { insn } = env;
+  if (insn.code !== (Class.Jmp | JmpOp.Jcond) || insn.src !== 0 || insn.dst !== 0 || insn.imm !== 0 || insn.off === 0)
+    env.fail("EINVAL", `invalid may_goto off ${insn.off} imm ${insn.imm}`);
+  const entry = findEntry(env, env.state.parent, env.pc);
+  const queued = pushPath(env, env.pc + 1);
+  queued.mayGotoDepth++;
+  if (entry !== undefined) widen(entry, queued);
+  return env.pc + 1 + insn.off;
+};
+
+/** Numbers after a comparison, in one of its outcomes. */
+const learn = (
+  state: State,
+  op: number,
+  outcome: boolean,
+  dstIndex: number,
+  srcIndex: number,
+  src: Reg,
+  is32: boolean,
+): void => {
+  const { regs } = state.frame;
+  const dst = regs[dstIndex] as Reg;
+  if (dst.kind !== "scalar" || src.kind !== "scalar") return;
+  if (srcIndex === dstIndex) return;
+  const after = refine(op, outcome, dst.v, src.v, is32);
+  if (after === undefined) return;
+  const apply = (reg: Reg, v: Reg["v"]): Reg => {
+    const to = scalar(v, [dst, src]);
+    to.id = reg.id;
+    to.shifted = reg.shifted;
+    to.off = reg.off;
+    return to;
+  };
+  if (srcIndex >= 0) regs[srcIndex] = apply(src, after.b);
+  regs[dstIndex] = apply(dst, after.a);
+  if (srcIndex >= 0) syncLinked(state, regs[srcIndex] as Reg);
+  syncLinked(state, regs[dstIndex] as Reg);
+};
+
+/** Checks a conditional jump; gives where this path goes on. The other way, where it is open, waits. */
+export const checkJump = (env: Env): number => {
+  const { insn } = env;
+  const op = insn.code & OP_MASK;
+  const is32 = (insn.code & CLASS_MASK) === Class.Jmp32;
+  const usesRegister = (insn.code & Source.X) !== 0;
+  if (op === JmpOp.Ja || op > JmpOp.Jcond) env.fail("EINVAL", `invalid BPF_JMP/JMP32 opcode ${op.toString(16)}`);
+  if (op === JmpOp.Jcond) return mayGoto(env);
+  checkReadable(env, insn.dst);
+  if (usesRegister ? insn.imm !== 0 : insn.src !== 0) env.fail("EINVAL", "BPF_JMP/JMP32 uses reserved fields");
+  if (usesRegister) checkReadable(env, insn.src);
+  const dst = env.reg(insn.dst);
+  const src = usesRegister ? env.reg(insn.src) : known(BigInt(insn.imm));
+  const outcome = taken(dst, src, op, is32);
+  const target = env.pc + 1 + insn.off;
+  if (outcome !== undefined) {
+    if (!dst.isPointer) markPrecise(dst);
+    if (usesRegister && !src.isPointer) markPrecise(src);
+    return outcome ? target : env.pc + 1;
+  }
+  const other = pushPath(env, target);
+  const srcIndex = usesRegister ? insn.src : -1;
+  learn(other, op, true, insn.dst, srcIndex, usesRegister ? (other.frame.regs[insn.src] as Reg) : src, is32);
+  learn(env.state, op, false, insn.dst, srcIndex, usesRegister ? env.reg(insn.src) : src, is32);
+  if (!is32 && usesRegister && dst.isPointer && src.isPointer && dst.kind !== "ptr_" && src.kind !== "ptr_") {
+    const equal = op === JmpOp.Jeq ? other : op === JmpOp.Jne ? env.state : undefined;
+    if (equal !== undefined) learnEqual(equal, dst, src, insn.dst, insn.src);
+  }
+  if (!is32 && !usesRegister && insn.imm === 0 && (op === JmpOp.Jeq || op === JmpOp.Jne) && dst.mayBeNull) {
+    settleNull(env.state, dst, op === JmpOp.Jne);
+    settleNull(other, dst, op === JmpOp.Jeq);
+  } else if (usesRegister && !is32) learnPacket(op, dst, src, insn.dst, insn.src, env.state, other);
+  return env.request.jumpFirst === true ? swapPaths(env, target) : env.pc + 1;
+};
+
+/** Goes on with the path that jumps, and lets the other wait. */
+const swapPaths = (env: Env, target: number): number => {
+  const waiting = env.pending.pop();
+  if (waiting === undefined) return env.pc + 1;
+  env.pending.push({ ...waiting, state: env.state, pc: env.pc + 1 });
+  env.state = waiting.state;
+  return target;
+};
+
+/** A pointer that equals one that is not NULL is not NULL. */
+const learnEqual = (state: State, dst: Reg, src: Reg, dstIndex: number, srcIndex: number): void => {
+  const { regs } = state.frame;
+  if (isNotNull(dst) && src.mayBeNull) regs[srcIndex] = notNull(regs[srcIndex] as Reg);
+  if (isNotNull(src) && dst.mayBeNull) regs[dstIndex] = notNull(regs[dstIndex] as Reg);
+};

@@ -1,0 +1,160 @@
+import { liveOf, statesMatch } from "./compare.js";
+import type { Env } from "./env.js";
+import { markPrecise, type Reg, scalar } from "./reg.js";
+import { isSpill, type State } from "./state.js";
+
+/** States that are kept where paths join, so that a path that brings nothing new ends there. */
+
+/** Instructions on a path after which a state is kept in any case. */
+const LONG_PATH = 40;
+
+interface Kept {
+  readonly state: State;
+  hits: number;
+  misses: number;
+}
+
+/** Forgets ids that only one number has: a link to nothing. */
+const singleIds = (state: State): ReadonlySet<number> => {
+  const once = new Set<number>();
+  const more = new Set<number>();
+  const count = (reg: Reg | undefined): void => {
+    if (reg === undefined || reg.kind !== "scalar" || reg.id === 0) return;
+    if (once.has(reg.id)) more.add(reg.id);
+    once.add(reg.id);
+  };
+  for (const frame of state.frames) {
+    for (let k = 0; k < 10; k++) count(frame.regs[k]);
+    for (const slot of frame.stack) if (isSpill(slot)) count(slot.reg);
+  }
+  for (const id of more) once.delete(id);
+  return once;
+};
+
+/** Gives every number a new object, made from the old one: marks from here on reach the checkpoint, and through it what was before. */
+const renew = (state: State): void => {
+  const single = singleIds(state);
+  state.replace((reg) => {
+    if (reg.kind !== "scalar") return undefined;
+    const to = scalar(reg.v, reg.precise && reg.madeFrom === undefined ? undefined : [reg]);
+    if (reg.id !== 0 && !single.has(reg.id)) {
+      to.id = reg.id;
+      to.shifted = reg.shifted;
+      to.off = reg.off;
+    }
+    return to;
+  });
+};
+
+const keep = (env: Env, pc: number): void => {
+  const { state } = env;
+  renew(state);
+  const kept = state.copy();
+  kept.pc = pc;
+  kept.branches = 1;
+  state.parent = kept;
+  state.depth = kept.depth + 1;
+  state.jumps = 0;
+  for (const frame of state.frames) frame.writtenLow = frame.writtenHigh = 0;
+  const list = env.explored.get(pc);
+  const entry: Kept = { state: kept, hits: 0, misses: 0 };
+  if (list === undefined) env.explored.set(pc, [entry]);
+  else list.unshift(entry);
+  env.states++;
+  env.currentStates++;
+  env.peakStates = Math.max(env.peakStates, env.currentStates);
+};
+
+/** What was read, and what decisions rested on, on the paths from `old` holds for the path that ends there. */
+const inherit = (env: Env, old: State, pc: number): void => {
+  const { state } = env;
+  old.frames.forEach((was, index) => {
+    const is = state.frames[index];
+    if (is === undefined) return;
+    const live = liveOf(env, old, index, pc);
+    for (let k = 0; k < 10; k++) {
+      const reg = was.regs[k] as Reg;
+      const mine = is.regs[k] as Reg;
+      if ((live & (1 << k)) !== 0 && (reg.precise || old.incomplete)) markPrecise(mine);
+    }
+    was.stack.forEach((slot, at) => {
+      if (!old.incomplete && !was.isRead(at)) return;
+      state.markRead(index, at);
+      const mine = is.stack[at];
+      if (isSpill(mine) && (old.incomplete || (isSpill(slot) && slot.reg.precise))) markPrecise(mine.reg);
+    });
+  });
+};
+
+/** What follows is not all known: every checkpoint on the way here must be compared in full from now on. */
+const markIncomplete = (state: State): void => {
+  for (let at = state.parent; at !== undefined && !at.incomplete; at = at.parent) at.incomplete = true;
+};
+
+const endless = (env: Env, pc: number): never => {
+  env.say(`infinite loop detected at insn ${pc}`);
+  return env.fail("EINVAL");
+};
+
+type Outcome = "covered" | "miss";
+
+/** Compares with an old state whose paths are still open: the path goes round a loop. */
+const compareOpen = (env: Env, old: State, pc: number): Outcome => {
+  const { state } = env;
+  const aux = env.auxAt(pc);
+  const converges = aux.callsCallback || (env.insnAt(pc).code === 0xe5 && old.mayGotoDepth !== state.mayGotoDepth);
+  if (converges && statesMatch(env, old, state, pc, "within")) {
+    old.incomplete = true;
+    markIncomplete(state);
+    return "covered";
+  }
+  // A timer's function that starts the timer again is another run, not a loop.
+  if (aux.callsCallback || old.asyncEntry !== state.asyncEntry) return "miss";
+  const sameRound = old.mayGotoDepth === state.mayGotoDepth && old.callbackDepth === state.callbackDepth;
+  if (sameRound && statesMatch(env, old, state, pc, "same")) return endless(env, pc);
+  return "miss";
+};
+
+const compareDone = (env: Env, old: State, pc: number): Outcome => {
+  if (!statesMatch(env, old, env.state, pc, old.incomplete ? "within" : "needed")) return "miss";
+  inherit(env, old, pc);
+  if (old.incomplete) markIncomplete(env.state);
+  return "covered";
+};
+
+/**
+ * At a place where paths join: true where an earlier path covers this one, which then ends. Else the state may be kept for later ones.
+ */
+export const isCovered = (env: Env, pc: number): boolean => {
+  const { state } = env;
+  const aux = env.auxAt(pc);
+  const list = env.explored.get(pc);
+  const forced = aux.checkpoint || state.jumps > LONG_PATH;
+  let add = forced || (env.jumps - env.lastJumps >= 2 && env.processed - env.lastProcessed >= 8);
+  if (list !== undefined) {
+    for (let k = 0; k < list.length; k++) {
+      const entry = list[k] as Kept;
+      const open = entry.state.branches > 0;
+      const outcome = open ? compareOpen(env, entry.state, pc) : compareDone(env, entry.state, pc);
+      if (outcome === "covered") {
+        entry.hits++;
+        return true;
+      }
+      if (open && !forced && env.jumps - env.lastJumps < 20 && env.processed - env.lastProcessed < 100) add = false;
+      if (!add) continue;
+      entry.misses++;
+      const patience = aux.checkpoint && open ? 64 : 3;
+      if (entry.misses <= entry.hits * patience + patience) continue;
+      // It has not covered anything for long: forget it.
+      list.splice(k, 1);
+      env.currentStates--;
+      k--;
+    }
+    env.maxStatesPerInsn = Math.max(env.maxStatesPerInsn, list.length);
+  }
+  if (!add) return false;
+  env.lastJumps = env.jumps;
+  env.lastProcessed = env.processed;
+  keep(env, pc);
+  return false;
+};
