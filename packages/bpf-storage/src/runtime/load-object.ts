@@ -17,6 +17,9 @@ import type { BpfObject, ObjectProgram } from "../object/object.js";
 import { type KernelPort, portOf, resolveExterns } from "../object/resolve.js";
 import { MapType } from "../uapi/map-types.js";
 import { AttachType, ProgramType } from "../uapi/program-types.js";
+import { verifierBtf } from "../verifier/btf-adapter.js";
+import type { VerifierBtf } from "../verifier/btf-port.js";
+import { mapFields } from "../verifier/map-fields.js";
 import type { Pair } from "./host.js";
 import type { BpfProgram } from "./program.js";
 import type { BpfRuntime } from "./runtime.js";
@@ -62,16 +65,37 @@ export const coreTarget = (kernel: Btf): CoreTarget => new CoreTarget(kernel);
  * @throws {BpfError} for maps and programs that cannot be
  */
 export function loadInto(runtime: BpfRuntime, bytes: Uint8Array, system: TargetSystem = NO_SYSTEM): LoadedObject {
-  const object = loadObject(bytes);
-  const kconfig = kconfigMap(object.externs, system.kconfig);
-  const definitions = kconfig === null ? object.maps : [...object.maps, kconfig];
-  const kernel = system.types?.kernel ?? null;
-  const maps = new Map(definitions.map((definition) => [definition.name, makeMap(runtime, definition)]));
+  const context = openObject(bytes, system);
+  const { object, maps: definitions } = context;
+  const types = object.btf === null ? null : verifierBtf(object.btf);
+  const maps = new Map(definitions.map((definition) => [definition.name, makeMap(runtime, definition, types)]));
   const programs = object.programs
     .filter(({ autoload }) => autoload)
-    .map((from) => loadProgram(runtime, { object, maps: definitions, kernel }, from, maps, system));
+    .map((from) => loadProgram(runtime, context, from, maps, system));
   for (const definition of definitions) fillSlots(definition, maps.get(definition.name), programs);
   return { object, maps, programs };
+}
+
+/** Reads what clang made, for a system. @throws {ObjectError} */
+export function openObject(bytes: Uint8Array, system: TargetSystem): ObjectContext {
+  const object = loadObject(bytes);
+  const kconfig = kconfigMap(object.externs, system.kconfig);
+  const maps = kconfig === null ? object.maps : [...object.maps, kconfig];
+  return { object, maps, kernel: system.types?.kernel ?? null };
+}
+
+/**
+ * Links a program, and fits it to a system.
+ * @throws {ObjectError} for what makes no sense, or is not there
+ * @throws {BpfError} EINVAL if there is no kernel to fit it to
+ */
+export function prepareProgram(
+  { object }: ObjectContext,
+  from: ObjectProgram,
+  system: TargetSystem,
+): { readonly program: LinkedProgram; readonly fitted: LinkedProgram; readonly records: readonly CoreRecord[] } {
+  const { program: fitted, records } = relocate(linkProgram(object, from), object, system);
+  return { ...resolveExterns(fitted, object.externs, object.btf, kernelPort(system)), fitted, records };
 }
 
 /** Puts programs into the slots of an array that names them. */
@@ -86,12 +110,14 @@ function fillSlots({ slots, name }: MapDefinition, map: BpfMap | undefined, prog
   }
 }
 
-function makeMap(runtime: BpfRuntime, definition: MapDefinition): BpfMap {
-  const { type, keySize, valueSize, maxEntries, flags, name, contents } = definition;
+function makeMap(runtime: BpfRuntime, definition: MapDefinition, types: VerifierBtf | null): BpfMap {
+  const { type, keySize, valueSize, maxEntries, flags, name, contents, valueTypeId } = definition;
   if (definition.origin === "struct_ops") throw new BpfError("EINVAL", `map ${name}: struct_ops are not here`);
   const count = maxEntries === 0 && isPerCpuSized(type) ? runtime.cpus : maxEntries;
   const desc = { type: type as MapType, keySize, valueSize, maxEntries: count, flags, name: name.slice(-NAME_MOST) };
-  const map = runtime.createMap(desc);
+  const special = types === null || valueTypeId === 0 ? [] : mapFields(types, valueTypeId);
+  const lock = special.find(({ kind }) => kind === "bpf_spin_lock");
+  const map = runtime.createMap({ ...desc, fields: { spinLock: lock?.offset ?? null } });
   if (contents !== null && map instanceof ArrayMap) runtime.arena.u8.set(contents, map.elements);
   return map;
 }
@@ -106,12 +132,9 @@ function loadProgram(
   maps: ReadonlyMap<string, BpfMap>,
   system: TargetSystem,
 ): LoadedProgram {
-  const { object } = context;
   if (from.type === null)
     throw new BpfError("EINVAL", `program ${from.name}: section ${from.section} names no kind of programs`);
-  const linked = linkProgram(object, from);
-  const { program: fitted, records } = relocate(linked, object, system);
-  const { program } = resolveExterns(fitted, object.externs, object.btf, kernelPort(system));
+  const { program, fitted, records } = prepareProgram(context, from, system);
   const verdict = verifyLinked(program, context);
   const insns = [...verdict.insns];
   for (const { pc, map, offset } of program.maps) setWide(insns, pc, mapPointer(pc, maps.get(map), offset));

@@ -41,6 +41,12 @@ export class BpfProgram {
     readonly executable: Executable,
   ) {}
 
+  /** What the last run returned, unsigned. */
+  get result(): bigint {
+    const { engine } = this.host;
+    return (BigInt(engine.resultHigh) << 32n) | BigInt(engine.resultLow);
+  }
+
   /**
    * Runs it with words of 64 bits as its context, as programs of tracing have the arguments of what they are attached to.
    * @returns the lower half of what it returns, signed; 0 if it was running already

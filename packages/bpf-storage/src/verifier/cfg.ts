@@ -93,7 +93,10 @@ const successors = (env: Env, at: number): number[] => {
   const size = insn.code === LD_IMM64 ? 2 : 1;
   const prune = (pc: number): number => {
     const target = env.aux[pc];
-    if (target !== undefined) target.prunePoint = true;
+    if (target !== undefined) {
+      target.prunePoint = true;
+      target.jumpPoint = true;
+    }
     return pc;
   };
   if (isFunctionPointer(insn)) {
@@ -108,6 +111,7 @@ const successors = (env: Env, at: number): number[] => {
       if (isHelperCall(insn) && startsTimer(insn.imm)) aux.prunePoint = true;
       if (isHelperCall(insn) && runsCallback(insn.imm)) {
         aux.callsCallback = true;
+        aux.jumpPoint = true;
         aux.checkpoint = true;
         aux.prunePoint = true;
       }

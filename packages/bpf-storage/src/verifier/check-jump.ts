@@ -44,21 +44,38 @@ const isNotNull = (reg: Reg): boolean =>
   reg.v.smax < NEAR &&
   (NEVER_NULL.includes(reg.kind) || (reg.kind === "ptr_" && reg.ref !== 0));
 
-/** Whether a comparison of numbers is known: from their ranges, or because one outcome contradicts what is known of them. */
-const numberTaken = (dst: Reg, src: Reg, op: number, is32: boolean): boolean | undefined => {
-  const known = branchTaken(op, dst.v, src.v, is32);
-  if (known !== undefined || dst === src) return known;
-  if (refine(op, true, dst.v, src.v, is32) === undefined) return false;
-  return refine(op, false, dst.v, src.v, is32) === undefined ? true : undefined;
+/** What is known of both operands in one outcome. */
+type Learnt = NonNullable<ReturnType<typeof refine>>;
+
+/** How a comparison may come out: known, or open with what each outcome teaches of two numbers. */
+interface Outcomes {
+  readonly taken: boolean | undefined;
+  readonly jumps?: Learnt;
+  readonly stays?: Learnt;
+}
+
+/** Of numbers: known from their ranges, or because one outcome contradicts what is known of them. */
+const numberOutcomes = (dst: Reg, src: Reg, op: number, is32: boolean): Outcomes => {
+  const taken = branchTaken(op, dst.v, src.v, is32);
+  if (taken !== undefined) return { taken };
+  // Where one outcome is impossible, the other teaches all the same.
+  const jumps = refine(op, true, dst.v, src.v, is32);
+  const stays = refine(op, false, dst.v, src.v, is32);
+  const open = (jumps === undefined) === (stays === undefined);
+  return {
+    taken: open ? undefined : jumps !== undefined,
+    ...(jumps === undefined ? {} : { jumps }),
+    ...(stays === undefined ? {} : { stays }),
+  };
 };
 
-const taken = (dst: Reg, src: Reg, op: number, is32: boolean): boolean | undefined => {
-  if (dst.isAnyPacket && src.isAnyPacket && !is32) return packetBranchTaken(dst, src, op);
-  if (!dst.isPointer && !src.isPointer) return numberTaken(dst, src, op, is32);
-  if (is32) return undefined;
+const outcomesOf = (dst: Reg, src: Reg, op: number, is32: boolean): Outcomes => {
+  if (dst.isAnyPacket && src.isAnyPacket && !is32) return { taken: packetBranchTaken(dst, src, op) };
+  if (!dst.isPointer && !src.isPointer) return numberOutcomes(dst, src, op, is32);
+  if (is32) return { taken: undefined };
   const [pointer, number, order] = src.kind === "scalar" && isConst(src.v) ? [dst, src, op] : [src, dst, flipOp(op)];
-  if (number.kind !== "scalar" || !number.isNull || !isNotNull(pointer)) return undefined;
-  return order === JmpOp.Jeq ? false : order === JmpOp.Jne ? true : undefined;
+  if (number.kind !== "scalar" || !number.isNull || !isNotNull(pointer)) return { taken: undefined };
+  return { taken: order === JmpOp.Jeq ? false : order === JmpOp.Jne ? true : undefined };
 };
 
 /** A pointer that was compared to NULL, and all that share its id: NULL is the number zero. */
@@ -98,22 +115,11 @@ const mayGoto = (env: Env): number => {
   return env.pc + 1 + insn.off;
 };
 
-/** Numbers after a comparison, in one of its outcomes. */
-const learn = (
-  state: State,
-  op: number,
-  outcome: boolean,
-  dstIndex: number,
-  srcIndex: number,
-  src: Reg,
-  is32: boolean,
-): void => {
+/** Puts in what was learnt of two numbers, and of all that are linked to them. `srcIndex` is -1 for an immediate. */
+const learn = (state: State, learnt: Learnt | undefined, dstIndex: number, srcIndex: number, src: Reg): void => {
+  if (learnt === undefined || srcIndex === dstIndex) return;
   const { regs } = state.frame;
   const dst = regs[dstIndex] as Reg;
-  if (dst.kind !== "scalar" || src.kind !== "scalar") return;
-  if (srcIndex === dstIndex) return;
-  const after = refine(op, outcome, dst.v, src.v, is32);
-  if (after === undefined) return;
   const apply = (reg: Reg, v: Reg["v"]): Reg => {
     const to = scalar(v, [dst, src]);
     to.id = reg.id;
@@ -121,8 +127,8 @@ const learn = (
     to.off = reg.off;
     return to;
   };
-  if (srcIndex >= 0) regs[srcIndex] = apply(src, after.b);
-  regs[dstIndex] = apply(dst, after.a);
+  if (srcIndex >= 0) regs[srcIndex] = apply(src, learnt.b);
+  regs[dstIndex] = apply(dst, learnt.a);
   if (srcIndex >= 0) syncLinked(state, regs[srcIndex] as Reg);
   syncLinked(state, regs[dstIndex] as Reg);
 };
@@ -140,17 +146,18 @@ export const checkJump = (env: Env): number => {
   if (usesRegister) checkReadable(env, insn.src);
   const dst = env.reg(insn.dst);
   const src = usesRegister ? env.reg(insn.src) : known(BigInt(insn.imm));
-  const outcome = taken(dst, src, op, is32);
+  const srcIndex = usesRegister ? insn.src : -1;
+  const { taken, jumps, stays } = outcomesOf(dst, src, op, is32);
   const target = env.pc + 1 + insn.off;
-  if (outcome !== undefined) {
+  if (taken !== undefined) {
     if (!dst.isPointer) markPrecise(dst);
     if (usesRegister && !src.isPointer) markPrecise(src);
-    return outcome ? target : env.pc + 1;
+    learn(env.state, taken ? jumps : stays, insn.dst, srcIndex, src);
+    return taken ? target : env.pc + 1;
   }
   const other = pushPath(env, target);
-  const srcIndex = usesRegister ? insn.src : -1;
-  learn(other, op, true, insn.dst, srcIndex, usesRegister ? (other.frame.regs[insn.src] as Reg) : src, is32);
-  learn(env.state, op, false, insn.dst, srcIndex, usesRegister ? env.reg(insn.src) : src, is32);
+  learn(other, jumps, insn.dst, srcIndex, src);
+  learn(env.state, stays, insn.dst, srcIndex, src);
   if (!is32 && usesRegister && dst.isPointer && src.isPointer && dst.kind !== "ptr_" && src.kind !== "ptr_") {
     const equal = op === JmpOp.Jeq ? other : op === JmpOp.Jne ? env.state : undefined;
     if (equal !== undefined) learnEqual(equal, dst, src, insn.dst, insn.src);

@@ -5,7 +5,7 @@ import { isSpill, type State } from "./state.js";
 
 /** States that are kept where paths join, so that a path that brings nothing new ends there. */
 
-/** Instructions on a path after which a state is kept in any case. */
+/** Jumps, spills and fills on a path after which a state is kept in any case. */
 const LONG_PATH = 40;
 
 interface Kept {
@@ -54,11 +54,12 @@ const keep = (env: Env, pc: number): void => {
   kept.branches = 1;
   state.parent = kept;
   state.depth = kept.depth + 1;
-  state.jumps = 0;
+  state.steps = 0;
   for (const frame of state.frames) frame.writtenLow = frame.writtenHigh = 0;
-  const list = env.explored.get(pc);
+  const place = env.place(pc, state.frame);
+  const list = env.explored.get(place);
   const entry: Kept = { state: kept, hits: 0, misses: 0 };
-  if (list === undefined) env.explored.set(pc, [entry]);
+  if (list === undefined) env.explored.set(place, [entry]);
   else list.unshift(entry);
   env.states++;
   env.currentStates++;
@@ -128,8 +129,8 @@ const compareDone = (env: Env, old: State, pc: number): Outcome => {
 export const isCovered = (env: Env, pc: number): boolean => {
   const { state } = env;
   const aux = env.auxAt(pc);
-  const list = env.explored.get(pc);
-  const forced = aux.checkpoint || state.jumps > LONG_PATH;
+  const list = env.explored.get(env.place(pc, state.frame));
+  const forced = aux.checkpoint || state.steps > LONG_PATH;
   let add = forced || (env.jumps - env.lastJumps >= 2 && env.processed - env.lastProcessed >= 8);
   if (list !== undefined) {
     for (let k = 0; k < list.length; k++) {

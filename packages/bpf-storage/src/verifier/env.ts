@@ -16,6 +16,8 @@ export class Rejection extends Error {
 /** What is known of one instruction over all paths. */
 export interface Aux {
   prunePoint: boolean;
+  /** Control comes here by a jump, a call or a return. */
+  jumpPoint: boolean;
   /** A state is kept here every time. */
   checkpoint: boolean;
   /** A call that runs a callback before it returns. */
@@ -97,12 +99,14 @@ export class Env {
   live: Uint16Array = new Uint16Array(0);
   readonly type: ProgramType;
   readonly attachType: number;
+  stepNoted = false;
   private text: string[] = [];
 
   constructor(readonly request: VerifyRequest) {
     this.insns = [...request.insns];
     this.aux = this.insns.map(() => ({
       prunePoint: false,
+      jumpPoint: false,
       checkpoint: false,
       callsCallback: false,
       seen: false,
@@ -130,6 +134,10 @@ export class Env {
   }
   set(index: number, value: Reg): void {
     this.state.frame.regs[index] = value;
+  }
+  /** Where states before `pc` are kept: those of different calls of a function apart. */
+  place(pc: number, frame: Frame): number {
+    return pc + (frame.callsite + 1) * this.insns.length;
   }
   insnAt(pc: number): Insn {
     return this.insns[pc] as Insn;
@@ -188,6 +196,13 @@ export class Env {
   fail(code: Errno, line?: string): never {
     if (line !== undefined) this.say(line);
     throw new Rejection(code);
+  }
+
+  /** Counts the instruction at hand as a step of the path that a kernel would remember; once. */
+  noteStep(): void {
+    if (this.stepNoted) return;
+    this.stepNoted = true;
+    this.state.steps++;
   }
 
   /** Marks the number in a register as one that a decision rests on. */

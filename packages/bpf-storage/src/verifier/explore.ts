@@ -208,7 +208,6 @@ const jump = (env: Env): number | undefined => {
   const { insn, pc } = env;
   const is32 = (insn.code & CLASS_MASK) === Class.Jmp32;
   env.jumps++;
-  env.state.jumps++;
   switch (insn.code & OP_MASK) {
     case JmpOp.Call:
       if (insn.code !== CALL) env.fail("EINVAL", "BPF_CALL uses reserved fields");
@@ -275,6 +274,8 @@ const follow = (env: Env, start: State, pc: number): void => {
       if (level > 0) env.say(`${env.pc}: safe`);
     } else {
       aux.seen = true;
+      env.stepNoted = false;
+      if (aux.jumpPoint) env.noteStep();
       if (level > 0) env.say(`${env.pc}: ${disassemble(env.insn, env.insns[env.pc + 1])}`);
       env.request.observe?.(env.pc, env.state, (frame) => liveOf(env, env.state, frame, env.pc));
       next = step(env);

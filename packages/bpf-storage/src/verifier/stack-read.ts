@@ -35,9 +35,13 @@ export const readFixed = (env: Env, frame: Frame, off: number, size: number): Re
   if (!isSpill(slot)) return checkBytes(env, slot, off, size).zeros === size ? known(0n) : unknown();
   const { reg } = slot;
   const spilled = spillSize(slot);
-  if (size === 8 && spilled === 8) return reg;
+  if (size === 8 && spilled === 8) {
+    env.noteStep();
+    return reg;
+  }
   if (reg.kind !== "scalar") env.fail("EACCES", "invalid size of register fill");
   if (size <= spilled && off % 8 === 0) {
+    env.noteStep();
     const to = scalar(zeroExtend(reg.v, size), [reg]);
     if (width(reg.v) <= size * 8) {
       to.id = reg.id;

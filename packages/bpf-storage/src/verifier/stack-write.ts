@@ -23,7 +23,8 @@ export const shareId = (env: Env, reg: Reg): Reg => {
 };
 
 /** A spill of `size` bytes: the bytes above stay what they are, as unknown data. */
-const spill = (frame: Frame, index: number, reg: Reg, size: number): void => {
+const spill = (env: Env, frame: Frame, index: number, reg: Reg, size: number): void => {
+  env.noteStep();
   const old = frame.stack[index];
   let kinds = 0;
   for (let byte = 0; byte < 8; byte++) {
@@ -67,18 +68,18 @@ export const writeFixed = (
       reg = shareId(env, reg);
       env.set(valueIndex, reg);
     }
-    spill(frame, index, fits ? reg : reg.with({ id: 0, shifted: false, off: 0 }), size);
+    spill(env, frame, index, fits ? reg : reg.with({ id: 0, shifted: false, off: 0 }), size);
     return;
   }
   if (reg === undefined && aligned && immediate !== undefined) {
-    spill(frame, index, known(BigInt(immediate)), size);
+    spill(env, frame, index, known(BigInt(immediate)), size);
     return;
   }
   if (reg !== undefined && isSpillable(reg)) {
     if (size !== 8) env.fail("EACCES", "invalid size of register spill");
     if (frame !== env.frame && reg.kind === "fp")
       env.fail("EINVAL", "cannot spill pointers to stack into stack frame of the caller");
-    spill(frame, index, reg, size);
+    spill(env, frame, index, reg, size);
     return;
   }
   let kinds = scrubbed(frame.stack[index]);

@@ -121,8 +121,8 @@ export class State {
   pc = 0;
   /** Checkpoints on the way here. */
   depth = 0;
-  /** Jumps since the last checkpoint. */
-  jumps = 0;
+  /** Jumps, spills and fills since the last checkpoint. */
+  steps = 0;
   mayGotoDepth = 0;
   callbackDepth = 0;
   /** Runs apart from the call that started it (timers). */
@@ -144,7 +144,7 @@ export class State {
     to.parent = this.parent;
     to.pc = this.pc;
     to.depth = this.depth;
-    to.jumps = this.jumps;
+    to.steps = this.steps;
     to.mayGotoDepth = this.mayGotoDepth;
     to.callbackDepth = this.callbackDepth;
     to.asyncEntry = this.asyncEntry;

@@ -11,7 +11,7 @@ const sameCalls = (a: State, b: State): boolean =>
 /** A checkpoint at `pc` whose paths are open and on which the path of `state` runs, in the same calls. */
 export const findEntry = (env: Env, state: State | undefined, pc: number): State | undefined => {
   if (state === undefined) return undefined;
-  for (const { state: old } of env.explored.get(pc) ?? [])
+  for (const { state: old } of env.explored.get(env.place(pc, state.frame)) ?? [])
     if (old.branches > 0 && old.depth < state.depth && sameCalls(old, state)) return old;
   return undefined;
 };
