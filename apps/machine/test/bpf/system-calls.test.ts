@@ -23,6 +23,14 @@ class Seen implements Plugin {
   }
 }
 
+/** What an object has as variables. */
+function variables(attached: AttachedBpf | undefined): DataView {
+  const { runtime, loaded } = attached as AttachedBpf;
+  const { arena } = runtime;
+  const data = loaded.maps.get(".bss") as BpfMap;
+  return new DataView(arena.read(data.lookup(arena.alloc(4)), data.desc.valueSize).buffer);
+}
+
 describe.skipIf(guests === null)("a program of clang's, attached to a booted Debian from outside", () => {
   for (const version of ["6.1", "6.12"] as const)
     it(`${version}: counts the system calls of every task, in storage that goes with it; no context switch is lost`, async () => {
@@ -31,25 +39,32 @@ describe.skipIf(guests === null)("a program of clang's, attached to a booted Deb
         (path) => new Uint8Array(readFileSync(path)),
       );
       const seen = new Seen();
-      let attached: AttachedBpf | undefined;
+      const attached = new Map<string, AttachedBpf>();
       const errors: unknown[] = [];
-      const plugin = bpf({
-        object: program("syscount"),
-        onAttached: (it) => {
-          attached = it;
-        },
-        onError: (error) => errors.push(error),
-      });
+      const plugins = ["syscount", "rmdir"].map((name) =>
+        bpf({
+          object: program(name),
+          onAttached: (it) => attached.set(name, it),
+          onError: (error) => errors.push(error),
+        }),
+      );
       const switches = new Switches(version);
-      const machine = await createMachine({ kernel, initrd, agent: true, cpus: 2, plugins: [seen, plugin, switches] });
-      const { stdout } = await machine.exec("for k in 1 2 3 4 5; do true | cat; done; cat /proc/self/comm; echo $$");
+      const machine = await createMachine({
+        kernel,
+        initrd,
+        agent: true,
+        cpus: 2,
+        plugins: [seen, ...plugins, switches],
+      });
+      const { stdout } = await machine.exec(
+        "mkdir -p /a /b/c; rmdir /a; rmdir /b 2>/dev/null; rmdir /b/c; cat /proc/self/comm; echo $$",
+      );
       expect(errors).toEqual([]);
       expect(stdout).toMatch(/^cat\n\d+\n$/);
       machine.stop();
       await machine.run();
-      const { runtime, loaded, taskStorage } = attached as AttachedBpf;
-      const data = loaded.maps.get(".bss") as BpfMap;
-      const total = Number(runtime.arena.view.getBigUint64(data.lookup(runtime.arena.alloc(4)), true));
+      const { taskStorage } = attached.get("syscount") as AttachedBpf;
+      const total = Number(variables(attached.get("syscount")).getBigUint64(0, true));
       expect(total).toBe(seen.calls);
       const rows = [...taskStorage("counts")].map(({ value: { buffer } }) => {
         const view = new DataView(buffer);
@@ -60,5 +75,9 @@ describe.skipIf(guests === null)("a program of clang's, attached to a booted Deb
       expect(rows.length).toBeLessThan(10);
       expect(rows.reduce((sum, { calls }) => sum + calls, 0)).toBeLessThan(total);
       switches.check(2);
+      // Removed, refused because it is not empty (ENOTEMPTY), and removed.
+      const rmdir = variables(attached.get("rmdir"));
+      const values = [0, 4, 8, 12].map((at) => rmdir.getInt32(at, true));
+      expect(values.sort((a, b) => a - b)).toEqual([-39, 1, 2, 3]);
     });
 });
