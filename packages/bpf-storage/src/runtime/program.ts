@@ -4,8 +4,8 @@ import type { Arena } from "../memory/arena.js";
 import type { Rcu } from "../memory/rcu.js";
 import type { ProgramType } from "../uapi/program-types.js";
 
-/** Bytes of context for a program of tracing: as many arguments as a function can have (`MAX_BPF_FUNC_ARGS`), and what it returns. */
-const CONTEXT_BYTES = 8 * 13;
+/** Bytes of context for a program of tracing: `struct pt_regs` of x86-64, which is more than a function's arguments and its result. */
+const CONTEXT_BYTES = 8 * 21;
 
 /** What a program is, besides its instructions. */
 export interface ProgramDesc {

@@ -2,6 +2,7 @@ import { AttachType, BpfError, type Btf, BtfKind, type LoadedProgram, ProgramTyp
 import { u64, type Vcpu } from "@vm/cpu";
 import type { Mmu } from "@vm/mmu";
 import type { Disposer } from "../../emitter.js";
+import type { VcpuRegisters } from "../../registers.js";
 import type { VcpuHandle } from "../../vcpu-handle.js";
 import { functionExits } from "./function-exits.js";
 import { type GuestHost, memberOffset } from "./guest-host.js";
@@ -13,6 +14,8 @@ import { findTracepoint } from "./tracepoints.js";
 const IN_REGISTERS = 6;
 /** Arguments of a program of tracing at most (`MAX_BPF_FUNC_ARGS`). */
 const ARGUMENTS_MOST = 12;
+/** What pt_regs have where no system call is served, and the kernel's segments. */
+const [NO_SYSTEM_CALL, KERNEL_CS, KERNEL_DS] = [(1n << 64n) - 1n, 0x10n, 0x18n];
 const SYSTEM_CALLS = "do_syscall_64";
 
 /** What attaching takes. */
@@ -50,9 +53,11 @@ export class Attacher {
       return this.#tracepoint(loaded, target);
     if (tracing && from.attach === AttachType.TraceFentry) return this.#entry(loaded, target);
     if (tracing && from.attach === AttachType.TraceFexit) return this.#exit(loaded, target);
+    const kprobe = from.type === ProgramType.Kprobe && /^k(ret)?probe\//.test(from.section);
+    if (kprobe) return from.section.startsWith("kret") ? this.#kretprobe(loaded, target) : this.#kprobe(loaded, target);
     throw new BpfError(
       "EOPNOTSUPP",
-      `program ${from.name}: section ${from.section} cannot be had from outside; tp_btf, raw_tp, fentry and fexit can`,
+      `program ${from.name}: section ${from.section} cannot be had from outside; tp_btf, raw_tp, fentry, fexit, kprobe and kretprobe can`,
     );
   }
 
@@ -111,6 +116,17 @@ export class Attacher {
     });
   }
 
+  #kprobe(loaded: LoadedProgram, name: string): Disposer {
+    return this.#at(this.#symbol(loaded, name), loaded, (_, { registers }) => ptRegs(registers));
+  }
+
+  #kretprobe(loaded: LoadedProgram, name: string): Disposer {
+    return functionExits(this.#host.vcpus, this.#symbol(loaded, name), (vcpu) => {
+      this.#host.guest.begin(vcpu);
+      loaded.program.runTraced(ptRegs(vcpu.registers));
+    });
+  }
+
   #at(address: bigint, { program }: LoadedProgram, words: Words): Disposer {
     const { vcpus, guest } = this.#host;
     return joined(
@@ -150,6 +166,13 @@ export class Attacher {
     if (type.kind !== BtfKind.FuncProto) throw new BpfError("ENOENT", `the kernel's ${name} is no function`);
     return Math.min(type.params.length, ARGUMENTS_MOST);
   }
+}
+
+/** `struct pt_regs` (arch/x86/include/uapi/asm/ptrace.h), of the kernel's own code. */
+function ptRegs(registers: VcpuRegisters): bigint[] {
+  const { r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi, rip, rflags, rsp } = registers;
+  const general = [r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi];
+  return [...general, NO_SYSTEM_CALL, rip, KERNEL_CS, rflags, rsp, KERNEL_DS];
 }
 
 const joined =

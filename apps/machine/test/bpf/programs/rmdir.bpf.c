@@ -4,6 +4,11 @@
 typedef unsigned long long u64;
 
 int begun, removed, refused, error;
+int probed, returned;
+
+struct pt_regs {
+	u64 before[10], ax, between[3], di, after[6];
+};
 
 SEC("fentry/vfs_rmdir")
 int begin(u64 *ctx)
@@ -24,6 +29,23 @@ int end(u64 *ctx)
 		refused++;
 		error = result;
 	}
+	return 0;
+}
+
+SEC("kprobe/vfs_rmdir")
+int probe(struct pt_regs *regs)
+{
+	/* What it is given first is a pointer into the kernel. */
+	if (regs->di >> 63)
+		probed++;
+	return 0;
+}
+
+SEC("kretprobe/vfs_rmdir")
+int probe_return(struct pt_regs *regs)
+{
+	if ((int)regs->ax == error || regs->ax == 0)
+		returned++;
 	return 0;
 }
 
