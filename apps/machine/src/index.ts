@@ -52,6 +52,7 @@ export type {
   MachineHandle,
   Plugin,
 } from "./plugin.js";
+export { type AttachedBpf, type BpfPluginDesc, type BpfRecord, bpf, type TaskValue } from "./plugins/bpf/plugin.js";
 export { type KvmiOptions, kvmi } from "./plugins/kvmi/plugin.js";
 export type { MemoryBackend } from "./ram.js";
 export type { VcpuRegisters } from "./registers.js";
