@@ -67,6 +67,13 @@ const declaredTags = (btf: Btf): Map<string, string[]> => {
   return out;
 };
 
+/** Variables of which every CPU has its own: those in the section of that name. */
+const perCpuVariables = (btf: Btf): ReadonlySet<number> => {
+  const id = btf.find(".data..percpu", BtfKind.Datasec);
+  const section = id === null ? undefined : btf.type(id);
+  return new Set(section?.kind === BtfKind.Datasec ? section.variables.map(({ type }) => type) : []);
+};
+
 /** Type information as the verifier asks for it. One object for one blob: pointers to its structs are compared by it. */
 export const verifierBtf = (btf: Btf): VerifierBtf => {
   const shapes = new Map<number, BtfShape>();
@@ -74,6 +81,11 @@ export const verifierBtf = (btf: Btf): VerifierBtf => {
   const tags = (): ReadonlyMap<string, readonly string[]> => {
     declared ??= declaredTags(btf);
     return declared;
+  };
+  let ofEachCpu: ReadonlySet<number> | undefined;
+  const perCpu = (): ReadonlySet<number> => {
+    ofEachCpu ??= perCpuVariables(btf);
+    return ofEachCpu;
   };
   const proto = (id: number) => {
     const type = btf.type(id);
@@ -97,6 +109,11 @@ export const verifierBtf = (btf: Btf): VerifierBtf => {
     params: (id: number): readonly BtfParam[] => proto(id)?.params ?? [],
     returns: (id: number): number => proto(id)?.type ?? 0,
     parameterTags: (func: number, index: number): readonly string[] => tags().get(`${func}:${index}`) ?? [],
+    variable(id: number): { readonly type: number; readonly perCpu: boolean } | undefined {
+      if (id <= 0 || id >= btf.count) return undefined;
+      const type = btf.type(id);
+      return type.kind === BtfKind.Var ? { type: type.type, perCpu: perCpu().has(id) } : undefined;
+    },
     structByName: (name: string): number | undefined => btf.find(name, BtfKind.Struct) ?? undefined,
   };
 };

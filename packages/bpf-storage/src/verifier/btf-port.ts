@@ -48,6 +48,8 @@ export interface VerifierBtf {
   returns(proto: number): number;
   /** Tags of a function's parameter (`arg:nonnull`), of the declaration with that id; left out by readers that have none. */
   parameterTags?(func: number, index: number): readonly string[];
+  /** Type of a variable, and whether every CPU has its own; undefined for what is none. Left out by readers that know none. */
+  variable?(id: number): { readonly type: number; readonly perCpu: boolean } | undefined;
   /** Id of a struct by name. */
   structByName(name: string): number | undefined;
 }

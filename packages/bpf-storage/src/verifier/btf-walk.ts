@@ -12,9 +12,8 @@ export interface Walked {
   readonly to: number | undefined;
   /** User, Percpu, Rcu from tags; Untrusted where a union was crossed. */
   readonly mods: number;
-  /** The member with the pointer, and the struct it is in. */
+  /** The member with the pointer. */
   readonly field: string;
-  readonly within: string;
 }
 
 /** Pointers that stay good as long as what they were loaded from is trusted (linux kernel/bpf/verifier.c, BTF_TYPE_SAFE_TRUSTED). */
@@ -64,7 +63,7 @@ const elementOf = (btf: VerifierBtf, id: number): number => {
   return shape?.kind === "array" ? elementOf(btf, shape.of) : btf.resolve(id);
 };
 
-const number = (within: string): Walked => ({ to: undefined, mods: 0, field: "", within });
+const NUMBER: Walked = { to: undefined, mods: 0, field: "" };
 
 /** What `size` bytes at `off` of the struct are. Refuses what goes past members or splits a pointer. */
 export const walkStruct = (
@@ -87,7 +86,7 @@ export const walkStruct = (
       const flexible = flexibleElement(btf, members, off);
       if (flexible === undefined)
         return env.fail("EACCES", `access beyond struct ${shape.name} at off ${off} size ${size}`);
-      if (flexible.to === undefined) return number(shape.name);
+      if (flexible.to === undefined) return NUMBER;
       id = flexible.to;
       off = flexible.off;
       continue;
@@ -131,7 +130,7 @@ const memberAt = (
     if (off + size <= start) break;
     if (member.bitSize > 0) {
       const end = Math.ceil((member.bitOffset + member.bitSize) / 8);
-      if (off <= start && end <= off + size) return { kind: "walked", walked: number(within) };
+      if (off <= start && end <= off + size) return { kind: "walked", walked: NUMBER };
       continue;
     }
     if (off < start) break;
@@ -151,7 +150,7 @@ const memberAt = (
       const pointee = btf.shape(shape.to);
       if (pointee?.kind === "struct" || pointee?.kind === "union") {
         const tagged = shape.tags.reduce((bits, tag) => bits | (TAGS[tag] ?? 0), mods);
-        return { kind: "walked", walked: { to: btf.resolve(shape.to), mods: tagged, field: member.name, within } };
+        return { kind: "walked", walked: { to: btf.resolve(shape.to), mods: tagged, field: member.name } };
       }
     }
     if (off + size > end && (mods & Mod.Untrusted) === 0)
@@ -159,7 +158,7 @@ const memberAt = (
         "EACCES",
         `access beyond the end of member ${member.name} (mend:${end}) in struct ${within} with off ${off} size ${size}`,
       );
-    return { kind: "walked", walked: number(within) };
+    return { kind: "walked", walked: NUMBER };
   }
   return env.fail("EINVAL", `struct ${within} doesn't have field at offset ${off}`);
 };
@@ -169,8 +168,8 @@ const nameOf = (reg: Reg): string => {
   return shape?.kind === "struct" || shape?.kind === "union" ? shape.name : "";
 };
 
-const listed = (table: Readonly<Record<string, readonly string[]>>, { within, field }: Walked): boolean =>
-  table[within]?.includes(field) === true;
+const listed = (table: Readonly<Record<string, readonly string[]>>, from: Reg, { field }: Walked): boolean =>
+  table[nameOf(from)]?.includes(field) === true;
 
 /** How far a pointer that is loaded through `from` may be trusted. */
 const trustOf = (env: Env, from: Reg, walked: Walked): number => {
@@ -179,11 +178,11 @@ const trustOf = (env: Env, from: Reg, walked: Walked): number => {
   const isTrusted = from.ref !== 0 || (from.mods & Mod.Trusted) !== 0;
   const isRcu = (from.mods & Mod.Rcu) !== 0;
   if (!isTrusted && !isRcu) return base & ~(Mod.Trusted | Mod.Rcu);
-  if (listed(TRUSTED, walked)) return base | Mod.Trusted;
-  if (listed(TRUSTED_OR_NULL, walked)) return base | Mod.Trusted | Mod.Null;
+  if (listed(TRUSTED, from, walked)) return base | Mod.Trusted;
+  if (listed(TRUSTED_OR_NULL, from, walked)) return base | Mod.Trusted | Mod.Null;
   if (env.inRcu) {
-    if (listed(RCU, walked)) return base | Mod.Rcu;
-    if (listed(RCU_OR_NULL, walked)) return (base | Mod.Rcu | Mod.Null) & ~Mod.Untrusted;
+    if (listed(RCU, from, walked)) return base | Mod.Rcu;
+    if (listed(RCU_OR_NULL, from, walked)) return (base | Mod.Rcu | Mod.Null) & ~Mod.Untrusted;
     if ((base & Mod.Rcu) !== 0) return base | Mod.Null;
     return (base & (Mod.Percpu | Mod.User)) !== 0 ? base : base & ~(Mod.Trusted | Mod.Rcu);
   }

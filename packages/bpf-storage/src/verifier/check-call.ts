@@ -2,6 +2,7 @@ import type { Prototype } from "../helpers/notation.js";
 import { HELPER_COUNT, helperFor, helperText } from "../helpers/prototypes.js";
 import { MapFlag } from "../uapi/map-types.js";
 import { AttachType, ProgramType } from "../uapi/program-types.js";
+import { sizeOfType } from "./btf-walk.js";
 import { callCallback, callTimer } from "./callbacks.js";
 import { releaseDynptr } from "./dynptr.js";
 import type { Env } from "./env.js";
@@ -180,7 +181,12 @@ const resultOf = (env: Env, prototype: Prototype, args: CallArgs): Reg => {
       return structResult(env, prototype, args);
     case "percpu": {
       const from = args.percpu;
-      return object("ptr_", env, result.nullable, { btf: from?.btf, btfId: from?.btfId ?? 0 });
+      const shape = from?.btf?.shape(from.btfId);
+      const isStruct = shape?.kind === "struct" || shape?.kind === "union";
+      if (isStruct) return object("ptr_", env, result.nullable, { btf: from?.btf, btfId: from?.btfId ?? 0 });
+      const size = from?.btf === undefined ? 0 : sizeOfType(from.btf, from.btfId);
+      const reg = object("mem", env, result.nullable, { size });
+      return reg.with({ mods: reg.mods | Mod.Rdonly });
     }
     default:
       return env.fail("EINVAL", `unknown return type of func ${helperText(prototype.id)}`);

@@ -122,6 +122,7 @@ const loadContext = (env: Env, access: Access, off: number): Reg => {
   checkUnmodified(env, reg, access.index);
   const found = ctxAccess(env, off, access.size, access.isWrite, access.signExtends === true);
   if (found === undefined) return env.fail("EACCES", `invalid bpf_context access off=${off} size=${access.size}`);
+  env.contextSize = Math.max(env.contextSize, off + access.size);
   if (found.kind === "scalar") return found.isReturn === true ? hookResult(env) : unknown();
   return pointer(found.kind, {
     mods: found.mods,

@@ -67,6 +67,13 @@ export const lookupField = (
   return { kind: field.gives, mods: field.nullable === true ? Mod.Null : 0 };
 };
 
+/** Keys and values that iterators show: buffers whose size is that of the map the program is attached to. By argument. */
+const ITERATOR_BUFFERS: Readonly<Record<string, Readonly<Record<number, number>>>> = {
+  bpf_iter_bpf_map_elem: { 2: Mod.Rdonly, 3: 0 },
+  bpf_iter_bpf_sk_storage_map: { 3: 0 },
+  bpf_iter_sockmap: { 2: Mod.Rdonly },
+};
+
 /** Arguments of a function or tracepoint as its types in the kernel say; of programs that are attached to one. */
 const typedArgument = (env: Env, off: number, size: number): CtxValue | undefined => {
   const { attachTo: target, kernelBtf: btf } = env.request;
@@ -108,6 +115,8 @@ const typedArgument = (env: Env, off: number, size: number): CtxValue | undefine
     env.say(`func '${name}' size ${size} must be 8`);
     return undefined;
   }
+  const buffer = env.isIterator ? ITERATOR_BUFFERS[name]?.[index] : undefined;
+  if (buffer !== undefined) return { kind: "buf", mods: buffer | Mod.Null };
   const pointee = btf.shape(shape.to);
   if (pointee === undefined || pointee.kind === "void" || pointee.kind === "int") return scalar;
   if (pointee.kind !== "struct" && pointee.kind !== "union") {
@@ -119,8 +128,9 @@ const typedArgument = (env: Env, off: number, size: number): CtxValue | undefine
   const trusted = isRawTp || env.isIterator || (env.type === ProgramType.Lsm && !UNTRUSTED_HOOKS.has(name));
   if (trusted) mods |= Mod.Trusted;
   if (params[index]?.name.endsWith("__nullable") === true) mods |= Mod.Null;
-  // What an iterator shows may be NULL at its end; all but its meta data.
-  if (env.isIterator && index > 0) mods |= Mod.Null;
+  // What an iterator shows may be NULL at its end; all but its meta data, and the map whose elements it shows.
+  const isOfMap = ITERATOR_BUFFERS[name] !== undefined && index === 1;
+  if (env.isIterator && index > 0 && !isOfMap) mods |= Mod.Null;
   const btfId = btf.resolve(shape.to);
   env.say(`func '${name}' arg${index} has btf_id ${btfId} type ${pointee.kind.toUpperCase()} '${pointee.name}'`);
   return { kind: "ptr_", mods, btf, btfId };

@@ -29,6 +29,8 @@ export interface Aux {
   /** The load may fault: becomes a probe load. */
   probe: boolean;
   map: VerifierMap | undefined;
+  /** What the address of a symbol of the kernel points to. */
+  symbol: Reg | undefined;
   /** Offset into the value, of a direct value load. */
   mapOffset: number;
   /** A storage call of a sleepable program that must not sleep. */
@@ -100,6 +102,10 @@ export class Env {
   readonly type: ProgramType;
   readonly attachType: number;
   stepNoted = false;
+  /** Bytes of buffers that the program may touch. */
+  /** Bytes of the context that the program may touch. */
+  contextSize = 0;
+  readonly bufferAccess = { rdonly: 0, rdwr: 0, tracepoint: 0 };
   private text: string[] = [];
 
   constructor(readonly request: VerifyRequest) {
@@ -113,6 +119,7 @@ export class Env {
       pointer: undefined,
       probe: false,
       map: undefined,
+      symbol: undefined,
       mapOffset: 0,
       atomicStorage: false,
       sleepingStorage: false,

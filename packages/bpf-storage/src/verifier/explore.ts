@@ -116,7 +116,11 @@ const loadWide = (env: Env): void => {
     env.set(insn.dst, scalar(constant((BigInt(high >>> 0) << 32n) | BigInt(insn.imm >>> 0))));
     return;
   }
-  const { map, mapOffset } = env.auxAt(pc);
+  const { map, mapOffset, symbol } = env.auxAt(pc);
+  if (symbol !== undefined) {
+    env.set(insn.dst, symbol);
+    return;
+  }
   if (insn.src === Pseudo.Func) {
     const index = env.subprogramAt(pc + 1 + insn.imm);
     const info = env.subprograms[index]?.info;

@@ -150,8 +150,7 @@ const checkArgument = (env: Env, parameter: Parameter, index: number): void => {
       checkUnmodified(env, reg, index);
       return;
     case "mem":
-      if (reg.kind === "ptr_" || reg.kind === "ctx" || reg.kind === "?")
-        env.fail("EINVAL", `arg#${index - 1} must be a pointer to memory`);
+      if (reg.kind === "ptr_" || reg.kind === "?") env.fail("EINVAL", `arg#${index - 1} must be a pointer to memory`);
       if (!parameter.nullable && (reg.mayBeNull || reg.isNull))
         env.fail("EINVAL", `arg#${index - 1} is expected to be non-NULL`);
       checkMemory(env, index, parameter.size);

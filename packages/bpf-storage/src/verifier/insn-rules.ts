@@ -15,8 +15,10 @@ import {
 } from "../isa/opcodes.js";
 import { MapType } from "../uapi/map-types.js";
 import { ProgramType } from "../uapi/program-types.js";
+import { sizeOfType } from "./btf-walk.js";
 import type { Env } from "./env.js";
 import { hasDirectValue } from "./memory.js";
+import { Mod, pointer, type Reg } from "./reg.js";
 import type { VerifierMap } from "./request.js";
 import { MAX_VAR_OFF } from "./stack-bounds.js";
 
@@ -57,10 +59,29 @@ const checkMapUse = (env: Env, map: VerifierMap): void => {
     env.fail("EINVAL", "Sleepable programs can only use array, hash, ringbuf and local storage maps");
 };
 
+/** What the address of a variable or function of the kernel points to. */
+const resolveSymbol = (env: Env, id: number, module: number): Reg => {
+  const { kernelBtf: btf } = env.request;
+  if (module !== 0) env.fail("EOPNOTSUPP", "variables of modules are not supported by this verifier");
+  const shape = btf?.shape(id);
+  if (btf === undefined || shape === undefined)
+    return env.fail("ENOENT", `ldimm64 insn specifies invalid btf_id ${id}.`);
+  if (shape.kind === "func") return pointer("mem", { mods: Mod.Rdonly, size: 0 });
+  const variable = btf.variable?.(id);
+  if (variable === undefined) return env.fail("EINVAL", `pseudo btf_id ${id} in ldimm64 isn't KIND_VAR or KIND_FUNC`);
+  const btfId = btf.resolve(variable.type);
+  const target = btf.shape(btfId);
+  if (variable.perCpu) return pointer("ptr_", { mods: Mod.Percpu, btf, btfId });
+  if (target?.kind === "struct" || target?.kind === "union") return pointer("ptr_", { btf, btfId });
+  return pointer("mem", { mods: Mod.Rdonly, size: sizeOfType(btf, btfId) });
+};
+
 const resolveWide = (env: Env, at: number, insn: Insn, second: Insn): void => {
   if (insn.src === 0 || insn.src === Pseudo.Func) return;
-  if (insn.src === Pseudo.BtfId)
-    env.fail("EINVAL", "references to kernel variables (BPF_PSEUDO_BTF_ID) are not supported by this verifier");
+  if (insn.src === Pseudo.BtfId) {
+    env.auxAt(at).symbol = resolveSymbol(env, insn.imm, second.imm);
+    return;
+  }
   const isValue = insn.src === Pseudo.MapValue;
   if (insn.src === Pseudo.MapIdx || insn.src === Pseudo.MapIdxValue)
     env.fail("EINVAL", "fd_idx without fd_array is invalid");

@@ -159,9 +159,16 @@ export const checkUnmodified = (env: Env, reg: Reg, index: number, fixedAllowed 
 };
 
 /** A buffer whose size is only known when the program is attached. */
-export const checkBuffer = (env: Env, index: number, off: number, size: number, what: string): void => {
+export const checkBuffer = (
+  env: Env,
+  index: number,
+  off: number,
+  size: number,
+  what: "rdonly" | "rdwr" | "tracepoint",
+): void => {
   const reg = env.reg(index);
   if (off < 0) env.fail("EACCES", `R${index} invalid ${what} buffer access: off=${off}, size=${size}`);
   if (!isConst(reg.v) || !isZero(reg.v))
     env.fail("EACCES", `R${index} invalid variable buffer offset: off=${off}, var_off=${tnumText(reg.v.bits)}`);
+  env.bufferAccess[what] = Math.max(env.bufferAccess[what], off + size);
 };

@@ -116,6 +116,13 @@ export interface Verdict {
   readonly insns: readonly Insn[];
   readonly subprograms: readonly SubprogramInfo[];
   readonly usedMaps: readonly VerifierMap[];
+  /** Bytes of the context that the program may touch: a syscall program is not run with less. */
+  readonly contextSize: number;
+  /**
+   * Bytes of buffers of unknown size that the program may touch: of keys (`rdonly`) and values (`rdwr`) that an iterator shows, and of what
+   * a writable raw tracepoint gives. Whoever attaches the program refuses it where there are less.
+   */
+  readonly bufferAccess: { readonly rdonly: number; readonly rdwr: number; readonly tracepoint: number };
   /** Calls of storage helpers that may allocate sleeping (hidden fifth argument GFP_KERNEL): pcs. */
   readonly sleepingAllocations: readonly number[];
   readonly stats: VerifyStats;

@@ -5,33 +5,43 @@ import { tnumText, U64_MAX } from "./tnum.js";
 
 /** Registers and stack slots as the verifier's log has them (linux kernel/bpf/log.c). */
 
-const signed = (x: bigint): string => {
-  const size = x < 0n ? -x : x;
-  return size < 0xffffn ? x.toString() : `${x < 0n ? "-" : ""}0x${size.toString(16)}`;
-};
+/** Numbers within 16 bits are decimal, others hexadecimal, signed ones in two's complement. */
+const isSmall = (x: bigint): boolean => x >= -0x8000n && x <= 0x7fffn;
+const hex = (x: bigint): string => `0x${BigInt.asUintN(64, x).toString(16)}`;
+const signed = (x: bigint): string => (isSmall(x) ? x.toString() : hex(x));
+const unsigned = (x: bigint): string => (x <= 0xffffn ? x.toString() : hex(x));
 
-/** Bounds that are not those of the type; equal ones share their number. */
+interface Bound {
+  readonly name: string;
+  readonly value: bigint;
+  omitted: boolean;
+}
+
+/** Bounds that are not those of the type; equal ones of the same end share their number. */
 const rangeText = (v: Scalar): string[] => {
-  const bounds: readonly (readonly [string, bigint, bigint])[] = [
-    ["smin", v.smin, S64_MIN],
-    ["smax", v.smax, S64_MAX],
-    ["umin", v.umin, 0n],
-    ["umax", v.umax, U64_MAX],
-    ["smin32", BigInt(v.s32min), BigInt(S32_MIN)],
-    ["smax32", BigInt(v.s32max), BigInt(S32_MAX)],
-    ["umin32", BigInt(v.u32min), 0n],
-    ["umax32", BigInt(v.u32max), BigInt(U32_MAX)],
+  const signed32 = (x: number): bigint => (isSmall(BigInt(x)) ? BigInt(x) : BigInt(x >>> 0));
+  const bounds: readonly Bound[] = [
+    { name: "smin", value: v.smin, omitted: v.smin === S64_MIN },
+    { name: "smax", value: v.smax, omitted: v.smax === S64_MAX },
+    { name: "umin", value: v.umin, omitted: v.umin === 0n },
+    { name: "umax", value: v.umax, omitted: v.umax === U64_MAX },
+    { name: "smin32", value: signed32(v.s32min), omitted: v.s32min === S32_MIN },
+    { name: "smax32", value: signed32(v.s32max), omitted: v.s32max === S32_MAX },
+    { name: "umin32", value: BigInt(v.u32min), omitted: v.u32min === 0 },
+    { name: "umax32", value: BigInt(v.u32max), omitted: v.u32max === U32_MAX },
   ];
   const out: string[] = [];
-  const done = new Set<string>();
-  for (const [name, value, whole] of bounds) {
-    if (done.has(name) || value === whole) continue;
-    const same = bounds.filter(
-      ([other, x, all]) => !done.has(other) && x === value && x !== all && other.slice(1, 4) === name.slice(1, 4),
-    );
-    for (const [other] of same) done.add(other);
-    out.push(`${same.map(([other]) => other).join("=")}=${signed(value)}`);
-  }
+  bounds.forEach((bound, k) => {
+    if (bound.omitted) return;
+    let names = `${bound.name}=`;
+    for (let other = k + 2; other < bounds.length; other += 2) {
+      const each = bounds[other];
+      if (each === undefined || each.omitted || each.value !== bound.value) continue;
+      each.omitted = true;
+      names += `${each.name}=`;
+    }
+    out.push(names + (bound.name.startsWith("s") ? signed(bound.value) : unsigned(bound.value)));
+  });
   return out;
 };
 

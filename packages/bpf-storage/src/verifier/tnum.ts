@@ -119,5 +119,11 @@ export const tnumWithSubreg = (a: Tnum, low: Tnum): Tnum => ({
 /** Whether all members are multiples of `size` (a power of two). */
 export const tnumAligned = (a: Tnum, size: number): boolean => ((a.value | a.mask) & BigInt(size - 1)) === 0n;
 
+/** Greatest number that messages have in decimal (U16_MAX). */
+const MOST_DECIMAL = 0xffffn;
+
 /** As the kernel prints it: a number, or `(value; mask)` in hexadecimal. */
-export const tnumText = (a: Tnum): string => `(0x${a.value.toString(16)}; 0x${a.mask.toString(16)})`;
+export const tnumText = (a: Tnum): string => {
+  if (a.mask !== 0n) return `(0x${a.value.toString(16)}; 0x${a.mask.toString(16)})`;
+  return a.value <= MOST_DECIMAL ? a.value.toString() : `0x${a.value.toString(16)}`;
+};

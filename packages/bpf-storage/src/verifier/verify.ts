@@ -22,6 +22,8 @@ const verdict = (env: Env, accepted: boolean, errno: Verdict["errno"]): Verdict 
     insns: accepted ? fixUp(env) : env.request.insns,
     subprograms: env.subprograms.map(({ start, stackDepth }) => ({ start, stackDepth: stackDepthOf(stackDepth) })),
     usedMaps: env.usedMaps,
+    contextSize: env.contextSize,
+    bufferAccess: env.bufferAccess,
     sleepingAllocations: sleeping,
     stats: { processed: env.processed, states: env.states, peakStates: env.peakStates },
   };
@@ -37,7 +39,8 @@ const verdict = (env: Env, accepted: boolean, errno: Verdict["errno"]): Verdict 
 export const verify = (request: VerifyRequest): Verdict => {
   const env = new Env(request);
   try {
-    if (request.insns.length === 0 || request.insns.length > MAX_PROCESSED) env.fail("E2BIG");
+    if (request.insns.length === 0 || request.insns.length > MAX_PROCESSED)
+      env.fail("E2BIG", `a program has 1 to ${MAX_PROCESSED} instructions`);
     checkProgramType(env);
     findSubprograms(env);
     checkSubprograms(env);

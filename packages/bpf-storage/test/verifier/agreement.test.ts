@@ -106,6 +106,7 @@ describe.skipIf(SOURCE === undefined)("agreement with test_verifier (skipped wit
     const least = recorded.agree as Readonly<Record<string, number>>;
     const worse = [...table].filter(([file, row]) => row.agree < (least[file] ?? row.cases));
     expect(worse.map(([file, row]) => `${file}: ${row.agree}`)).toEqual([]);
-    expect(sum("messages")).toBeGreaterThanOrEqual(recorded.messages);
+    // Some messages name types of the host.
+    if (kernelBtf !== undefined) expect(sum("messages")).toBeGreaterThanOrEqual(recorded.messages);
   });
 });

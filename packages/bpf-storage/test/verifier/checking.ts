@@ -198,6 +198,11 @@ export const runChecked = (machine: Machine): void => {
       pc += 1 + (is32 ? insn.imm : insn.off);
       continue;
     }
+    if ((insn.code & OP_MASK) === JmpOp.Jcond) {
+      // As often as it likes, but not for ever.
+      pc += 1 + (machine.fill() % 3 === 0 || steps > STEPS / 2 ? insn.off : 0);
+      continue;
+    }
     const right = (insn.code & Source.X) !== 0 ? numberOf(insn.src) : BigInt(insn.imm);
     pc += 1 + (jumpConcrete(insn.code & OP_MASK, numberOf(insn.dst), BigInt.asUintN(64, right), is32) ? insn.off : 0);
   }

@@ -28,7 +28,7 @@ interface Claims {
 }
 
 /** States that are remembered, over all instructions; programs with more are left out. */
-const MOST = 20_000;
+const MOST = 8000;
 
 /** Whether the program is accepted: with paths that are covered left out, in the order of the kernel or the other; undefined at a limit. */
 export const isAccepted = (insns: readonly Insn[], prune: boolean, jumpFirst: boolean): boolean | undefined => {

@@ -1,8 +1,7 @@
 import fc from "fast-check";
-import { describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { AluOp, JmpOp } from "../../src/isa/opcodes.js";
 import { Draft, isConst, type Scalar } from "../../src/verifier/scalar.js";
-import { collectClaims, runWithin } from "./contained.js";
 import { input, program } from "./generate.js";
 
 /** Faults planted in transfer functions are found by generated programs: the check of soundness has teeth. */
@@ -13,7 +12,7 @@ interface Fault {
   readonly op?: number;
 }
 
-const planted = vi.hoisted(() => ({ fault: undefined as Fault | undefined }));
+const planted: { fault: Fault | undefined } = { fault: undefined };
 
 /** Claims one number less than there is, the greatest; of what nothing is known of, the greater half less. */
 const short = (s: Scalar): Scalar => {
@@ -23,8 +22,7 @@ const short = (s: Scalar): Scalar => {
   return to.settle();
 };
 
-vi.mock("../../src/verifier/scalar-alu.js", async (original) => {
-  const real = await original<typeof import("../../src/verifier/scalar-alu.js")>();
+const faultyAlu = (real: typeof import("../../src/verifier/scalar-alu.js")) => {
   const wrong = (s: Scalar): Scalar => (planted.fault?.where === "extend" ? short(s) : s);
   return {
     ...real,
@@ -36,10 +34,9 @@ vi.mock("../../src/verifier/scalar-alu.js", async (original) => {
     zeroExtend: (a: Scalar, bytes: number) => wrong(real.zeroExtend(a, bytes)),
     zeroExtend32: (a: Scalar) => wrong(real.zeroExtend32(a)),
   };
-});
+};
 
-vi.mock("../../src/verifier/scalar-branch.js", async (original) => {
-  const real = await original<typeof import("../../src/verifier/scalar-branch.js")>();
+const faultyBranch = (real: typeof import("../../src/verifier/scalar-branch.js")) => {
   return {
     ...real,
     refine: (op: number, taken: boolean, a: Scalar, b: Scalar, is32: boolean) => {
@@ -48,6 +45,26 @@ vi.mock("../../src/verifier/scalar-branch.js", async (original) => {
       return isWrong && after !== undefined ? { a: short(after.a), b: after.b } : after;
     },
   };
+};
+
+/** The check, over modules of its own in which faults can be planted: those of other test files stay as they are. */
+let contained: typeof import("./contained.js");
+const ALU = "../../src/verifier/scalar-alu.js";
+const BRANCH = "../../src/verifier/scalar-branch.js";
+
+beforeAll(async () => {
+  vi.resetModules();
+  vi.doMock(ALU, async (original) => faultyAlu(await original<typeof import("../../src/verifier/scalar-alu.js")>()));
+  vi.doMock(BRANCH, async (original) =>
+    faultyBranch(await original<typeof import("../../src/verifier/scalar-branch.js")>()),
+  );
+  contained = await import("./contained.js");
+});
+
+afterAll(() => {
+  vi.doUnmock(ALU);
+  vi.doUnmock(BRANCH);
+  vi.resetModules();
 });
 
 /** Most programs that are tried for one fault. */
@@ -58,8 +75,8 @@ const isFound = (fault: Fault): boolean => {
   try {
     const details = fc.check(
       fc.property(program, fc.array(input, { minLength: 6, maxLength: 6 }), (insns, inputs) => {
-        const claims = collectClaims(insns, true);
-        if (claims?.verdict.accepted === true) for (const each of inputs) runWithin(insns, claims, each);
+        const claims = contained.collectClaims(insns, true);
+        if (claims?.verdict.accepted === true) for (const each of inputs) contained.runWithin(insns, claims, each);
       }),
       { numRuns: TRIES, seed: 1, endOnFailure: true },
     );

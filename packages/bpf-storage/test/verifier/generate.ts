@@ -16,7 +16,9 @@ type Piece =
   | { readonly kind: "insns"; readonly insns: readonly Insn[] }
   | { readonly kind: "jump"; readonly insn: Insn; readonly skip: number }
   /** Repeats the pieces before it, as long as a counter of its own has not run out. */
-  | { readonly kind: "back"; readonly times: number; readonly over: number };
+  | { readonly kind: "back"; readonly times: number; readonly over: number }
+  /** Repeats the pieces before it as often as it likes (may_goto). */
+  | { readonly kind: "maybe"; readonly over: number };
 
 const EDGES = [
   ...[
@@ -166,20 +168,26 @@ const back: fc.Arbitrary<Piece> = fc
   .tuple(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 4 }))
   .map(([times, over]): Piece => ({ kind: "back", times, over }));
 
-const piece = fc.oneof(
-  { weight: 6, arbitrary: arithmetic },
-  { weight: 4, arbitrary: memory },
-  { weight: 5, arbitrary: jump },
-  { weight: 2, arbitrary: access },
-  { weight: 1, arbitrary: call },
-  { weight: 1, arbitrary: back },
-);
+const maybe: fc.Arbitrary<Piece> = fc.integer({ min: 1, max: 5 }).map((over): Piece => ({ kind: "maybe", over }));
+
+const pieces = (repeats: readonly { weight: number; arbitrary: fc.Arbitrary<Piece> }[]): fc.Arbitrary<Piece> =>
+  fc.oneof(
+    { weight: 6, arbitrary: arithmetic },
+    { weight: 4, arbitrary: memory },
+    { weight: 5, arbitrary: jump },
+    { weight: 2, arbitrary: access },
+    { weight: 1, arbitrary: call },
+    { weight: 1, arbitrary: back },
+    ...repeats,
+  );
 
 /** Slots of loop counters: out of the way of everything else. */
 const counterSlot = (k: number): number => -128 - 8 * k;
 
 const expand = (pieces: readonly Piece[]): Insn[] => {
-  const sizes = pieces.map((each) => (each.kind === "insns" ? each.insns.length : each.kind === "jump" ? 1 : 4));
+  const sizes = pieces.map((each) =>
+    each.kind === "insns" ? each.insns.length : each.kind === "jump" ? 1 : each.kind === "maybe" ? 2 : 4,
+  );
   const starts: number[] = [];
   let at = 0;
   for (const size of sizes) {
@@ -194,6 +202,10 @@ const expand = (pieces: readonly Piece[]): Insn[] => {
     if (each.kind === "jump") {
       const target = starts[Math.min(pieces.length, k + 1 + each.skip)] ?? at;
       return [{ ...each.insn, off: target - here - 1 }];
+    }
+    if (each.kind === "maybe") {
+      const start = starts[Math.max(0, k - each.over)] ?? 0;
+      return [insn(Class.Jmp | JmpOp.Jcond, 0, 0, 1), insn(Class.Jmp | JmpOp.Ja, 0, 0, start - here - 2)];
     }
     const slot = counterSlot(loops++);
     const target = starts[Math.max(0, k - each.over)] ?? 0;
@@ -231,13 +243,19 @@ const assemble = (main: readonly Piece[], helper: readonly Piece[]): Insn[] => {
   return calls ? [...placed, ...functionBody] : placed;
 };
 
+const programOf = (piece: fc.Arbitrary<Piece>): fc.Arbitrary<Insn[]> =>
+  fc
+    .tuple(
+      fc.array(piece, { minLength: 3, maxLength: 24 }),
+      fc.array(fc.oneof(arithmetic, memory, jump), { minLength: 1, maxLength: 6 }),
+    )
+    .map(([main, helper]) => assemble(main, helper));
+
 /** Whole programs, of raw tracepoints. */
-export const program: fc.Arbitrary<Insn[]> = fc
-  .tuple(
-    fc.array(piece, { minLength: 3, maxLength: 24 }),
-    fc.array(fc.oneof(arithmetic, memory, jump), { minLength: 1, maxLength: 6 }),
-  )
-  .map(([main, helper]) => assemble(main, helper));
+export const program = programOf(pieces([]));
+
+/** Programs with loops that go on as often as they like. */
+export const loopingProgram = programOf(pieces([{ weight: 2, arbitrary: maybe }]));
 
 const word = fc.oneof(
   fc.constantFrom(...EDGES.map((x) => BigInt.asUintN(64, BigInt(x)))),

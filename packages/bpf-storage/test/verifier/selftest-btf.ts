@@ -6,6 +6,8 @@ export interface TestType {
   readonly members?: readonly BtfMember[];
   readonly params?: readonly BtfParam[];
   readonly returns?: number;
+  /** Of a variable of which every CPU has its own: its type. */
+  readonly perCpu?: number;
 }
 
 export const testBtf = (types: readonly TestType[]): VerifierBtf => {
@@ -16,6 +18,10 @@ export const testBtf = (types: readonly TestType[]): VerifierBtf => {
     members: (id) => at(id)?.members ?? [],
     params: (id) => at(id)?.params ?? [],
     returns: (id) => at(id)?.returns ?? 0,
+    variable: (id) => {
+      const type = at(id)?.perCpu;
+      return type === undefined ? undefined : { type, perCpu: true };
+    },
     structByName: (name) => {
       const index = types.findIndex(({ shape }) => shape.kind === "struct" && shape.name === name);
       return index < 0 ? undefined : index + 1;

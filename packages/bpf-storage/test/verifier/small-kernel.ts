@@ -14,6 +14,7 @@ const struct = (name: string, size: number, members: readonly BtfMember[]): Test
   shape: { kind: "struct", name, size },
   members,
 });
+const func = (name: string, proto: number): TestType => ({ shape: { kind: "func", name, proto, linkage: "static" } });
 const pointer = (to: number, ...tags: string[]): TestType => ({ shape: { kind: "pointer", to, tags } });
 
 /** Ids by place: 1 int, 2 long, 3 task_struct, 4 task *, 5 task __rcu *, 6 inode, 7 inode *, 8 file, 9 file *, 10 sock_common, 11 sock *, 12 proto. */
@@ -55,7 +56,18 @@ export const kernel = testBtf([
     returns: 1,
   },
   { shape: { kind: "array", of: 1, count: 4 } },
+  { shape: { kind: "proto" }, returns: 0 },
+  func("bpf_rcu_read_lock", 15),
+  func("bpf_rcu_read_unlock", 15),
+  { shape: { kind: "proto" }, params: [{ name: "p", type: 4 }], returns: 4 },
+  func("bpf_task_acquire", 18),
+  { shape: { kind: "proto" }, params: [{ name: "p", type: 4 }], returns: 0 },
+  func("bpf_task_release", 20),
+  { shape: { kind: "other" }, perCpu: 1 },
+  func("bpf_iter_num_new", 15),
 ]);
+/** Functions and variables of that kernel. */
+export const Id = { rcuLock: 16, rcuUnlock: 17, taskAcquire: 19, taskRelease: 21, perCpuInt: 22, iterNew: 23 } as const;
 export const TRACEPOINT_PROTO = 12;
 export const FUNCTION_PROTO = 13;
 
@@ -89,6 +101,12 @@ export const sti = (size: number, dst: number, off: number, imm: number): Insn =
 export const jeqi = (dst: number, imm: number, off: number): Insn => insn(Class.Jmp | JmpOp.Jeq, dst, 0, off, imm);
 export const ja = (off: number): Insn => insn(Class.Jmp | JmpOp.Ja, 0, 0, off, 0);
 export const call = (id: number): Insn => insn(CALL, 0, 0, 0, id);
+export const kfunc = (id: number): Insn => insn(CALL, 0, 2, 0, id);
+export const symbol = (dst: number, id: number): Insn[] => [
+  insn(LD_IMM64, dst, Pseudo.BtfId, 0, id),
+  insn(0, 0, 0, 0, 0),
+];
+export const callLocal = (distance: number): Insn => insn(CALL, 0, 1, 0, distance);
 export const exit = insn(EXIT, 0, 0, 0, 0);
 export const map = (dst: number, fd: number): Insn[] => [insn(LD_IMM64, dst, Pseudo.MapFd, 0, fd), insn(0, 0, 0, 0, 0)];
 export { Size };
