@@ -7,8 +7,8 @@ import { BpfError } from "../errors.js";
  * - `ctx`, `map` (a map of the program), `key` and `value` (memory of the map's key or value size), `any` (no pointer kind asked for),
  *   `scalar`, `func` (a function of the program), `str` (constant string in a read-only map), `lock`, `timer`, `percpu` (per-CPU symbol),
  *   `sock_common`, `sk` (any socket pointer, or a BTF pointer to sock_common), `socket`, `stack`, `kptr_dest`, `kptr`, `ringbuf` (a record)
- * - `mem` (read by the helper), `mem:out` (written, may be uninitialised), `mem:write` (written), `mem:plain` (read; the kernel does not say
- *   that it stays as it is), `fixed:N` (N bytes), followed by `size` or `size0` (which may be zero) for the first four
+ * - `mem` (read by the helper), `mem:out` (written, may be uninitialised), `mem:write` (written), `mem:plain` (the kernel says neither
+ *   that it is written nor that it stays as it is: taken as written), `fixed:N` (N bytes), followed by `size` or `size0` (which may be zero) for the first four
  * - `alloc` (constant size of the result), `btf:NAME` (pointer to a struct of the kernel), `dynptr[:local|:ringbuf][:new]`
  * - `:release` gives the reference back
  *
@@ -69,7 +69,7 @@ const parseArg = (text: string): ArgSpec => {
     kind,
     nullable: head.endsWith("?"),
     uninit: has("out") || has("new"),
-    write: has("out") || has("write") || has("new"),
+    write: has("out") || has("write") || has("new") || has("plain"),
     readOnly: kind === "mem" && marks.length === 0,
     release: has("release"),
     size: kind === "fixed" ? Number(marks[0]) : 0,

@@ -18,9 +18,6 @@ const TRACING_VARIANTS = variant([
   [188, "xdp_get_buff_len", "btf:xdp_buff", "int"],
 ]);
 
-/** bpf_get_stack of raw tracepoints reads its buffer as far as the verifier is concerned. */
-const RAW_TRACEPOINT_VARIANTS = variant([[67, "get_stack", "ctx, mem, size0, any", "int", "gpl"]]);
-
 const CGROUP_SOCK_VARIANTS = variant([[107, "sk_storage_get", "map, ctx, value?, any", "value?"]]);
 
 const CONTEXT_SOCKOPTS = variant([
@@ -35,8 +32,6 @@ const VARIANTS: ReadonlyMap<ProgramType, readonly ReadonlyMap<number, Prototype>
   [ProgramType.Tracing, [TRACING_VARIANTS]],
   [ProgramType.Lsm, [TRACING_VARIANTS]],
   [ProgramType.Syscall, [TRACING_VARIANTS]],
-  [ProgramType.RawTracepoint, [RAW_TRACEPOINT_VARIANTS]],
-  [ProgramType.RawTracepointWritable, [RAW_TRACEPOINT_VARIANTS]],
   [ProgramType.CgroupSock, [CGROUP_SOCK_VARIANTS, CURRENT_VARIANTS]],
   [ProgramType.CgroupSockAddr, [CONTEXT_SOCKOPTS, CURRENT_VARIANTS]],
   [ProgramType.SkMsg, [CURRENT_VARIANTS]],

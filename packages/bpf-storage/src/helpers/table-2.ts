@@ -69,7 +69,7 @@ export const HELPERS_111_TO_211: readonly PrototypeRow[] = [
   [176, "get_branch_snapshot", "mem:out, size0", "int", "gpl"],
   [177, "trace_vprintk", "mem, size, mem?, size0", "int", "gpl"],
   [178, "skc_to_unix_sock", "sk", "btf?:unix_sock"],
-  [179, "kallsyms_lookup_name", "mem:plain, size0, any, fixed:8:out", "int"],
+  [179, "kallsyms_lookup_name", "mem, size0, any, fixed:8:out", "int"],
   [180, "find_vma", "btf:task_struct, any, func, stack?, any", "int"],
   [181, "loop", "scalar, func, stack?, any", "int"],
   [182, "strncmp", "mem, size, str", "int"],

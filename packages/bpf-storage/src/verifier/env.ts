@@ -185,10 +185,6 @@ export class Env {
   say(line: string): void {
     this.text.push(`${line}\n`);
   }
-  /** Writes without ending the line. */
-  write(text: string): void {
-    this.text.push(text);
-  }
   get logPosition(): number {
     return this.text.length;
   }

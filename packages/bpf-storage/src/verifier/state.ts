@@ -14,7 +14,6 @@ export interface Slot {
 
 /** Bytes of stack of a frame. */
 export const MAX_STACK = 512;
-export const SLOTS = MAX_STACK / 8;
 export const MAX_FRAMES = 8;
 
 /** All eight bytes of one kind. */

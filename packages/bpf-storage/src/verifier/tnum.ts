@@ -100,10 +100,6 @@ export const tnumIntersect = (a: Tnum, b: Tnum): Tnum => {
 /** Whether some number is in both. */
 export const tnumOverlap = (a: Tnum, b: Tnum): boolean => ((a.value ^ b.value) & ~(a.mask | b.mask)) === 0n;
 
-/** Whether every number of `inner` is in `outer`. */
-export const tnumContains = (outer: Tnum, inner: Tnum): boolean =>
-  (inner.mask & ~outer.mask) === 0n && outer.value === (inner.value & ~outer.mask);
-
 /** Whether one number is in `t`. */
 export const tnumHas = (t: Tnum, x: bigint): boolean => (x & ~t.mask & U64_MAX) === t.value;
 
