@@ -1,7 +1,7 @@
 import type { Prototype } from "../helpers/notation.js";
 import { MapType } from "../uapi/map-types.js";
 import { pushPath } from "./check-jump.js";
-import { DynptrKind } from "./dynptr.js";
+import { DynptrKind } from "./dynptr-slots.js";
 import type { Env } from "./env.js";
 import { callGlobal } from "./global-functions.js";
 import type { CallArgs } from "./helper-args.js";

@@ -11,6 +11,7 @@ import { fillRawMemory } from "./helper-memory.js";
 import { acquires, casts, changesPacket, Helper, isStorageGet, returnsLength, runsCallback } from "./helper-traits.js";
 import { isSleepableHook } from "./lsm-hooks.js";
 import { checkMapHelper } from "./map-helpers.js";
+import { forgetPackets } from "./packets.js";
 import { acquire, checkLeaks, release } from "./references.js";
 import { Mod, pointer, type Reg, scalar, UNINIT, unknown } from "./reg.js";
 import { isConst, signedRange } from "./scalar.js";
@@ -228,9 +229,4 @@ const withReference = (env: Env, prototype: Prototype, args: CallArgs, result: R
   if (!acquires(id, args.map)) return result;
   const ref = acquire(env, env.pc);
   return result.with({ id: ref, ref });
-};
-
-/** Pointers into a packet that may have moved are numbers like any other. */
-export const forgetPackets = (env: Env): void => {
-  env.state.replace((reg) => (reg.isAnyPacket ? unknown() : undefined));
 };

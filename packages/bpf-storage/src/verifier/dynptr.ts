@@ -1,36 +1,12 @@
 import type { ArgSpec } from "../helpers/notation.js";
+import { clearDynptr, DynptrKind, destroyDynptrAt, isDynptr } from "./dynptr-slots.js";
 import type { Env } from "./env.js";
 import { acquire, release } from "./references.js";
-import { pointer, type Reg, unknown } from "./reg.js";
+import { pointer, type Reg } from "./reg.js";
 import { checkStackBounds } from "./stack-bounds.js";
-import { allBytes, Byte, byteKind, type Frame } from "./state.js";
-
-/**
- * Dynamic pointers: objects of 16 bytes on the stack that programs may not look into. Both slots hold a register of kind `dynptr_ptr`:
- * `subprog` is 1 in the first (the one at the higher address... the kernel's `first_slot`), `size` is the kind of dynptr.
- */
-export const DynptrKind = { local: 1, ringbuf: 2 } as const;
+import { allBytes, Byte, type Frame } from "./state.js";
 
 const NAMES: Readonly<Record<number, string>> = { 1: "local", 2: "ringbuf" };
-
-const isDynptr = (frame: Frame, index: number): boolean => byteKind(frame.stack[index], 0) === Byte.Dynptr;
-
-const clear = (frame: Frame, index: number): void => {
-  for (const at of [index, index - 1]) {
-    frame.stack[at] = undefined;
-    frame.setWritten(at);
-  }
-};
-
-/** A store over a dynptr ends it, and with it the slices of its data; one that must be released may not be overwritten. */
-export const destroyDynptrAt = (env: Env, frame: Frame, index: number): void => {
-  if (!isDynptr(frame, index)) return;
-  const reg = frame.stack[index]?.reg as Reg;
-  const first = reg.subprog === 1 ? index : index + 1;
-  if (reg.size === DynptrKind.ringbuf) env.fail("EINVAL", "cannot overwrite referenced dynptr");
-  clear(frame, first);
-  env.state.replace((other) => (other.kind === "mem" && other.dynptr === reg.id ? unknown() : undefined));
-};
 
 /** The slot of a dynptr that a register points to. */
 const slotOf = (env: Env, reg: Reg): number => {
@@ -106,5 +82,5 @@ export const releaseDynptr = (env: Env, index: number): void => {
   for (const each of env.state.frames)
     for (let at = 1; at < each.stack.length; at++)
       if (isDynptr(each, at) && each.stack[at]?.reg?.ref === held.ref && each.stack[at]?.reg?.subprog === 1)
-        clear(each, at);
+        clearDynptr(each, at);
 };

@@ -1,10 +1,10 @@
 import { ProgramType } from "../uapi/program-types.js";
 import type { BtfShape, VerifierBtf } from "./btf-port.js";
 import { isStructAt, sizeOfType } from "./btf-walk.js";
-import { forgetPackets } from "./check-call.js";
 import type { Env, Subprogram } from "./env.js";
 import { checkHelperMemory } from "./helper-memory.js";
 import { checkUnmodified } from "./memory.js";
+import { forgetPackets } from "./packets.js";
 import { Mod, pointer, type Reg, regTypeName, typeName, UNINIT, unknown } from "./reg.js";
 import { Frame, State } from "./state.js";
 

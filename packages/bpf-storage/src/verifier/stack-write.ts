@@ -1,4 +1,4 @@
-import { destroyDynptrAt } from "./dynptr.js";
+import { destroyDynptrAt } from "./dynptr-slots.js";
 import type { Env } from "./env.js";
 import { known, markPrecise, type Reg } from "./reg.js";
 import { isZero, width } from "./scalar.js";
