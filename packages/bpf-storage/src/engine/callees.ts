@@ -11,7 +11,7 @@ export const LOOP = 181;
 /** What a call by number comes to. */
 export type Callee =
   | { readonly kind: "tail" }
-  | { readonly kind: "wasm"; readonly func: WebAssembly.Exported }
+  | { readonly kind: "wasm"; readonly func: CallableFunction }
   | { readonly kind: "host"; readonly helper: HostHelper };
 
 /** The functions that an engine's programs can call by number. */
@@ -26,7 +26,7 @@ export class Callees {
     memory: WebAssembly.Memory,
     readonly helpers: HelperTable,
     readonly kfuncs: HelperTable,
-    readonly loop: WebAssembly.Exported,
+    readonly loop: CallableFunction,
     readonly fault: (kind: number, pc: number, low: number, high: number) => void,
   ) {
     this.arguments = new CallArguments(memory);
@@ -63,7 +63,7 @@ export class Callees {
 }
 
 /** Calls a function of WebAssembly from JavaScript, which is slow and seldom. */
-const throughBigints = (func: WebAssembly.Exported): HostHelper => ({
+const throughBigints = (func: CallableFunction): HostHelper => ({
   kind: "host",
   call(args) {
     const result = (func as (...values: bigint[]) => bigint)(...[0, 1, 2, 3, 4].map((k) => args.big(k)));

@@ -35,7 +35,7 @@ export type Enter = (index: number, ...halves: number[]) => number;
 
 export interface Core {
   readonly enter: Enter;
-  readonly functions: Readonly<Record<CoreFunction, WebAssembly.Exported>>;
+  readonly functions: Readonly<Record<CoreFunction, CallableFunction>>;
 }
 
 const modules = new Map<string, WebAssembly.Module>();
@@ -61,7 +61,7 @@ export function instantiateCore(
   const { exports } = new WebAssembly.Instance(module, { [IMPORTS]: { memory, table, probe } });
   return {
     enter: exports.enter as Enter,
-    functions: exports as Readonly<Record<CoreFunction, WebAssembly.Exported>>,
+    functions: exports as Readonly<Record<CoreFunction, CallableFunction>>,
   };
 }
 

@@ -23,7 +23,7 @@ export interface HostArguments {
 /** A function of WebAssembly of type (i64, i64, i64, i64, i64) -> i64, called without JavaScript in between. */
 export interface WasmHelper {
   readonly kind: "wasm";
-  readonly func: WebAssembly.Exported;
+  readonly func: CallableFunction;
 }
 
 /** A function of JavaScript. What it throws ends the run and comes out of `Executable.run`. */

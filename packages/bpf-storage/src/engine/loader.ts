@@ -75,10 +75,10 @@ function moduleOf({ bytes }: Code): WebAssembly.Module | null {
 export class Loader {
   readonly #parts: LoaderParts;
   readonly #state: StateAccess;
-  readonly #imports: Record<string, WebAssembly.Exported>;
+  readonly #imports: WebAssembly.Imports[string];
   readonly #hosts: HostHelper[] = [];
   readonly #hostNumbers = new Map<HostHelper, number>();
-  #interpret: WebAssembly.Exported | null = null;
+  #interpret: CallableFunction | null = null;
 
   constructor(parts: LoaderParts) {
     this.#parts = parts;
@@ -145,7 +145,7 @@ export class Loader {
     }
   }
 
-  #importsOf({ callees }: Code): Record<string, WebAssembly.Exported> {
+  #importsOf({ callees }: Code): WebAssembly.Imports[string] {
     const imports = { ...this.#imports };
     const { arguments: args } = this.#parts.callees;
     for (const [name, callee] of callees) {
@@ -159,11 +159,11 @@ export class Loader {
     const { slots } = this.#parts;
     const { entry } = target;
     const count = program.subprograms.length;
-    slots.put(entry, count, exports);
+    slots.put(entry, count, exports as Readonly<Record<string, CallableFunction>>);
     return { entry, engine: "jit", dispose: once(() => slots.release(entry, count)) };
   }
 
-  #interpreted({ program, callees, target }: Prepared, interpret: WebAssembly.Exported): Loaded {
+  #interpreted({ program, callees, target }: Prepared, interpret: CallableFunction): Loaded {
     const { memory, slots, allocate, free } = this.#parts;
     const { entry } = target;
     const recordCallees = new Map([...callees].map(([pc, callee]) => [pc, this.#recordCallee(callee)]));
@@ -171,11 +171,17 @@ export class Loader {
     const offset = allocate(records.count * RECORD_BYTES);
     records.write(memory.buffer, offset);
     const count = program.subprograms.length;
-    const imports: Record<string, WebAssembly.Exported | number> = { interpret };
+    const imports: WebAssembly.Imports[string] = { interpret };
     records.entries.forEach((index, k) => {
       imports[recordName(k)] = offset + RECORD_BYTES * index;
     });
-    slots.put(entry, count, new WebAssembly.Instance(stubsOf(count), { [IMPORTS]: imports }).exports);
+    slots.put(
+      entry,
+      count,
+      new WebAssembly.Instance(stubsOf(count), { [IMPORTS]: imports }).exports as Readonly<
+        Record<string, CallableFunction>
+      >,
+    );
     const dispose = once(() => {
       slots.release(entry, count);
       free(offset);
@@ -194,7 +200,7 @@ export class Loader {
     return { kind: "host", number };
   }
 
-  #interpreter(): WebAssembly.Exported {
+  #interpreter(): CallableFunction {
     if (this.#interpret !== null) return this.#interpret;
     let module = interpreters.get(this.#key());
     if (module === undefined) {
@@ -204,7 +210,7 @@ export class Loader {
     return this.#instantiate(module);
   }
 
-  async #interpreterAsync(): Promise<WebAssembly.Exported> {
+  async #interpreterAsync(): Promise<CallableFunction> {
     if (this.#interpret === null && !interpreters.has(this.#key())) {
       const bytes = buildInterpreter(this.#state, this.#parts.shared);
       const { module } = await WebAssembly.instantiate(bytes, { [IMPORTS]: this.#interpreterImports() });
@@ -217,15 +223,15 @@ export class Loader {
     return `${this.#parts.area.state} ${this.#parts.shared}`;
   }
 
-  #interpreterImports(): Record<string, WebAssembly.Exported> {
+  #interpreterImports(): WebAssembly.Imports[string] {
     const { arguments: args } = this.#parts.callees;
     const host = (number: number, offset: number): void => args.run(this.#hosts[number] as HostHelper, offset >>> 0);
     return { ...this.#imports, table: this.#parts.slots.table, host };
   }
 
-  #instantiate(module: WebAssembly.Module): WebAssembly.Exported {
+  #instantiate(module: WebAssembly.Module): CallableFunction {
     const instance = new WebAssembly.Instance(module, { [IMPORTS]: this.#interpreterImports() });
-    this.#interpret = instance.exports.interpret as WebAssembly.Exported;
+    this.#interpret = instance.exports.interpret as CallableFunction;
     return this.#interpret;
   }
 }

@@ -4,7 +4,7 @@ import { exportName } from "./state.js";
 export class Slots {
   readonly table = new WebAssembly.Table({ element: "anyfunc", initial: 64 });
   readonly #free = new Map<number, number[]>();
-  readonly #helpers = new Map<WebAssembly.Exported, number>();
+  readonly #helpers = new Map<CallableFunction, number>();
   #next = 1;
 
   /** The first of `count` consecutive indexes. */
@@ -18,7 +18,7 @@ export class Slots {
   }
 
   /** Fills `count` indexes with the functions of a program. */
-  put(first: number, count: number, functions: Readonly<Record<string, WebAssembly.Exported>>): void {
+  put(first: number, count: number, functions: Readonly<Record<string, CallableFunction>>): void {
     for (let k = 0; k < count; k++) this.table.set(first + k, functions[exportName(k)]);
   }
 
@@ -31,7 +31,7 @@ export class Slots {
   }
 
   /** The index of a helper, the same for the same function. */
-  helper(func: WebAssembly.Exported): number {
+  helper(func: CallableFunction): number {
     let index = this.#helpers.get(func);
     if (index === undefined) {
       index = this.take(1);

@@ -19,9 +19,9 @@ export interface MapCalls {
 /** Helpers that every program calls all the time, as functions of WebAssembly of type (i64, i64, i64, i64, i64) -> i64. */
 export interface MapFunctions {
   /** bpf_map_lookup_elem of arrays and hash tables; other kinds by the host. */
-  readonly lookup: WebAssembly.Exported;
+  readonly lookup: CallableFunction;
   /** bpf_*_storage_get of what is there; what is to be made, by the host. */
-  readonly storageGet: WebAssembly.Exported;
+  readonly storageGet: CallableFunction;
 }
 
 /**

@@ -28,7 +28,7 @@ function wasmHelper(): Helper {
   f.value(i64.sub(f.param(0), f.param(4)));
   m.exportFunction("helper", f);
   const { exports } = new WebAssembly.Instance(new WebAssembly.Module(m.bytes()));
-  return { kind: "wasm", func: exports.helper as WebAssembly.Exported };
+  return { kind: "wasm", func: exports.helper as CallableFunction };
 }
 
 const compute = (id: number, args: readonly bigint[]): bigint => {

@@ -13,7 +13,7 @@ function sum(): Helper {
   f.value([1, 2, 3, 4].reduce((value, k) => i64.add(value, f.param<"i64">(k)), i64.add(f.param(0), i64.const(0))));
   m.exportFunction("sum", f);
   const { exports } = new WebAssembly.Instance(new WebAssembly.Module(m.bytes()));
-  return { kind: "wasm", func: exports.sum as WebAssembly.Exported };
+  return { kind: "wasm", func: exports.sum as CallableFunction };
 }
 
 const ARGUMENTS = "mov %r1, 1\nmov %r2, -2\nlddw %r3, 0x300000004\nmov %r4, 4\nmov %r5, 5\n";
