@@ -11,3 +11,6 @@ export function bootFlags(series: Series): string[] {
   if (guests === null) throw new GuestError("no-apt", "there is no apt on this machine");
   return ["boot", "--kernel", guests.kernel(series), "--initrd", guests.initrd(series), "--timeout", "240"];
 }
+
+/** Kernels for tests that differ little between them: both with VM_TESTS=full. */
+export const KERNELS: readonly ("6.1" | "6.12")[] = process.env.VM_TESTS === "full" ? ["6.1", "6.12"] : ["6.12"];

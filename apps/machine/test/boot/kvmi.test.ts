@@ -7,7 +7,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { run, vm } from "../cli.js";
 import { Fuzzer } from "../kvmi/fuzzer.js";
 import { random } from "../kvmi/random.js";
-import { bootFlags, guests } from "./debian.js";
+import { bootFlags, guests, KERNELS } from "./debian.js";
 
 const dir = mkdtempSync(join(tmpdir(), "vm-kvmi-"));
 afterAll(() => rmSync(dir, { recursive: true }));
@@ -31,7 +31,7 @@ function lasting(listing: string, other: string): string[] {
 }
 
 describe.skipIf(guests === null)("Debian from outside", () => {
-  it.each(["6.1", "6.12"] as const)("%s: vm ps lists what ps lists inside", async (series) => {
+  it.each(KERNELS)("%s: vm ps lists what ps lists inside", async (series) => {
     const socket = join(dir, series);
     const machine = vm(...bootFlags(series), "--kvmi", socket, "--exec", "ps; echo listed; exec sleep 600");
     const inside = await machine.until("listed\n");
@@ -125,7 +125,7 @@ describe.skipIf(guests === null)("Debian from outside", () => {
     await machine.ended;
   });
 
-  it.each(["6.1", "6.12"] as const)("%s: calls of kernel functions, with arguments and results", async (series) => {
+  it.each(KERNELS)("%s: calls of kernel functions, with arguments and results", async (series) => {
     const socket = join(dir, `calls-${series}`);
     const busy = "while :; do ls /nowhere; echo hi > /tmp/x; rm /tmp/x; done > /dev/null 2>&1";
     const machine = vm(...bootFlags(series), "--kvmi", socket, "--exec", `echo begun; ${busy}`);

@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { createMachine, type Plugin } from "../../src/index.js";
 import { bpf } from "../../src/plugins/bpf/plugin.js";
-import { guests } from "../boot/debian.js";
+import { guests, KERNELS } from "../boot/debian.js";
 
 interface Wait {
   readonly comm: string;
@@ -17,11 +17,8 @@ function waitOf(bytes: Uint8Array): Wait {
   return { comm, ns: Number(view.getBigUint64(16, true)), pid: view.getInt32(24, true) };
 }
 
-/** Both kernels with VM_BPF=full. */
-const VERSIONS = process.env.VM_BPF === "full" ? (["6.1", "6.12"] as const) : (["6.12"] as const);
-
 describe.skipIf(guests === null)("how long tasks wait for a processor, told by their storage", () => {
-  for (const version of VERSIONS)
+  for (const version of KERNELS)
     it(`${version}: their names are those that ps shows, and the guest executes not one instruction more`, async () => {
       if (guests === null) return;
       const [kernel, initrd] = [guests.kernel(version), guests.initrd(version)].map(

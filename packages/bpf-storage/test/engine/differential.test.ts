@@ -7,7 +7,7 @@ import { HELPERS, randomFrom, randomProgram, value64, WINDOW } from "./random-pr
 import { type Outcome, reference } from "./reference.js";
 
 /** Programs to compare; the default takes seconds. */
-const PROGRAMS = Number(process.env.VM_BPF_PROGRAMS ?? 2000);
+const PROGRAMS = Number(process.env.VM_BPF_PROGRAMS ?? 600);
 
 const u64 = (value: bigint): bigint => BigInt.asUintN(64, value);
 const first = (a: readonly bigint[]): bigint => u64((a[0] as bigint) + 3n * (a[1] as bigint) - (a[4] as bigint));
