@@ -197,6 +197,9 @@ export class BpfRuntime {
       task: host.task ?? (() => NOBODY),
       map: (address) => this.#mapAt(address),
       rings: () => [...this.maps.values()].filter((map) => map instanceof RingbufMap),
+      cpus: this.#mapHost.cpus,
+      callback: (index, [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0]) =>
+        this.engine.callback(index, a, b, c, d, e, f, g, h),
       cpu: () => this.#mapHost.cpu(),
       probe: (...read) => this.#probe(...read),
       storageDelete: (address, low, high) => {

@@ -3,6 +3,7 @@ import { GuestOsError } from "@vm/kvmi";
 import type { Plugin } from "../../index.js";
 import { bpf } from "../../plugins/bpf/plugin.js";
 import { UsageError } from "../errors.js";
+import { printableLines } from "../printable.js";
 import { readFile } from "../read-file.js";
 import { say } from "../report.js";
 import { parseRecordFormat, recordText } from "./record-format.js";
@@ -26,6 +27,7 @@ export async function bpfPlugins({ bpf: paths = [], bpfRecord }: BpfFlags, signa
       bpf({
         object: await readFile("--bpf", path, { most: OBJECT_MAX, signal }),
         onRecord: ({ map, bytes }) => say(`${map}: ${recordText(bytes, format)}`),
+        onPrint: (line) => say(printableLines(line.trimEnd())),
         onAttached: ({ loaded }) =>
           say(`${path}: ${loaded.programs.map(({ from }) => from.section).join(", ")} attached`),
         onError: (error) => {

@@ -36,6 +36,7 @@ export interface GuestOutlets {
   readonly now: () => number;
   readonly perfEvent: NonNullable<RuntimeHost["perfEvent"]>;
   readonly records: NonNullable<RuntimeHost["records"]>;
+  readonly trace: NonNullable<RuntimeHost["trace"]>;
 }
 
 /** Bytes from the start of a structure to a member. @throws {GuestOsError} */
@@ -61,13 +62,14 @@ export class GuestHost implements RuntimeHost {
     { symbols }: Pick<GuestKernel, "symbols">,
     btf: Btf,
     cells: TaskCells,
-    { now, perfEvent, records }: GuestOutlets,
+    { now, perfEvent, records, trace }: GuestOutlets,
   ) {
     this.cpus = vcpus.length;
     this.#vcpu = vcpus[0] as VcpuHandle;
     this.#now = now;
     this.perfEvent = perfEvent;
     this.records = records;
+    this.trace = trace;
     const offset = (struct: string, path: string): bigint => BigInt(memberOffset(btf, struct, path));
     const hot = symbols.get("pcpu_hot");
     const current = hot === undefined ? symbols.get("current_task") : hot + offset("pcpu_hot", "current_task");
@@ -94,6 +96,7 @@ export class GuestHost implements RuntimeHost {
 
   readonly perfEvent: GuestOutlets["perfEvent"];
   readonly records: GuestOutlets["records"];
+  readonly trace: GuestOutlets["trace"];
 
   /** An event of this processor begins. */
   begin(vcpu: VcpuHandle): void {

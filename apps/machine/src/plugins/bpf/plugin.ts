@@ -36,6 +36,8 @@ export interface BpfPluginDesc {
   readonly object: Uint8Array;
   readonly engine?: "jit" | "interpreter";
   readonly onRecord?: (record: BpfRecord) => void;
+  /** A line that a program has printed (`bpf_printk`). */
+  readonly onPrint?: (line: string) => void;
   /** The programs are attached. */
   readonly onAttached?: (attached: AttachedBpf) => void;
   /** They could not be; the guest goes on. */
@@ -81,7 +83,7 @@ export function bpf(desc: BpfPluginDesc): Plugin {
 async function attach(
   machine: MachineHandle,
   vcpu: VcpuHandle,
-  { object, engine = "jit", onRecord }: BpfPluginDesc,
+  { object, engine = "jit", onRecord, onPrint = () => undefined }: BpfPluginDesc,
   disposers: Disposer[],
 ): Promise<AttachedBpf> {
   const { vcpus, memory, clock } = machine;
@@ -99,7 +101,12 @@ async function attach(
   };
   const arena = new Arena();
   const tasks = new TaskCells(arena);
-  const guest = new GuestHost(vcpus, kernel, btf, tasks, { now: () => clock.now(), perfEvent, records });
+  const guest = new GuestHost(vcpus, kernel, btf, tasks, {
+    now: () => clock.now(),
+    perfEvent,
+    records,
+    trace: onPrint,
+  });
   const runtime = new BpfRuntime({ host: guest, engine, arena });
   const loaded = loadInto(runtime, object, {
     types: coreTarget(btf),

@@ -53,6 +53,9 @@ export const SYSTEM_HELPERS: readonly HelperEntry[] = [
   },
   { id: 16, name: "get_current_comm", call: comm },
   { id: 35, name: "get_current_task", call: currentTask },
+  // One program runs at a time: a lock is free, and nobody waits for it.
+  { id: 93, name: "spin_lock", call: () => 0 },
+  { id: 94, name: "spin_unlock", call: () => 0 },
   { id: 125, name: "ktime_get_boot_ns", call: ktime },
   { id: 158, name: "get_current_task_btf", call: currentTask },
   { id: 160, name: "ktime_get_coarse_ns", call: ktime },

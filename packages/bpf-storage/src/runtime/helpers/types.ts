@@ -14,6 +14,10 @@ export interface HelperContext {
   readonly map: (address: number) => BpfMap;
   /** All ring buffers. */
   readonly rings: () => Iterable<RingbufMap>;
+  /** Number of CPUs. */
+  readonly cpus: number;
+  /** Calls a function of the program that runs, by its number, with up to four arguments by halves. @returns the lower half of what it returns */
+  readonly callback: (index: number, halves: readonly number[]) => number;
   /** Number of the running CPU. */
   readonly cpu: () => number;
   /** Deletes what the object at `high:low` has in the map at a pointer. @returns 0 or a negative errno */
