@@ -77,7 +77,7 @@ describe.skipIf(guests === null)("a program of clang's, attached to a booted Deb
       switches.check(2);
       // Removed, refused because it is not empty (ENOTEMPTY), and removed.
       const rmdir = variables(attached.get("rmdir"));
-      const values = [0, 4, 8, 12, 16, 20].map((at) => rmdir.getInt32(at, true));
-      expect(values.sort((a, b) => a - b)).toEqual([-39, 1, 2, 3, 3, 3]);
+      const values = [0, 4, 8, 12, 16, 20, 24, 28].map((at) => rmdir.getInt32(at, true));
+      expect(values.sort((a, b) => a - b)).toEqual([-39, 1, 1, 2, 3, 3, 3, 3]);
     });
 });

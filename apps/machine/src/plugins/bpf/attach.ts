@@ -8,6 +8,7 @@ import { functionExits } from "./function-exits.js";
 import { type GuestHost, memberOffset } from "./guest-host.js";
 import type { GuestKernel } from "./guest-kernel.js";
 import { functionArguments, Shadow } from "./shadow.js";
+import { type CallFilter, SystemCalls } from "./system-calls.js";
 import { findTracepoint } from "./tracepoints.js";
 
 /** Arguments that a function gets in registers. */
@@ -17,6 +18,7 @@ const ARGUMENTS_MOST = 12;
 /** What pt_regs have where no system call is served, and the kernel's segments. */
 const [NO_SYSTEM_CALL, KERNEL_CS, KERNEL_DS] = [(1n << 64n) - 1n, 0x10n, 0x18n];
 const SYSTEM_CALLS = "do_syscall_64";
+const SYSTEM_CALL_ENDS = "syscall_exit_to_user_mode";
 
 /** What attaching takes. */
 export interface AttachHost {
@@ -27,19 +29,22 @@ export interface AttachHost {
   readonly guest: GuestHost;
 }
 
-/** What a program wants to know of an event: its arguments, and for the end of a function its result. */
+/** What a program wants to know of an event: its arguments, say. Null if they cannot be made out, nothing if the event is not for it. */
 type Words = (cpu: Vcpu, vcpu: VcpuHandle) => readonly bigint[] | null;
 
 /** Attaches programs to events of a kernel that knows nothing of it. */
 export class Attacher {
   readonly #host: AttachHost;
   readonly #shadow: Shadow;
+  readonly #calls: SystemCalls;
   /** Events whose arguments could not be made out. */
   lost = 0;
 
   constructor(host: AttachHost) {
     this.#host = host;
     this.#shadow = new Shadow(host.memory);
+    const [{ memory }] = host.vcpus as readonly [VcpuHandle];
+    this.#calls = new SystemCalls(host.kernel.symbols, host.btf, memory);
   }
 
   /** @throws {BpfError} for events that there are not, or cannot be had from outside */
@@ -53,11 +58,13 @@ export class Attacher {
       return this.#tracepoint(loaded, target);
     if (tracing && from.attach === AttachType.TraceFentry) return this.#entry(loaded, target);
     if (tracing && from.attach === AttachType.TraceFexit) return this.#exit(loaded, target);
+    const calls = from.type === ProgramType.Tracepoint ? this.#calls.filter(target) : null;
+    if (calls !== null) return this.#callRecords(loaded, calls);
     const kprobe = from.type === ProgramType.Kprobe && /^k(ret)?probe\//.test(from.section);
     if (kprobe) return from.section.startsWith("kret") ? this.#kretprobe(loaded, target) : this.#kprobe(loaded, target);
     throw new BpfError(
       "EOPNOTSUPP",
-      `program ${from.name}: section ${from.section} cannot be had from outside; tp_btf, raw_tp, fentry, fexit, kprobe and kretprobe can`,
+      `program ${from.name}: section ${from.section} cannot be had from outside; tp_btf, raw_tp, fentry, fexit, kprobe, kretprobe and the tracepoints of system calls can`,
     );
   }
 
@@ -96,9 +103,17 @@ export class Attacher {
 
   #systemCallEnds(loaded: LoadedProgram): Disposer {
     const ax = BigInt(memberOffset(this.#host.btf, "pt_regs", "ax"));
-    return this.#at(this.#symbol(loaded, "syscall_exit_to_user_mode"), loaded, (cpu, { memory }) => {
+    return this.#at(this.#symbol(loaded, SYSTEM_CALL_ENDS), loaded, (cpu, { memory }) => {
       const [regs = 0n] = functionArguments(cpu);
       return [regs, memory.readU64(regs + ax) ?? 0n];
+    });
+  }
+
+  #callRecords(loaded: LoadedProgram, filter: CallFilter): Disposer {
+    const at = this.#symbol(loaded, filter.enter ? SYSTEM_CALLS : SYSTEM_CALL_ENDS);
+    return this.#at(at, loaded, (cpu) => {
+      const [regs = 0n] = functionArguments(cpu);
+      return this.#calls.record(regs, filter, this.#host.guest.task().tid) ?? [];
     });
   }
 
@@ -135,7 +150,7 @@ export class Attacher {
           guest.begin(vcpu);
           const known = words(vcpu.cpu, vcpu);
           if (known === null) this.lost++;
-          else program.runTraced(known);
+          else if (known.length > 0) program.runTraced(known);
         }),
       ),
     );

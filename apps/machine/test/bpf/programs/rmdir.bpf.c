@@ -5,6 +5,7 @@ typedef unsigned long long u64;
 
 int begun, removed, refused, error;
 int probed, returned;
+int calls, failures;
 
 struct pt_regs {
 	u64 before[10], ax, between[3], di, after[6];
@@ -46,6 +47,24 @@ int probe_return(struct pt_regs *regs)
 {
 	if ((int)regs->ax == error || regs->ax == 0)
 		returned++;
+	return 0;
+}
+
+/* What the kernel's tracepoints of one system call record. */
+SEC("tp/syscalls/sys_enter_rmdir")
+int call(u64 *record)
+{
+	/* Its number, and a path of the program's. */
+	if ((int)record[1] == 84 && record[2] && !(record[2] >> 63))
+		calls++;
+	return 0;
+}
+
+SEC("tp/syscalls/sys_exit_rmdir")
+int call_end(u64 *record)
+{
+	if ((long)record[2] == -39)
+		failures++;
 	return 0;
 }
 
