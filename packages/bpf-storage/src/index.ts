@@ -19,6 +19,7 @@ export {
   coreTarget,
   type LoadedObject,
   type LoadedProgram,
+  loadInTurns,
   loadInto,
   openObject,
   prepareProgram,
@@ -34,4 +35,5 @@ export { StorageMap } from "./storage/storage-map.js";
 export { MapFlag, MapType, UpdateFlag } from "./uapi/map-types.js";
 export { AttachType, ProgramType } from "./uapi/program-types.js";
 export type { SubprogramInfo, Verdict, VerifierMap, VerifyRequest } from "./verifier/request.js";
-export { verify } from "./verifier/verify.js";
+export { verify, verifying } from "./verifier/verify.js";
+export { finish, inTurns, type Work } from "./work.js";

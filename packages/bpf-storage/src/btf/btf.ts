@@ -1,11 +1,11 @@
 import { BpfError } from "../errors.js";
+import { finish, inTurns, type Work } from "../work.js";
 import { decodeType, type Source } from "./decode.js";
 import { viewOf } from "./header.js";
 import { countOf, indexTypes, kindOf, type TypeIndex } from "./index-types.js";
 import { BtfKind, isModifier } from "./kinds.js";
 import { essentialName, NameIndex } from "./names.js";
 import type { BtfType, BtfVoid } from "./types.js";
-import { finish, inTurns, type Work } from "./work.js";
 
 /** Typedefs and qualifiers one behind another (MAX_RESOLVE_DEPTH). */
 export const MOST_LINKS = 32;

@@ -1,7 +1,7 @@
 import { BpfError } from "../errors.js";
+import type { Work } from "../work.js";
 import { type BtfHeader, readHeader, viewOf } from "./header.js";
 import { kindName, TYPE_SIZE } from "./kinds.js";
-import type { Work } from "./work.js";
 
 /** Types that are read between two stops; some ns each. */
 const STEPS = 8192;

@@ -1,5 +1,5 @@
+import type { Work } from "../work.js";
 import type { TypeIndex } from "./index-types.js";
-import type { Work } from "./work.js";
 
 /** Names that are hashed between two stops. */
 const STEPS = 8192;

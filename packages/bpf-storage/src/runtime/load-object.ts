@@ -20,6 +20,7 @@ import { AttachType, ProgramType } from "../uapi/program-types.js";
 import { verifierBtf } from "../verifier/btf-adapter.js";
 import type { VerifierBtf } from "../verifier/btf-port.js";
 import { mapFields } from "../verifier/map-fields.js";
+import { finish, inTurns, type Work } from "../work.js";
 import type { Pair } from "./host.js";
 import type { BpfProgram } from "./program.js";
 import type { BpfRuntime } from "./runtime.js";
@@ -59,20 +60,37 @@ export const NO_SYSTEM: TargetSystem = { types: null, kconfig: () => undefined, 
 export const coreTarget = (kernel: Btf): CoreTarget => new CoreTarget(kernel);
 
 /**
- * Loads what clang made: its maps, and the programs that it does not leave out.
+ * Loads what clang made: its maps, and the programs that it does not leave out. Of what cannot be loaded nothing stays.
  * @throws {ObjectError} for an object that makes no sense, or wants what the system has not
  * @throws {VerifierError} for a program that could do what it must not
  * @throws {BpfError} for maps and programs that cannot be
  */
-export function loadInto(runtime: BpfRuntime, bytes: Uint8Array, system: TargetSystem = NO_SYSTEM): LoadedObject {
+export const loadInto = (runtime: BpfRuntime, bytes: Uint8Array, system: TargetSystem = NO_SYSTEM): LoadedObject =>
+  finish(loading(runtime, bytes, system));
+
+/** {@link loadInto} in turns of the event loop: verification can take seconds. Rejects as that throws. */
+export const loadInTurns = (
+  runtime: BpfRuntime,
+  bytes: Uint8Array,
+  system: TargetSystem = NO_SYSTEM,
+): Promise<LoadedObject> => inTurns(loading(runtime, bytes, system));
+
+function* loading(runtime: BpfRuntime, bytes: Uint8Array, system: TargetSystem): Work<LoadedObject> {
   const context = openObject(bytes, system);
   const { object, maps: definitions } = context;
   const types = object.btf === null ? null : verifierBtf(object.btf);
-  const maps = new Map(definitions.map((definition) => [definition.name, makeMap(runtime, definition, types)]));
-  const programs = object.programs
-    .filter(({ autoload }) => autoload)
-    .map((from) => loadProgram(runtime, context, from, maps, system));
-  for (const definition of definitions) fillSlots(definition, maps.get(definition.name), programs);
+  const maps = new Map<string, BpfMap>();
+  const programs: LoadedProgram[] = [];
+  try {
+    for (const definition of definitions) maps.set(definition.name, makeMap(runtime, definition, types));
+    for (const from of object.programs)
+      if (from.autoload) programs.push(yield* loadProgram(runtime, context, from, maps, system));
+    for (const definition of definitions) fillSlots(definition, maps.get(definition.name), programs);
+  } catch (error) {
+    for (const map of maps.values()) runtime.freeMap(map);
+    for (const { program } of programs) program.executable.dispose();
+    throw error;
+  }
   return { object, maps, programs };
 }
 
@@ -125,17 +143,17 @@ function makeMap(runtime: BpfRuntime, definition: MapDefinition, types: Verifier
 /** Perf event arrays without a size have a slot for each CPU (libbpf). */
 const isPerCpuSized = (type: number): boolean => type === MapType.PerfEventArray;
 
-function loadProgram(
+function* loadProgram(
   runtime: BpfRuntime,
   context: ObjectContext,
   from: ObjectProgram,
   maps: ReadonlyMap<string, BpfMap>,
   system: TargetSystem,
-): LoadedProgram {
+): Work<LoadedProgram> {
   if (from.type === null)
     throw new BpfError("EINVAL", `program ${from.name}: section ${from.section} names no kind of programs`);
   const { program, fitted, records } = prepareProgram(context, from, system);
-  const verdict = verifyLinked(program, context);
+  const verdict = yield* verifyLinked(program, context);
   const insns = [...verdict.insns];
   for (const { pc, map, offset } of program.maps) setWide(insns, pc, mapPointer(pc, maps.get(map), offset));
   for (const { pc, extern } of fitted.externs)

@@ -9,7 +9,8 @@ import { AttachType, ProgramType } from "../uapi/program-types.js";
 import { verifierBtf } from "../verifier/btf-adapter.js";
 import { mapFields } from "../verifier/map-fields.js";
 import type { AttachTarget, Verdict, VerifierMap, VerifyRequest } from "../verifier/request.js";
-import { verify } from "../verifier/verify.js";
+import { verifying } from "../verifier/verify.js";
+import type { Work } from "../work.js";
 
 /** Licenses that helpers for GPL programs are there for (`license_is_gpl_compatible`). */
 const GPL: ReadonlySet<string> = new Set([
@@ -46,8 +47,8 @@ export interface ObjectContext {
  * Verifies a linked program as Linux would when it is loaded.
  * @throws {VerifierError} which says why not
  */
-export function verifyLinked(linked: LinkedProgram, context: ObjectContext): Verdict {
-  const verdict = verify(requestOf(linked, context));
+export function* verifyLinked(linked: LinkedProgram, context: ObjectContext): Work<Verdict> {
+  const verdict = yield* verifying(requestOf(linked, context));
   if (verdict.accepted) return verdict;
   const lines = verdict.log.trimEnd().split("\n");
   // The last line tells how much there was to verify.

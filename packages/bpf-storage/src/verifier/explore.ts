@@ -17,6 +17,7 @@ import {
   Source,
 } from "../isa/opcodes.js";
 import { ProgramType } from "../uapi/program-types.js";
+import type { Work } from "../work.js";
 import { callLocal } from "./callbacks.js";
 import { checkAlu } from "./check-alu.js";
 import { checkHelperCall } from "./check-call.js";
@@ -38,6 +39,9 @@ import { Frame, State } from "./state.js";
 import { stateText } from "./state-text.js";
 
 /** Follows every path of the program, one after the other, until each has ended. */
+
+/** Instructions that are verified without a stop, some microseconds each. */
+const STRETCH = 256;
 
 const load = (env: Env): void => {
   const { insn } = env;
@@ -249,8 +253,8 @@ const startState = (): State => {
 };
 
 /** Verifies all paths of the main program and of the global functions it calls. @throws {Rejection} where one does what it may not */
-export const explore = (env: Env): void => {
-  follow(env, startState(), 0);
+export function* explore(env: Env): Work<void> {
+  yield* follow(env, startState(), 0);
   const done = new Set<number>();
   for (let more = true; more; ) {
     more = false;
@@ -259,12 +263,12 @@ export const explore = (env: Env): void => {
       done.add(index);
       more = true;
       env.explored.clear();
-      follow(env, globalStart(env, index), env.subprograms[index]?.start ?? 0);
+      yield* follow(env, globalStart(env, index), env.subprograms[index]?.start ?? 0);
     }
   }
-};
+}
 
-const follow = (env: Env, start: State, pc: number): void => {
+function* follow(env: Env, start: State, pc: number): Work<void> {
   const level = env.request.logLevel ?? 0;
   env.state = start;
   env.pc = pc;
@@ -272,6 +276,7 @@ const follow = (env: Env, start: State, pc: number): void => {
     if (env.pc < 0 || env.pc >= env.insns.length)
       env.fail("EFAULT", `invalid insn idx ${env.pc} insn_cnt ${env.insns.length}`);
     if (++env.processed > MAX_PROCESSED) env.fail("E2BIG", `BPF program is too large. Processed ${env.processed} insn`);
+    if (env.processed % STRETCH === 0) yield;
     const aux = env.auxAt(env.pc);
     let next: number | undefined;
     if (aux.prunePoint && env.request.prune !== false && isCovered(env, env.pc)) {
@@ -291,4 +296,4 @@ const follow = (env: Env, start: State, pc: number): void => {
     env.state.finish();
     if (!nextPending(env)) return;
   }
-};
+}

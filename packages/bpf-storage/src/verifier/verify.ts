@@ -1,3 +1,4 @@
+import { finish, type Work } from "../work.js";
 import { checkFlow, checkStackDepth, checkSubprograms, findSubprograms } from "./cfg.js";
 import { Env, MAX_PROCESSED, Rejection } from "./env.js";
 import { explore } from "./explore.js";
@@ -36,7 +37,10 @@ const verdict = (env: Env, accepted: boolean, errno: Verdict["errno"]): Verdict 
  * @example
  * const { accepted, log } = verify({ insns, type: ProgramType.RawTracepoint, maps: (fd) => table.get(fd) });
  */
-export const verify = (request: VerifyRequest): Verdict => {
+export const verify = (request: VerifyRequest): Verdict => finish(verifying(request));
+
+/** {@link verify}, with stops at which others may have their turn: a program can take seconds. */
+export function* verifying(request: VerifyRequest): Work<Verdict> {
   const env = new Env(request);
   try {
     if (request.insns.length === 0 || request.insns.length > MAX_PROCESSED)
@@ -48,11 +52,11 @@ export const verify = (request: VerifyRequest): Verdict => {
     checkInsns(env);
     checkFlow(env);
     env.live = liveRegisters(env);
-    explore(env);
+    yield* explore(env);
     checkStackDepth(env);
     return verdict(env, true, undefined);
   } catch (error) {
     if (!(error instanceof Rejection)) throw error;
     return verdict(env, false, error.code);
   }
-};
+}

@@ -5,7 +5,7 @@ import {
   Btf,
   coreTarget,
   type LoadedObject,
-  loadInto,
+  loadInTurns,
   MapType,
   RingbufMap,
   StorageMap,
@@ -108,7 +108,7 @@ async function attach(
     trace: onPrint,
   });
   const runtime = new BpfRuntime({ host: guest, engine, arena });
-  const loaded = loadInto(runtime, object, {
+  const loaded = await loadInTurns(runtime, object, {
     types: coreTarget(btf),
     kconfig: () => undefined,
     symbol: (name) => kernel.symbols.get(name),
