@@ -41,6 +41,11 @@ describe("vm bpf", () => {
     });
   });
 
+  it("boot --bpf: what is no object is refused before anything is booted", async () => {
+    const running = new Running(process.execPath, [CLI, "boot", "--builtin", "--bpf", CLI]);
+    expect(await running.ended).toMatchObject({ status: 2, stderr: expect.stringMatching(/--bpf .*: no ELF file\n$/) });
+  });
+
   it("run: what is in maps after it, which it names by descriptors", async () => {
     // *(u32 *)(r10 - 4) = 1; r1 = map 0; r2 = r10 - 4; call map_lookup_elem; if r0 == 0 exit; *(u64 *)r0 = 7; r0 = 3; exit
     const program = [

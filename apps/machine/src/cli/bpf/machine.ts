@@ -1,4 +1,4 @@
-import { BpfError, ObjectError } from "@vm/bpf-storage";
+import { BpfError, loadObject, ObjectError } from "@vm/bpf-storage";
 import { GuestOsError } from "@vm/kvmi";
 import type { Plugin } from "../../index.js";
 import { bpf } from "../../plugins/bpf/plugin.js";
@@ -22,10 +22,12 @@ export async function bpfPlugins({ bpf: paths = [], bpfRecord }: BpfFlags, signa
   if (bpfRecord !== undefined && paths.length === 0) throw new UsageError("--bpf-record needs --bpf");
   const format = bpfRecord === undefined ? null : parseRecordFormat(bpfRecord);
   const plugins: Plugin[] = [];
-  for (const path of paths)
+  for (const path of paths) {
+    const object = await readFile("--bpf", path, { most: OBJECT_MAX, signal });
+    checkObject(path, object);
     plugins.push(
       bpf({
-        object: await readFile("--bpf", path, { most: OBJECT_MAX, signal }),
+        object,
         onRecord: ({ map, bytes }) => say(`${map}: ${recordText(bytes, format)}`),
         onPrint: (line) => say(printableLines(line.trimEnd())),
         onAttached: ({ loaded }) =>
@@ -37,5 +39,16 @@ export async function bpfPlugins({ bpf: paths = [], bpfRecord }: BpfFlags, signa
         },
       }),
     );
+  }
   return plugins;
+}
+
+/** What no kernel could make anything of is refused before one is booted. @throws {UsageError} */
+function checkObject(path: string, object: Uint8Array): void {
+  try {
+    loadObject(object);
+  } catch (error) {
+    if (error instanceof ObjectError) throw new UsageError(`--bpf ${path}: ${error.message}`);
+    throw error;
+  }
 }
