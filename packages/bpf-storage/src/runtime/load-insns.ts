@@ -1,14 +1,9 @@
-import { KERNEL_HIGH } from "../engine/layout.js";
-import { BpfError } from "../errors.js";
 import type { Insn } from "../isa/insn.js";
-import { isWide } from "../isa/insn.js";
-import { Pseudo } from "../isa/opcodes.js";
-import { ArrayMap } from "../maps/array.js";
 import type { BpfMap } from "../maps/map.js";
-import { ProgramType } from "../uapi/program-types.js";
 import type { VerifierMap, VerifyRequest } from "../verifier/request.js";
 import { verify } from "../verifier/verify.js";
-import type { BpfProgram } from "./program.js";
+import { resolveMaps } from "./pointers.js";
+import { type BpfProgram, recurs } from "./program.js";
 import type { BpfRuntime } from "./runtime.js";
 import { VerifierError } from "./verify-program.js";
 
@@ -36,16 +31,8 @@ export function loadInsns(runtime: BpfRuntime, { name, map, ...request }: InsnsD
   const verdict = verify({ ...request, maps: (fd) => described(map(fd)) });
   if (!verdict.accepted) throw new VerifierError(verdict.errno ?? "EINVAL", `program ${name} is refused`, verdict.log);
   const insns = [...verdict.insns];
-  for (const [pc, insn] of insns.entries()) {
-    if (!isWide(insn) || (insn.src !== Pseudo.MapFd && insn.src !== Pseudo.MapValue)) continue;
-    const named = map(insn.imm);
-    const next = insns[pc + 1] as Insn;
-    if (named === undefined) throw new BpfError("EBADF", `instruction ${pc} names map ${insn.imm}, which is none`);
-    const value = named instanceof ArrayMap ? named.elements + next.imm : 0;
-    insns[pc] = { ...insn, src: 0, imm: insn.src === Pseudo.MapFd ? named.address : value };
-    insns[pc + 1] = { ...next, imm: KERNEL_HIGH | 0 };
-  }
-  const recur = request.type !== ProgramType.Lsm && request.type !== ProgramType.StructOps;
+  resolveMaps(insns, map);
+  const recur = recurs(request.type, request.expectedAttachType ?? 0);
   const subprograms = verdict.subprograms.map(({ start }) => start);
   return runtime.load({ name, type: request.type, recur, insns, subprograms, trusted: true });
 }

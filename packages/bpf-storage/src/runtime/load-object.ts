@@ -1,9 +1,8 @@
 import type { Btf } from "../btf/btf.js";
 import { BtfKind } from "../btf/kinds.js";
-import { KERNEL_HIGH } from "../engine/layout.js";
 import { BpfError } from "../errors.js";
 import type { Insn } from "../isa/insn.js";
-import { LD_IMM64, Pseudo } from "../isa/opcodes.js";
+import { Pseudo } from "../isa/opcodes.js";
 import { ArrayMap } from "../maps/array.js";
 import type { BpfMap } from "../maps/map.js";
 import { SlotMap } from "../maps/slots.js";
@@ -16,13 +15,13 @@ import type { MapDefinition } from "../object/map-definition.js";
 import type { BpfObject, ObjectProgram } from "../object/object.js";
 import { type KernelPort, portOf, resolveExterns } from "../object/resolve.js";
 import { MapType } from "../uapi/map-types.js";
-import { AttachType, ProgramType } from "../uapi/program-types.js";
 import { verifierBtf } from "../verifier/btf-adapter.js";
 import type { VerifierBtf } from "../verifier/btf-port.js";
 import { mapFields } from "../verifier/map-fields.js";
 import { finish, inTurns, type Work } from "../work.js";
 import type { Pair } from "./host.js";
-import type { BpfProgram } from "./program.js";
+import { resolveMaps, setWide } from "./pointers.js";
+import { type BpfProgram, recurs } from "./program.js";
 import type { BpfRuntime } from "./runtime.js";
 import { type ObjectContext, verifyLinked } from "./verify-program.js";
 
@@ -155,11 +154,11 @@ function* loadProgram(
   const { program, fitted, records } = prepareProgram(context, from, system);
   const verdict = yield* verifyLinked(program, context);
   const insns = [...verdict.insns];
-  for (const { pc, map, offset } of program.maps) setWide(insns, pc, mapPointer(pc, maps.get(map), offset));
+  resolveMaps(insns, (place) => maps.get(context.maps[place]?.name ?? ""));
   for (const { pc, extern } of fitted.externs)
     if (extern.kind === "variable" && insns[pc]?.src === Pseudo.BtfId)
       setWide(insns, pc, variableAddress(extern, system));
-  const recur = !(from.type === ProgramType.Lsm || from.type === ProgramType.StructOps || isIterator(from));
+  const recur = recurs(from.type, from.attach);
   const loaded = runtime.load({
     ...{ name: from.name, type: from.type, recur, insns },
     subprograms: verdict.subprograms.map(({ start }) => start),
@@ -167,9 +166,6 @@ function* loadProgram(
   });
   return { program: loaded, from, relocations: records };
 }
-
-const isIterator = ({ type, attach }: ObjectProgram): boolean =>
-  type === ProgramType.Tracing && attach === AttachType.TraceIter;
 
 function relocate(linked: LinkedProgram, object: BpfObject, { types }: TargetSystem) {
   if (linked.core.length === 0) return { program: linked, records: [] };
@@ -184,21 +180,6 @@ const kernelPort = ({ types, symbol }: TargetSystem): KernelPort => ({
   type: (name, kind) =>
     types === null || kind === BtfKind.Func ? undefined : portOf(types.kernel, [], symbol).type(name, kind),
 });
-
-/** Writes 64 bits into an immediate load. */
-function setWide(insns: Insn[], pc: number, { low, high }: Pair): void {
-  const [first, second] = [insns[pc] as Insn, insns[pc + 1] as Insn];
-  insns[pc] = { ...first, code: LD_IMM64, src: 0, imm: low | 0 };
-  insns[pc + 1] = { ...second, imm: high | 0 };
-}
-
-/** The pointer that stands for a map, or for what is in its only value. */
-function mapPointer(pc: number, map: BpfMap | undefined, offset: number | null): Pair {
-  if (map === undefined) throw new BpfError("EINVAL", `instruction ${pc} loads a map that is not there`);
-  if (offset === null) return { low: map.address, high: KERNEL_HIGH };
-  if (!(map instanceof ArrayMap)) throw new BpfError("EINVAL", `instruction ${pc}: map ${map.desc.name} has no value`);
-  return { low: map.elements + offset, high: KERNEL_HIGH };
-}
 
 /** The address of a variable of the kernel; 0 if it has none. */
 function variableAddress({ essential }: KsymExtern, { symbol }: TargetSystem): Pair {

@@ -2,7 +2,7 @@ import type { Engine, Executable, Fault } from "../engine/engine.js";
 import { KERNEL_HIGH } from "../engine/layout.js";
 import type { Arena } from "../memory/arena.js";
 import type { Rcu } from "../memory/rcu.js";
-import type { ProgramType } from "../uapi/program-types.js";
+import { AttachType, ProgramType } from "../uapi/program-types.js";
 
 /** Bytes of context for a program of tracing: `struct pt_regs` of x86-64, which is more than a function's arguments and its result. */
 const CONTEXT_BYTES = 8 * 21;
@@ -11,9 +11,15 @@ const CONTEXT_BYTES = 8 * 21;
 export interface ProgramDesc {
   readonly name: string;
   readonly type: ProgramType;
-  /** Whether it can be attached to what it does itself: all but lsm, struct_ops and iterators (`bpf_prog_check_recur`). */
+  /** Whether it can be attached to what it does itself; see {@link recurs}. */
   readonly recur: boolean;
 }
+
+/** Whether programs of a kind can be attached to what they do themselves: all but lsm, struct_ops and iterators (`bpf_prog_check_recur`). */
+export const recurs = (type: ProgramType, attach: number): boolean =>
+  type !== ProgramType.Lsm &&
+  type !== ProgramType.StructOps &&
+  !(type === ProgramType.Tracing && attach === AttachType.TraceIter);
 
 /** What programs share. */
 export interface ProgramHost {
