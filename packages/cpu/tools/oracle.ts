@@ -121,8 +121,10 @@ async function run(options: Options, recorder: HostRecorder, signal: AbortSignal
   const segments = await recorder.hasSegments();
   if (!segments)
     process.stdout.write("this kernel has no local descriptors: nothing with segments that are not flat\n");
+  const bits = (await recorder.has32Bits()) ? options.bits : options.bits.filter((each) => each !== 32);
+  if (bits.length < options.bits.length) process.stdout.write("this kernel runs no code of 32 bits: nothing of it\n");
   const report = await differential({
-    cases: cases({ ...options, segments, random: new Random(options.seed), wanted }),
+    cases: cases({ ...options, bits, segments, random: new Random(options.seed), wanted }),
     recorder,
     signal,
     onProgress: progress(options.count),

@@ -82,16 +82,20 @@ export class HostRecorder implements Recorder {
   }
 
   /** Whether the kernel lets segments be described that are not flat. */
-  async hasSegments(): Promise<boolean> {
+  hasSegments(): Promise<boolean> {
     const code = { base: CODE_PAGE, limit: 0xfff, attributes: 0xfb };
+    return this.#executes({ bits: 16, segments: new Map([[1, code]]) });
+  }
+
+  /** Whether the kernel has a segment for code of 32 bits: some let 64-bit code run only. */
+  has32Bits(): Promise<boolean> {
+    return this.#executes({ bits: 32 });
+  }
+
+  #executes(how: Pick<Case, "bits" | "segments">): Promise<boolean> {
     const nop: Case = {
-      id: 0,
-      seed: "1",
-      code: Uint8Array.of(0x90),
-      instructions: 1,
-      bits: 16,
-      overrides: new Map(),
-      segments: new Map([[1, code]]),
+      ...{ id: 0, seed: "1", code: Uint8Array.of(0x90), instructions: 1, overrides: new Map() },
+      ...how,
     };
     return this.record([nop]).then(
       ([vector]) => vector?.x === undefined,
