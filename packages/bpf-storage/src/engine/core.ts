@@ -1,6 +1,7 @@
 import { type Expr, type Func, type FunctionBuilder, i32, i64, type Local, ModuleBuilder } from "@vm/wasm";
 import { FaultNumber } from "./faults.js";
 import { type Area, FRAME_BYTES, KERNEL_HIGH, MAX_FRAMES, MAX_LOOPS, State, WINDOWS } from "./layout.js";
+import { writePacketLoad } from "./packet.js";
 import { FUNCTION_PARAMS, HELPER_PARAMS, IMPORTS, importMemory, importTable, StateAccess } from "./state.js";
 import { MAX_TAIL_CALLS, ProgArray } from "./tail-calls.js";
 
@@ -15,6 +16,8 @@ export const CORE_FUNCTIONS = {
   translate: { params: ["i64", "i32", "i32", "i32"], result: "i32" },
   fetch: { params: ["i64", "i32", "i32", "i32"], result: "i64" },
   probe: { params: ["i64", "i32"], result: "i64" },
+  packet: { params: ["i64", "i32", "i32"], result: "i64" },
+  packetChecked: { params: ["i64", "i32", "i32", "i32", "i32"], result: "i64" },
   tailTarget: { params: ["i64", "i64"], result: "i32" },
   tailCall: { params: ["i32", "i64", "i32"], result: "i64" },
   loop: { params: HELPER_PARAMS, result: "i64" },
@@ -111,6 +114,13 @@ function build(area: Area, shared: boolean, guest: boolean): Uint8Array<ArrayBuf
     f.value(sized(f, f.call<"i32">(translate, address, size, f.param(2), f.param(3)), size));
   });
 
+  define("packet", (f) => writePacketLoad(f, (at) => at));
+
+  define("packetChecked", (f) => {
+    const pointer = (at: I32): I64 => i64.or(i64.extend_i32_u(at), i64.const2(0, KERNEL_HIGH));
+    writePacketLoad(f, (at, size) => f.call<"i32">(translate, pointer(at), size, f.param(3), f.param(4)));
+  });
+
   define("tailTarget", (f) => {
     const map = i32.wrap_i64(f.param<"i64">(0));
     const index = i32.wrap_i64(f.param<"i64">(1));
@@ -140,7 +150,8 @@ function build(area: Area, shared: boolean, guest: boolean): Uint8Array<ArrayBuf
     const stop = f.local("i64");
     f.if(i64.ne(flags, zero), () => f.return(i64.const(-22)));
     f.set(limit, i32.wrap_i64(count));
-    f.if(i32.gt_u(limit, i32.const(MAX_LOOPS)), () => f.return(i64.const(-7)));
+    // The verifier writes the loop into the program, with an instruction of 32 bits for this (inline_bpf_loop): the upper half is clear.
+    f.if(i32.gt_u(limit, i32.const(MAX_LOOPS)), () => f.return(i64.const2(-7, 0)));
     f.set(fp, state.get32("sp"));
     f.block((done) =>
       f.loop((again) => {

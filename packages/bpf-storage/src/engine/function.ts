@@ -1,6 +1,6 @@
 import { type Expr, type FunctionBuilder, i32, i64, type Local } from "@vm/wasm";
 import type { Insn } from "../isa/insn.js";
-import { FP } from "../isa/opcodes.js";
+import { FP, PACKET } from "../isa/opcodes.js";
 import { pointerTo } from "./access.js";
 import { condition, mayGoto } from "./comparison.js";
 import { FaultNumber } from "./faults.js";
@@ -9,6 +9,7 @@ import { CALL_BYTES, CALL_RESULT, MAX_LOOPS } from "./layout.js";
 import type { Machine, Role } from "./machine.js";
 import { isStraight, perform } from "./meaning.js";
 import type { Bytes, Operation } from "./operation.js";
+import { isMissing, packetOffset } from "./packet.js";
 import { type Analyzed, type Block, callRegister, type Subprogram } from "./program.js";
 
 type I32 = Expr<"i32">;
@@ -103,6 +104,9 @@ export class FunctionWriter implements Machine {
         this.#spend();
         f.return(this.#register(0));
         break;
+      case "packet":
+        this.#packet(operation);
+        break;
       case "local": {
         const func = functions.subprograms[this.#subprogram()];
         if (func === undefined) break;
@@ -123,6 +127,21 @@ export class FunctionWriter implements Machine {
         this.#callHost((at) => f.do(f.call(indirect, low, high, at, this.pc())));
       }
     }
+  }
+
+  #packet({ size, indirect }: Extract<Operation, { kind: "packet" }>): void {
+    const { f, functions, target } = this;
+    const context = this.#register(PACKET);
+    const offset = packetOffset(indirect, this.immediate32(), () => this.get32("src"));
+    const value =
+      target.mode === "trusted"
+        ? f.call<"i64">(functions.packet, context, offset, i32.const(size))
+        : f.call<"i64">(functions.packetChecked, context, offset, i32.const(size), this.pc(), this.frame);
+    f.set(this.#register(0), value);
+    f.if(isMissing(this.#register(0)), () => {
+      this.#spend();
+      f.return(i64.const(0));
+    });
   }
 
   /** A call by number. */

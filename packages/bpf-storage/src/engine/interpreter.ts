@@ -9,6 +9,7 @@ import {
   ModuleBuilder,
   select,
 } from "@vm/wasm";
+import { PACKET } from "../isa/opcodes.js";
 import { type AccessFunctions, type Mode, pointerTo } from "./access.js";
 import { condition, mayGoto } from "./comparison.js";
 import { type CoreFunction, importCore } from "./core.js";
@@ -17,6 +18,7 @@ import { jumpTable } from "./jump-table.js";
 import { CALL_BYTES, CALL_RESULT, MAX_LOOPS, MAY_GOTO_COUNTER, REGISTER_FILE_BYTES } from "./layout.js";
 import type { Machine, Role } from "./machine.js";
 import { perform } from "./meaning.js";
+import { isMissing, packetOffset } from "./packet.js";
 import { type Handler, handlers, Record as R, RECORD_BYTES } from "./records.js";
 import {
   exportName,
@@ -156,9 +158,11 @@ class HandlerWriter implements Machine {
         this.set64("dst", this.immediate64());
         break;
       case "exit":
-        this.state.set32(f, "registers", this.#registers);
-        f.return(this.get64("r0"));
+        this.#return(this.get64("r0"));
         return;
+      case "packet":
+        this.#packet(handler);
+        break;
       case "local": {
         const result = f.call<"i64">(f, this.field(R.target), ...this.#arguments(), this.frame);
         this.set64("r0", result);
@@ -167,11 +171,7 @@ class HandlerWriter implements Machine {
       case "tail": {
         const [context, map, index] = this.#arguments() as [I64, I64, I64];
         const program = f.let("i32", f.call<"i32">(this.core.tailTarget, map, index));
-        f.if(program, () => {
-          const result = f.let("i64", f.call<"i64">(this.core.tailCall, program, context, this.#fp));
-          this.state.set32(f, "registers", this.#registers);
-          f.return(result);
-        });
+        f.if(program, () => this.#return(f.let("i64", f.call<"i64">(this.core.tailCall, program, context, this.#fp))));
         break;
       }
       case "wasm":
@@ -192,6 +192,23 @@ class HandlerWriter implements Machine {
     }
     f.set(this.#record, i32.add(this.#record, i32.const(RECORD_BYTES)));
     f.br(again);
+  }
+
+  #return(value: I64): void {
+    this.state.set32(this.f, "registers", this.#registers);
+    this.f.return(value);
+  }
+
+  #packet({ size, indirect, mode }: Extract<Handler, { kind: "packet" }>): void {
+    const { f, core } = this;
+    const context = i64.load(this.#registers, 8 * PACKET);
+    const offset = packetOffset(indirect, this.immediate32(), () => this.get32("src"));
+    const value =
+      mode === "trusted"
+        ? f.call<"i64">(core.packet, context, offset, i32.const(size))
+        : f.call<"i64">(core.packetChecked, context, offset, i32.const(size), this.pc(), this.frame);
+    this.set64("r0", value);
+    f.if(isMissing(this.get64("r0")), () => this.#return(i64.const(0)));
   }
 
   #enter(mode: Mode): void {

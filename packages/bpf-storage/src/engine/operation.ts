@@ -55,6 +55,7 @@ export type Operation =
   | { readonly kind: "store"; readonly size: Bytes; readonly immediate: boolean }
   | { readonly kind: "atomic"; readonly op: Modification; readonly size: 4 | 8; readonly fetch: boolean }
   | { readonly kind: "compare"; readonly op: Comparison; readonly wide: boolean; readonly immediate: boolean }
+  | { readonly kind: "packet"; readonly size: 1 | 2 | 4; readonly indirect: boolean }
   | { readonly kind: "jump" | "may_goto" | "constant" | "function" | "exit" }
   | { readonly kind: "helper" | "local" | "kfunc" | "indirect" };
 
@@ -107,7 +108,7 @@ const BYTES = new Map<number, Bytes>([
   [Size.Dw, 8],
 ]);
 
-/** What an instruction does; null if that is nothing that RFC 9669 or Linux 6.12 defines. The old packet loads are not supported. */
+/** What an instruction does; null if that is nothing that RFC 9669 or Linux 6.12 defines. */
 export function operationOf(insn: Insn): Operation | null {
   const { code } = insn;
   switch (code & CLASS_MASK) {
@@ -118,11 +119,19 @@ export function operationOf(insn: Insn): Operation | null {
     case Class.Jmp32:
       return jump(insn, (code & CLASS_MASK) === Class.Jmp);
     case Class.Ld:
-      if (code !== LD_IMM64) return null;
+      if (code !== LD_IMM64) return packet(insn);
       return insn.src === 0 ? { kind: "constant" } : insn.src === Pseudo.Func ? { kind: "function" } : null;
     default:
       return access(insn);
   }
+}
+
+/** The old loads of packets (RFC 9669, 5.4). */
+function packet({ code }: Insn): Operation | null {
+  const size = BYTES.get(code & SIZE_MASK) as Bytes;
+  const mode = code & MODE_MASK;
+  if (size === 8 || (mode !== Mode.Abs && mode !== Mode.Ind)) return null;
+  return { kind: "packet", size, indirect: mode === Mode.Ind };
 }
 
 function arithmetic({ code, off, imm }: Insn, wide: boolean): Operation | null {

@@ -29,6 +29,7 @@ export type Handler =
   | { readonly kind: "charge" | "tail" | "wasm" | "host" }
   | { readonly kind: "constant" | "jump" | "may_goto" | "exit" | "local" | "indirect" }
   | Extract<Operation, { kind: "compare" }>
+  | (Extract<Operation, { kind: "packet" }> & { readonly mode: Mode })
   | (Straight & { readonly mode: Mode });
 
 const keyOf = (handler: Handler): string =>
@@ -78,6 +79,7 @@ function handlerOf(operation: Operation, mode: Mode): Handler | null {
     case "load":
     case "store":
     case "atomic":
+    case "packet":
       return { ...operation, mode };
     case "compare":
       return operation;

@@ -27,9 +27,7 @@ const EVENTS = words(`perf_event_output get_stackid get_stack get_attach_cookie 
 const BTF_TRACING = words(`
   skb_output xdp_output skc_to_tcp6_sock skc_to_tcp_sock skc_to_tcp_timewait_sock skc_to_tcp_request_sock skc_to_udp6_sock
   skc_to_unix_sock skc_to_mptcp_sock sk_storage_get sk_storage_delete sock_from_file get_socket_cookie xdp_get_buff_len d_path
-  get_func_arg get_func_ret get_func_arg_cnt ${EVENTS.join(" ")}`);
-
-const ITER = words("seq_printf seq_write seq_printf_btf");
+  get_func_arg get_func_ret get_func_arg_cnt seq_printf seq_write seq_printf_btf ${EVENTS.join(" ")}`);
 
 const SK_BASE = words(`
   skc_to_tcp6_sock skc_to_tcp_sock skc_to_tcp_timewait_sock skc_to_tcp_request_sock skc_to_udp6_sock skc_to_unix_sock skc_to_mptcp_sock
@@ -75,7 +73,7 @@ const SK_MSG = words(`
   msg_redirect_map msg_redirect_hash msg_apply_bytes msg_cork_bytes msg_pull_data msg_push_data msg_pop_data perf_event_output
   get_current_uid_gid sk_storage_get sk_storage_delete get_netns_cookie get_cgroup_classid ${SK_BASE.join(" ")}`);
 const SOCK_ADDR = words(`
-  get_socket_cookie get_netns_cookie perf_event_output sk_storage_get sk_storage_delete setsockopt getsockopt
+  bind get_socket_cookie get_netns_cookie perf_event_output sk_storage_get sk_storage_delete setsockopt getsockopt
   ${CGROUP.join(" ")} ${CGROUP_CURRENT.join(" ")} ${LOOKUPS.join(" ")} ${SK_BASE.join(" ")}`);
 const SOCK_OPS = words(`
   setsockopt getsockopt sock_ops_cb_flags_set sock_map_update sock_hash_update get_socket_cookie perf_event_output sk_storage_get
@@ -89,7 +87,7 @@ const SETS: ReadonlyMap<ProgramType, ReadonlySet<string>> = new Map(
   (
     [
       [ProgramType.SocketFilter, SOCKET_FILTER],
-      [ProgramType.Kprobe, ["override_return", ...EVENTS]],
+      [ProgramType.Kprobe, EVENTS],
       [ProgramType.SchedCls, SCHED],
       [ProgramType.SchedAct, SCHED],
       [ProgramType.Tracepoint, EVENTS],
@@ -100,6 +98,19 @@ const SETS: ReadonlyMap<ProgramType, ReadonlySet<string>> = new Map(
       [ProgramType.LwtIn, ["lwt_push_encap", ...LWT_OUT]],
       [ProgramType.LwtOut, LWT_OUT],
       [ProgramType.LwtXmit, LWT_XMIT],
+      [
+        ProgramType.LwtSeg6local,
+        ["lwt_seg6_store_bytes", "lwt_seg6_action", "lwt_seg6_adjust_srh"].concat(
+          LWT_OUT.filter((name) => name !== "skb_pull_data"),
+        ),
+      ],
+      [ProgramType.Netfilter, BASE],
+      [
+        ProgramType.StructOps,
+        words(
+          `tcp_send_ack sk_storage_get sk_storage_delete setsockopt getsockopt ktime_get_coarse_ns ${BASE.join(" ")}`,
+        ),
+      ],
       [ProgramType.SockOps, SOCK_OPS],
       [ProgramType.SkSkb, SK_SKB],
       [ProgramType.CgroupDevice, CGROUP_OTHER],
@@ -141,6 +152,5 @@ const SETS: ReadonlyMap<ProgramType, ReadonlySet<string>> = new Map(
   ).map(([type, names]) => [type, new Set<string>(names)]),
 );
 
-/** Whether programs of this kind may call the helper; those of iterators may write to their sequence file besides. */
-export const isAvailable = (type: ProgramType, name: string, isIterator: boolean): boolean =>
-  (SETS.get(type)?.has(name) ?? false) || (isIterator && ITER.includes(name));
+/** Whether programs of this kind may call the helper; {@link isAvailableTo} says which of them. */
+export const isAvailable = (type: ProgramType, name: string): boolean => SETS.get(type)?.has(name) ?? false;

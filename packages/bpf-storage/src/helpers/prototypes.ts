@@ -1,4 +1,5 @@
 import { ProgramType } from "../uapi/program-types.js";
+import { isAvailableTo } from "./attach-rules.js";
 import { isAvailable } from "./availability.js";
 import { HELPER_NAMES } from "./names.js";
 import { type Prototype, type PrototypeRow, parsePrototype } from "./notation.js";
@@ -18,6 +19,12 @@ const TRACING_VARIANTS = variant([
   [188, "xdp_get_buff_len", "btf:xdp_buff", "int"],
 ]);
 
+/** LSM programs have the storages of sockets as programs of networks have them. */
+const LSM_VARIANTS = variant([
+  [107, "sk_storage_get", "map, sk, value?, any", "value?"],
+  [108, "sk_storage_delete", "map, sk", "int"],
+]);
+
 const CGROUP_SOCK_VARIANTS = variant([[107, "sk_storage_get", "map, ctx, value?, any", "value?"]]);
 
 const CONTEXT_SOCKOPTS = variant([
@@ -30,13 +37,17 @@ const CURRENT_VARIANTS = variant([[17, "get_cgroup_classid", "", "int"]]);
 
 const VARIANTS: ReadonlyMap<ProgramType, readonly ReadonlyMap<number, Prototype>[]> = new Map([
   [ProgramType.Tracing, [TRACING_VARIANTS]],
-  [ProgramType.Lsm, [TRACING_VARIANTS]],
+  [ProgramType.Lsm, [LSM_VARIANTS, TRACING_VARIANTS]],
   [ProgramType.Syscall, [TRACING_VARIANTS]],
   [ProgramType.CgroupSock, [CGROUP_SOCK_VARIANTS, CURRENT_VARIANTS]],
   [ProgramType.CgroupSockAddr, [CONTEXT_SOCKOPTS, CURRENT_VARIANTS]],
+  [ProgramType.CgroupDevice, [CURRENT_VARIANTS]],
+  [ProgramType.CgroupSysctl, [CURRENT_VARIANTS]],
+  [ProgramType.CgroupSockopt, [CURRENT_VARIANTS]],
   [ProgramType.SkMsg, [CURRENT_VARIANTS]],
   [ProgramType.SockOps, [CONTEXT_SOCKOPTS]],
   [ProgramType.SkLookup, [SK_LOOKUP_VARIANTS]],
+  [ProgramType.SkReuseport, [variant([[46, "get_socket_cookie", "sk?", "int"]])]],
 ]);
 
 /** Greatest number of a helper of linux 6.12, plus one. */
@@ -53,8 +64,9 @@ export const helperText = (id: number): string =>
 export const prototypeOf = (id: number): Prototype | undefined => byId.get(id);
 
 /** The helper as programs of this kind see it, or undefined where they may not call it. */
-export const helperFor = (type: ProgramType, id: number, isIterator = false): Prototype | undefined => {
-  if (!isAvailable(type, helperName(id), isIterator)) return undefined;
+export const helperFor = (type: ProgramType, id: number, attach: number): Prototype | undefined => {
+  const name = helperName(id);
+  if (!isAvailable(type, name) || !isAvailableTo(type, attach, name)) return undefined;
   for (const variants of VARIANTS.get(type) ?? []) {
     const found = variants.get(id);
     if (found !== undefined) return found;

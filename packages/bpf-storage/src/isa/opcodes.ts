@@ -82,6 +82,8 @@ export const JA32 = Class.Jmp32 | JmpOp.Ja;
 
 /** The frame pointer. */
 export const FP = 10;
+/** The register in which LD_ABS and LD_IND expect the context. */
+export const PACKET = 6;
 export const REGISTERS = 11;
 
 /** Bytes that a load or store of this opcode accesses. */

@@ -1,20 +1,40 @@
 import { BpfError, ERRNO } from "../errors.js";
 import { MapFlag, MapType, UpdateFlag } from "../uapi/map-types.js";
-import { checkUpdateFlags } from "./flags.js";
+import { ACCESS_FLAGS, checkFlags, checkSizes, hasNode, PER_CPU_MOST } from "./checks.js";
+import { checkFlagBits, checkUpdateFlags, wantsLock } from "./flags.js";
 import { ARRAY, align8 } from "./layout.js";
-import { type BpfMap, copyValue, type MapDesc, type MapHost, mapHeader, type Status } from "./map.js";
+import {
+  type BpfMap,
+  copyOut,
+  copyPadded,
+  copyValue,
+  type MapDesc,
+  type MapHost,
+  mapHeader,
+  releaseFields,
+  type Status,
+  type SystemElements,
+} from "./map.js";
 
-const FLAGS =
-  MapFlag.NumaNode |
-  MapFlag.Mmapable |
-  MapFlag.Rdonly |
-  MapFlag.Wronly |
-  MapFlag.RdonlyProg |
-  MapFlag.WronlyProg |
-  MapFlag.PreserveElems |
-  MapFlag.InnerMap;
-/** Bytes that the kernel allocates at once, at most (`KMALLOC_MAX_SIZE`). */
-const VALUE_MOST = 4 << 20;
+const FLAGS = MapFlag.NumaNode | ACCESS_FLAGS;
+/** Bytes of a value at most (`INT_MAX`). */
+const VALUE_MOST = 0x7fffffff;
+
+/**
+ * What all arrays have in common, also those of objects (`array_map_alloc_check`).
+ * @throws {BpfError} EINVAL, E2BIG
+ */
+export function checkArray(desc: MapDesc): void {
+  const { type, keySize, valueSize, maxEntries } = desc;
+  const perCpu = type === MapType.PercpuArray;
+  const sized = maxEntries !== 0 && keySize === 4 && valueSize !== 0;
+  checkSizes(desc, "an array", sized, "keys of 4 bytes and at least one value of at least 1");
+  const own = type === MapType.Array ? MapFlag.Mmapable | MapFlag.InnerMap : 0;
+  checkFlags(desc, FLAGS | own | (type === MapType.PerfEventArray ? MapFlag.PreserveElems : 0), "an array");
+  if (perCpu && hasNode(desc)) throw new BpfError("EINVAL", "an array for each CPU on one node: expected no NumaNode");
+  const most = perCpu ? PER_CPU_MOST : VALUE_MOST;
+  if (valueSize > most) throw new BpfError("E2BIG", `values of ${valueSize} bytes: expected at most ${most}`);
+}
 
 /** An array, or one for each CPU (kernel/bpf/arraymap.c). Its values are there from the beginning, and cannot be deleted. */
 export class ArrayMap implements BpfMap {
@@ -22,6 +42,7 @@ export class ArrayMap implements BpfMap {
   readonly #elements: number;
   readonly #stride: number;
   readonly #perCpu: boolean;
+  readonly system: SystemElements;
 
   /** @throws {BpfError} EINVAL, E2BIG, ENOMEM */
   constructor(
@@ -29,14 +50,9 @@ export class ArrayMap implements BpfMap {
     readonly desc: MapDesc,
     readonly id: number,
   ) {
-    const { keySize, valueSize, maxEntries, flags } = desc;
+    const { valueSize, maxEntries } = desc;
+    checkArray(desc);
     this.#perCpu = desc.type === MapType.PercpuArray;
-    if (keySize !== 4) throw new BpfError("EINVAL", `an array with keys of ${keySize} bytes: expected 4`);
-    if (maxEntries === 0 || valueSize === 0)
-      throw new BpfError("EINVAL", `an array of ${maxEntries} values of ${valueSize} bytes: expected at least 1`);
-    if ((flags & ~FLAGS) !== 0) throw new BpfError("EINVAL", `flags 0x${flags.toString(16)} of an array`);
-    if (valueSize > VALUE_MOST)
-      throw new BpfError("E2BIG", `values of ${valueSize} bytes: expected at most ${VALUE_MOST}`);
     this.#stride = align8(valueSize);
     const { arena, cpus } = host;
     const size = this.#stride * maxEntries * (this.#perCpu ? cpus : 1);
@@ -49,6 +65,7 @@ export class ArrayMap implements BpfMap {
     arena.setU32(this.address + ARRAY.elements, this.#elements);
     arena.setU32(this.address + ARRAY.stride, this.#stride);
     arena.setU32(this.address + ARRAY.perCpu, this.#perCpu ? this.#stride * maxEntries : 0);
+    this.system = this.#perCpu ? this.#allCpus() : { lookup: (key, value) => this.#copy(key, value) };
   }
 
   /** Offset of the first value, from which on they lie in memory. */
@@ -68,14 +85,25 @@ export class ArrayMap implements BpfMap {
   }
 
   update(key: number, value: number, flags: bigint): Status {
-    const wrong = checkUpdateFlags(this.desc, flags);
-    if (wrong !== 0) return wrong;
-    const { arena } = this.host;
+    const { arena, cpu } = this.host;
     const index = arena.u32(key);
-    if (index >= this.desc.maxEntries) return -ERRNO.E2BIG;
-    if ((flags & BigInt(UpdateFlag.NoExist)) !== 0n) return -ERRNO.EEXIST;
-    copyValue(arena, this.desc, this.at(index, this.host.cpu()), value);
+    const wrong = this.#refused(index, flags);
+    if (wrong !== 0) return wrong;
+    if (wantsLock(flags)) {
+      const locked = checkUpdateFlags(this.desc, flags);
+      if (locked !== 0) return locked;
+    }
+    const at = this.at(index, cpu());
+    copyValue(arena, this.desc, at, value);
+    releaseFields(this.host, this.desc, at);
     return 0;
+  }
+
+  /** In the order in which the kernel looks: flags, index, and that everything exists already. */
+  #refused(index: number, flags: bigint): Status {
+    if (!checkFlagBits(flags)) return -ERRNO.EINVAL;
+    if (index >= this.desc.maxEntries) return -ERRNO.E2BIG;
+    return (flags & BigInt(UpdateFlag.NoExist)) !== 0n ? -ERRNO.EEXIST : 0;
   }
 
   delete(): Status {
@@ -92,10 +120,47 @@ export class ArrayMap implements BpfMap {
   }
 
   free(): void {
-    const { arena, rcu } = this.host;
+    const { arena, rcu, cpus } = this.host;
     rcu.call(() => {
+      if (this.desc.fields?.others !== undefined)
+        for (let index = 0; index < this.desc.maxEntries; index++)
+          for (let cpu = 0; cpu < (this.#perCpu ? cpus : 1); cpu++)
+            releaseFields(this.host, this.desc, this.at(index, cpu));
       arena.free(this.#elements);
       arena.free(this.address);
     });
+  }
+
+  #copy(key: number, value: number): Status {
+    const { arena } = this.host;
+    const from = this.at(arena.u32(key), 0);
+    if (from === 0) return -ERRNO.ENOENT;
+    copyOut(arena, this.desc, value, from, this.desc.valueSize);
+    return 0;
+  }
+
+  /** `bpf_percpu_array_copy`, `bpf_percpu_array_update` */
+  #allCpus(): SystemElements {
+    const { arena, cpus } = this.host;
+    return {
+      valueSize: this.#stride * cpus,
+      lookup: (key, value) => {
+        const index = arena.u32(key);
+        if (index >= this.desc.maxEntries) return -ERRNO.ENOENT;
+        for (let cpu = 0; cpu < cpus; cpu++)
+          copyOut(arena, this.desc, value + cpu * this.#stride, this.at(index, cpu), this.#stride);
+        return 0;
+      },
+      update: (key, value, flags) => {
+        const index = arena.u32(key);
+        const wrong = wantsLock(flags) ? -ERRNO.EINVAL : this.#refused(index, flags);
+        if (wrong !== 0) return wrong;
+        for (let cpu = 0; cpu < cpus; cpu++) {
+          copyPadded(arena, this.desc, this.at(index, cpu), value + cpu * this.#stride);
+          releaseFields(this.host, this.desc, this.at(index, cpu));
+        }
+        return 0;
+      },
+    };
   }
 }

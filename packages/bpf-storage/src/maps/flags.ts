@@ -5,9 +5,12 @@ import type { MapDesc, Status } from "./map.js";
 const LOCK = BigInt(UpdateFlag.Lock);
 const EXIST = BigInt(UpdateFlag.Exist);
 
-/** Whether the flags of an update are any: `BPF_EXIST` and `BPF_NOEXIST` at once are not, and `BPF_F_LOCK` asks for a lock in the value. */
+/** Whether the flags of an update are any: `BPF_EXIST` and `BPF_NOEXIST` at once are not. */
+export const checkFlagBits = (flags: bigint): boolean => (flags & ~LOCK) <= EXIST;
+
+/** Whether the flags of an update are any, where `BPF_F_LOCK` asks for a lock in the value. */
 export function checkUpdateFlags({ fields }: MapDesc, flags: bigint): Status {
-  if ((flags & ~LOCK) > EXIST) return -ERRNO.EINVAL;
+  if (!checkFlagBits(flags)) return -ERRNO.EINVAL;
   const lock = fields?.spinLock ?? null;
   return (flags & LOCK) !== 0n && lock === null ? -ERRNO.EINVAL : 0;
 }

@@ -1,21 +1,20 @@
 import { BpfError, ERRNO } from "../errors.js";
-import { MapFlag, MapType } from "../uapi/map-types.js";
+import { MapType } from "../uapi/map-types.js";
+import { checkHash } from "./check-hash.js";
 import { checkPresence, checkUpdateFlags, wantsLock } from "./flags.js";
 import { align8, ELEMENT, HASH } from "./layout.js";
-import { type BpfMap, copyValue, type MapDesc, type MapHost, mapHeader, type Status } from "./map.js";
-
-const FLAGS =
-  MapFlag.NoPrealloc |
-  MapFlag.NoCommonLru |
-  MapFlag.NumaNode |
-  MapFlag.ZeroSeed |
-  MapFlag.Rdonly |
-  MapFlag.Wronly |
-  MapFlag.RdonlyProg |
-  MapFlag.WronlyProg;
-/** Bytes of a key (`MAX_BPF_STACK`), and of what the kernel allocates at once. */
-const KEY_MOST = 512;
-const ELEMENT_MOST = 4 << 20;
+import {
+  type BpfMap,
+  copyOut,
+  copyPadded,
+  copyValue,
+  type MapDesc,
+  type MapHost,
+  mapHeader,
+  releaseFields,
+  type Status,
+  type SystemElements,
+} from "./map.js";
 
 /** The hash of the `size` bytes at `at`, as generated code computes it too: words, then bytes, multiplied in and rotated (after FNV and Murmur). */
 export function hashOf(bytes: DataView, at: number, size: number): number {
@@ -47,31 +46,24 @@ export class HashMap implements BpfMap {
   readonly #perCpu: boolean;
   /** Elements, the one that was used last behind all others; null if nothing has to go for want of room. */
   readonly #recent: Set<number> | null;
+  readonly system: SystemElements;
   #count = 0;
 
-  /** @throws {BpfError} EINVAL, E2BIG, ENOMEM */
+  /**
+   * @param released told the offset of a value that is in the table no more, before it is freed
+   * @throws {BpfError} EINVAL, E2BIG, ENOMEM; ENOTSUPP for a table of the least recently used that is not allocated at once
+   */
   constructor(
     readonly host: MapHost,
     readonly desc: MapDesc,
     readonly id: number,
+    readonly released: (value: number) => void = () => undefined,
   ) {
-    const { keySize, valueSize, maxEntries, flags } = desc;
+    const { keySize, valueSize, maxEntries } = desc;
+    checkHash(desc);
     this.#perCpu = desc.type === MapType.PercpuHash || desc.type === MapType.LruPercpuHash;
     this.#recent = desc.type === MapType.LruHash || desc.type === MapType.LruPercpuHash ? new Set() : null;
-    if (maxEntries === 0 || valueSize === 0 || keySize === 0)
-      throw new BpfError(
-        "EINVAL",
-        `a hash table of ${maxEntries} keys of ${keySize} and values of ${valueSize} bytes: expected at least 1`,
-      );
-    const lruOnly = this.#recent === null ? MapFlag.NoCommonLru : MapFlag.NoPrealloc;
-    if ((flags & ~FLAGS) !== 0 || (flags & lruOnly) !== 0)
-      throw new BpfError("EINVAL", `flags 0x${flags.toString(16)} of a hash table`);
     this.#value = ELEMENT.key + align8(keySize);
-    if (keySize > KEY_MOST || this.#value + valueSize > ELEMENT_MOST)
-      throw new BpfError(
-        "E2BIG",
-        `keys of ${keySize} and values of ${valueSize} bytes: expected at most ${KEY_MOST}, and ${ELEMENT_MOST} with the value`,
-      );
     this.#stride = align8(valueSize);
     const { arena } = host;
     const chains = 2 ** Math.ceil(Math.log2(maxEntries));
@@ -86,6 +78,13 @@ export class HashMap implements BpfMap {
     arena.setU32(this.address + HASH.mask, this.#mask);
     arena.setU32(this.address + HASH.value, this.#value);
     arena.setU32(this.address + HASH.perCpu, this.#perCpu ? this.#stride : 0);
+    this.system = this.#perCpu
+      ? {
+          valueSize: this.#stride * host.cpus,
+          lookup: (key, value) => this.#copy(key, value),
+          update: (key, value, flags) => this.#update(key, value, flags, true),
+        }
+      : { lookup: (key, value) => this.#copy(key, value) };
   }
 
   /** Elements. */
@@ -111,27 +110,34 @@ export class HashMap implements BpfMap {
   }
 
   update(key: number, value: number, flags: bigint): Status {
-    const { arena } = this.host;
+    return this.#update(key, value, flags, false);
+  }
+
+  /** @param everywhere whether the value is one for each CPU, as bpf(2) has it */
+  #update(key: number, value: number, flags: bigint, everywhere: boolean): Status {
+    const { arena, cpus } = this.host;
     const wrong = checkUpdateFlags(this.desc, flags);
     if (wrong !== 0) return wrong;
     const found = this.#find(key);
     const refused = checkPresence(found.at !== 0, flags);
     if (refused !== 0) return refused;
     if (found.at !== 0 && (this.#perCpu || wantsLock(flags))) {
-      copyValue(arena, this.desc, this.valueOf(found.at, this.host.cpu()), value);
+      this.#write(found.at, value, everywhere);
+      if (this.#perCpu) this.#releaseFields(found.at);
+      this.#used(found.at);
       return 0;
     }
     if (found.at === 0 && this.#count >= this.desc.maxEntries) {
       const [unused] = this.#recent ?? [];
       if (unused === undefined) return -ERRNO.E2BIG;
       this.delete(unused + ELEMENT.key);
-      return this.update(key, value, flags);
+      return this.#update(key, value, flags, everywhere);
     }
-    const element = arena.alloc(this.#value + this.#stride * (this.#perCpu ? this.host.cpus : 1));
+    const element = arena.alloc(this.#value + this.#stride * (this.#perCpu ? cpus : 1));
     if (element === 0) return -ERRNO.ENOMEM;
     arena.setU32(element + ELEMENT.hash, found.hash);
     arena.u8.copyWithin(element + ELEMENT.key, key, key + this.desc.keySize);
-    copyValue(arena, this.desc, this.valueOf(element, this.host.cpu()), value);
+    this.#write(element, value, everywhere);
     // What a program holds of the element before stays as it is.
     const next = found.at === 0 ? arena.u32(found.link) : arena.u32(found.at + ELEMENT.next);
     arena.setU32(element + ELEMENT.next, next);
@@ -139,6 +145,24 @@ export class HashMap implements BpfMap {
     this.#used(element);
     if (found.at === 0) this.#count++;
     else this.#gone(found.at);
+    return 0;
+  }
+
+  #write(element: number, value: number, everywhere: boolean): void {
+    const { arena, cpus, cpu } = this.host;
+    if (!everywhere) copyValue(arena, this.desc, this.valueOf(element, cpu()), value);
+    else
+      for (let k = 0; k < cpus; k++) copyPadded(arena, this.desc, this.valueOf(element, k), value + k * this.#stride);
+  }
+
+  /** Copies a value, or those of all CPUs, and leaves it as unused as it was (`htab_lru_map_lookup_elem_sys`). */
+  #copy(key: number, value: number): Status {
+    const { arena, cpus } = this.host;
+    const element = this.#find(key).at;
+    if (element === 0) return -ERRNO.ENOENT;
+    const size = this.#perCpu ? this.#stride : this.desc.valueSize;
+    for (let k = 0; k < (this.#perCpu ? cpus : 1); k++)
+      copyOut(arena, this.desc, value + k * this.#stride, this.valueOf(element, k), size);
     return 0;
   }
 
@@ -167,17 +191,27 @@ export class HashMap implements BpfMap {
 
   free(): void {
     const { arena, rcu } = this.host;
+    for (const element of this.#all()) this.released(element + this.#value);
     rcu.call(() => {
-      for (let bucket = 0; bucket <= this.#mask; bucket++) {
-        for (let at = arena.u32(this.#buckets + 4 * bucket); at !== 0; ) {
-          const next = arena.u32(at + ELEMENT.next);
-          arena.free(at);
-          at = next;
-        }
+      for (const element of [...this.#all()]) {
+        this.#releaseFields(element);
+        arena.free(element);
       }
       arena.free(this.#buckets);
       arena.free(this.address);
     });
+  }
+
+  *#all(): Generator<number> {
+    const { arena } = this.host;
+    for (let bucket = 0; bucket <= this.#mask; bucket++)
+      for (let at = arena.u32(this.#buckets + 4 * bucket); at !== 0; at = arena.u32(at + ELEMENT.next)) yield at;
+  }
+
+  #releaseFields(element: number): void {
+    const { cpus } = this.host;
+    for (let cpu = 0; cpu < (this.#perCpu ? cpus : 1); cpu++)
+      releaseFields(this.host, this.desc, this.valueOf(element, cpu));
   }
 
   #used(element: number): void {
@@ -190,6 +224,8 @@ export class HashMap implements BpfMap {
   #gone(element: number): void {
     const { arena, rcu } = this.host;
     this.#recent?.delete(element);
+    this.released(element + this.#value);
+    this.#releaseFields(element);
     rcu.call(() => arena.free(element));
   }
 

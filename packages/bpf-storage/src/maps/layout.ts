@@ -28,4 +28,4 @@ export const STORAGE = {
 } as const;
 
 /** Values begin at multiples of 8 and take multiples of 8. */
-export const align8 = (size: number): number => (size + 7) & ~7;
+export const align8 = (size: number): number => ((size + 7) & ~7) >>> 0;

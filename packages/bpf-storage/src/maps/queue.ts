@@ -1,9 +1,12 @@
 import { BpfError, ERRNO } from "../errors.js";
 import { MapFlag, MapType, UpdateFlag } from "../uapi/map-types.js";
+import { ACCESS_FLAGS, checkFlags, checkSizes, KMALLOC_MOST } from "./checks.js";
 import { align8, MAP } from "./layout.js";
-import { type BpfMap, type MapDesc, type MapHost, mapHeader, type Status } from "./map.js";
+import { type BpfMap, type MapDesc, type MapHost, mapHeader, type Status, type SystemElements } from "./map.js";
 
-const FLAGS = MapFlag.NumaNode | MapFlag.Rdonly | MapFlag.Wronly | MapFlag.RdonlyProg | MapFlag.WronlyProg;
+const FLAGS = MapFlag.NumaNode | ACCESS_FLAGS;
+/** What the values and one more must stay below: bytes (`U32_MAX`). */
+const BYTES_MOST = 0xffffffff;
 
 /** A queue or a stack of values without keys (kernel/bpf/queue_stack_maps.c). */
 export class QueueMap implements BpfMap {
@@ -11,21 +14,25 @@ export class QueueMap implements BpfMap {
   readonly #values: number;
   readonly #stride: number;
   readonly #lastFirst: boolean;
+  readonly system: SystemElements = { lookup: (_key, value) => this.next(value, false) };
   /** Where the oldest value lies, and how many there are. */
   #oldest = 0;
   #count = 0;
 
-  /** @throws {BpfError} EINVAL, ENOMEM */
+  /** @throws {BpfError} EINVAL, E2BIG, ENOMEM */
   constructor(
     readonly host: MapHost,
     readonly desc: MapDesc,
     readonly id: number,
   ) {
-    const { type, keySize, valueSize, maxEntries, flags } = desc;
-    if (keySize !== 0 || valueSize === 0 || maxEntries === 0 || (flags & ~FLAGS) !== 0)
+    const { type, keySize, valueSize, maxEntries } = desc;
+    const sized = keySize === 0 && valueSize !== 0 && maxEntries !== 0;
+    checkSizes(desc, "a queue", sized, "no keys, and at least one value of at least 1 byte");
+    checkFlags(desc, FLAGS, "a queue");
+    if (valueSize > KMALLOC_MOST || maxEntries >= Math.floor(BYTES_MOST / valueSize))
       throw new BpfError(
-        "EINVAL",
-        `a queue with keys of ${keySize} and ${maxEntries} values of ${valueSize} bytes, flags 0x${flags.toString(16)}: expected 0, at least 1 and 1`,
+        "E2BIG",
+        `a queue of ${maxEntries} values of ${valueSize} bytes: expected at most ${KMALLOC_MOST}, and less than 4 GiB`,
       );
     this.#lastFirst = type === MapType.Stack;
     this.#stride = align8(valueSize);
@@ -66,6 +73,11 @@ export class QueueMap implements BpfMap {
     if (!this.#lastFirst) this.#oldest = (this.#oldest + 1) % maxEntries;
     this.#count--;
     return 0;
+  }
+
+  /** Where the values are, in the order in which they come. */
+  *values(): Generator<number> {
+    for (let k = 0; k < this.#count; k++) yield this.#at(this.#lastFirst ? this.#count - 1 - k : k);
   }
 
   lookup(): number {

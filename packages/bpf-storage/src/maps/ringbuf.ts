@@ -1,16 +1,19 @@
 import { BpfError, ERRNO } from "../errors.js";
 import { MapFlag } from "../uapi/map-types.js";
+import { checkFlags, checkSizes } from "./checks.js";
 import { MAP } from "./layout.js";
 import { type BpfMap, type MapDesc, type MapHost, mapHeader, type Status } from "./map.js";
 
 const PAGE = 4096;
-/** Bytes in front of a record: its length with these bits, and a word that nobody reads here. */
+/** Bytes in front of a record: its length with these bits, and the pages that it lies behind the ring's own. */
 const HEADER = 8;
 const BUSY = 0x80000000;
 const DISCARD = 0x40000000;
-/** Bytes of a record at most (`RINGBUF_MAX_RECORD_SZ`), and of a ring (`RINGBUF_MAX_DATA_SZ` and what offsets of 32 bits hold twice). */
+/** Bytes of a record at most (`RINGBUF_MAX_RECORD_SZ`), and of a ring, which the memory holds twice. */
 const RECORD_MOST = 0x3fffffff;
 const RING_MOST = 2 ** 30;
+/** Pages in front of the records: the ring's own, the consumer's position and the producer's. */
+const PAGES_BEFORE = 3;
 
 /** Flags of what puts records in. */
 export const RingbufFlag = { NoWakeup: 1, ForceWakeup: 2 } as const;
@@ -26,23 +29,26 @@ export class RingbufMap implements BpfMap {
   readonly #data: number;
   #producer = 0;
   #consumer = 0;
+  /** The first record that may still be written to. */
+  #pending = 0;
 
-  /** @param wake called when there is something for who reads: not for each record */
+  /**
+   * @param wake called when there is something for who reads: not for each record
+   * @throws {BpfError} EINVAL, ENOMEM
+   */
   constructor(
     readonly host: MapHost,
     readonly desc: MapDesc,
     readonly id: number,
     readonly wake: () => void,
   ) {
-    const { keySize, valueSize, maxEntries, flags } = desc;
+    const { keySize, valueSize, maxEntries } = desc;
+    checkFlags(desc, MapFlag.NumaNode, "a ring buffer");
     const power = maxEntries !== 0 && (maxEntries & (maxEntries - 1)) === 0;
-    if (keySize !== 0 || valueSize !== 0 || !power || maxEntries % PAGE !== 0 || (flags & ~MapFlag.NumaNode) !== 0)
-      throw new BpfError(
-        "EINVAL",
-        `a ring buffer with keys of ${keySize}, values of ${valueSize}, ${maxEntries} bytes and flags 0x${flags.toString(16)}: expected 0, 0, a power of 2 of at least ${PAGE}, and 0`,
-      );
+    const sized = keySize === 0 && valueSize === 0 && power && maxEntries % PAGE === 0;
+    checkSizes(desc, "a ring buffer", sized, `neither keys nor values, and a power of 2 of at least ${PAGE} bytes`);
     if (maxEntries > RING_MOST)
-      throw new BpfError("E2BIG", `a ring buffer of ${maxEntries} bytes: expected at most ${RING_MOST}`);
+      throw new BpfError("ENOMEM", `a ring buffer of ${maxEntries} bytes: expected at most ${RING_MOST}`);
     this.#data = host.arena.alloc(2 * maxEntries);
     this.address = this.#data === 0 ? 0 : mapHeader(host.arena, desc, id, MAP.own);
     if (this.address !== 0) return;
@@ -55,26 +61,64 @@ export class RingbufMap implements BpfMap {
     return record >= this.#data && record < this.#data + 2 * this.desc.maxEntries;
   }
 
+  /** Where the records begin in memory: as many bytes as the ring has, and behind them once more for those that reach over its end. */
+  get data(): number {
+    return this.#data;
+  }
+
+  /** How far records have been put in, bytes since the beginning. */
+  get producerPosition(): number {
+    return this.#producer;
+  }
+
+  /** How far who reads has come: written by those who have the ring mapped, to whatever they like. */
+  get consumerPosition(): number {
+    return this.#consumer;
+  }
+
+  set consumerPosition(position: number) {
+    this.#consumer = position;
+  }
+
   /** Offset of a record of `size` bytes to be written and then committed; 0 if there is no room. */
   reserve(size: number): number {
     const { arena } = this.host;
     const whole = wholeSize(size);
     const ring = this.desc.maxEntries;
-    if (size > RECORD_MOST || whole > ring || this.#producer + whole - this.#consumer > ring - 1) return 0;
+    if (size > RECORD_MOST || whole > ring) return 0;
+    this.#skipComplete();
+    const end = this.#producer + whole;
+    // Neither what has not been read may be lost, nor what is still being written.
+    if (end < this.#consumer || end - this.#consumer > ring - 1 || end - this.#pending > ring - 1) return 0;
     const at = this.#data + (this.#producer % ring);
     arena.setU32(at, size | BUSY);
-    this.#producer += whole;
+    arena.setU32(at + 4, PAGES_BEFORE + Math.floor((this.#producer % ring) / PAGE));
+    this.#producer = end;
     return at + HEADER;
   }
 
   /** A reserved record is complete, or is not to be read. */
   commit(record: number, flags: number, discard = false): void {
     const { arena } = this.host;
+    const ring = this.desc.maxEntries;
     const at = record - HEADER;
     const size = arena.u32(at) & ~BUSY;
     arena.setU32(at, discard ? size | DISCARD : size);
-    const first = at - this.#data === this.#consumer % this.desc.maxEntries;
+    // What lies behind the end is at the beginning too, as if its pages were mapped twice.
+    const over = at + wholeSize(size) - (this.#data + ring);
+    if (over > 0) arena.u8.copyWithin(this.#data, this.#data + ring, this.#data + ring + over);
+    const first = at - this.#data === this.#consumer % ring;
     if ((flags & RingbufFlag.ForceWakeup) !== 0 || (first && (flags & RingbufFlag.NoWakeup) === 0)) this.wake();
+  }
+
+  /** Goes on to the first record that is still being written. */
+  #skipComplete(): void {
+    const { arena } = this.host;
+    while (this.#pending < this.#producer) {
+      const header = arena.u32(this.#data + (this.#pending % this.desc.maxEntries));
+      if ((header & BUSY) !== 0) return;
+      this.#pending += wholeSize(header & RECORD_MOST);
+    }
   }
 
   /** Puts in a copy. */

@@ -1,10 +1,11 @@
-import type { Insn } from "../isa/insn.js";
 import type { BpfMap } from "../maps/map.js";
 import type { VerifierMap, VerifyRequest } from "../verifier/request.js";
 import { verify } from "../verifier/verify.js";
+import { callTypes } from "./object-layout.js";
 import { resolveMaps } from "./pointers.js";
 import { type BpfProgram, recurs } from "./program.js";
 import type { BpfRuntime } from "./runtime.js";
+import { verifierMap } from "./verifier-map.js";
 import { VerifierError } from "./verify-program.js";
 
 /** A program as BPF_PROG_LOAD gets it. */
@@ -12,14 +13,8 @@ export interface InsnsDesc extends Omit<VerifyRequest, "maps"> {
   readonly name: string;
   /** The map of a descriptor, by which instructions name it. */
   readonly map: (fd: number) => BpfMap | undefined;
-}
-
-/** A map as the verifier looks at it. */
-function described(map: BpfMap | undefined): VerifierMap | undefined {
-  if (map === undefined) return undefined;
-  const { fields, ...desc } = map.desc;
-  const lock = fields?.spinLock ?? null;
-  return lock === null ? desc : { ...desc, fields: [{ kind: "bpf_spin_lock", offset: lock, size: 4 }] };
+  /** How the verifier looks at the map of a descriptor, if it is to know more than how the map was made. */
+  readonly maps?: VerifyRequest["maps"];
 }
 
 /**
@@ -28,11 +23,18 @@ function described(map: BpfMap | undefined): VerifierMap | undefined {
  * @throws {BpfError} for one that calls what there is not
  */
 export function loadInsns(runtime: BpfRuntime, { name, map, ...request }: InsnsDesc): BpfProgram {
-  const verdict = verify({ ...request, maps: (fd) => described(map(fd)) });
+  const described = (fd: number): VerifierMap | undefined => {
+    const found = map(fd);
+    return found === undefined ? undefined : verifierMap(found);
+  };
+  const verdict = verify({ maps: described, ...request });
   if (!verdict.accepted) throw new VerifierError(verdict.errno ?? "EINVAL", `program ${name} is refused`, verdict.log);
   const insns = [...verdict.insns];
   resolveMaps(insns, map);
-  const recur = recurs(request.type, request.expectedAttachType ?? 0);
-  const subprograms = verdict.subprograms.map(({ start }) => start);
-  return runtime.load({ name, type: request.type, recur, insns, subprograms, trusted: true });
+  const { type, expectedAttachType: attach = 0, kernelBtf, programBtf } = request;
+  return runtime.load({
+    ...{ name, type, attach, recur: recurs(type, attach), insns, trusted: true },
+    ...callTypes(kernelBtf, programBtf),
+    subprograms: verdict.subprograms.map(({ start }) => start),
+  });
 }

@@ -18,7 +18,7 @@ export interface MapCalls {
 
 /** Helpers that every program calls all the time, as functions of WebAssembly of type (i64, i64, i64, i64, i64) -> i64. */
 export interface MapFunctions {
-  /** bpf_map_lookup_elem of arrays and hash tables; other kinds by the host. */
+  /** bpf_map_lookup_elem of arrays, hash tables and maps of maps; other kinds by the host. */
   readonly lookup: CallableFunction;
   /** bpf_*_storage_get of what is there; what is to be made, by the host. */
   readonly storageGet: CallableFunction;
@@ -73,6 +73,19 @@ function emitLookup(m: ModuleBuilder, host: Func, cpuWord: number): Func {
     f.if(i32.eqz(element), () => f.return(i64.const(0)));
     const cpu = i32.mul(word(i32.const(cpuWord), 0), word(map, HASH.perCpu));
     f.return(pointer(i32.add(i32.add(element, word(map, HASH.value)), cpu)));
+  });
+  // A map in a map is a pointer too: the next lookup finds its way in it here as well.
+  f.if(is(MapType.ArrayOfMaps), () => {
+    const index = f.local("i32");
+    f.set(index, word(key, 0));
+    f.if(i32.ge_u(index, word(map, MAP.maxEntries)), () => f.return(i64.const(0)));
+    f.set(found, word(i32.add(map, i32.shl(index, i32.const(2))), MAP.own));
+    f.return(select(i32.eqz(found), i64.const(0), pointer(found)));
+  });
+  f.if(is(MapType.HashOfMaps), () => {
+    const element = emitFind(f, map, key);
+    f.if(i32.eqz(element), () => f.return(i64.const(0)));
+    f.return(pointer(word(i32.add(element, word(map, HASH.value)), 0)));
   });
   f.set(found, f.call<"i32">(host, map, key));
   f.value(select(i32.eqz(found), i64.const(0), pointer(found)));

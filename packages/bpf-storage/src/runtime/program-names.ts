@@ -17,6 +17,19 @@ const OTHERS: Readonly<Record<string, ProgramType>> = {
   action: ProgramType.SchedAct,
 };
 
+/**
+ * What programs of a kind are attached to that are named without it: what Linux takes for 0, the only thing there is, or the one that allows
+ * most.
+ */
+const DEFAULT_ATTACH: ReadonlyMap<ProgramType, number> = new Map([
+  [ProgramType.CgroupSock, 2],
+  [ProgramType.CgroupSockAddr, 10],
+  [ProgramType.CgroupSockopt, 22],
+  [ProgramType.SkReuseport, 39],
+  [ProgramType.SkLookup, 36],
+  [ProgramType.Netfilter, 45],
+]);
+
 /** Words of linux/bpf.h in lower case: `socket_filter`, `sched_cls`. */
 const NAMES: ReadonlyMap<string, ProgramType> = new Map([
   ...Object.entries(ProgramType).map(([name, type]): [string, ProgramType] => [
@@ -33,7 +46,11 @@ export const PROGRAM_KINDS: readonly string[] = [...NAMES.keys()];
 export function programKind(word: string): NamedKind | null {
   const plain = word.replace(/^BPF_PROG_TYPE_/, "").toLowerCase();
   const named = NAMES.get(plain);
-  if (named !== undefined) return { type: named, attach: 0, target: null, sleepable: false };
+  if (named !== undefined)
+    return {
+      ...{ type: named, attach: DEFAULT_ATTACH.get(named) ?? 0, target: null },
+      sleepable: named === ProgramType.Syscall,
+    };
   const { type, attach, target, sleepable } = describeSection(word);
   return type === null ? null : { type, attach, target, sleepable };
 }

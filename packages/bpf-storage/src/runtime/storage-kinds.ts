@@ -1,7 +1,7 @@
 import type { MapHost } from "../maps/map.js";
 import { LocalStorages, type StorageFunction } from "../storage/local-storages.js";
 import type { Owners } from "../storage/owners.js";
-import { type Generation, StorageHelpers } from "../storage/storage-helpers.js";
+import { type Generation, type HelperRules, StorageHelpers } from "../storage/storage-helpers.js";
 import type { StorageMap } from "../storage/storage-map.js";
 import { MapType } from "../uapi/map-types.js";
 import type { RuntimeHost } from "./host.js";
@@ -13,16 +13,16 @@ export interface StorageKind {
   readonly helpers: StorageHelpers;
 }
 
-/** Kinds of owners: the type of their maps, whose they are, and whether recursion is kept out. */
+/** Kinds of owners: the type of their maps, whose they are, and what is particular about their helpers. */
 const KINDS: readonly {
   readonly type: MapType;
   readonly owners: (host: RuntimeHost) => Owners | undefined;
-  readonly guarded: boolean;
+  readonly rules: HelperRules;
 }[] = [
-  { type: MapType.TaskStorage, owners: (host) => host.tasks, guarded: true },
-  { type: MapType.InodeStorage, owners: (host) => host.inodes, guarded: false },
-  { type: MapType.SkStorage, owners: (host) => host.sockets, guarded: false },
-  { type: MapType.CgrpStorage, owners: (host) => host.cgroups, guarded: true },
+  { type: MapType.TaskStorage, owners: (host) => host.tasks, rules: { guard: "recursive", refers: false } },
+  { type: MapType.InodeStorage, owners: (host) => host.inodes, rules: { guard: "nobody", refers: false } },
+  { type: MapType.SkStorage, owners: (host) => host.sockets, rules: { guard: "nobody", refers: true } },
+  { type: MapType.CgrpStorage, owners: (host) => host.cgroups, rules: { guard: "all", refers: false } },
 ];
 
 /** The storages of a host, by the type of their maps. */
@@ -33,11 +33,11 @@ export function storageKinds(
   entered: (name: StorageFunction, ...args: number[]) => void,
 ): ReadonlyMap<MapType, StorageKind> {
   const kinds = new Map<MapType, StorageKind>();
-  for (const { type, owners: of, guarded } of KINDS) {
+  for (const { type, owners: of, rules } of KINDS) {
     const owners = of(host);
     if (owners === undefined) continue;
     const storages = new LocalStorages(maps, owners, entered);
-    kinds.set(type, { type, storages, helpers: new StorageHelpers({ storages, generation, guarded }) });
+    kinds.set(type, { type, storages, helpers: new StorageHelpers({ storages, generation, rules }) });
   }
   return kinds;
 }

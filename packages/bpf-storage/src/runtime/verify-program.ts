@@ -1,19 +1,20 @@
 import type { Btf } from "../btf/btf.js";
-import { BtfKind } from "../btf/kinds.js";
 import { BpfError, type Errno } from "../errors.js";
 import type { LinkedProgram } from "../object/link.js";
 import type { MapDefinition } from "../object/map-definition.js";
-import type { BpfObject, ObjectProgram } from "../object/object.js";
+import type { BpfObject } from "../object/object.js";
 import type { MapType } from "../uapi/map-types.js";
-import { AttachType, ProgramType } from "../uapi/program-types.js";
+import type { ProgramType } from "../uapi/program-types.js";
 import { verifierBtf } from "../verifier/btf-adapter.js";
 import { mapFields } from "../verifier/map-fields.js";
-import type { AttachTarget, Verdict, VerifierMap, VerifyRequest } from "../verifier/request.js";
+import type { Verdict, VerifierMap, VerifyRequest } from "../verifier/request.js";
 import { verifying } from "../verifier/verify.js";
 import type { Work } from "../work.js";
+import { attachTargetOf } from "./attach-target.js";
+import type { NamedKind } from "./program-names.js";
 
 /** Licenses that helpers for GPL programs are there for (`license_is_gpl_compatible`). */
-const GPL: ReadonlySet<string> = new Set([
+export const GPL: ReadonlySet<string> = new Set([
   "GPL",
   "GPL v2",
   "GPL and additional rights",
@@ -56,22 +57,30 @@ export function* verifyLinked(linked: LinkedProgram, context: ObjectContext): Wo
   throw new VerifierError(verdict.errno ?? "EINVAL", `program ${linked.program.name}: ${why}`, verdict.log);
 }
 
+/** Where the variables of a section are. */
+const places = ({ variables }: MapDefinition): ReadonlyMap<string, number> =>
+  new Map(variables.map(({ name, offset }) => [name, offset]));
+
 /** What the verifier is asked about a linked program. */
 export function requestOf(linked: LinkedProgram, { object, maps, kernel }: ObjectContext): VerifyRequest {
   const { program, insns, subprograms } = linked;
   const kernelBtf = kernel === null ? undefined : verifierBtf(kernel);
   const programBtf = object.btf === null ? undefined : verifierBtf(object.btf);
-  const described = maps.map(
-    (map): VerifierMap => ({
-      ...{ type: map.type as MapType, keySize: map.keySize, valueSize: map.valueSize },
-      ...{ maxEntries: map.maxEntries, flags: map.flags, name: map.name },
-      ...(programBtf === undefined || map.valueTypeId === 0
-        ? {}
-        : { fields: mapFields(programBtf, map.valueTypeId, kernelBtf) }),
-      ...(map.frozen && map.contents !== null ? { frozen: map.contents } : {}),
-    }),
-  );
-  const attachTo = attachTargetOf(program, kernel);
+  const describe = (map: MapDefinition): VerifierMap => ({
+    ...{ type: map.type as MapType, keySize: map.keySize, valueSize: map.valueSize },
+    ...{ maxEntries: map.maxEntries, flags: map.flags, name: map.name },
+    ...(programBtf === undefined || map.valueTypeId === 0
+      ? {}
+      : { fields: mapFields(programBtf, map.valueTypeId, kernelBtf, places(map)) }),
+    ...(map.frozen && map.contents !== null ? { frozen: map.contents } : {}),
+    ...(map.inner === null ? {} : { inner: describe(map.inner) }),
+  });
+  const described = maps.map(describe);
+  const attachTo = attachTargetOf(program, kernel, object);
+  const functions = subprograms.map(({ pc, typeId, global }) => ({
+    ...{ insn: pc, type: typeId },
+    isStatic: pc > 0 && !global,
+  }));
   return {
     insns,
     type: program.type as ProgramType,
@@ -80,24 +89,21 @@ export function requestOf(linked: LinkedProgram, { object, maps, kernel }: Objec
     maps: (fd) => described[fd],
     ...(kernelBtf === undefined ? {} : { kernelBtf }),
     ...(programBtf === undefined ? {} : { programBtf }),
-    funcInfo: subprograms.filter(({ typeId }) => typeId !== 0).map(({ pc, typeId }) => ({ insn: pc, type: typeId })),
+    funcInfo: functions.every(({ type }) => type !== 0) ? functions : [],
     gpl: GPL.has(object.license),
     sleepable: program.sleepable,
   };
 }
 
-/** What of the kernel a program is attached to, if that decides about it. @throws {BpfError} ENOENT if the kernel has no such thing */
-function attachTargetOf({ name, type, attach, target }: ObjectProgram, kernel: Btf | null): AttachTarget | null {
-  if (target === null || kernel === null) return null;
-  const found = (function_: string, kind: BtfKind): AttachTarget => {
-    const id = kernel.find(function_, kind);
-    if (id === null) throw new BpfError("ENOENT", `program ${name}: the kernel has no ${function_}`);
-    let proto = kernel.target(id);
-    if (kernel.kind(proto) === BtfKind.Ptr) proto = kernel.target(proto);
-    return { name: kind === BtfKind.Typedef ? target : function_, proto };
+/** What the verifier is asked about a program of which no more than its kind is known. @throws {BpfError} ENOENT if the kernel has not what it is for */
+export function requestOfKind(
+  { type, attach, target, sleepable }: NamedKind,
+  kernel: Btf | null,
+): Pick<VerifyRequest, "type" | "expectedAttachType" | "attachTo" | "kernelBtf" | "sleepable"> {
+  const attachTo = attachTargetOf({ name: "-", type, attach, target }, kernel, null);
+  return {
+    ...{ type, expectedAttachType: attach, sleepable },
+    ...(attachTo === null ? {} : { attachTo }),
+    ...(kernel === null ? {} : { kernelBtf: verifierBtf(kernel) }),
   };
-  if (type === ProgramType.Lsm) return found(`bpf_lsm_${target}`, BtfKind.Func);
-  if (type !== ProgramType.Tracing) return null;
-  if (attach === AttachType.TraceRawTp) return found(`btf_trace_${target}`, BtfKind.Typedef);
-  return found(attach === AttachType.TraceIter ? `bpf_iter_${target}` : target, BtfKind.Func);
 }

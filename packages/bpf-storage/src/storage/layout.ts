@@ -1,18 +1,9 @@
 /**
  * What an owner holds in memory, words from its offset (`struct bpf_local_storage`): its cache, the list of its elements, and, once it has more of them
- * than the cache has slots, a table by map, which Linux does not have and walks the list instead.
+ * than the cache has slots, a table by map, which Linux does not have and walks the list instead. The map that it was made for, a pointer of 64 bits, is
+ * where Linux 6.2 to 6.18 have it (`smap`): programs look at it.
  */
-export const STORE = {
-  cache: 0,
-  list: 64,
-  cell: 68,
-  map: 72,
-  count: 76,
-  table: 80,
-  mask: 84,
-  charged: 88,
-  size: 92,
-} as const;
+export const STORE = { cache: 0, list: 64, cell: 68, count: 72, table: 76, mask: 80, map: 128, size: 136 } as const;
 export const CACHE_SLOTS = 16;
 
 /** An element (`struct bpf_local_storage_elem`): its places in the list of its map and of its owner, and its value. */

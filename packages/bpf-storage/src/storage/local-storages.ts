@@ -1,7 +1,9 @@
+import { KERNEL_HIGH } from "../engine/layout.js";
 import { ERRNO } from "../errors.js";
 import { checkPresence, checkUpdateFlags, wantsLock } from "../maps/flags.js";
 import { align8 } from "../maps/layout.js";
 import { copyValue, type MapHost, type Status } from "../maps/map.js";
+import { MapFlag } from "../uapi/map-types.js";
 import { CacheSlots } from "./cache-slots.js";
 import { SELEM, STORE } from "./layout.js";
 import type { Owners } from "./owners.js";
@@ -98,8 +100,9 @@ export class LocalStorages {
       return store === 0 ? -ERRNO.ENOMEM : -ERRNO.EAGAIN;
     }
     arena.setU32(store + STORE.cell, cell);
-    arena.setU32(store + STORE.map, map.address);
-    arena.setU32(cell, store);
+    this.#point(store + STORE.map, map.address);
+    if (this.owners.wide === true) this.#point(cell, store);
+    else arena.setU32(cell, store);
     this.#link(store, map, selem, 0);
     return selem;
   }
@@ -162,10 +165,11 @@ export class LocalStorages {
     arena.setU32(store + STORE.count, count);
     const slot = store + STORE.cache + 4 * map.slot;
     if (arena.u32(slot) === selem) arena.setU32(slot, 0);
-    if (arena.u32(store + STORE.map) === map.address) arena.setU32(store + STORE.map, 0);
+    if (arena.u32(store + STORE.map) === map.address) this.#point(store + STORE.map, 0);
     this.owners.uncharge?.(cell, ELEMENT_OVERHEAD + map.desc.valueSize);
     if (count === 0) {
-      arena.setU32(cell, 0);
+      if (this.owners.wide === true) this.#point(cell, 0);
+      else arena.setU32(cell, 0);
       this.owners.uncharge?.(cell, STORE_OVERHEAD);
       rcu.call(() => {
         tableFree(arena, store);
@@ -192,10 +196,43 @@ export class LocalStorages {
     this.slots.release(map.slot);
   }
 
+  /**
+   * A new owner comes of another, as of a socket that listens: it gets copies of what maps with BPF_F_CLONE have for that (`bpf_sk_storage_clone`).
+   * @param to has no storage yet
+   * @returns 0 or -ENOMEM; what has been copied by then stays
+   */
+  clone(from: number, to: number, mapAt: (address: number) => StorageMap): Status {
+    const { arena } = this.host;
+    const parent = arena.u32(from);
+    let selem = parent === 0 ? 0 : arena.u32(parent + STORE.list);
+    for (; selem !== 0; selem = arena.u32(selem + SELEM.ownNext)) {
+      const map = mapAt(arena.u32(selem + SELEM.map));
+      if ((map.desc.flags & MapFlag.Clone) === 0) continue;
+      const copy = this.#add(to, map, selem + SELEM.value);
+      if (copy < 0) return copy;
+    }
+    return 0;
+  }
+
+  #add(cell: number, map: StorageMap, value: number): number {
+    const store = this.host.arena.u32(cell);
+    if (store === 0) return this.#first(cell, map, value, 0n);
+    const selem = this.#make(cell, map, value);
+    if (selem >= 0) this.#link(store, map, selem, 0);
+    return selem;
+  }
+
   /** Elements of an owner. */
   count(cell: number): number {
     const store = this.host.arena.u32(cell);
     return store === 0 ? 0 : this.host.arena.u32(store + STORE.count);
+  }
+
+  /** Writes a pointer of 64 bits. */
+  #point(at: number, to: number): void {
+    const { arena } = this.host;
+    arena.setU32(at, to);
+    arena.setU32(at + 4, to === 0 ? 0 : KERNEL_HIGH);
   }
 
   /** Puts an element in front of a list; each has its link, the word that leads to it. */

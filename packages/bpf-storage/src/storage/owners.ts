@@ -7,6 +7,8 @@ export interface Owners {
   readonly cell: (lo: number, hi: number) => number;
   /** Bytes from an object to its cell, where the objects themselves lie in the arena. Generated code then finds the cell by itself. */
   readonly cellOffset?: number;
+  /** Whether a cell has 64 bits: a pointer in a structure of the host's, which its programs read too. Default: 32. */
+  readonly wide?: boolean;
   /** Whether an object may get new storage: its reference count is not 0. */
   readonly live: (cell: number) => boolean;
   /** The cell of the object that a file descriptor of the caller stands for; or a negative errno. */

@@ -10,27 +10,37 @@ export type Generation = "6.1" | "6.12";
 export const GET_CREATE = 1n;
 const NOEXIST = 1n;
 
+/** Who is kept from changing anything on a CPU that is inside already: before 6.2, all whenever it is not nobody. */
+export type Guard = "nobody" | "recursive" | "all";
+
+/** How helpers of one kind of owners differ from those of others. */
+export interface HelperRules {
+  /** Nobody where functions of storage cannot be traced, programs that can recurse where there are helpers of both flavours. */
+  readonly guard: Guard;
+  /** Whether delete takes a reference to the owner, and so leaves alone what nobody refers to any more. */
+  readonly refers: boolean;
+}
+
 export interface StorageHelpersDesc {
   readonly storages: LocalStorages;
   readonly generation: Generation;
-  /** Whether a CPU that is inside already is kept from changing anything: tasks' and cgroups' storage, whose functions can be traced. */
-  readonly guarded: boolean;
+  readonly rules: HelperRules;
 }
 
 /**
  * The helpers `bpf_*_storage_get` and `_delete`, and the busy counters of their CPUs. In generation 6.1 a busy CPU gets nothing; in 6.12 what is there, and
- * programs that cannot recurse are not kept from anything.
+ * of tasks programs that cannot recurse are not kept from anything.
  */
 export class StorageHelpers {
   readonly #storages: LocalStorages;
   readonly #generation: Generation;
-  readonly #guarded: boolean;
+  readonly #rules: HelperRules;
   readonly #busy: Uint32Array;
 
-  constructor({ storages, generation, guarded }: StorageHelpersDesc) {
+  constructor({ storages, generation, rules }: StorageHelpersDesc) {
     this.#storages = storages;
     this.#generation = generation;
-    this.#guarded = guarded;
+    this.#rules = rules;
     this.#busy = new Uint32Array(storages.host.cpus);
   }
 
@@ -75,14 +85,18 @@ export class StorageHelpers {
   /** Deletes the value that the object at `hi:lo` has in a map. */
   delete(map: StorageMap, lo: number, hi: number, recur: boolean): Status {
     if (lo === 0 && hi === 0) return -ERRNO.EINVAL;
-    const cell = this.#storages.owners.cell(lo, hi);
-    if (cell === 0) return -ERRNO.ENOENT;
+    const { owners } = this.#storages;
+    const { guard, refers } = this.#rules;
+    const cell = owners.cell(lo, hi);
+    if (cell === 0) return refers ? -ERRNO.EINVAL : -ERRNO.ENOENT;
+    if (refers && !owners.live(cell)) return -ERRNO.ENOENT;
     if (!this.#kept(recur)) return this.within(() => this.#storages.delete(cell, map));
-    if (this.#generation === "6.1") return -ERRNO.EBUSY;
+    if (this.#generation === "6.1" || guard === "all") return -ERRNO.EBUSY;
     return this.#storages.lookup(cell, map, false) === 0 ? -ERRNO.ENOENT : -ERRNO.EBUSY;
   }
 
   #kept(recur: boolean): boolean {
-    return this.#guarded && this.busy > 0 && (recur || this.#generation === "6.1");
+    const { guard } = this.#rules;
+    return guard !== "nobody" && this.busy > 0 && (recur || guard === "all" || this.#generation === "6.1");
   }
 }

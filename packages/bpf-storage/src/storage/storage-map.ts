@@ -1,6 +1,6 @@
 import { BpfError, ERRNO } from "../errors.js";
 import { STORAGE } from "../maps/layout.js";
-import { type BpfMap, type MapDesc, mapHeader, type Status } from "../maps/map.js";
+import { type BpfMap, type MapDesc, type MapHost, mapHeader, type Status } from "../maps/map.js";
 import { MapFlag } from "../uapi/map-types.js";
 import { SELEM } from "./layout.js";
 import { ELEMENT_OVERHEAD, type LocalStorages } from "./local-storages.js";
@@ -51,6 +51,10 @@ export class StorageMap implements BpfMap {
     arena.setU32(this.address + STORAGE.cell, storages.owners.cellOffset ?? ASK);
     arena.setU32(this.address + STORAGE.buckets, this.#buckets);
     arena.setU32(this.address + STORAGE.mask, this.#mask);
+  }
+
+  get host(): MapHost {
+    return this.storages.host;
   }
 
   /** Where the list begins that an element is in. */

@@ -60,7 +60,7 @@ const declaredTags = (btf: Btf): Map<string, string[]> => {
   for (let id = btf.firstId; id < btf.count; id++) {
     if (btf.kind(id) !== BtfKind.DeclTag) continue;
     const type = btf.type(id);
-    if (type.kind !== BtfKind.DeclTag || type.component < 0) continue;
+    if (type.kind !== BtfKind.DeclTag) continue;
     const key = `${type.type}:${type.component}`;
     out.set(key, [...(out.get(key) ?? []), type.name]);
   }
@@ -114,6 +114,14 @@ export const verifierBtf = (btf: Btf): VerifierBtf => {
       const type = btf.type(id);
       return type.kind === BtfKind.Var ? { type: type.type, perCpu: perCpu().has(id) } : undefined;
     },
+    variables(id: number): readonly { readonly id: number; readonly type: number; readonly name: string }[] {
+      const type = btf.type(id);
+      if (type.kind !== BtfKind.Datasec) return [];
+      return type.variables.map((each) => ({
+        ...{ id: each.type, type: btf.target(each.type), name: btf.name(each.type) },
+      }));
+    },
+    functionByName: (name: string): number | undefined => btf.find(name, BtfKind.Func) ?? undefined,
     structByName: (name: string): number | undefined => btf.find(name, BtfKind.Struct) ?? undefined,
   };
 };

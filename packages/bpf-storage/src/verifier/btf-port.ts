@@ -36,6 +36,8 @@ export interface BtfParam {
 
 /** Type information of the kernel or of a program. */
 export interface VerifierBtf {
+  /** The kernel's own types, or those of one of its modules; those that a request names are so in any case. */
+  readonly isKernel?: boolean;
   /** The type with modifiers (const, volatile, typedef, type tags) taken off; undefined for an id that is none. */
   shape(id: number): BtfShape | undefined;
   /** The id with modifiers taken off. */
@@ -46,10 +48,17 @@ export interface VerifierBtf {
   params(proto: number): readonly BtfParam[];
   /** Type of the result of a FUNC_PROTO, 0 for void. */
   returns(proto: number): number;
-  /** Tags of a function's parameter (`arg:nonnull`), of the declaration with that id; left out by readers that have none. */
+  /**
+   * Tags of the declaration with that id: of a function's parameter (`arg:nonnull`), of a struct's member (`contains:node:link`), or,
+   * with index -1, of the declaration itself. Left out by readers that have none.
+   */
   parameterTags?(func: number, index: number): readonly string[];
   /** Type of a variable, and whether every CPU has its own; undefined for what is none. Left out by readers that know none. */
   variable?(id: number): { readonly type: number; readonly perCpu: boolean } | undefined;
+  /** Variables in a section of data (DATASEC); empty for what is none. Left out by readers that know none. */
+  variables?(section: number): readonly { readonly id: number; readonly type: number; readonly name: string }[];
+  /** Id of a function by name. Left out by readers that know none. */
+  functionByName?(name: string): number | undefined;
   /** Id of a struct by name. */
   structByName(name: string): number | undefined;
 }

@@ -1,7 +1,11 @@
+import { ProgramType } from "../uapi/program-types.js";
 import type { BtfMember, VerifierBtf } from "./btf-port.js";
+import { sizeOfType } from "./btf-size.js";
 import type { Env } from "./env.js";
+import { fieldName, fieldsOf } from "./fields.js";
 import { Mod, pointer, type Reg, unknown } from "./reg.js";
 import { isConst, isZero } from "./scalar.js";
+import { checkStructWrite } from "./struct-ops.js";
 import { tnumText } from "./tnum.js";
 
 /** Loads through pointers to structs of the kernel: which member it is, and how far the pointer that is loaded may be trusted. */
@@ -39,24 +43,6 @@ const RCU_OR_NULL: Readonly<Record<string, readonly string[]>> = {
 
 const TAGS: Readonly<Record<string, number>> = { user: Mod.User, percpu: Mod.Percpu, rcu: Mod.Rcu };
 
-/** Bytes of a type; 0 where it has no size. */
-export const sizeOfType = (btf: VerifierBtf, id: number): number => {
-  const shape = btf.shape(id);
-  switch (shape?.kind) {
-    case "int":
-    case "enum":
-    case "struct":
-    case "union":
-      return shape.size;
-    case "pointer":
-      return 8;
-    case "array":
-      return shape.count * sizeOfType(btf, shape.of);
-    default:
-      return 0;
-  }
-};
-
 /** The element of an array of arrays. */
 const elementOf = (btf: VerifierBtf, id: number): number => {
   const shape = btf.shape(id);
@@ -73,6 +59,7 @@ export const walkStruct = (
   start0: number,
   size: number,
   untrusted = false,
+  isOwn = false,
 ): Walked => {
   let id = btf.resolve(start);
   let off = start0;
@@ -83,7 +70,8 @@ export const walkStruct = (
     const members = btf.members(id);
     if (shape.kind === "union" && members.length !== 1) mods |= Mod.Untrusted;
     if (off + size > shape.size) {
-      const flexible = flexibleElement(btf, members, off);
+      // Objects of the program are as large as their struct.
+      const flexible = isOwn ? undefined : flexibleElement(btf, members, off);
       if (flexible === undefined)
         return env.fail("EACCES", `access beyond struct ${shape.name} at off ${off} size ${size}`);
       if (flexible.to === undefined) return NUMBER;
@@ -189,22 +177,39 @@ const trustOf = (env: Env, from: Reg, walked: Walked): number => {
   return Mod.Untrusted;
 };
 
+/** Objects of the program are read and written beside their locks, nodes and the like. */
+const checkOwnObject = (env: Env, reg: Reg, off: number, size: number): void => {
+  if ((reg.mods & (Mod.NonOwn | Mod.Rcu)) === 0 && reg.ref === 0)
+    env.fail("EFAULT", "verifier internal error: ref_obj_id for allocated object must be non-zero");
+  for (const field of fieldsOf(env, reg))
+    if (off < field.offset + field.size && field.offset < off + size)
+      env.fail("EACCES", `direct access to ${fieldName(field.kind)} is disallowed`);
+};
+
 /** A load (or a refused store) through a pointer to a struct of the kernel; gives what the destination then holds. */
 export const accessBtf = (env: Env, index: number, off: number, size: number, isWrite: boolean): Reg => {
   const reg = env.reg(index);
   const name = nameOf(reg);
-  if (env.request.gpl === false)
+  if (env.request.gpl === false && env.isKernelBtf(reg.btf))
     env.fail("EINVAL", `Cannot access kernel 'struct ${name}' from non-GPL compatible program`);
   if (off < 0) env.fail("EACCES", `R${index} is ptr_${name} invalid negative access: off=${off}`);
   if (!isConst(reg.v) || !isZero(reg.v))
     env.fail("EACCES", `R${index} is ptr_${name} invalid variable offset: off=${off}, var_off=${tnumText(reg.v.bits)}`);
   if ((reg.mods & Mod.User) !== 0) env.fail("EACCES", `R${index} is ptr_${name} access user memory: off=${off}`);
   if ((reg.mods & Mod.Percpu) !== 0) env.fail("EACCES", `R${index} is ptr_${name} access percpu memory: off=${off}`);
-  if (isWrite) env.fail("EACCES", "only read is supported");
+  const isOwn = (reg.mods & Mod.Alloc) !== 0;
+  if (isWrite && (reg.mods & Mod.Untrusted) !== 0) env.fail("EACCES", "only read is supported");
+  if (isWrite && !isOwn) {
+    if (env.type !== ProgramType.StructOps) env.fail("EACCES", "only read is supported");
+    checkStructWrite(env, reg, off, size);
+    return unknown();
+  }
+  if (isOwn) checkOwnObject(env, reg, off, size);
   const { btf } = reg;
   if (btf === undefined) return env.fail("EFAULT", `R${index} has no type information`);
-  const walked = walkStruct(env, btf, reg.btfId, off, size, (reg.mods & Mod.Untrusted) !== 0);
-  if (walked.to === undefined) return unknown();
+  const walked = walkStruct(env, btf, reg.btfId, off, size, (reg.mods & Mod.Untrusted) !== 0, isOwn);
+  // A pointer that the program keeps in an object of its own comes back as a number.
+  if (walked.to === undefined || isOwn) return unknown();
   const mods = trustOf(env, reg, walked);
   return pointer("ptr_", { mods, btf, btfId: walked.to, id: (mods & Mod.Null) !== 0 ? env.newId() : 0 });
 };

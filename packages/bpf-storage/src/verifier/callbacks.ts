@@ -6,8 +6,10 @@ import type { Env } from "./env.js";
 import { callGlobal } from "./global-functions.js";
 import type { CallArgs } from "./helper-args.js";
 import { Helper } from "./helper-traits.js";
+import { asNonOwning, nodePointer } from "./owning.js";
 import { markPrecise, pointer, type Reg, UNINIT, unknown } from "./reg.js";
-import { Frame, MAX_FRAMES, State } from "./state.js";
+import type { ObjectField } from "./request.js";
+import { Frame, MAX_FRAMES, SLEEPING_CALLSITE, State } from "./state.js";
 import { findEntry, widen } from "./widen.js";
 
 /** Calls of functions of the program: by itself, by helpers that run a callback, and by timers. */
@@ -74,6 +76,29 @@ const checkCallback = (env: Env, index: number): void => {
   else subprogram.isCallback = true;
 };
 
+/** One path goes through the callback, and comes back to the call. */
+const pushCallback = (env: Env, subprog: number, parameters: readonly Reg[]): void => {
+  const caller = env.frame;
+  const state = pushPath(env, env.subprograms[subprog]?.start ?? 0);
+  const calling = state.frame;
+  const callee = enter(env, state, subprog, env.pc);
+  callee.callback = { returns: ZERO_OR_ONE, isAsync: false };
+  parameters.forEach((reg, k) => {
+    callee.regs[k + 1] = reg;
+  });
+  state.callbackDepth++;
+  calling.callbackDepth++;
+  caller.callbackDepth = 0;
+};
+
+/** The function by which a tree orders its elements: it is shown two of them, which it does not own. */
+export const callOrder = (env: Env, subprog: number, root: ObjectField | undefined): void => {
+  checkCallback(env, subprog);
+  if (root === undefined) return;
+  const node = asNonOwning(env, nodePointer(env, root));
+  pushCallback(env, subprog, [node, node]);
+};
+
 /** A helper that runs a callback: one path goes through it, and comes back to the call; another goes on after the call. */
 export const callCallback = (env: Env, prototype: Prototype, args: CallArgs): void => {
   checkCallback(env, args.subprog);
@@ -88,32 +113,23 @@ export const callCallback = (env: Env, prototype: Prototype, args: CallArgs): vo
       return;
     }
   }
-  const parameters = callbackArguments(env, prototype, args, caller);
-  const subprogram = env.subprograms[args.subprog];
-  const state = pushPath(env, subprogram?.start ?? 0);
-  const calling = state.frame;
-  const callee = enter(env, state, args.subprog, env.pc);
-  callee.callback = { returns: ZERO_OR_ONE, isAsync: false };
-  parameters.forEach((reg, k) => {
-    callee.regs[k + 1] = reg;
-  });
-  state.callbackDepth++;
-  calling.callbackDepth++;
-  caller.callbackDepth = 0;
+  pushCallback(env, args.subprog, callbackArguments(env, prototype, args, caller));
 };
 
-/** A timer's function: runs later, on its own, knowing nothing of this call. */
-export const callTimer = (env: Env, args: CallArgs): void => {
-  checkCallback(env, args.subprog);
-  const subprogram = env.subprograms[args.subprog];
+/**
+ * The function of a timer or of a work queue: runs later, on its own, knowing nothing of this call. R1 of the call points to the timer or
+ * the queue; that of a queue may sleep.
+ */
+export const callDeferred = (env: Env, subprog: number, sleeps: boolean): void => {
+  checkCallback(env, subprog);
+  const subprogram = env.subprograms[subprog];
   if (subprogram === undefined) return;
   subprogram.isAsyncCallback = true;
   const state = new State();
   state.asyncEntry = env.state.asyncEntry + 1;
-  const frame = new Frame(args.subprog, -1, 0);
+  const frame = new Frame(subprog, sleeps ? SLEEPING_CALLSITE : -1, 0);
   frame.callback = { returns: [0, 0], isAsync: true };
-  const { map } = env.reg(1);
-  const { mapUid } = env.reg(1);
+  const { map, mapUid } = env.reg(1);
   frame.regs[1] = pointer("map_ptr", { map, mapUid });
   frame.regs[2] = pointer("map_key", { map, mapUid });
   frame.regs[3] = pointer("map_value", { map, mapUid });

@@ -1,3 +1,4 @@
+import { prototypeOf } from "../helpers/prototypes.js";
 import type { Insn } from "../isa/insn.js";
 import {
   CALL,
@@ -15,7 +16,9 @@ import {
   Pseudo,
 } from "../isa/opcodes.js";
 import type { Env, Subprogram } from "./env.js";
+import { exceptionStart } from "./exceptions.js";
 import { changesPacket, runsCallback, startsTimer } from "./helper-traits.js";
+import { kfuncDefers, kfuncName, kfuncOf, kfuncRunsCallback, THROW } from "./kfunc-callee.js";
 import { MAX_FRAMES, MAX_STACK } from "./state.js";
 
 /** Subprograms, and the control flow within them: what is reached, where paths join, where states are kept. */
@@ -44,6 +47,8 @@ const newSubprogram = (start: number): Subprogram => ({
   isCallback: false,
   isAsyncCallback: false,
   changesPacket: false,
+  mightSleep: false,
+  mightThrow: false,
   info: undefined,
 });
 
@@ -51,6 +56,8 @@ const newSubprogram = (start: number): Subprogram => ({
 export const findSubprograms = (env: Env): void => {
   const count = env.insns.length;
   const starts = new Set([0]);
+  const exceptions = exceptionStart(env);
+  if (exceptions !== undefined) starts.add(exceptions);
   env.insns.forEach((insn, at) => {
     if (!isFunctionPointer(insn) && !isLocalCall(insn)) return;
     const target = at + insn.imm + 1;
@@ -84,6 +91,22 @@ export const checkSubprograms = (env: Env): void => {
   }
 };
 
+/** What a call of the kernel does that callers of the function have to know. */
+const noteEffects = (env: Env, insn: Insn, subprogram: Subprogram): void => {
+  if (isHelperCall(insn)) {
+    if (changesPacket(insn.imm)) subprogram.changesPacket = true;
+    if (prototypeOf(insn.imm)?.mightSleep === true) subprogram.mightSleep = true;
+  }
+  if (kfuncOf(env, insn)?.mightSleep === true) subprogram.mightSleep = true;
+  if (kfuncName(env, insn) === THROW) subprogram.mightThrow = true;
+};
+
+const inheritEffects = (caller: Subprogram, callee: Subprogram): void => {
+  caller.changesPacket ||= callee.changesPacket;
+  caller.mightSleep ||= callee.mightSleep;
+  caller.mightThrow ||= callee.mightThrow;
+};
+
 const DONE = 2;
 
 /** Marks of the instruction itself, and where control may go from it. */
@@ -108,14 +131,21 @@ const successors = (env: Env, at: number): number[] => {
     case JmpOp.Exit:
       return [];
     case JmpOp.Call: {
-      if (isHelperCall(insn) && startsTimer(insn.imm)) aux.prunePoint = true;
-      if (isHelperCall(insn) && runsCallback(insn.imm)) {
+      const kfunc = kfuncOf(env, insn);
+      const name = kfunc?.name ?? "";
+      if ((isHelperCall(insn) && startsTimer(insn.imm)) || kfuncDefers(name)) aux.prunePoint = true;
+      if ((isHelperCall(insn) && runsCallback(insn.imm)) || kfuncRunsCallback(name)) {
         aux.callsCallback = true;
         aux.jumpPoint = true;
         aux.checkpoint = true;
         aux.prunePoint = true;
       }
-      if (isHelperCall(insn) && changesPacket(insn.imm)) env.subprogramOf(at).changesPacket = true;
+      if (kfunc?.iterator === "next") {
+        aux.nextsIterator = true;
+        aux.checkpoint = true;
+        aux.prunePoint = true;
+      }
+      noteEffects(env, insn, env.subprogramOf(at));
       prune(at + 1);
       if (insn.src !== CallKind.Local) return [at + 1];
       aux.prunePoint = true;
@@ -139,20 +169,25 @@ export const checkFlow = (env: Env): void => {
     marks[at] = 1;
     path.push({ at, next: successors(env, at) });
   };
-  enter(0);
-  for (let top = path[path.length - 1]; top !== undefined; top = path[path.length - 1]) {
-    const target = top.next.shift();
-    if (target === undefined) {
-      marks[top.at] = DONE;
-      path.pop();
-      const insn = env.insnAt(top.at);
-      if (isLocalCall(insn) && env.subprogramOf(top.at + insn.imm + 1).changesPacket)
-        env.subprogramOf(top.at).changesPacket = true;
-      continue;
+  const walk = (start: number): void => {
+    enter(start);
+    for (let top = path[path.length - 1]; top !== undefined; top = path[path.length - 1]) {
+      const target = top.next.shift();
+      if (target === undefined) {
+        marks[top.at] = DONE;
+        path.pop();
+        const insn = env.insnAt(top.at);
+        if (isLocalCall(insn) || isFunctionPointer(insn))
+          inheritEffects(env.subprogramOf(top.at), env.subprogramOf(top.at + insn.imm + 1));
+        continue;
+      }
+      if (target < 0 || target >= count) env.fail("EINVAL", `jump out of range from insn ${top.at} to ${target}`);
+      if (marks[target] === 0) enter(target);
     }
-    if (target < 0 || target >= count) env.fail("EINVAL", `jump out of range from insn ${top.at} to ${target}`);
-    if (marks[target] === 0) enter(target);
-  }
+  };
+  walk(0);
+  const exceptions = env.subprograms[env.exceptionCallback]?.start ?? 0;
+  if (marks[exceptions] === 0) walk(exceptions);
   for (let at = 0; at < count; at++) {
     if (marks[at] !== DONE) env.fail("EINVAL", `unreachable insn ${at}`);
     if (env.insnAt(at).code !== LD_IMM64) continue;
@@ -180,9 +215,13 @@ export const checkStackDepth = (env: Env): void => {
     seen.set(key, true);
     for (let at = subprogram.start; at < subprogram.end; at++) {
       const insn = env.insnAt(at);
+      if (inCallback && kfuncName(env, insn) === THROW)
+        env.fail("EINVAL", `bpf_throw kfunc (insn ${at}) cannot be called from callback subprog ${index}`);
       if (!isLocalCall(insn) && !isFunctionPointer(insn)) continue;
       const callee = env.subprogramAt(at + insn.imm + 1);
       if (env.subprograms[callee]?.isAsyncCallback === true && !isLocalCall(insn)) continue;
+      if (callee === env.exceptionCallback && callee > 0)
+        env.fail("EINVAL", `insn ${at} cannot call exception cb directly`);
       if (frames >= MAX_FRAMES) env.fail("E2BIG", `the call stack of ${frames} frames is too deep !`);
       visit(callee, depth, frames + 1, [...callers, index]);
     }

@@ -49,8 +49,8 @@ const moveRegister = (env: Env, insn: Insn): Reg => {
     return scalar(zeroExtend32(src.v), [src]);
   }
   const keeps = src.v.umax < 1n << BigInt(insn.off - 1);
-  if (keeps) return copy(env, insn, src);
-  return scalar(signExtend(src.v, insn.off as 8 | 16 | 32, wide ? 64 : 32), [src]);
+  const extended = signExtend(src.v, insn.off as 8 | 16 | 32, wide ? 64 : 32);
+  return keeps ? copy(env, insn, src).with({ v: extended }) : scalar(extended, [src]);
 };
 
 const move = (env: Env, insn: Insn): void => {

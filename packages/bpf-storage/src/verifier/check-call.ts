@@ -1,18 +1,22 @@
 import type { Prototype } from "../helpers/notation.js";
-import { HELPER_COUNT, helperFor, helperText } from "../helpers/prototypes.js";
+import { HELPER_COUNT, helperFor, helperText, prototypeOf } from "../helpers/prototypes.js";
 import { MapFlag } from "../uapi/map-types.js";
 import { AttachType, ProgramType } from "../uapi/program-types.js";
-import { sizeOfType } from "./btf-walk.js";
-import { callCallback, callTimer } from "./callbacks.js";
+import { sizeOfType } from "./btf-size.js";
+import { callCallback, callDeferred } from "./callbacks.js";
 import { releaseDynptr } from "./dynptr.js";
+import { DynptrKind } from "./dynptr-slots.js";
 import type { Env } from "./env.js";
+import { mayHoldLock } from "./fields.js";
+import { isFormat } from "./format-string.js";
 import { type CallArgs, checkArg } from "./helper-args.js";
 import { fillRawMemory } from "./helper-memory.js";
 import { acquires, casts, changesPacket, Helper, isStorageGet, returnsLength, runsCallback } from "./helper-traits.js";
+import { exchanged } from "./kptr.js";
 import { isSleepableHook } from "./lsm-hooks.js";
 import { checkMapHelper } from "./map-helpers.js";
 import { forgetPackets } from "./packets.js";
-import { acquire, checkLeaks, release } from "./references.js";
+import { acquire, checkLeaks, forgetReference, release } from "./references.js";
 import { Mod, pointer, type Reg, scalar, UNINIT, unknown } from "./reg.js";
 import { isConst, signedRange } from "./scalar.js";
 
@@ -34,28 +38,52 @@ const mayResolvePaths = (env: Env): boolean => {
   return env.type === ProgramType.Lsm ? isSleepableHook(name) : name !== undefined && PATH_FUNCTIONS.includes(name);
 };
 
+/** Members of the kernel's own test call no helpers, and congestion control changes no options at its end. */
+const mayStructCall = (env: Env, id: number): boolean => {
+  const { struct, name } = env.request.attachTo ?? {};
+  const isSockopt = id === Helper.setsockopt || id === Helper.getsockopt;
+  return struct === "tcp_congestion_ops" && !(isSockopt && name === "release");
+};
+
+const SOCKET_ITERATORS = ["bpf_iter_tcp", "bpf_iter_unix"];
+
+/** The helper, for programs of that kind; those of iterators over sockets may change their options. */
+const prototypeFor = (env: Env, id: number): Prototype | undefined => {
+  const isSockopt = id === Helper.setsockopt || id === Helper.getsockopt;
+  if (isSockopt && env.isIterator && SOCKET_ITERATORS.includes(env.request.attachTo?.name ?? ""))
+    return prototypeOf(id);
+  return helperFor(env.type, id, env.attachType);
+};
+
+const TRACING: readonly ProgramType[] = [ProgramType.Tracing, ProgramType.Lsm, ProgramType.Syscall];
+
+/** Storages of sockets are not for programs within their own functions (linux net/core/bpf_sk_storage.c). */
+const mayUseSocketStorage = (env: Env): boolean => {
+  if (env.type === ProgramType.Lsm) return true;
+  switch (env.attachType) {
+    case AttachType.TraceIter:
+    case AttachType.TraceRawTp:
+      return true;
+    case AttachType.TraceFentry:
+    case AttachType.TraceFexit:
+      return env.request.attachTo?.name.startsWith("bpf_sk_storage") !== true;
+    default:
+      return false;
+  }
+};
+
 /** Helpers that only some programs of a kind may call. */
 const checkAllowed = (env: Env, prototype: Prototype): void => {
   const { id } = prototype;
-  const refuse = (): never => env.fail("EINVAL", `program of this type cannot use helper ${helperText(id)}`);
   if (env.request.gpl === false && prototype.gplOnly)
     env.fail("EINVAL", "cannot call GPL-restricted function from non-GPL compatible program");
-  if (env.type === ProgramType.Tracing || env.type === ProgramType.Lsm) {
-    const arguments_ = id === Helper.getFuncArg || id === Helper.getFuncArgCnt || id === Helper.getFuncRet;
-    if ((arguments_ || id === Helper.getAttachCookie) && !env.hasTrampoline) refuse();
-    if (
-      id === Helper.getFuncRet &&
-      env.attachType !== AttachType.TraceFexit &&
-      env.attachType !== AttachType.ModifyReturn
-    )
-      refuse();
-    if (id === Helper.dPath && !mayResolvePaths(env)) env.fail("EINVAL", "helper call is not allowed in probe");
+  if (TRACING.includes(env.type)) {
     const isSkStorage = id === Helper.skStorageGet || id === Helper.skStorageDelete;
-    if (isSkStorage && env.request.attachTo?.name.startsWith("bpf_sk_storage") === true)
+    if (isSkStorage ? !mayUseSocketStorage(env) : id === Helper.dPath && !mayResolvePaths(env))
       env.fail("EINVAL", "helper call is not allowed in probe");
   }
-  if (id === Helper.getFuncIp && env.type !== ProgramType.Kprobe && !env.hasTrampoline)
-    env.fail("ENOTSUPP", `func ${helperText(id)} supported only for fentry/fexit/fmod_ret programs`);
+  if (env.type === ProgramType.StructOps && !mayStructCall(env, id))
+    env.fail("EINVAL", `program of this type cannot use helper ${helperText(id)}`);
   if (!env.sleepable && prototype.mightSleep) env.fail("EINVAL", "helper call might sleep in a non-sleepable prog");
   if (prototype.mightSleep && env.state.rcuDepth > 0)
     env.fail("EINVAL", `sleepable helper ${helperText(id)} in rcu_read_lock region`);
@@ -63,11 +91,12 @@ const checkAllowed = (env: Env, prototype: Prototype): void => {
     env.fail("EINVAL", `sleepable helper ${helperText(id)} in non-preemptible region`);
 };
 
-/** Storage helpers of sleepable programs may sleep to allocate, but not where RCU or preemption is held. */
+/** Storage helpers of sleepable programs may sleep to allocate, but not where RCU or preemption is held, nor in functions of timers. */
 const noteStorage = (env: Env, id: number): void => {
-  if (!isStorageGet(id) || !env.sleepable) return;
+  if (!isStorageGet(id)) return;
   const aux = env.auxAt(env.pc);
-  if (env.state.rcuDepth > 0 || env.state.preemptDepth > 0) aux.atomicStorage = true;
+  const maySleep = env.request.sleepable === true && env.sleepable;
+  if (!maySleep || env.state.rcuDepth > 0 || env.state.preemptDepth > 0) aux.atomicStorage = true;
   else aux.sleepingStorage = true;
 };
 
@@ -81,11 +110,27 @@ const giveBack = (env: Env, prototype: Prototype, args: CallArgs): void => {
     releaseDynptr(env, index);
     return;
   }
-  if (args.ref !== 0) {
+  if (args.ref !== 0 && prototype.id === Helper.kptrXchg) {
+    if (!forgetReference(env, args.ref))
+      env.fail("EINVAL", `func ${helperText(prototype.id)} reference has not been acquired before`);
+    storeKptr(env, args.ref);
+  } else if (args.ref !== 0) {
     if (!release(env, args.ref))
       env.fail("EINVAL", `func ${helperText(prototype.id)} reference has not been acquired before`);
   } else if (!env.reg(index).isNull)
     env.fail("EINVAL", `func ${helperText(prototype.id)} reference has not been acquired before`);
+};
+
+/** What was put into a map is not held any more; objects of every CPU stay good as long as RCU protects them. */
+const storeKptr = (env: Env, ref: number): void => {
+  const { inRcu } = env;
+  const stays = Mod.Alloc | Mod.Percpu;
+  env.state.replace((reg) => {
+    if (reg.ref !== ref || reg.kind === "scalar") return undefined;
+    return inRcu && (reg.mods & stays) === stays
+      ? reg.with({ ref: 0, mods: (reg.mods & ~Mod.Alloc) | Mod.Rcu })
+      : unknown();
+  });
 };
 
 const checkTailCall = (env: Env): void => {
@@ -96,6 +141,15 @@ const checkTailCall = (env: Env): void => {
   if (state.preemptDepth > 0) env.fail("EINVAL", "tail_call cannot be used inside bpf_preempt_disable-ed region");
   const key = env.reg(3);
   if (isConst(key.v)) env.precise(3);
+};
+
+/** The format of bpf_snprintf in R3 goes with the arguments, whose length in bytes is in R5. */
+const checkFormat = (env: Env): void => {
+  const { map, off, v } = env.reg(3);
+  const length = env.reg(5).v.bits.value;
+  if (length % 8n !== 0n) env.fail("EINVAL");
+  const bytes = map?.frozen?.subarray(off + Number(v.bits.value));
+  if (bytes === undefined || !isFormat(bytes, Number(length / 8n))) env.fail("EINVAL", "Invalid format string");
 };
 
 /** What single helpers ask for beyond their prototypes. True where the data of the packet may have moved. */
@@ -110,15 +164,17 @@ const checkSpecial = (env: Env, prototype: Prototype, args: CallArgs): boolean =
       env.precise(2);
       break;
     case Helper.timerSetCallback:
-      callTimer(env, args);
+      callDeferred(env, args.subprog, false);
       break;
     case Helper.snprintf:
-      env.fail("EOPNOTSUPP", "bpf_snprintf is not supported by this verifier: its format strings are not checked yet");
+      checkFormat(env);
       break;
     case Helper.dynptrFromMem:
       if (env.reg(1).kind !== "map_value")
         env.fail("EACCES", `Unsupported reg type ${env.reg(1).kind} for bpf_dynptr_from_mem data`);
       break;
+    case Helper.dynptrWrite:
+      return args.dynptr?.kind === DynptrKind.skb;
     default:
       if (runsCallback(id)) callCallback(env, prototype, args);
   }
@@ -137,8 +193,7 @@ const integerResult = (prototype: Prototype, args: CallArgs): Reg => {
 const structResult = (env: Env, prototype: Prototype, args: CallArgs): Reg => {
   const { result } = prototype;
   if (prototype.id === Helper.kptrXchg) {
-    const target = args.kptr?.target;
-    return object("ptr_", env, true, { btf: target?.btf, btfId: target?.id ?? 0 });
+    return object("ptr_", env, true, exchanged(env, args.kptr));
   }
   const { kernelBtf: btf } = env.request;
   const id = btf?.structByName(result.struct ?? "");
@@ -162,8 +217,7 @@ const resultOf = (env: Env, prototype: Prototype, args: CallArgs): Reg => {
       const { map } = args;
       if (map === undefined) return env.fail("EINVAL", "kernel subsystem misconfigured verifier");
       const reg = object("map_value", env, result.nullable, { map, mapUid: args.mapUid });
-      const locks = map.fields?.some((field) => field.kind === "bpf_spin_lock") === true;
-      return !result.nullable && locks ? reg.with({ id: env.newId() }) : reg;
+      return !result.nullable && mayHoldLock(env, reg) ? reg.with({ id: env.newId() }) : reg;
     }
     case "socket":
       return object("sock", env, result.nullable);
@@ -184,7 +238,13 @@ const resultOf = (env: Env, prototype: Prototype, args: CallArgs): Reg => {
       const from = args.percpu;
       const shape = from?.btf?.shape(from.btfId);
       const isStruct = shape?.kind === "struct" || shape?.kind === "union";
-      if (isStruct) return object("ptr_", env, result.nullable, { btf: from?.btf, btfId: from?.btfId ?? 0 });
+      if (isStruct) {
+        const reg = object("ptr_", env, result.nullable, { btf: from?.btf, btfId: from?.btfId ?? 0 });
+        // What the program has of its own on every CPU.
+        return ((from?.mods ?? 0) & Mod.Rcu) === 0
+          ? reg
+          : pointer("ptr_", { btf: reg.btf, btfId: reg.btfId, mods: Mod.Alloc | Mod.Rcu });
+      }
       const size = from?.btf === undefined ? 0 : sizeOfType(from.btf, from.btfId);
       const reg = object("mem", env, result.nullable, { size });
       return reg.with({ mods: reg.mods | Mod.Rdonly });
@@ -198,7 +258,7 @@ const resultOf = (env: Env, prototype: Prototype, args: CallArgs): Reg => {
 export const checkHelperCall = (env: Env): void => {
   const { imm: id } = env.insn;
   if (id < 0 || id >= HELPER_COUNT) env.fail("EINVAL", `invalid func ${helperText(id)}`);
-  const prototype = helperFor(env.type, id, env.isIterator);
+  const prototype = prototypeFor(env, id);
   if (prototype === undefined) env.fail("EINVAL", `program of this type cannot use helper ${helperText(id)}`);
   checkAllowed(env, prototype);
   noteStorage(env, id);
@@ -216,6 +276,8 @@ export const checkHelperCall = (env: Env): void => {
   for (let k = 0; k < 6; k++) env.set(k, UNINIT);
   env.set(0, withReference(env, prototype, args, result));
   checkMapHelper(env, args.map, id);
+  if (id === Helper.getFuncIp && env.type !== ProgramType.Kprobe && !env.hasTrampoline)
+    env.fail("ENOTSUPP", `func ${helperText(id)} supported only for fentry/fexit/fmod_ret programs`);
   if (movesPacket) forgetPackets(env);
 };
 

@@ -4,6 +4,8 @@ import { checkReadable, type Env } from "./env.js";
 import { hookRange } from "./lsm-hooks.js";
 import { checkLeaks } from "./references.js";
 import { markPrecise, regTypeName } from "./reg.js";
+import type { Frame } from "./state.js";
+import { checkRegions } from "./throwing.js";
 
 /** The end of the program, or of one of its functions. */
 
@@ -27,6 +29,7 @@ const resultRange = (env: Env): Range | undefined => {
     case ProgramType.CgroupSysctl:
     case ProgramType.CgroupSockopt:
     case ProgramType.SkLookup:
+    case ProgramType.Netfilter:
       return [0, 1];
     case ProgramType.Tracing:
       if (attach === AttachType.TraceFentry || attach === AttachType.TraceFexit) return [0, 0];
@@ -43,43 +46,43 @@ const returnsVoid = (env: Env): boolean => {
   return attachTo !== undefined && kernelBtf !== undefined && kernelBtf.returns(attachTo.proto) === 0;
 };
 
-const checkResult = (env: Env): void => {
-  const inMain = env.frame.subprog === 0;
-  if (inMain && env.type === ProgramType.Lsm && returnsVoid(env)) return;
-  const reg = checkReadable(env, 0);
-  const { callback, subprog } = env.frame;
-  if (subprog !== 0 && callback === undefined) {
+/** What the program, or a function of it that is verified on its own, returns: in R0, or, where it is thrown, in R1. */
+const checkResult = (env: Env, index: number): void => {
+  const { callback, subprog } = env.state.frames[0] as Frame;
+  const isProgram = subprog === 0 || subprog === env.exceptionCallback;
+  const mayBeVoid = env.type === ProgramType.Lsm || env.type === ProgramType.StructOps;
+  if (isProgram && mayBeVoid && returnsVoid(env)) return;
+  const reg = checkReadable(env, index);
+  if (!isProgram && callback === undefined) {
     if (reg.kind !== "scalar")
-      env.fail("EINVAL", `At subprogram exit the register R0 is not a scalar value (${regTypeName(reg)})`);
+      env.fail("EINVAL", `At subprogram exit the register R${index} is not a scalar value (${regTypeName(reg)})`);
     return;
   }
   const range = callback?.isAsync === true ? ([0, 0] as const) : resultRange(env);
   const when = callback?.isAsync === true ? "At async callback return" : "At program exit";
   if (range === undefined) return;
-  if (reg.kind !== "scalar") env.fail("EINVAL", `${when} the register R0 is not a known value (${regTypeName(reg)})`);
+  if (reg.kind !== "scalar")
+    env.fail("EINVAL", `${when} the register R${index} is not a known value (${regTypeName(reg)})`);
   markPrecise(reg);
   const { v } = reg;
   const is32 = env.type === ProgramType.Lsm;
   const fits = is32
     ? v.s32min >= range[0] && v.s32max <= range[1]
     : v.smin >= BigInt(range[0]) && v.smax <= BigInt(range[1]);
-  if (!fits) env.fail("EINVAL", outOfRange(reg, when, "R0", range[0], range[1]));
+  if (!fits) env.fail("EINVAL", outOfRange(reg, when, `R${index}`, range[0], range[1]));
+};
+
+/** What is thrown is what the program returns, unless it has a function for that. */
+export const checkThrown = (env: Env): void => {
+  checkResult(env, 1);
 };
 
 /** Checks an exit. Gives where the caller goes on, or nothing at the end of the program. */
 export const checkExit = (env: Env): number | undefined => {
   const { state } = env;
-  if (state.frames.length === 1) {
-    if (state.lock !== undefined) env.fail("EINVAL", "bpf_spin_unlock is missing");
-    if (state.rcuDepth > 0) env.fail("EINVAL", "bpf_rcu_read_unlock is missing");
-    if (state.preemptDepth > 0)
-      env.fail(
-        "EINVAL",
-        `${state.preemptDepth} bpf_preempt_enable${state.preemptDepth === 1 ? " is" : "(s) are"} missing`,
-      );
-  }
+  if (state.frames.length === 1) checkRegions(env, false);
   checkLeaks(env);
   if (state.frames.length > 1) return returnLocal(env);
-  checkResult(env);
+  checkResult(env, 0);
   return undefined;
 };

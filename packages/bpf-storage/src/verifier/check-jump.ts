@@ -1,6 +1,7 @@
 import { CLASS_MASK, Class, JmpOp, OP_MASK, Source } from "../isa/opcodes.js";
 import { MapType } from "../uapi/map-types.js";
 import { checkReadable, type Env, MAX_PENDING } from "./env.js";
+import { mayHoldLock } from "./fields.js";
 import { syncLinked } from "./links.js";
 import { flipOp, learnPacket, packetBranchTaken } from "./packet-branch.js";
 import { type Kind, known, Mod, markPrecise, type Reg, scalar } from "./reg.js";
@@ -54,13 +55,15 @@ interface Outcomes {
   readonly stays?: Learnt;
 }
 
-/** Of numbers: known from their ranges, or because one outcome contradicts what is known of them. */
+/**
+ * Of numbers: known from their ranges, or because one outcome contradicts what is known of them. Linux goes on with an outcome that cannot be
+ * as if all numbers were unknown, and may refuse a program for what it does there; then it depends on the order of branches which it refuses.
+ */
 const numberOutcomes = (dst: Reg, src: Reg, op: number, is32: boolean): Outcomes => {
   const taken = branchTaken(op, dst.v, src.v, is32);
   if (taken !== undefined) return { taken };
-  // Where one outcome is impossible, the other teaches all the same.
-  const jumps = refine(op, true, dst.v, src.v, is32);
-  const stays = refine(op, false, dst.v, src.v, is32);
+  const jumps = refine(op, true, dst.v, src.v, is32, dst === src);
+  const stays = refine(op, false, dst.v, src.v, is32, dst === src);
   const open = (jumps === undefined) === (stays === undefined);
   return {
     taken: open ? undefined : jumps !== undefined,
@@ -79,18 +82,18 @@ const outcomesOf = (dst: Reg, src: Reg, op: number, is32: boolean): Outcomes => 
 };
 
 /** A pointer that was compared to NULL, and all that share its id: NULL is the number zero. */
-const settleNull = (state: State, reg: Reg, isNull: boolean): void => {
+const settleNull = (env: Env, state: State, reg: Reg, isNull: boolean): void => {
   const { id } = reg;
   if (isNull && reg.ref !== 0 && reg.ref === id) state.refs = state.refs.filter((ref) => ref.id !== id);
   state.replace((other) => {
     if (!other.mayBeNull || other.id !== id || id === 0) return undefined;
     if (isNull) return known(0n);
-    return notNull(other);
+    return notNull(env, other);
   });
 };
 
 /** The pointer with NULL ruled out. The id stays where it tells apart locks. */
-export const notNull = (reg: Reg): Reg => {
+export const notNull = (env: Env, reg: Reg): Reg => {
   const mods = reg.mods & ~Mod.Null;
   const { map } = reg;
   if (reg.kind === "map_value" && map?.inner !== undefined)
@@ -100,8 +103,7 @@ export const notNull = (reg: Reg): Reg => {
     if (map.type === MapType.Sockmap || map.type === MapType.Sockhash)
       return reg.with({ kind: "sock", mods: 0, id: 0 });
   }
-  const keepsId = reg.kind === "map_value" && map?.fields?.some((field) => field.kind === "bpf_spin_lock") === true;
-  return reg.with({ mods, id: keepsId ? reg.id : 0 });
+  return reg.with({ mods, id: mayHoldLock(env, reg) ? reg.id : 0 });
 };
 
 const mayGoto = (env: Env): number => {
@@ -117,7 +119,7 @@ const mayGoto = (env: Env): number => {
 
 /** Puts in what was learnt of two numbers, and of all that are linked to them. `srcIndex` is -1 for an immediate. */
 const learn = (state: State, learnt: Learnt | undefined, dstIndex: number, srcIndex: number, src: Reg): void => {
-  if (learnt === undefined || srcIndex === dstIndex) return;
+  if (learnt === undefined) return;
   const { regs } = state.frame;
   const dst = regs[dstIndex] as Reg;
   const apply = (reg: Reg, v: Reg["v"]): Reg => {
@@ -160,11 +162,11 @@ export const checkJump = (env: Env): number => {
   learn(env.state, stays, insn.dst, srcIndex, src);
   if (!is32 && usesRegister && dst.isPointer && src.isPointer && dst.kind !== "ptr_" && src.kind !== "ptr_") {
     const equal = op === JmpOp.Jeq ? other : op === JmpOp.Jne ? env.state : undefined;
-    if (equal !== undefined) learnEqual(equal, dst, src, insn.dst, insn.src);
+    if (equal !== undefined) learnEqual(env, equal, dst, src, insn.dst, insn.src);
   }
   if (!is32 && !usesRegister && insn.imm === 0 && (op === JmpOp.Jeq || op === JmpOp.Jne) && dst.mayBeNull) {
-    settleNull(env.state, dst, op === JmpOp.Jne);
-    settleNull(other, dst, op === JmpOp.Jeq);
+    settleNull(env, env.state, dst, op === JmpOp.Jne);
+    settleNull(env, other, dst, op === JmpOp.Jeq);
   } else if (usesRegister && !is32) learnPacket(op, dst, src, insn.dst, insn.src, env.state, other);
   return env.request.jumpFirst === true ? swapPaths(env, target) : env.pc + 1;
 };
@@ -179,8 +181,8 @@ const swapPaths = (env: Env, target: number): number => {
 };
 
 /** A pointer that equals one that is not NULL is not NULL. */
-const learnEqual = (state: State, dst: Reg, src: Reg, dstIndex: number, srcIndex: number): void => {
+const learnEqual = (env: Env, state: State, dst: Reg, src: Reg, dstIndex: number, srcIndex: number): void => {
   const { regs } = state.frame;
-  if (isNotNull(dst) && src.mayBeNull) regs[srcIndex] = notNull(regs[srcIndex] as Reg);
-  if (isNotNull(src) && dst.mayBeNull) regs[dstIndex] = notNull(regs[dstIndex] as Reg);
+  if (isNotNull(dst) && src.mayBeNull) regs[srcIndex] = notNull(env, regs[srcIndex] as Reg);
+  if (isNotNull(src) && dst.mayBeNull) regs[dstIndex] = notNull(env, regs[dstIndex] as Reg);
 };

@@ -4,6 +4,7 @@ import { CONTEXTS, type Field } from "./ctx-fields.js";
 import type { Env } from "./env.js";
 import { UNTRUSTED_HOOKS } from "./lsm-hooks.js";
 import { type Kind, Mod } from "./reg.js";
+import { argumentStruct, isNullableArgument } from "./struct-ops.js";
 
 /** What a load from the context gives. */
 export interface CtxValue {
@@ -34,6 +35,8 @@ const sizeFits = (field: Field, off: number, size: number): boolean => {
       return off + size <= field.at + field.length;
     case "narrow":
       return size <= 4 && size >= (field.least ?? 1);
+    case "first":
+      return size <= 4 && off % 4 === 0;
     case "narrow8":
       // Two words at once, where they are aligned to 8 bytes.
       return size <= 4 || (off % 8 === 0 && off + size <= field.at + field.length);
@@ -125,15 +128,27 @@ const typedArgument = (env: Env, off: number, size: number): CtxValue | undefine
   }
   let mods = shape.tags.includes("user") ? Mod.User : 0;
   if (shape.tags.includes("percpu")) mods |= Mod.Percpu;
-  const trusted = isRawTp || env.isIterator || (env.type === ProgramType.Lsm && !UNTRUSTED_HOOKS.has(name));
+  const isStructOps = env.type === ProgramType.StructOps;
+  const trusted =
+    isRawTp || isStructOps || env.isIterator || (env.type === ProgramType.Lsm && !UNTRUSTED_HOOKS.has(name));
   if (trusted) mods |= Mod.Trusted;
   if (params[index]?.name.endsWith("__nullable") === true) mods |= Mod.Null;
   // What an iterator shows may be NULL at its end; all but its meta data, and the map whose elements it shows.
   const isOfMap = ITERATOR_BUFFERS[name] !== undefined && index === 1;
   if (env.isIterator && index > 0 && !isOfMap) mods |= Mod.Null;
+  if (isStructOps && isNullableArgument(env, index)) mods |= Mod.Null;
   const btfId = btf.resolve(shape.to);
   env.say(`func '${name}' arg${index} has btf_id ${btfId} type ${pointee.kind.toUpperCase()} '${pointee.name}'`);
-  return { kind: "ptr_", mods, btf, btfId };
+  return { kind: "ptr_", mods, btf, btfId: isStructOps ? argumentStruct(env, btf, btfId) : btfId };
+};
+
+/** Fields of struct bpf_nf_ctx, by offset: pointers to structs of the kernel. */
+const NETFILTER_FIELDS: Readonly<Record<number, string>> = { 0: "nf_hook_state", 8: "sk_buff" };
+
+const netfilterField = (env: Env, off: number): CtxValue | undefined => {
+  const { kernelBtf: btf } = env.request;
+  const btfId = btf?.structByName(NETFILTER_FIELDS[off] ?? "");
+  return btf === undefined || btfId === undefined ? undefined : { kind: "ptr_", mods: Mod.Trusted, btf, btfId };
 };
 
 /** Whether a program may load or store `size` bytes at `off` of its context, and what a load gives; nothing where it may not. */
@@ -162,7 +177,10 @@ export const ctxAccess = (
       return !isWrite && inside(0, RAW_ARGUMENTS) ? NUMBER : undefined;
     case ProgramType.Syscall:
       return inside(0, SYSCALL_CONTEXT) ? NUMBER : undefined;
+    case ProgramType.Netfilter:
+      return isWrite || size !== 8 ? undefined : netfilterField(env, off);
     case ProgramType.Tracing:
+    case ProgramType.StructOps:
     case ProgramType.Lsm:
       return !isWrite && inside(0, RAW_ARGUMENTS) ? typedArgument(env, off, size) : undefined;
     default:

@@ -8,8 +8,11 @@ import type { Kind } from "./reg.js";
 export interface Field {
   readonly at: number;
   readonly length: number;
-  /** Sizes of loads; `narrow` loads may be smaller than a field of 4 bytes, `any` ones may cross fields of the same row. */
-  readonly load: "narrow" | "narrow8" | "any" | "none" | readonly number[];
+  /**
+   * Sizes of loads; `narrow` loads may be smaller than a field of 4 bytes, `first` ones too if they are of its first bytes, `any` ones may
+   * cross fields of the same row.
+   */
+  readonly load: "narrow" | "first" | "narrow8" | "any" | "none" | readonly number[];
   /** Sizes of stores. Default: none. */
   readonly store?: "any" | readonly number[];
   /** What a load gives. Default: a number. */
@@ -77,25 +80,28 @@ const POST_BIND6 = [13];
 const CREATE_RELEASE = [2, 34];
 export const SOCK_COMMON_FIELDS: readonly Field[] = [
   { at: 0, length: 4, load: W },
-  { at: 4, length: 4, load: "narrow" },
-  { at: 24, length: 24, load: "narrow" },
+  { at: 4, length: 4, load: "first" },
+  { at: 24, length: 20, load: "narrow" },
+  { at: 44, length: 4, load: "first" },
   { at: 48, length: 2, load: [1, 2, 4] },
-  { at: 52, length: 28, load: "narrow" },
+  { at: 52, length: 20, load: "narrow" },
+  { at: 72, length: 8, load: "first" },
 ];
 export const SOCK_FIELDS: readonly Field[] = [
-  { at: 8, length: 8, load: "narrow" },
+  { at: 8, length: 8, load: "first" },
   { at: 16, length: 8, load: W },
   ...SOCK_COMMON_FIELDS,
 ];
 const CGROUP_SOCK: readonly Field[] = [
   { at: 0, length: 4, load: W, store: W, attach: CREATE_RELEASE },
-  { at: 4, length: 12, load: "narrow" },
+  { at: 4, length: 12, load: "first" },
   { at: 16, length: 8, load: W, store: W, attach: CREATE_RELEASE },
   { at: 24, length: 4, load: "narrow", attach: POST_BIND4 },
   { at: 28, length: 16, load: "narrow", attach: POST_BIND6 },
-  { at: 44, length: 4, load: "narrow", attach: [12, 13] },
+  { at: 44, length: 4, load: "first", attach: [12, 13] },
   { at: 48, length: 2, load: [1, 2, 4] },
-  { at: 52, length: 28, load: "narrow" },
+  { at: 52, length: 20, load: "narrow" },
+  { at: 72, length: 8, load: "first" },
 ];
 
 /** struct bpf_tcp_sock. */
@@ -138,7 +144,7 @@ const SOCK_OPS: readonly Field[] = [
   packet(192, "pkt", 8),
   packet(200, "pkt_end", 8),
   { at: 208, length: 4, load: W },
-  { at: 212, length: 4, load: "narrow" },
+  { at: 212, length: 4, load: "first" },
   { at: 216, length: 8, load: Q },
 ];
 

@@ -1,12 +1,9 @@
-import type { ArgSpec } from "../helpers/notation.js";
-import { clearDynptr, DynptrKind, destroyDynptrAt, isDynptr } from "./dynptr-slots.js";
+import { clearDynptr, DynptrKind, type DynptrName, destroyDynptrAt, isDynptr } from "./dynptr-slots.js";
 import type { Env } from "./env.js";
 import { acquire, release } from "./references.js";
 import { pointer, type Reg } from "./reg.js";
 import { checkStackBounds } from "./stack-bounds.js";
 import { allBytes, Byte, type Frame } from "./state.js";
-
-const NAMES: Readonly<Record<number, string>> = { 1: "local", 2: "ringbuf" };
 
 /** The slot of a dynptr that a register points to. */
 const slotOf = (env: Env, reg: Reg): number => {
@@ -26,8 +23,20 @@ export interface DynptrArg {
   readonly kind: number;
 }
 
+/** What a call asks of a dynptr. */
+export interface DynptrSpec {
+  /** Makes one. */
+  readonly uninit: boolean;
+  /** Takes one back. */
+  readonly release: boolean;
+  /** The kind that is made, or asked for. */
+  readonly dynptr: DynptrName | undefined;
+  /** The reference of the one it is a copy of, 0 for none. */
+  readonly cloneOf?: number;
+}
+
 /** An argument that is a dynptr: makes one, or checks that it is one. */
-export const checkDynptrArg = (env: Env, index: number, spec: ArgSpec): DynptrArg => {
+export const checkDynptrArg = (env: Env, index: number, spec: DynptrSpec): DynptrArg => {
   const reg = env.reg(index);
   if (reg.kind !== "fp" && reg.kind !== "dynptr_ptr")
     env.fail("EINVAL", `arg#${index - 1} expected pointer to stack or const struct bpf_dynptr`);
@@ -36,7 +45,7 @@ export const checkDynptrArg = (env: Env, index: number, spec: ArgSpec): DynptrAr
     if (reg.kind === "dynptr_ptr") env.fail("EINVAL", "Dynptr has to be an uninitialized dynptr");
     const first = slotOf(env, reg);
     checkStackBounds(env, index, reg.off, 16, "direct", true);
-    return make(env, reg, first, spec.dynptr ?? "local");
+    return make(env, reg, first, spec.dynptr ?? "local", spec.cloneOf ?? 0);
   }
   if (reg.kind === "dynptr_ptr") {
     if (mutates) env.fail("EINVAL", "cannot pass pointer to const bpf_dynptr, the helper mutates it");
@@ -45,22 +54,24 @@ export const checkDynptrArg = (env: Env, index: number, spec: ArgSpec): DynptrAr
   const first = slotOf(env, reg);
   const frame = frameOf(env, reg);
   const held = frame.stack[first]?.reg;
+  if (spec.release && !(isDynptr(frame, first) && held?.ref !== 0))
+    env.fail("EINVAL", `arg ${index} is an unacquired reference`);
   if (!isDynptr(frame, first) || !isDynptr(frame, first - 1) || held?.subprog !== 1)
     env.fail("EINVAL", `Expected an initialized dynptr as arg #${index - 1}`);
   const wanted = spec.dynptr;
   if (wanted !== undefined && held.size !== DynptrKind[wanted])
-    env.fail("EINVAL", `Expected a dynptr of type ${NAMES[DynptrKind[wanted]]} as arg #${index - 1}`);
+    env.fail("EINVAL", `Expected a dynptr of type ${wanted} as arg #${index - 1}`);
   env.state.markRead(frame.index, first);
   env.state.markRead(frame.index, first - 1);
   return { id: held.id, ref: held.ref, kind: held.size };
 };
 
-const make = (env: Env, reg: Reg, first: number, kind: "local" | "ringbuf"): DynptrArg => {
+const make = (env: Env, reg: Reg, first: number, kind: DynptrName, cloneOf: number): DynptrArg => {
   const frame = frameOf(env, reg);
   destroyDynptrAt(env, frame, first);
   destroyDynptrAt(env, frame, first - 1);
   const id = env.newId();
-  const ref = kind === "ringbuf" ? acquire(env, env.pc) : 0;
+  const ref = kind !== "ringbuf" ? 0 : cloneOf !== 0 ? cloneOf : acquire(env, env.pc);
   for (const at of [first, first - 1]) {
     frame.stack[at] = {
       kinds: allBytes(Byte.Dynptr),

@@ -1,9 +1,10 @@
 import type { Errno } from "../errors.js";
 import type { Insn } from "../isa/insn.js";
 import { AttachType, ProgramType } from "../uapi/program-types.js";
+import type { VerifierBtf } from "./btf-port.js";
 import { type Kind, markPrecise, type Reg } from "./reg.js";
-import type { VerifierMap, VerifyRequest } from "./request.js";
-import type { Frame, State } from "./state.js";
+import type { ObjectField, VerifierMap, VerifyRequest } from "./request.js";
+import { type Frame, SLEEPING_CALLSITE, type State } from "./state.js";
 
 /** Ends the verification: the program is refused. The log says why. */
 export class Rejection extends Error {
@@ -22,6 +23,8 @@ export interface Aux {
   checkpoint: boolean;
   /** A call that runs a callback before it returns. */
   callsCallback: boolean;
+  /** Asks an iterator for the next element. */
+  nextsIterator: boolean;
   /** Some path reached it. */
   seen: boolean;
   /** What the pointer of a load or store is: the same kind on all paths where the fix-up depends on it. */
@@ -47,6 +50,9 @@ export interface Subprogram {
   isCallback: boolean;
   isAsyncCallback: boolean;
   changesPacket: boolean;
+  /** It, or what it calls, may sleep, or throw. */
+  mightSleep: boolean;
+  mightThrow: boolean;
   /** Linkage and type from the function information. */
   info:
     | {
@@ -102,7 +108,10 @@ export class Env {
   readonly type: ProgramType;
   readonly attachType: number;
   stepNoted = false;
-  /** Bytes of buffers that the program may touch. */
+  /** Fields of structs of the program, once they were asked for. */
+  readonly objectFields = new Map<VerifierBtf, Map<number, readonly ObjectField[]>>();
+  /** Function that an exception ends in; 0: the program ends with what was thrown. */
+  exceptionCallback = 0;
   /** Bytes of the context that the program may touch. */
   contextSize = 0;
   readonly bufferAccess = { rdonly: 0, rdwr: 0, tracepoint: 0 };
@@ -115,6 +124,7 @@ export class Env {
       jumpPoint: false,
       checkpoint: false,
       callsCallback: false,
+      nextsIterator: false,
       seen: false,
       pointer: undefined,
       probe: false,
@@ -159,10 +169,11 @@ export class Env {
     return ++this.ids;
   }
 
-  /** Whether the code at hand may sleep: not in the functions of timers. */
+  /** Whether the code at hand may sleep: not in the functions of timers, and always in those of work queues. */
   get sleepable(): boolean {
     const at: State | undefined = this.state;
-    return this.request.sleepable === true && (at?.asyncEntry ?? 0) === 0;
+    if ((at?.asyncEntry ?? 0) > 0) return at.frames[0]?.callsite === SLEEPING_CALLSITE;
+    return this.request.sleepable === true;
   }
   /** Whether RCU protects what the program sees: always, but in sleepable programs. */
   get inRcu(): boolean {
@@ -199,6 +210,21 @@ export class Env {
   fail(code: Errno, line?: string): never {
     if (line !== undefined) this.say(line);
     throw new Rejection(code);
+  }
+
+  /** Does something; where that refuses the program, says what it was part of. */
+  within(line: string, check: () => void): void {
+    try {
+      check();
+    } catch (error) {
+      if (error instanceof Rejection) this.say(line);
+      throw error;
+    }
+  }
+
+  /** Whether types are those of the kernel, not of a program. */
+  isKernelBtf(btf: VerifierBtf | undefined): boolean {
+    return btf !== undefined && (btf === this.request.kernelBtf || btf.isKernel === true);
   }
 
   /** Counts the instruction at hand as a step of the path that a kernel would remember; once. */

@@ -31,12 +31,15 @@ import { disassemble } from "./disassemble.js";
 import { checkReadable, checkWritable, type Env, MAX_PROCESSED } from "./env.js";
 import { globalStart } from "./global-functions.js";
 import { Helper } from "./helper-traits.js";
+import { isActive } from "./iterators.js";
+import { kfuncName, mayHoldLockDuring, THROW } from "./kfunc-callee.js";
 import { checkUnmodified } from "./memory.js";
 import { checkLeaks } from "./references.js";
 import { known, pointer, regTypeName, scalar, UNINIT, unknown } from "./reg.js";
 import { constant } from "./scalar.js";
 import { Frame, State } from "./state.js";
 import { stateText } from "./state-text.js";
+import { checkThrow } from "./throwing.js";
 
 /** Follows every path of the program, one after the other, until each has ended. */
 
@@ -166,21 +169,29 @@ const loadPacket = (env: Env): number | undefined => {
   return checkExit(env);
 };
 
-const call = (env: Env): number => {
+/** Calls that may be made while a lock is held. */
+const mayCallLocked = (env: Env): boolean => {
+  const { insn } = env;
+  if (insn.src === CallKind.Helper) return insn.imm === Helper.spinUnlock;
+  return insn.src === CallKind.Local || mayHoldLockDuring(kfuncName(env, insn));
+};
+
+const call = (env: Env): number | undefined => {
   const { insn } = env;
   const kinds: readonly number[] = [CallKind.Helper, CallKind.Local, CallKind.Kfunc];
   if ((insn.src !== CallKind.Kfunc && insn.off !== 0) || !kinds.includes(insn.src) || insn.dst !== 0)
     env.fail("EINVAL", "BPF_CALL uses reserved fields");
-  if (
-    env.state.lock !== undefined &&
-    insn.src !== CallKind.Local &&
-    !(insn.src === CallKind.Helper && insn.imm === Helper.spinUnlock)
-  )
+  if (env.state.lock !== undefined && !mayCallLocked(env))
     env.fail("EINVAL", "function calls are not allowed while holding a lock");
   if (insn.src === CallKind.Local) return callLocal(env);
-  if (insn.src === CallKind.Kfunc) checkKfuncCall(env);
-  else checkHelperCall(env);
-  return env.pc + 1;
+  if (insn.src === CallKind.Helper) {
+    checkHelperCall(env);
+    return env.pc + 1;
+  }
+  checkKfuncCall(env);
+  if (kfuncName(env, insn) !== THROW) return env.pc + 1;
+  checkThrow(env);
+  return undefined;
 };
 
 /** One instruction; gives the next on this path, or nothing where the path ends. */
@@ -221,7 +232,7 @@ const jump = (env: Env): number | undefined => {
       if (insn.code !== CALL) env.fail("EINVAL", "BPF_CALL uses reserved fields");
       return call(env);
     case JmpOp.Exit:
-      if (insn.code !== EXIT || insn.imm !== 0 || insn.src !== 0 || insn.dst !== 0 || insn.off !== 0)
+      if (insn.code !== EXIT || insn.imm !== 0 || insn.src !== 0 || insn.dst !== 0)
         env.fail("EINVAL", "BPF_EXIT uses reserved fields");
       return checkExit(env);
     case JmpOp.Ja:
@@ -255,6 +266,7 @@ const startState = (): State => {
 /** Verifies all paths of the main program and of the global functions it calls. @throws {Rejection} where one does what it may not */
 export function* explore(env: Env): Work<void> {
   yield* follow(env, startState(), 0);
+  if (env.exceptionCallback !== 0) env.calledGlobals.add(env.exceptionCallback);
   const done = new Set<number>();
   for (let more = true; more; ) {
     more = false;
@@ -279,6 +291,8 @@ function* follow(env: Env, start: State, pc: number): Work<void> {
     if (env.processed % STRETCH === 0) yield;
     const aux = env.auxAt(env.pc);
     let next: number | undefined;
+    // An iterator that has elements left converges as a callback does; one that has none does not end a loop.
+    if (aux.nextsIterator) aux.callsCallback = isActive(env);
     if (aux.prunePoint && env.request.prune !== false && isCovered(env, env.pc)) {
       if (level > 0) env.say(`${env.pc}: safe`);
     } else {

@@ -1,4 +1,4 @@
-import type { Insn } from "../isa/insn.js";
+import { type Insn, isWide } from "../isa/insn.js";
 import { JA, MODE_MASK } from "../isa/opcodes.js";
 import type { Env } from "./env.js";
 
@@ -11,14 +11,18 @@ const MEM_SX = 0x80;
 /** The accepted program as the engine runs it: probe loads are marked, and what no path reached jumps to itself. */
 export const fixUp = (env: Env): readonly Insn[] => {
   const out = [...env.insns];
+  let isSecondHalf = false;
+  let isDead = false;
   env.aux.forEach((aux, at) => {
     const insn = env.insnAt(at);
     if (aux.probe) {
       const mode = (insn.code & MODE_MASK) === MEM_SX ? PROBE_MEM_SX : PROBE_MEM;
       out[at] = { ...insn, code: (insn.code & ~MODE_MASK) | mode };
     }
-    const isSecondHalf = insn.code === 0;
-    if (!aux.seen && !isSecondHalf) out[at] = { code: JA, dst: 0, src: 0, off: -1, imm: 0 };
+    // No path stops at the second half of a wide instruction: it goes with the first.
+    if (!isSecondHalf) isDead = !aux.seen;
+    if (isDead) out[at] = { code: JA, dst: 0, src: 0, off: -1, imm: 0 };
+    isSecondHalf = !isSecondHalf && isWide(insn);
   });
   return out;
 };

@@ -1,6 +1,7 @@
 import { ProgramType } from "../uapi/program-types.js";
 import type { Env } from "./env.js";
 import { DISABLED_HOOKS, isSleepableHook } from "./lsm-hooks.js";
+import { checkStructOps } from "./struct-ops.js";
 
 /** What the loader said of the functions of a program. */
 
@@ -23,7 +24,8 @@ export const readFunctions = (env: Env): void => {
       env.fail("EINVAL", "func_info BTF section doesn't match subprog layout in BPF program");
     const shape = programBtf.shape(info.type);
     if (shape?.kind !== "func") env.fail("EINVAL", `invalid type id ${info.type} in func info`);
-    subprogram.info = { id: info.type, name: shape.name, proto: shape.proto, linkage: shape.linkage };
+    const linkage = info.isStatic === true ? "static" : shape.linkage;
+    subprogram.info = { id: info.type, name: shape.name, proto: shape.proto, linkage };
     const result = programBtf.shape(programBtf.returns(shape.proto));
     const isNumber = result?.kind === "int" || result?.kind === "enum";
     if (k > 0 && !isNumber && subprogram.hasLdAbs)
@@ -40,7 +42,8 @@ const KNOWN: readonly ProgramType[] = [
   ...[ProgramType.LwtOut, ProgramType.LwtXmit, ProgramType.SockOps, ProgramType.SkSkb, ProgramType.CgroupDevice],
   ...[ProgramType.SkMsg, ProgramType.RawTracepoint, ProgramType.RawTracepointWritable, ProgramType.CgroupSockAddr],
   ...[ProgramType.SkReuseport, ProgramType.FlowDissector, ProgramType.CgroupSysctl, ProgramType.CgroupSockopt],
-  ...[ProgramType.Tracing, ProgramType.Lsm, ProgramType.SkLookup, ProgramType.Syscall],
+  ...[ProgramType.Tracing, ProgramType.Lsm, ProgramType.SkLookup, ProgramType.Syscall, ProgramType.Netfilter],
+  ...[ProgramType.LwtSeg6local, ProgramType.StructOps],
 ];
 
 /** Refuses kinds of programs that are not known here, and tracing programs that are attached to nothing. */
@@ -52,9 +55,11 @@ export const checkProgramType = (env: Env): void => {
     ProgramType.Lsm,
     ProgramType.Kprobe,
     ProgramType.Syscall,
+    ProgramType.StructOps,
   ];
   if (request.sleepable === true && !sleeps.includes(type))
     env.fail("EINVAL", "Only fentry/fexit/fmod_ret, lsm, iter, uprobe, and struct_ops programs can be sleepable");
+  if (type === ProgramType.StructOps) checkStructOps(env);
   if (type === ProgramType.Lsm && DISABLED_HOOKS.has(request.attachTo?.name ?? ""))
     env.fail("EINVAL", `points to disabled hook ${request.attachTo?.name}`);
   if (type === ProgramType.Lsm && request.sleepable === true && !isSleepableHook(request.attachTo?.name))

@@ -1,12 +1,15 @@
-import { ProgramType } from "../uapi/program-types.js";
+import { checkArgOffset, checkMemoryArg, isContextStruct } from "./arg-rules.js";
 import type { BtfShape, VerifierBtf } from "./btf-port.js";
-import { isStructAt, sizeOfType } from "./btf-walk.js";
+import { sizeOfType } from "./btf-size.js";
+import { isStructAt } from "./btf-walk.js";
+import { checkDynptrArg } from "./dynptr.js";
+import { DynptrKind } from "./dynptr-slots.js";
 import type { Env, Subprogram } from "./env.js";
-import { checkHelperMemory } from "./helper-memory.js";
 import { checkUnmodified } from "./memory.js";
 import { forgetPackets } from "./packets.js";
 import { Mod, pointer, type Reg, regTypeName, typeName, UNINIT, unknown } from "./reg.js";
 import { Frame, State } from "./state.js";
+import { checkThrow } from "./throwing.js";
 
 /**
  * Global functions: verified once, for any arguments that fit their types, and believed where they are called.
@@ -16,40 +19,11 @@ import { Frame, State } from "./state.js";
 type Parameter =
   | { readonly kind: "scalar" }
   | { readonly kind: "ctx" }
+  | { readonly kind: "dynptr" }
   /** Memory of so many bytes, or NULL. */
   | { readonly kind: "mem"; readonly size: number; readonly nullable: boolean }
   /** A trusted pointer to a struct of the kernel. */
   | { readonly kind: "btf"; readonly id: number; readonly name: string; readonly nullable: boolean };
-
-/** The struct that stands for the context in C, by kind of program. */
-const CONTEXT_STRUCTS: ReadonlyMap<ProgramType, readonly string[]> = new Map<ProgramType, readonly string[]>([
-  ...(
-    [
-      ProgramType.SocketFilter,
-      ProgramType.SchedCls,
-      ProgramType.SchedAct,
-      ProgramType.CgroupSkb,
-      ProgramType.LwtIn,
-    ] as const
-  ).map((type): [ProgramType, readonly string[]] => [type, ["__sk_buff"]]),
-  ...([ProgramType.LwtOut, ProgramType.LwtXmit, ProgramType.SkSkb, ProgramType.FlowDissector] as const).map(
-    (type): [ProgramType, readonly string[]] => [type, ["__sk_buff"]],
-  ),
-  [ProgramType.Xdp, ["xdp_md"]],
-  [ProgramType.CgroupSock, ["bpf_sock"]],
-  [ProgramType.CgroupSockAddr, ["bpf_sock_addr"]],
-  [ProgramType.SockOps, ["bpf_sock_ops"]],
-  [ProgramType.SkMsg, ["sk_msg_md"]],
-  [ProgramType.Kprobe, ["pt_regs", "bpf_user_pt_regs_t", "user_pt_regs"]],
-  [ProgramType.PerfEvent, ["bpf_perf_event_data"]],
-  [ProgramType.RawTracepoint, ["bpf_raw_tracepoint_args"]],
-  [ProgramType.RawTracepointWritable, ["bpf_raw_tracepoint_args"]],
-  [ProgramType.CgroupDevice, ["bpf_cgroup_dev_ctx"]],
-  [ProgramType.CgroupSysctl, ["bpf_sysctl"]],
-  [ProgramType.CgroupSockopt, ["bpf_sockopt"]],
-  [ProgramType.SkReuseport, ["sk_reuseport_md"]],
-  [ProgramType.SkLookup, ["bpf_sk_lookup"]],
-]);
 
 const shapeText = (shape: BtfShape | undefined): string =>
   shape === undefined || shape.kind === "void" ? "UNKNOWN" : shape.kind.toUpperCase();
@@ -87,12 +61,8 @@ const parameterOf = (
     return env.fail("EINVAL", `Arg#${index} type ${shapeText(shape)} in ${name}() is not supported yet.`);
   const pointee = btf.shape(shape.to);
   const isStruct = pointee?.kind === "struct" || pointee?.kind === "union";
-  if (isStruct && CONTEXT_STRUCTS.get(env.type)?.includes(pointee.name) === true) return { kind: "ctx" };
-  if (isStruct && pointee.name === "bpf_dynptr")
-    return env.fail(
-      "EOPNOTSUPP",
-      `arg#${index} of ${name}(): dynptrs are not supported in global functions by this verifier`,
-    );
+  if (isStruct && isContextStruct(env.type, pointee.name)) return { kind: "ctx" };
+  if (isStruct && pointee.name === "bpf_dynptr") return { kind: "dynptr" };
   if (has("trusted")) return kernelStruct(env, index, pointee, has("nullable"));
   const size = sizeOfType(btf, shape.to);
   if (size === 0)
@@ -112,19 +82,6 @@ const parametersOf = (env: Env, subprogram: Subprogram): readonly Parameter[] =>
   if (result?.kind !== "int" && result?.kind !== "enum")
     env.fail("EINVAL", `Global function ${info.name}() doesn't return scalar. Only those are supported.`);
   return params.map(({ type }, index) => parameterOf(env, btf, type, index, info));
-};
-
-const checkMemory = (env: Env, index: number, size: number): void => {
-  const reg = env.reg(index);
-  if (reg.isNull) {
-    env.precise(index);
-    return;
-  }
-  // NULL is one of the values that the function was verified for: what counts is what is there if it is not.
-  if (reg.mayBeNull) env.set(index, reg.with({ mods: reg.mods & ~Mod.Null }));
-  checkHelperMemory(env, index, size, false, true, false);
-  checkHelperMemory(env, index, size, true, true, false);
-  if (reg.mayBeNull) env.set(index, reg);
 };
 
 const checkTrusted = (env: Env, parameter: Parameter & { kind: "btf" }, index: number): void => {
@@ -153,7 +110,11 @@ const checkArgument = (env: Env, parameter: Parameter, index: number): void => {
       if (reg.kind === "ptr_" || reg.kind === "?") env.fail("EINVAL", `arg#${index - 1} must be a pointer to memory`);
       if (!parameter.nullable && (reg.mayBeNull || reg.isNull))
         env.fail("EINVAL", `arg#${index - 1} is expected to be non-NULL`);
-      checkMemory(env, index, parameter.size);
+      checkMemoryArg(env, index, parameter.size);
+      return;
+    case "dynptr":
+      checkArgOffset(env, index, false);
+      checkDynptrArg(env, index, { uninit: false, release: false, dynptr: undefined });
       return;
     case "btf":
       if (parameter.nullable && reg.isNull) return;
@@ -168,9 +129,15 @@ export const callGlobal = (env: Env, index: number, subprogram: Subprogram): voi
     env.fail("EINVAL", "global function calls are not allowed while holding a lock,\nuse static function instead");
   if (env.state.preemptDepth > 0)
     env.fail("EINVAL", "global function calls are not allowed with preemption disabled,\nuse static function instead");
+  // Linux 6.12 does not look at what global functions do while RCU is locked, or when they throw.
+  if (subprogram.mightSleep && (env.state.rcuDepth > 0 || !env.sleepable))
+    env.fail("EINVAL", "global functions that may sleep are not allowed in non-sleepable context");
+  if (subprogram.mightThrow) checkThrow(env);
   const parameters = parametersOf(env, subprogram);
-  parameters.forEach((parameter, k) => {
-    checkArgument(env, parameter, k + 1);
+  env.within(`Caller passes invalid args into func#${index} ('${name}')`, () => {
+    parameters.forEach((parameter, k) => {
+      checkArgument(env, parameter, k + 1);
+    });
   });
   env.say(`Func#${index} ('${name}') is global and assumed valid.`);
   if (subprogram.changesPacket) forgetPackets(env);
@@ -198,6 +165,8 @@ const argumentOf = (env: Env, parameter: Parameter): Reg => {
       return unknown();
     case "ctx":
       return pointer("ctx");
+    case "dynptr":
+      return pointer("dynptr_ptr", { size: DynptrKind.local, subprog: 1, id: env.newId() });
     case "mem":
       return pointer("mem", { mods: parameter.nullable ? Mod.Null : 0, size: parameter.size, id: env.newId() });
     case "btf": {

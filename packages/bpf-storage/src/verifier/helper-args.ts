@@ -1,16 +1,18 @@
 import type { ArgSpec, Prototype } from "../helpers/notation.js";
-import { MapFlag, MapType } from "../uapi/map-types.js";
+import { MapType } from "../uapi/map-types.js";
+import { checkArgOffset, checkConstString } from "./arg-rules.js";
 import { isStructAt } from "./btf-walk.js";
 import { checkAlignment } from "./check-mem.js";
 import { checkDynptrArg, type DynptrArg } from "./dynptr.js";
 import { checkReadable, type Env } from "./env.js";
 import { checkHelperMemory, checkSizedMemory, type RawMemory } from "./helper-memory.js";
 import { Helper } from "./helper-traits.js";
-import { checkKptrMatch } from "./kptr.js";
-import { checkLock, checkTimer } from "./locks.js";
-import { checkMapValue, checkUnmodified, hasDirectValue, kptrAt, mayAccessPacket } from "./memory.js";
+import { inTreeCallback } from "./kfunc-callee.js";
+import { checkKptrDest, checkKptrMatch } from "./kptr.js";
+import { checkDeferred, checkLock } from "./locks.js";
+import { mayAccessPacket } from "./memory.js";
 import { type Kind, Mod, type Reg, regTypeName, typeName } from "./reg.js";
-import type { MapField, VerifierMap } from "./request.js";
+import type { ObjectField, VerifierMap } from "./request.js";
 import { isConst } from "./scalar.js";
 
 /** What the arguments of a call were found to be. */
@@ -27,7 +29,7 @@ export interface CallArgs {
   /** Greatest length of the buffer. */
   maxSize: bigint;
   dynptr: DynptrArg | undefined;
-  kptr: MapField | undefined;
+  kptr: ObjectField | undefined;
   percpu: Reg | undefined;
 }
 
@@ -59,14 +61,14 @@ const ACCEPTED: Readonly<Record<string, Accepted>> = {
   socket: T("sock"),
   btf: T("ptr_", ["ptr_", Mod.Trusted], ["ptr_", Mod.Rcu]),
   kptr: T("ptr_", ["ptr_", Mod.Trusted], ["ptr_", Mod.Rcu]),
-  lock: T("map_value"),
+  lock: T("map_value", ["ptr_", Mod.Alloc]),
   ringbuf: T(["mem", Mod.Ringbuf]),
   percpu: T(["ptr_", Mod.Percpu], ["ptr_", Mod.Percpu | Mod.Rcu], ["ptr_", Mod.Percpu | Mod.Trusted]),
   func: T("func"),
   stack: T("fp"),
   str: T("map_value"),
   timer: T("map_value"),
-  kptr_dest: T("map_value"),
+  kptr_dest: T("map_value", ["ptr_", Mod.Alloc]),
   dynptr: T("fp", "dynptr_ptr"),
 };
 
@@ -98,6 +100,9 @@ const checkKind = (env: Env, index: number, spec: ArgSpec, prototype: Prototype,
   let { mods } = reg;
   if (spec.readOnly) mods &= ~Mod.Rdonly;
   if (spec.nullable) mods &= ~Mod.Null;
+  if (spec.kind === "mem") mods &= ~(Mod.Slice | Mod.PacketSlice);
+  // Objects of the program may be given away.
+  if (spec.kind === "kptr" && (mods & Mod.Alloc) !== 0) mods &= ~(Mod.Alloc | Mod.Percpu);
   if (!accepted.some(([kind, want]) => kind === reg.kind && want === mods)) {
     const names = accepted.map(([kind, want]) => typeName(kind, want)).join(", ");
     env.fail("EACCES", `R${index} type=${regTypeName(reg)} expected=${names}`);
@@ -108,52 +113,8 @@ const checkKind = (env: Env, index: number, spec: ArgSpec, prototype: Prototype,
       env.fail("EACCES", `bpf_${prototype.name}() may write into memory pointed by R${index} type=${regTypeName(reg)}`);
     return;
   }
-  if (spec.kind !== "percpu") checkStruct(env, index, spec, prototype.id, args);
-};
-
-const FREE_OFFSET: readonly Kind[] = ["fp", "pkt", "pkt_meta", "map_key", "map_value", "mem", "buf", "scalar"];
-
-/** Offsets of pointers: memory may be pointed into, objects only where a struct starts. */
-const checkOffset = (env: Env, index: number, spec: ArgSpec): void => {
-  const reg = env.reg(index);
-  if (spec.release) {
-    if (spec.kind === "dynptr" && reg.kind === "fp") return;
-    if (reg.off !== 0)
-      env.fail("EINVAL", `R${index} must have zero offset when passed to release func or trusted arg to kfunc`);
-    checkUnmodified(env, reg, index);
-    return;
-  }
-  if (FREE_OFFSET.includes(reg.kind) && (reg.mods & ~(Mod.Rdonly | Mod.Ringbuf)) === 0) return;
-  checkUnmodified(env, reg, index, reg.kind === "ptr_" && (reg.mods & (Mod.Null | Mod.Percpu)) === 0);
-};
-
-/** A string that never changes, with its end. */
-const checkString = (env: Env, index: number): void => {
-  const reg = env.reg(index);
-  const map = reg.map as VerifierMap;
-  if ((map.flags & MapFlag.RdonlyProg) === 0 || map.frozen === undefined)
-    env.fail("EACCES", `R${index} does not point to a readonly map'`);
-  if (!isConst(reg.v)) env.fail("EACCES", `R${index} is not a constant address'`);
-  if (!hasDirectValue(map)) env.fail("EACCES", "no direct value access support for this map type");
-  checkMapValue(env, index, reg.off, map.valueSize - reg.off, false, "helper");
-  const start = reg.off + Number(reg.v.bits.value);
-  if (!map.frozen.subarray(start, map.valueSize).includes(0)) env.fail("EINVAL", "string is not zero-terminated");
-};
-
-const checkKptrDest = (env: Env, index: number, args: CallArgs): void => {
-  const reg = env.reg(index);
-  const map = reg.map as VerifierMap;
-  args.map = map;
-  if (map.fields === undefined)
-    env.fail("EINVAL", `map '${map.name ?? ""}' has to have BTF in order to use bpf_kptr_xchg`);
-  if (!isConst(reg.v))
-    env.fail("EINVAL", `R${index} doesn't have constant offset. kptr has to be at the constant offset`);
-  if (!map.fields.some((field) => field.kind.startsWith("kptr"))) env.fail("EINVAL", `R${index} has no valid kptr`);
-  const off = reg.off + Number(reg.v.bits.value);
-  const field = kptrAt(map, off);
-  if (field === undefined) env.fail("EACCES", `off=${off} doesn't point to kptr`);
-  if (field.kind === "kptr_unref") env.fail("EACCES", `off=${off} kptr isn't referenced kptr`);
-  args.kptr = field;
+  if (spec.kind !== "percpu" && spec.kind !== "lock" && spec.kind !== "kptr_dest")
+    checkStruct(env, index, spec, prototype.id, args);
 };
 
 const keepRaw = (args: CallArgs, raw: RawMemory | undefined): void => {
@@ -211,10 +172,11 @@ const checkObjectArg = (env: Env, index: number, spec: ArgSpec, prototype: Proto
       args.percpu = reg;
       return;
     case "lock":
+      if (inTreeCallback(env)) env.fail("EACCES", "can't spin_{lock,unlock} in rbtree cb");
       checkLock(env, index, prototype.id === Helper.spinLock);
       return;
     case "timer":
-      args.map = checkTimer(env, index);
+      args.map = checkDeferred(env, index, "bpf_timer");
       args.mapUid = reg.mapUid;
       return;
     case "func":
@@ -224,10 +186,11 @@ const checkObjectArg = (env: Env, index: number, spec: ArgSpec, prototype: Proto
       args.dynptr = checkDynptrArg(env, index, spec);
       return;
     case "str":
-      checkString(env, index);
+      checkConstString(env, index);
       return;
     case "kptr_dest":
-      checkKptrDest(env, index, args);
+      args.map = reg.map;
+      args.kptr = checkKptrDest(env, index);
       return;
     default:
       checkMemoryArg(env, index, spec, prototype, args);
@@ -261,7 +224,7 @@ export const checkArg = (env: Env, position: number, prototype: Prototype, args:
   if (reg.isNull && spec.nullable) env.precise(index);
   else {
     checkKind(env, index, spec, prototype, args);
-    checkOffset(env, index, spec);
+    if (!(spec.release && spec.kind === "dynptr" && reg.kind === "fp")) checkArgOffset(env, index, spec.release);
   }
   if (spec.release) {
     if (spec.kind === "dynptr" && reg.kind !== "fp") env.fail("EINVAL", "cannot release unowned const bpf_dynptr");

@@ -1,13 +1,13 @@
 import { accessBtf } from "./btf-walk.js";
 import { accessMemory } from "./check-mem.js";
 import { CONTEXTS } from "./ctx-fields.js";
+import { isDynptr } from "./dynptr-slots.js";
 import type { Env } from "./env.js";
 import { checkBuffer, checkMapPermission, checkMapValue, checkPacket, checkRegion } from "./memory.js";
 import { Mod, regTypeName } from "./reg.js";
 import type { VerifierMap } from "./request.js";
 import { isConst } from "./scalar.js";
 import { checkStackBounds, checkStackReadable } from "./stack-bounds.js";
-import { Byte, byteKind } from "./state.js";
 
 /** Memory that a program hands to a helper. */
 
@@ -89,8 +89,7 @@ const checkStackArgument = (
   if (size === 0 && !zeroAllowed) env.fail("EACCES", "invalid zero-sized read");
   const { frame, min } = checkStackBounds(env, index, reg.off, size, "helper", true);
   for (let at = min; at < min + size; at++)
-    if (byteKind(frame.stack[(-at - 1) >> 3], (-at - 1) & 7) === Byte.Dynptr)
-      env.fail("EACCES", `potential write to dynptr at off=${at} disallowed`);
+    if (isDynptr(frame, (-at - 1) >> 3)) env.fail("EACCES", `potential write to dynptr at off=${at} disallowed`);
   return { index, size };
 };
 

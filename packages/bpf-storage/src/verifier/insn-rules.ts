@@ -15,7 +15,7 @@ import {
 } from "../isa/opcodes.js";
 import { MapType } from "../uapi/map-types.js";
 import { ProgramType } from "../uapi/program-types.js";
-import { sizeOfType } from "./btf-walk.js";
+import { sizeOfType } from "./btf-size.js";
 import type { Env } from "./env.js";
 import { hasDirectValue } from "./memory.js";
 import { Mod, pointer, type Reg } from "./reg.js";
@@ -62,7 +62,7 @@ const checkMapUse = (env: Env, map: VerifierMap): void => {
 /** What the address of a variable or function of the kernel points to. */
 const resolveSymbol = (env: Env, id: number, module: number): Reg => {
   const { kernelBtf: btf } = env.request;
-  if (module !== 0) env.fail("EOPNOTSUPP", "variables of modules are not supported by this verifier");
+  if (module !== 0) env.fail("EINVAL", "invalid module BTF object FD specified.");
   const shape = btf?.shape(id);
   if (btf === undefined || shape === undefined)
     return env.fail("ENOENT", `ldimm64 insn specifies invalid btf_id ${id}.`);
@@ -82,11 +82,11 @@ const resolveWide = (env: Env, at: number, insn: Insn, second: Insn): void => {
     env.auxAt(at).symbol = resolveSymbol(env, insn.imm, second.imm);
     return;
   }
-  const isValue = insn.src === Pseudo.MapValue;
-  if (insn.src === Pseudo.MapIdx || insn.src === Pseudo.MapIdxValue)
-    env.fail("EINVAL", "fd_idx without fd_array is invalid");
+  const isValue = insn.src === Pseudo.MapValue || insn.src === Pseudo.MapIdxValue;
   if (insn.src > Pseudo.MapIdxValue || (!isValue && second.imm !== 0))
     env.fail("EINVAL", "unrecognized bpf_ld_imm64 insn");
+  if (insn.src === Pseudo.MapIdx || insn.src === Pseudo.MapIdxValue)
+    env.fail("EPROTO", "fd_idx without fd_array is invalid");
   const map = env.request.maps(insn.imm);
   if (map === undefined) {
     env.fail("EBADF", `fd ${insn.imm} is not pointing to valid bpf_map`);

@@ -18,6 +18,7 @@ import {
   Source,
 } from "../isa/opcodes.js";
 import type { Env } from "./env.js";
+import { kfuncArity } from "./kfunc-callee.js";
 
 /**
  * Which registers some path from each instruction may still read: found once, from the control flow alone. When states are compared, a
@@ -46,7 +47,8 @@ const ofAtomic = (insn: Insn): Effect => ({
 
 const ofCall = (env: Env, insn: Insn, at: number, live: Uint16Array): Effect => {
   if (insn.src === CallKind.Local) return { reads: (live[at + 1 + insn.imm] ?? 0) & ARGUMENTS, writes: CALLER_SAVED };
-  const prototype = insn.src === CallKind.Helper ? helperFor(env.type, insn.imm, env.isIterator) : undefined;
+  if (insn.src === CallKind.Kfunc) return { reads: (2 << kfuncArity(env, insn)) - 2, writes: CALLER_SAVED };
+  const prototype = insn.src === CallKind.Helper ? helperFor(env.type, insn.imm, env.attachType) : undefined;
   const count = prototype?.args.length ?? 5;
   return { reads: (2 << count) - 2, writes: CALLER_SAVED };
 };

@@ -1,6 +1,7 @@
 import { MapFlag, MapType } from "../uapi/map-types.js";
 import { ProgramType } from "../uapi/program-types.js";
 import type { Env } from "./env.js";
+import { fieldName } from "./fields.js";
 import { type Reg, regTypeName } from "./reg.js";
 import type { MapField, VerifierMap } from "./request.js";
 import { isConst, isZero, S64_MIN } from "./scalar.js";
@@ -60,12 +61,6 @@ export const checkRegion = (
   }
 };
 
-const FIELD_NAMES: Readonly<Partial<Record<MapField["kind"], string>>> = {
-  kptr_unref: "kptr",
-  kptr_ref: "kptr",
-  kptr_percpu: "percpu_kptr",
-};
-
 /** The kptr of a map's value that lies at `off`. */
 export const kptrAt = (map: VerifierMap | undefined, off: number): MapField | undefined =>
   map?.fields?.find((field) => field.kind.startsWith("kptr") && field.offset === off);
@@ -88,7 +83,7 @@ export const checkMapValue = (
       BigInt(field.offset) < reg.v.umax + BigInt(off + size);
     if (!overlaps) continue;
     if (!field.kind.startsWith("kptr"))
-      env.fail("EACCES", `${FIELD_NAMES[field.kind] ?? field.kind} cannot be accessed directly by load/store`);
+      env.fail("EACCES", `${fieldName(field.kind)} cannot be accessed directly by load/store`);
     if (source !== "direct") env.fail("EACCES", "kptr cannot be accessed indirectly by helper");
     if (!isConst(reg.v)) env.fail("EACCES", "kptr access cannot have variable offset");
     const at = off + Number(reg.v.bits.value);

@@ -1,7 +1,9 @@
 import type { Env } from "./env.js";
-import { unknown } from "./reg.js";
+import { Mod, unknown } from "./reg.js";
 
-/** Pointers into a packet that may have moved are numbers like any other. */
+/** Pointers into a packet that may have moved, slices of it among them, are numbers like any other. */
 export const forgetPackets = (env: Env): void => {
-  env.state.replace((reg) => (reg.isAnyPacket ? unknown() : undefined));
+  env.state.replace((reg) =>
+    reg.isAnyPacket || (reg.kind === "mem" && (reg.mods & Mod.PacketSlice) !== 0) ? unknown() : undefined,
+  );
 };

@@ -24,7 +24,8 @@ export type Kind =
   | "mem"
   | "buf"
   | "func"
-  | "dynptr_ptr";
+  | "dynptr_ptr"
+  | "iter";
 
 /** What holds of a pointer besides its kind; a set of bits. */
 export const Mod = {
@@ -37,7 +38,17 @@ export const Mod = {
   Untrusted: 32,
   Trusted: 64,
   Rcu: 128,
+  /** Of a struct of the program, made by it (MEM_ALLOC). */
+  Alloc: 256,
+  /** In a list or tree that owns it, good while the lock is held (NON_OWN_REF). */
+  NonOwn: 512,
+  /** Slice of a dynptr's data; `PacketSlice`: of a packet's. */
+  Slice: 1024,
+  PacketSlice: 2048,
 } as const;
+
+/** Bits that go with pointers that may be trusted (BPF_REG_TRUSTED_MODIFIERS). */
+export const TRUSTED_MODS = Mod.Alloc | Mod.Trusted | Mod.NonOwn;
 
 /** Of packet pointers that were compared to the end of the packet: how they compare, in place of a range. */
 export const AT_PACKET_END = -1;
@@ -72,7 +83,7 @@ export class Reg {
   frame = 0;
   btf: VerifierBtf | undefined = undefined;
   btfId = 0;
-  /** The function that a function pointer points to; of dynptr slots, which of the two halves this is. */
+  /** The function that a function pointer points to; of slots of dynptrs and iterators, which part this is. */
   subprog = 0;
   /** The dynptr that data was sliced from. */
   dynptr = 0;

@@ -21,8 +21,15 @@ export interface MapField {
   readonly offset: number;
   /** Bytes. */
   readonly size: number;
-  /** What a kptr points to. */
+  /** What a kptr points to, or what a list or tree consists of. */
   readonly target?: { readonly btf: VerifierBtf; readonly id: number };
+  /** Of a list or tree: where in its elements the node is, bytes. */
+  readonly nodeOffset?: number;
+}
+
+/** What an object of the program holds besides plain bytes: what maps hold, and its nodes in lists and trees. */
+export interface ObjectField extends Omit<MapField, "kind"> {
+  readonly kind: MapField["kind"] | "bpf_list_node" | "bpf_rb_node";
 }
 
 /** A map, as far as the verifier looks at it. */
@@ -51,6 +58,8 @@ export interface AttachTarget {
   readonly name: string;
   /** FUNC_PROTO in the kernel's BTF; of a tp_btf, its first parameter (`void *__data`) does not count. */
   readonly proto: number;
+  /** Of struct_ops programs: the struct of functions of which `name` is a member. */
+  readonly struct?: string;
 }
 
 export interface FunctionInfo {
@@ -58,6 +67,8 @@ export interface FunctionInfo {
   readonly insn: number;
   /** FUNC in the BTF of the program. */
   readonly type: number;
+  /** The loader took it for static although its type says that it is global (hidden functions). Default: what the type says. */
+  readonly isStatic?: boolean;
 }
 
 /** A program to verify. */

@@ -20,6 +20,7 @@ import {
   tnumLsh,
   tnumMul,
   tnumOr,
+  tnumRange,
   tnumRsh,
   tnumSub,
   tnumSubreg,
@@ -122,57 +123,41 @@ const xor = (to: Draft, a: Scalar, b: Scalar): void => {
   bitwise(to, bits.value, top, Number(bits.value & LOW32), Number(top & LOW32));
 };
 
-/** Shifts by `least` to `greatest`, 0 to 31, of the lower half. */
-const lsh32 = (to: Draft, a: Scalar, least: number, greatest: number): void => {
+/** Shifts of the lower half, by any number. */
+const lsh32 = (to: Draft, a: Scalar, by: number): void => {
   to.forget32();
-  if (greatest <= 31 && a.u32max <= 2 ** (32 - greatest) - 1)
-    set32(to, a.u32min * 2 ** least, a.u32max * 2 ** greatest);
+  if (by <= 31 && a.u32max <= 2 ** (31 - by)) set32(to, a.u32min * 2 ** by, a.u32max * 2 ** by);
 };
 
-const lsh = (to: Draft, a: Scalar, least: number, greatest: number): void => {
-  lsh32(to, a, least, greatest);
+const lsh = (to: Draft, a: Scalar, by: number): void => {
+  lsh32(to, a, by);
   to.forget64();
   // A shift by 32 of a 32-bit signed number is half of a sign extension: the ends keep their order.
-  if (least === 32 && greatest === 32) {
+  if (by === 32) {
     to.smax = BigInt(a.s32max) << 32n;
     to.smin = BigInt(a.s32min) << 32n;
   }
-  if (a.umax <= U64_MAX >> BigInt(greatest)) {
-    to.umin = a.umin << BigInt(least);
-    to.umax = a.umax << BigInt(greatest);
+  if (a.umax <= 1n << BigInt(63 - by)) {
+    to.umin = a.umin << BigInt(by);
+    to.umax = a.umax << BigInt(by);
   }
-  to.bits = least === greatest ? tnumLsh(a.bits, BigInt(least)) : shiftedLeft(a.bits, least);
+  to.bits = tnumLsh(a.bits, BigInt(by));
 };
 
-/** Shifts by an amount that is not known, at least `least`: only the zeros at the end stay known. */
-const shiftedLeft = (bits: { value: bigint; mask: bigint }, least: number): { value: bigint; mask: bigint } => {
-  const any = bits.value | bits.mask;
-  const trailing = any === 0n ? 64 : trailingZeros(any);
-  const known = BigInt(Math.min(64, trailing + least));
-  return { value: 0n, mask: (U64_MAX << known) & U64_MAX };
-};
-
-const trailingZeros = (x: bigint): number => {
-  let count = 0;
-  for (let rest = x; (rest & 1n) === 0n; rest >>= 1n) count++;
-  return count;
-};
-
-const rsh = (to: Draft, a: Scalar, least: number, greatest: number): void => {
+const rsh = (to: Draft, a: Scalar, by: number): void => {
   to.forget32();
   to.forget64();
-  to.umin = a.umin >> BigInt(greatest);
-  to.umax = a.umax >> BigInt(least);
-  to.bits = least === greatest ? tnumRsh(a.bits, BigInt(least)) : { value: 0n, mask: U64_MAX };
+  to.umin = a.umin >> BigInt(by);
+  to.umax = a.umax >> BigInt(by);
+  to.bits = tnumRsh(a.bits, BigInt(by));
 };
 
-const arsh = (to: Draft, a: Scalar, least: number, greatest: number): void => {
+const arsh = (to: Draft, a: Scalar, by: number): void => {
   to.forget32();
   to.forget64();
-  const by = (x: bigint, n: number): bigint => x >> BigInt(n);
-  to.smin = a.smin < 0n ? by(a.smin, least) : by(a.smin, greatest);
-  to.smax = a.smax < 0n ? by(a.smax, greatest) : by(a.smax, least);
-  to.bits = least === greatest ? tnumArsh(a.bits, BigInt(least), 64) : { value: 0n, mask: U64_MAX };
+  to.smin = a.smin >> BigInt(by);
+  to.smax = a.smax >> BigInt(by);
+  to.bits = tnumArsh(a.bits, BigInt(by), 64);
 };
 
 /** The lower half of `a` as a scalar of its own, the upper half zero. */
@@ -183,30 +168,29 @@ const low = (a: Scalar): Scalar => {
 };
 
 /** Right shifts of 32-bit words are shifts of their extension, cut off again. */
-const shift32 = (op: number, a: Scalar, least: number, greatest: number): Scalar => {
+const shift32 = (op: number, a: Scalar, by: number): Scalar => {
   const to = new Draft();
+  const bits = tnumSubreg(a.bits);
   if (op === AluOp.Lsh) {
-    lsh32(to, a, least, greatest);
-    to.bits = tnumSubreg(
-      least === greatest ? tnumLsh(tnumSubreg(a.bits), BigInt(least)) : shiftedLeft(tnumSubreg(a.bits), least),
-    );
+    lsh32(to, a, by);
+    to.bits = tnumSubreg(tnumLsh(bits, BigInt(by)));
   } else if (op === AluOp.Rsh) {
-    to.u32min = Math.floor(a.u32min / 2 ** greatest);
-    to.u32max = Math.floor(a.u32max / 2 ** least);
-    to.bits = least === greatest ? tnumRsh(tnumSubreg(a.bits), BigInt(least)) : { value: 0n, mask: LOW32 };
+    to.u32min = a.u32min >>> by;
+    to.u32max = a.u32max >>> by;
+    to.bits = tnumRsh(bits, BigInt(by));
   } else {
-    to.s32min = a.s32min < 0 ? a.s32min >> least : a.s32min >> greatest;
-    to.s32max = a.s32max < 0 ? a.s32max >> greatest : a.s32max >> least;
-    to.bits = least === greatest ? tnumArsh(tnumSubreg(a.bits), BigInt(least), 32) : { value: 0n, mask: LOW32 };
+    to.s32min = a.s32min >> by;
+    to.s32max = a.s32max >> by;
+    to.bits = tnumArsh(bits, BigInt(by), 32);
   }
   to.zeroExtend();
   return to.settle();
 };
 
-/** Amounts of shift that `b` allows, or nothing where one may be `bits` or more. */
-const shiftBy = (b: Scalar, bits: 32 | 64): readonly [number, number] | undefined => {
-  if (bits === 64) return b.umax < 64n ? [Number(b.umin), Number(b.umax)] : undefined;
-  return b.u32max < 32 ? [b.u32min, b.u32max] : undefined;
+/** The amount of shift that `b` is, or nothing where it is not known or not below the width. */
+const shiftBy = (b: Scalar, bits: 32 | 64): number | undefined => {
+  if (b.umax >= BigInt(bits)) return undefined;
+  return isConst(bits === 64 ? b : low(b)) ? Number(b.umax) : undefined;
 };
 
 const rules: Readonly<Record<number, (to: Draft, a: Scalar, b: Scalar) => void>> = {
@@ -217,16 +201,14 @@ const rules: Readonly<Record<number, (to: Draft, a: Scalar, b: Scalar) => void>>
   [AluOp.Or]: or,
   [AluOp.Xor]: xor,
 };
-const shifts: Readonly<Record<number, (to: Draft, a: Scalar, least: number, greatest: number) => void>> = {
+const shifts: Readonly<Record<number, (to: Draft, a: Scalar, by: number) => void>> = {
   [AluOp.Lsh]: lsh,
   [AluOp.Rsh]: rsh,
   [AluOp.Arsh]: arsh,
 };
 
-const UNKNOWN32: Scalar = low(UNKNOWN);
-
-/** One concrete operation on constants; nothing where the verifier makes no use of the result (division, modulo). */
-const fold = (op: number, a: bigint, b: bigint, bits: 32 | 64): bigint | undefined => {
+/** One concrete operation on constants; nothing where the verifier makes no use of the result (division, modulo, shifts). */
+const fold = (op: number, a: bigint, b: bigint): bigint | undefined => {
   switch (op) {
     case AluOp.Add:
       return a + b;
@@ -240,12 +222,6 @@ const fold = (op: number, a: bigint, b: bigint, bits: 32 | 64): bigint | undefin
       return a | b;
     case AluOp.Xor:
       return a ^ b;
-    case AluOp.Lsh:
-      return b < BigInt(bits) ? a << b : undefined;
-    case AluOp.Rsh:
-      return b < BigInt(bits) ? a >> b : undefined;
-    case AluOp.Arsh:
-      return b < BigInt(bits) ? BigInt.asIntN(bits, a) >> b : undefined;
     default:
       return undefined;
   }
@@ -253,25 +229,26 @@ const fold = (op: number, a: bigint, b: bigint, bits: 32 | 64): bigint | undefin
 
 /**
  * The result of `a op b` on 64 or on 32 bits (the latter with an upper half of zeros); `op` is one of AluOp other than MOV, NEG, END.
- * Division and modulo give an unknown number, as do shifts whose amount may exceed the width.
+ * Division and modulo give an unknown number, as do shifts by an amount that is not known or not below the width: as in linux, of all
+ * 64 bits, whatever the width.
  */
 export const alu = (op: number, a: Scalar, b: Scalar, bits: 32 | 64): Scalar => {
   if (isConst(a) && isConst(b)) {
     const cut = (x: bigint): bigint => (bits === 32 ? x & LOW32 : x);
-    const result = fold(op, cut(a.bits.value), cut(b.bits.value), bits);
+    const result = fold(op, cut(a.bits.value), cut(b.bits.value));
     if (result !== undefined) return constant(cut(BigInt.asUintN(64, result)));
   }
   const shift = shifts[op];
   if (shift !== undefined) {
     const by = shiftBy(b, bits);
-    if (by === undefined) return bits === 64 ? UNKNOWN : UNKNOWN32;
-    if (bits === 32) return shift32(op, a, by[0], by[1]);
+    if (by === undefined) return UNKNOWN;
+    if (bits === 32) return shift32(op, a, by);
     const to = new Draft();
-    shift(to, a, by[0], by[1]);
+    shift(to, a, by);
     return to.settle();
   }
   const rule = rules[op];
-  if (rule === undefined) return bits === 64 ? UNKNOWN : UNKNOWN32;
+  if (rule === undefined) return UNKNOWN;
   const to = new Draft();
   rule(to, a, b);
   if (bits === 32) to.zeroExtend();
@@ -305,32 +282,37 @@ export const zeroExtend = (a: Scalar, bytes: number): Scalar => {
   return to.settle();
 };
 
-/** The lower `bits` (8, 16, 32) with copies of their sign above, cut to 32 bits of result where `width` is 32. */
+/**
+ * The lower `bits` (8, 16, 32) with copies of their sign above, cut to 32 bits of result where `width` is 32. The bits are known as far as
+ * the range tells, as in linux (`coerce_reg_to_size_sx`, `coerce_subreg_to_size_sx`).
+ */
 export const signExtend = (a: Scalar, bits: 8 | 16 | 32, width: 32 | 64): Scalar => {
-  const shift = BigInt(64 - bits);
+  const extend = (x: bigint): bigint => BigInt.asIntN(bits, x);
+  if (isConst(a)) return constant(width === 64 ? extend(a.bits.value) : BigInt.asUintN(32, extend(a.bits.value)));
+  const from = width === 64 ? [a.smin, a.smax] : [BigInt(a.s32min), BigInt(a.s32max)];
+  const [least = 0n, greatest = 0n] = from;
   const to = new Draft();
-  const cut = (x: bigint): bigint => BigInt.asUintN(64, BigInt.asIntN(bits, x));
-  to.bits = tnumArsh(tnumLsh(a.bits, shift), shift, 64);
-  if (bits === 32) {
-    to.s32min = a.s32min;
-    to.s32max = a.s32max;
-  }
-  const top = 1n << BigInt(bits - 1);
-  to.smin = -top;
-  to.smax = top - 1n;
+  const first = extend(least);
+  const last = extend(greatest);
   // Where the bits above are the same for all members and no sign lies between, the order of the ends stays.
-  if (a.smin >> BigInt(bits) === a.smax >> BigInt(bits)) {
-    const least = BigInt.asIntN(64, cut(a.smin));
-    const greatest = BigInt.asIntN(64, cut(a.smax));
-    if (least <= greatest) {
-      to.smin = least;
-      to.smax = greatest;
-    }
-  } else if (a.smin >= -top && a.smax < top) {
-    to.smin = a.smin;
-    to.smax = a.smax;
+  const keepsOrder = least >> BigInt(bits) === greatest >> BigInt(bits) && first < 0n === last < 0n;
+  const top = 1n << BigInt(bits - 1);
+  const smin = keepsOrder ? first : -top;
+  const smax = keepsOrder ? last : top - 1n;
+  to.s32min = Number(smin);
+  to.s32max = Number(smax);
+  if (keepsOrder) {
+    to.u32min = to.s32min >>> 0;
+    to.u32max = to.s32max >>> 0;
+    to.umin = BigInt.asUintN(64, smin);
+    to.umax = BigInt.asUintN(64, smax);
+    to.bits = tnumRange(to.umin, to.umax);
   }
-  const extended = to.settle();
-  if (width === 64) return extended;
-  return low(extended);
+  if (width === 64) {
+    to.smin = smin;
+    to.smax = smax;
+    return to;
+  }
+  to.zeroExtend();
+  return to.settle();
 };

@@ -58,6 +58,7 @@ export const branchTaken = (op: number, a: Scalar, b: Scalar, is32: boolean): bo
     case JmpOp.Jne:
       return flip(branchTaken(JmpOp.Jeq, a, b, is32));
     case JmpOp.Jset:
+      if (x.bits.mask !== 0n && y.bits.mask !== 0n) return undefined;
       if ((x.bits.value & y.bits.value) !== 0n) return true;
       return ((x.bits.value | x.bits.mask) & (y.bits.value | y.bits.mask)) === 0n ? false : undefined;
     case JmpOp.Jgt:
@@ -141,10 +142,12 @@ const someBits = (a: Draft, b: Scalar, is32: boolean): void => {
   a.bits = tnumOr(a.bits, tnumConst(bits.value));
 };
 
-/** `a & b` is zero: every bit of a constant `b` is clear in `a`. */
+/** `a & b` is zero: every bit of a constant `b` is clear in `a`, of whose range nothing else is kept, as in linux. */
 const noBits = (a: Draft, b: Scalar, is32: boolean): void => {
   const { bits } = view(b, is32);
   if (bits.mask !== 0n) return;
+  a.forget64();
+  a.forget32();
   a.bits = tnumAnd(a.bits, tnumConst(U64_MAX & ~bits.value));
 };
 
@@ -232,22 +235,26 @@ const holds = (op: number, a: Draft, b: Draft, is32: boolean): void => {
 /** Stands in for a scalar whose lower half alone counts. */
 const view32 = (s: Scalar): Scalar => (s.bits.mask & LOW32 ? s : constant(s.bits.value & LOW32));
 
-/** What both operands are known to be after `a op b` came out as `taken`; nothing where it cannot come out so. */
+/**
+ * What both operands are known to be after `a op b` came out as `taken`; nothing where it cannot come out so. A register that is compared
+ * with itself (`isSame`) learns twice.
+ */
 export const refine = (
   op: number,
   taken: boolean,
   a: Scalar,
   b: Scalar,
   is32: boolean,
+  isSame = false,
 ): { readonly a: Scalar; readonly b: Scalar } | undefined => {
   const x = Draft.of(a);
-  const y = Draft.of(b);
+  const y = isSame ? x : Draft.of(b);
   if (taken) holds(op, x, y, is32);
   else if (op === JmpOp.Jset) {
     if (isConst(is32 ? view32(b) : b)) noBits(x, b, is32);
     else noBits(y, a, is32);
   } else holds(OPPOSITE[op] ?? op, x, y, is32);
-  const first = x.settleOrEmpty();
-  const second = y.settleOrEmpty();
+  const first = x.settleOutcome();
+  const second = y.settleOutcome();
   return first === undefined || second === undefined ? undefined : { a: first, b: second };
 };

@@ -100,18 +100,23 @@ export class Draft implements Scalar {
 
   /** Tightens every part by every other; what contradicts itself becomes unknown (no number is in it, so anything is right). */
   settle(): Scalar {
-    return this.settleOrEmpty() ?? UNKNOWN;
+    this.tighten();
+    return this.isEmpty() ? UNKNOWN : this;
   }
 
-  /** As {@link settle}, but nothing where the parts contradict each other. */
-  settleOrEmpty(): Scalar | undefined {
+  /** As {@link settle}, for what a comparison has taught: nothing where that cannot be. */
+  settleOutcome(): Scalar | undefined {
+    this.tighten();
+    return this.isEmpty() ? undefined : this;
+  }
+
+  private tighten(): void {
     this.boundsFromBits();
     this.deduce();
     this.deduce();
-    if (this.isEmpty()) return undefined;
+    this.deduce();
     this.bitsFromBounds();
     this.boundsFromBits();
-    return this.isEmpty() ? undefined : this;
   }
 
   /** Whether the parts contradict each other, so that no number is left. */
@@ -186,6 +191,13 @@ export class Draft implements Scalar {
     if (this.s32min >>> 0 <= this.s32max >>> 0) {
       this.u32min = Math.max(this.u32min, this.s32min >>> 0);
       this.u32max = Math.min(this.u32max, this.s32max >>> 0);
+    } else if (this.u32max < this.s32min >>> 0) {
+      // Of the signed range, only the part that is not negative meets the unsigned one; below, only the negative part.
+      this.s32min = this.u32min | 0;
+      this.u32max = Math.min(this.u32max, this.s32max >>> 0);
+    } else if (this.s32max >>> 0 < this.u32min) {
+      this.s32max = this.u32max | 0;
+      this.u32min = Math.max(this.u32min, this.s32min >>> 0);
     }
   }
 
@@ -197,6 +209,12 @@ export class Draft implements Scalar {
     if (u64(this.smin) <= u64(this.smax)) {
       this.umin = max(this.umin, u64(this.smin));
       this.umax = min(this.umax, u64(this.smax));
+    } else if (this.umax < u64(this.smin)) {
+      this.smin = s64(this.umin);
+      this.umax = min(this.umax, u64(this.smax));
+    } else if (u64(this.smax) < this.umin) {
+      this.smax = s64(this.umax);
+      this.umin = max(this.umin, u64(this.smin));
     }
   }
 
@@ -208,18 +226,20 @@ export class Draft implements Scalar {
     this.umax = min(this.umax, (this.umax & ~LOW32) | high);
     this.smin = max(this.smin, (this.smin & ~LOW32) | low);
     this.smax = min(this.smax, (this.smax & ~LOW32) | high);
-    // Within 32 signed bits the whole is the sign extension of its lower half.
-    if (this.smin >= BigInt(S32_MIN) && this.smax <= BigInt(S32_MAX)) {
-      this.smin = max(this.smin, BigInt(this.s32min));
-      this.smax = min(this.smax, BigInt(this.s32max));
+    // Within 32 signed bits the whole is the sign extension of its lower half; linux looks at it where that is not negative.
+    if (this.s32min >= 0 && this.smin >= BigInt(S32_MIN) && this.smax <= BigInt(S32_MAX)) {
+      this.smin = BigInt(this.s32min);
+      this.smax = BigInt(this.s32max);
+      this.umin = u64(this.smin);
+      this.umax = u64(this.smax);
+      this.bits = tnumIntersect(this.bits, tnumRange(this.umin, this.umax));
     }
   }
 
   private bitsFromBounds(): void {
-    if (this.isEmpty()) return;
     const whole = tnumIntersect(this.bits, tnumRange(this.umin, this.umax));
-    const low = tnumIntersect(tnumSubreg(this.bits), tnumRange(BigInt(this.u32min), BigInt(this.u32max)));
-    this.bits = tnumWithSubreg(whole, tnumIntersect(tnumSubreg(whole), low));
+    const low = tnumIntersect(tnumSubreg(whole), tnumRange(BigInt(this.u32min), BigInt(this.u32max)));
+    this.bits = tnumWithSubreg(whole, low);
   }
 }
 

@@ -1,7 +1,8 @@
+import type { VerifierBtf } from "./btf-port.js";
 import { pointer, type Reg, UNINIT } from "./reg.js";
 import type { VerifierMap } from "./request.js";
 
-/** Kinds of the bytes of a stack slot. */
+/** Kinds of the bytes of a stack slot. `Dynptr` is that of all objects that programs may not look into: dynptrs and iterators. */
 export const Byte = { Invalid: 0, Spill: 1, Misc: 2, Zero: 3, Dynptr: 4 } as const;
 
 /** Eight bytes of stack, aligned. Byte 0 is the one at the highest address, next to the frame pointer, as in messages of the kernel. */
@@ -15,6 +16,8 @@ export interface Slot {
 /** Bytes of stack of a frame. */
 export const MAX_STACK = 512;
 export const MAX_FRAMES = 8;
+/** Where functions of work queues are called from. */
+export const SLEEPING_CALLSITE = -2;
 
 /** All eight bytes of one kind. */
 export const allBytes = (kind: number): number => (kind * 0x1111_1111) >>> 0;
@@ -57,7 +60,7 @@ export class Frame {
 
   constructor(
     readonly subprog: number,
-    /** The call; -1 of the main program. */
+    /** The call; -1 of the main program and of what runs apart from it, {@link SLEEPING_CALLSITE} where that may sleep. */
     readonly callsite: number,
     readonly index: number,
   ) {
@@ -100,9 +103,9 @@ export interface Reference {
   readonly callback: number;
 }
 
-/** The spin lock that is held. */
+/** The spin lock that is held: the map or, of objects of the program, the types it belongs to, and the id of the pointer. */
 export interface HeldLock {
-  readonly map: VerifierMap;
+  readonly map: VerifierMap | VerifierBtf;
   readonly id: number;
 }
 

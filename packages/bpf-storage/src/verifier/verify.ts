@@ -1,10 +1,12 @@
 import { finish, type Work } from "../work.js";
 import { checkFlow, checkStackDepth, checkSubprograms, findSubprograms } from "./cfg.js";
 import { Env, MAX_PROCESSED, Rejection } from "./env.js";
+import { noteExceptionCallback } from "./exceptions.js";
 import { explore } from "./explore.js";
 import { fixUp } from "./fixup.js";
 import { checkProgramType, readFunctions } from "./functions.js";
 import { checkInsns } from "./insn-rules.js";
+import { checkKfuncNames } from "./kfunc-callee.js";
 import { liveRegisters } from "./live.js";
 import type { Verdict, VerifyRequest } from "./request.js";
 
@@ -47,8 +49,10 @@ export function* verifying(request: VerifyRequest): Work<Verdict> {
       env.fail("E2BIG", `a program has 1 to ${MAX_PROCESSED} instructions`);
     checkProgramType(env);
     findSubprograms(env);
+    checkKfuncNames(env);
     checkSubprograms(env);
     readFunctions(env);
+    noteExceptionCallback(env);
     checkInsns(env);
     checkFlow(env);
     env.live = liveRegisters(env);

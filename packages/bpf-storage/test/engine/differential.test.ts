@@ -3,7 +3,8 @@ import { expect, test } from "vitest";
 import { type Helper, KERNEL_HIGH, LOWEST_OBJECT, type Mode } from "../../src/engine/engine.js";
 import { areaAt } from "../../src/engine/layout.js";
 import { type Bench, bench, ENGINES } from "./harness.js";
-import { HELPERS, randomFrom, randomProgram, value64, WINDOW } from "./random-program.js";
+import { HELPERS, randomProgram, WINDOW } from "./random-program.js";
+import { randomFrom, value64 } from "./random-values.js";
 import { type Outcome, reference } from "./reference.js";
 
 /** Programs to compare; the default takes seconds. */

@@ -14,7 +14,7 @@ const exit = raw({ code: 0x95 });
 
 test.each<[string, Insn[], string]>([
   ["an opcode that is none", [raw({ code: 0xff }), exit], "instruction 0: unknown opcode 0xff"],
-  ["a packet load", [raw({ code: 0x30 }), exit], "unknown opcode 0x30"],
+  ["a packet load of 64 bits", [raw({ code: 0x38 }), exit], "unknown opcode 0x38"],
   ["an END of 24 bits", [raw({ code: 0xd4, imm: 24 }), exit], "unknown opcode 0xd4, off 0, imm 24"],
   ["a movsx of 24 bits", [raw({ code: 0xbf, off: 24 }), exit], "unknown opcode 0xbf, off 24"],
   ["a movsx of an immediate", [raw({ code: 0xb7, off: 8 }), exit], "unknown opcode 0xb7, off 8"],

@@ -15,66 +15,35 @@ import {
   Source,
 } from "../../src/isa/opcodes.js";
 
+import { randomFrom, value64 } from "./random-values.js";
+
 /**
  * Random programs of every instruction. What they compute with is loaded from memory, so that engines cannot compute it while they compile;
  * they end, because each backward jump counts down a place in the frame of its own. r1 points to `WINDOW` bytes, r9 keeps that pointer.
  */
 
 export const WINDOW = 512;
-/** Bytes of a frame that programs use, the upper ones, and where the lower ones end that count their loops, relative to r10. */
-const LOCALS = 256;
-const COUNTERS = -512 + 20 * 8;
+
+/** What is different where others than the engine judge a program. */
+export interface Dialect {
+  /** Bytes of a frame, of those that programs use, the upper ones, and loops, which are counted in the lower ones. */
+  readonly frame: number;
+  readonly locals: number;
+  readonly loops: number;
+  /** Where the pointer to the window comes from, in place of r1. */
+  readonly window?: readonly Insn[];
+  /** What a program does first, and last. */
+  readonly prologue?: readonly Insn[];
+  readonly epilogue?: readonly Insn[];
+  /** Writes a call of a helper, or what else there is; `main`: in the program's first function. */
+  readonly call?: (next: () => number, main: boolean) => readonly Insn[];
+  /** Whether all is as the verifier wants it: what calls leave, where atomics and places in frames are, what immediates are. */
+  readonly strict: boolean;
+}
+
+const ENGINE: Dialect = { frame: 512, locals: 256, loops: 20, strict: false };
 /** Helpers that programs call, by number. */
 export const HELPERS = { first: 1, second: 2, wasm: 3 } as const;
-
-/** A generator of numbers below 2^32 (xorshift of 32 bits). */
-export function randomFrom(seed: number): () => number {
-  let state = (seed * 2654435761 + 1) >>> 0 || 1;
-  return () => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    state >>>= 0;
-    return state;
-  };
-}
-
-export const BOUNDARIES: readonly bigint[] = [
-  0n,
-  1n,
-  2n,
-  7n,
-  8n,
-  31n,
-  32n,
-  63n,
-  64n,
-  0x7fn,
-  0x80n,
-  0xffn,
-  0x7fffn,
-  0x8000n,
-  0xffffn,
-  0x7fffffffn,
-  0x80000000n,
-  0xffffffffn,
-  0x100000000n,
-  0x7fffffffffffffffn,
-  0x8000000000000000n,
-  0xffffffff80000000n,
-  0xffffffff00000000n,
-  0xffffffffffff8000n,
-  0xfffffffffffffffen,
-  0xffffffffffffffffn,
-];
-
-/** A value that is likely to be at a boundary. */
-export function value64(next: () => number): bigint {
-  const pick = next() % 8;
-  if (pick < 5) return BOUNDARIES[next() % BOUNDARIES.length] as bigint;
-  const whole = (BigInt(next()) << 32n) | BigInt(next());
-  return pick === 5 ? whole : whole >> BigInt(next() % 64);
-}
 
 const value32 = (next: () => number): number => Number(BigInt.asIntN(32, value64(next)));
 
@@ -120,13 +89,20 @@ const ATOMICS = [
 const SIZES = [Size.B, Size.H, Size.W, Size.Dw];
 const BYTES: Readonly<Record<number, number>> = { [Size.B]: 1, [Size.H]: 2, [Size.W]: 4, [Size.Dw]: 8 };
 
-const insn = (code: number, fields: Partial<Insn> = {}): Insn => ({ code, dst: 0, src: 0, off: 0, imm: 0, ...fields });
+export const insn = (code: number, fields: Partial<Insn> = {}): Insn => ({
+  code,
+  dst: 0,
+  src: 0,
+  off: 0,
+  imm: 0,
+  ...fields,
+});
 
 /**
  * The program with a number.
  * @param tame whether it is as the verifier wants it: every access is allowed, nothing of the stack is read before it is written
  */
-export function randomProgram(seed: number, tame: boolean): { insns: Insn[]; subprograms: number[] } {
+export function randomProgram(seed: number, tame: boolean, dialect = ENGINE): { insns: Insn[]; subprograms: number[] } {
   const next = randomFrom(seed);
   const functions = 1 + (next() % 4);
   const insns: Insn[] = [];
@@ -134,10 +110,16 @@ export function randomProgram(seed: number, tame: boolean): { insns: Insn[]; sub
   const calls: { pc: number; to: number }[] = [];
   for (let k = 0; k < functions; k++) {
     subprograms.push(insns.length);
-    new Body(next, insns, k, functions, calls, tame).write();
+    new Body(next, insns, k, functions, calls, tame, dialect).write();
   }
   for (const { pc, to } of calls) insns[pc] = { ...(insns[pc] as Insn), imm: (subprograms[to] as number) - pc - 1 };
   return { insns, subprograms };
+}
+
+/** An immediate as the verifier lets it through. */
+function harmless(op: number, wide: boolean, imm: number): number {
+  if (op === AluOp.Lsh || op === AluOp.Rsh || op === AluOp.Arsh) return imm & (wide ? 63 : 31);
+  return (op === AluOp.Div || op === AluOp.Mod) && imm === 0 ? 1 : imm;
 }
 
 /** One function. r0 to r8 are computed with, r9 is the pointer to the window. If there are three functions or more, the last is bpf_loop's callback. */
@@ -152,16 +134,19 @@ class Body {
     readonly functions: number,
     readonly calls: { pc: number; to: number }[],
     readonly tame: boolean,
+    readonly dialect: Dialect,
   ) {}
 
   write(): void {
-    const { next, insns } = this;
+    const { next, insns, dialect } = this;
+    const { frame, locals, loops } = dialect;
     const callback = this.index === this.#callback();
-    insns.push(insn(Class.Alu64 | AluOp.Mov | Source.X, { dst: 9, src: callback ? 2 : 1 }));
-    for (const dst of [0, 2, 3, 4, 5, 6, 7, 8])
-      insns.push(insn(Class.Ldx | Mode.Mem | Size.Dw, { dst, src: 9, off: 8 * (next() % (WINDOW / 8)) }));
-    for (let off = -512; this.tame && off < 0; off += 8)
-      if (off >= -LOCALS || off < COUNTERS) insns.push(insn(Class.St | Mode.Mem | Size.Dw, { dst: 10, off }));
+    if (this.index === 0) insns.push(...(dialect.prologue ?? []));
+    insns.push(...(dialect.window ?? [insn(Class.Alu64 | AluOp.Mov | Source.X, { dst: 9, src: callback ? 2 : 1 })]));
+    this.#fill([0, ...(dialect.window === undefined ? [] : [1]), 2, 3, 4, 5, 6, 7, 8]);
+    for (let off = -frame; this.tame && off < 0; off += 8)
+      if (off >= -locals || off < 8 * loops - frame) insns.push(insn(Class.St | Mode.Mem | Size.Dw, { dst: 10, off }));
+    if (dialect.strict && this.index === 0) this.#callAll();
     const length = 5 + (next() % 40);
     const forward: { pc: number; after: number }[] = [];
     for (let k = 0; k < length; k++) {
@@ -169,6 +154,7 @@ class Body {
       this.#statement(forward, k);
     }
     const places = [...this.#marks, insns.length];
+    if (this.index === 0) insns.push(...(dialect.epilogue ?? []));
     if (callback) insns.push(insn(Class.Alu64 | AluOp.And | Source.K, { dst: 0, imm: 1 }));
     insns.push(insn(EXIT));
     for (const { pc, after } of forward) {
@@ -177,6 +163,17 @@ class Body {
       const far = jump.code === JA32 ? { imm: to - pc - 1 } : { off: to - pc - 1 };
       insns[pc] = { ...jump, ...far };
     }
+  }
+
+  /** Loads registers from somewhere in the window. */
+  #fill(registers: readonly number[]): void {
+    for (const dst of registers)
+      this.insns.push(insn(Class.Ldx | Mode.Mem | Size.Dw, { dst, src: 9, off: 8 * (this.next() % (WINDOW / 8)) }));
+  }
+
+  /** What a call leaves. */
+  #called(): void {
+    if (this.dialect.strict) this.#fill([1, 2, 3, 4, 5]);
   }
 
   /** Number of the callback; -1 if there is none. */
@@ -195,7 +192,7 @@ class Body {
 
   #statement(forward: { pc: number; after: number }[], index: number): void {
     const { next, insns } = this;
-    const pick = next() % 100;
+    const pick = this.dialect.call !== undefined && next() % 4 === 0 ? 97 : next() % 100;
     if (pick < 45) this.#arithmetic();
     else if (pick < 75) this.#access();
     else if (pick < 88) {
@@ -204,12 +201,14 @@ class Body {
       const type = next() % 2 === 0 ? Class.Jmp : Class.Jmp32;
       const op = JUMPS[next() % JUMPS.length] as number;
       const always = next() % 12;
-      if (always === 0) insns.push(insn(next() % 2 === 0 ? JA : JA32));
-      else insns.push(insn(type | op | source, { dst: this.#register(), ...fields }));
+      if (always === 0) {
+        if (this.dialect.strict) forward.pop();
+        insns.push(insn(next() % 2 === 0 ? JA : JA32));
+      } else insns.push(insn(type | op | source, { dst: this.#register(), ...fields }));
     } else if (pick < 93) this.#loop();
     else if (pick < 95) this.#call();
     else if (pick < 97) this.#bpfLoop();
-    else if (pick < 99) insns.push(insn(CALL, { imm: 1 + (next() % 3) }));
+    else if (pick < 99) this.#helper();
     else {
       const value = value64(next);
       const half = (shift: bigint): number => Number(BigInt.asIntN(32, value >> shift));
@@ -217,14 +216,32 @@ class Body {
     }
   }
 
+  /** Calls all other functions. */
+  #callAll(): void {
+    for (let to = 1; to < this.functions; to++)
+      if (to === this.#callback()) this.#bpfLoop();
+      else this.#callFunction(to);
+  }
+
+  #helper(): void {
+    const { next, insns, dialect, index } = this;
+    insns.push(...(dialect.call?.(next, index === 0) ?? [insn(CALL, { imm: 1 + (next() % 3) })]));
+    this.#called();
+  }
+
   /** Calls a later function, so that there is no recursion. */
   #call(): void {
-    const { next, insns, index } = this;
+    const { next, index } = this;
     const last = this.#callback() === -1 ? this.functions : this.functions - 1;
-    if (index + 1 >= last) return;
+    if (index + 1 < last) this.#callFunction(index + 1 + (next() % (last - index - 1)));
+  }
+
+  #callFunction(to: number): void {
+    const { insns } = this;
     insns.push(insn(Class.Alu64 | AluOp.Mov | Source.X, { dst: 1, src: 9 }));
-    this.calls.push({ pc: insns.length, to: index + 1 + (next() % (last - index - 1)) });
+    this.calls.push({ pc: insns.length, to });
     insns.push(insn(CALL, { src: 1 }));
+    this.#called();
   }
 
   #bpfLoop(): void {
@@ -237,11 +254,13 @@ class Body {
     set(1, next() % 20 === 0 ? 0x800001 : next() % 5);
     this.calls.push({ pc: insns.length, to: callback });
     insns.push(insn(LD_IMM64, { dst: 2, src: Pseudo.Func }), insn(0));
-    insns.push(insn(Class.Alu64 | AluOp.Mov | Source.X, { dst: 3, src: 9 }));
+    if (this.dialect.window === undefined) insns.push(insn(Class.Alu64 | AluOp.Mov | Source.X, { dst: 3, src: 9 }));
+    else set(3, 0);
     set(4, next() % 20 === 0 ? 1 : 0);
     insns.push(insn(CALL, { imm: 181 }));
     // Function pointers differ.
     set(2, 2);
+    this.#called();
   }
 
   #arithmetic(): void {
@@ -261,6 +280,7 @@ class Body {
     } else {
       const op = ALU[next() % ALU.length] as number;
       const { source, ...fields } = this.#operand();
+      if (this.dialect.strict && source === Source.K) fields.imm = harmless(op, wide, fields.imm ?? 0);
       const off = (op === AluOp.Div || op === AluOp.Mod) && next() % 2 === 0 ? 1 : 0;
       insns.push(insn(type | op | source, { dst, ...fields, off }));
     }
@@ -274,7 +294,8 @@ class Body {
     const slack = wild === 1 ? 16 : 0;
     if (next() % 2 === 0) return { base: 9, off: (next() % (WINDOW - bytes + 1 + slack)) - slack / 2 };
     // The lowest bytes of a frame count loops.
-    return { base: 10, off: -(bytes + (next() % (LOCALS - bytes + slack))) + slack / 2 };
+    const off = -(bytes + (next() % (this.dialect.locals - bytes + slack))) + slack / 2;
+    return { base: 10, off: this.dialect.strict ? Math.floor(off / bytes) * bytes : off };
   }
 
   #access(): void {
@@ -291,7 +312,9 @@ class Body {
         break;
       case 2: {
         const width = next() % 2 === 0 ? Size.W : Size.Dw;
-        const place = this.#place(width === Size.W ? 4 : 8);
+        const bytes = width === Size.W ? 4 : 8;
+        const place = this.#place(bytes);
+        if (this.dialect.strict) place.off = Math.floor(place.off / bytes) * bytes;
         const imm = ATOMICS[next() % ATOMICS.length] as number;
         insns.push(insn(Class.Stx | Mode.Atomic | width, { dst: place.base, off: place.off, src: register, imm }));
         break;
@@ -311,8 +334,9 @@ class Body {
   /** A jump back to an earlier statement of this function, a few times. */
   #loop(): void {
     const { next, insns } = this;
-    const counter = -512 + 8 * this.#loops;
-    if (counter >= COUNTERS) return;
+    const { frame, loops } = this.dialect;
+    const counter = 8 * this.#loops - frame;
+    if (this.#loops >= loops) return;
     this.#loops++;
     const back = this.#marks[next() % this.#marks.length] as number;
     const times = 1 + (next() % 4);

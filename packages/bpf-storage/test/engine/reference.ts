@@ -238,7 +238,7 @@ class Reference {
     }
     const [count, callback, context, flags] = args as [bigint, bigint, bigint, bigint];
     if (flags !== 0n) return -22n;
-    if (u(32, count) > 1n << 23n) return -7n;
+    if (u(32, count) > 1n << 23n) return 0xfffffff9n;
     for (let k = 0n; k < u(32, count); k++)
       if (this.call(Number(callback - FUNCTION_POINTER), [k, context, 0n, 0n, 0n], depth + 1) !== 0n) return k + 1n;
     return u(32, count);

@@ -4,7 +4,6 @@ import { BpfError, ERRNO } from "../../src/errors.js";
 import { ArrayMap } from "../../src/maps/array.js";
 import { HashMap } from "../../src/maps/hash.js";
 import { QueueMap } from "../../src/maps/queue.js";
-import { RingbufMap, RingbufQuery } from "../../src/maps/ringbuf.js";
 import { MapFlag, MapType } from "../../src/uapi/map-types.js";
 import { MapBench } from "./host.js";
 
@@ -93,17 +92,34 @@ describe("a hash table", () => {
     });
   });
 
-  test("is refused without keys, values or entries, with keys above 512 bytes, and with flags that it does not have", () => {
+  test("is refused without keys, values or entries, and with flags that it does not have", () => {
     const bench = new MapBench();
     const made = (change: object): string => code(() => new HashMap(bench.host, bench.desc(change), 1));
     expect(made({})).toBe("made");
     for (const change of [{ keySize: 0 }, { valueSize: 0 }, { maxEntries: 0 }, { flags: MapFlag.Mmapable }])
       expect(made(change)).toBe("EINVAL");
-    expect(made({ keySize: 513 })).toBe("E2BIG");
   });
 });
 
 describe("an array", () => {
+  test("looks at the flags of an update, then the index, then that all exists, then the lock", () => {
+    const bench = new MapBench();
+    const map = new ArrayMap(bench.host, bench.desc({ type: MapType.Array }), 1);
+    const update = (index: number, flags: bigint) => map.update(bench.keyOf(index), bench.valueOf(1), flags);
+    expect(update(8, 3n)).toBe(-ERRNO.EINVAL);
+    expect(update(8, 5n)).toBe(-ERRNO.E2BIG);
+    expect(update(7, 5n)).toBe(-ERRNO.EEXIST);
+    expect(update(7, 4n)).toBe(-ERRNO.EINVAL);
+    expect(update(7, EXIST)).toBe(0);
+  });
+
+  test("gives its indexes in order, from the first for a key beyond them", () => {
+    const bench = new MapBench();
+    const map = new ArrayMap(bench.host, bench.desc({ type: MapType.Array, maxEntries: 3 }), 1);
+    const next = (at: number): number => (map.nextKey(at, bench.value) === 0 ? (bench.word(bench.value) ?? -1) : -1);
+    expect([next(0), next(bench.keyOf(0)), next(bench.keyOf(2)), next(bench.keyOf(7))]).toEqual([0, 1, -1, 0]);
+  });
+
   test("has all its values from the beginning, and no more", () => {
     const bench = new MapBench();
     const map = new ArrayMap(bench.host, bench.desc({ type: MapType.Array }), 1);
@@ -136,77 +152,4 @@ describe("queues and stacks", () => {
       expect(map.push(bench.valueOf(4), EXIST)).toBe(0);
       expect([pop(), pop(), pop()].sort()).toEqual([2, 3, 4]);
     });
-});
-
-describe("a ring buffer", () => {
-  const ring = (maxEntries: number, wake: () => void = () => undefined) => {
-    const bench = new MapBench();
-    const desc = bench.desc({ type: MapType.Ringbuf, keySize: 0, valueSize: 0, maxEntries });
-    return { bench, map: new RingbufMap(bench.host, desc, 1, wake) };
-  };
-
-  test("gives records in order and whole, also those that reach over its end", () => {
-    fc.assert(
-      fc.property(fc.array(fc.tuple(fc.nat({ max: 900 }), fc.boolean()), { maxLength: 80 }), (records) => {
-        const { bench, map } = ring(4096);
-        const expected: string[] = [];
-        const seen: string[] = [];
-        const read = () => {
-          for (const bytes of map.consume()) seen.push(`${bytes.length} ${bytes[0] ?? ""} ${bytes.at(-1) ?? ""}`);
-        };
-        for (const [k, [size, discard]] of records.entries()) {
-          let record = map.reserve(size);
-          if (record === 0) {
-            read();
-            record = map.reserve(size);
-          }
-          expect(record).not.toBe(0);
-          bench.host.arena.u8.fill(k + 1, record, record + size);
-          map.commit(record, 0, discard);
-          if (!discard) expected.push(size === 0 ? "0  " : `${size} ${k + 1} ${k + 1}`);
-        }
-        read();
-        expect(seen).toEqual(expected);
-        expect(map.query(RingbufQuery.AvailData)).toBe(0);
-      }),
-    );
-  });
-
-  test("does not give what comes behind a record that is being written", () => {
-    const { map } = ring(4096);
-    const first = map.reserve(8);
-    map.commit(map.reserve(16), 0);
-    expect([...map.consume()]).toEqual([]);
-    map.commit(first, 0);
-    expect([...map.consume()].map(({ length }) => length)).toEqual([8, 16]);
-  });
-
-  test("wakes who reads when the record is the next to be read, or if told, but not if told not to", () => {
-    let wakes = 0;
-    const { map } = ring(4096, () => wakes++);
-    map.commit(map.reserve(8), 0);
-    map.commit(map.reserve(8), 0);
-    expect(wakes).toBe(1);
-    map.commit(map.reserve(8), 2);
-    expect(wakes).toBe(2);
-    [...map.consume()];
-    map.commit(map.reserve(8), 1);
-    expect(wakes).toBe(2);
-  });
-
-  test("has no room for a record that would fill it, and is made of whole pages", () => {
-    const { bench, map } = ring(4096);
-    expect(map.reserve(4096 - 8)).toBe(0);
-    expect(map.reserve(4096 - 16)).not.toBe(0);
-    const made = (change: object): string =>
-      code(() => new RingbufMap(bench.host, { ...map.desc, ...change }, 1, () => undefined));
-    for (const change of [
-      { maxEntries: 4000 },
-      { maxEntries: 3 * 4096 },
-      { keySize: 4 },
-      { valueSize: 8 },
-      { maxEntries: 0 },
-    ])
-      expect(made(change)).toBe("EINVAL");
-  });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { BpfRuntime, dumpMap, loadInto, VerifierError } from "../../src/index.js";
-import { formatText } from "../../src/runtime/helpers/print.js";
+import { BpfRuntime, dumpMap, ERRNO, loadInto, VerifierError } from "../../src/index.js";
+import { bprintf, type FormatValues } from "../../src/runtime/helpers/bprintf.js";
 import { object } from "./little-kernel.js";
 
 describe.each(["jit", "interpreter"] as const)("helpers, %s", (engine) => {
@@ -29,6 +29,63 @@ describe.each(["jit", "interpreter"] as const)("helpers, %s", (engine) => {
   });
 });
 
-test("formats that nobody knows stay as they are", () => {
-  expect(formatText("%q %d %z", { next: () => 5n, string: () => "" })).toBe("%q 5 %z");
+describe("formats", () => {
+  const values = (...numbers: readonly bigint[]): FormatValues => ({
+    count: numbers.length,
+    value: (k) => BigInt.asUintN(64, numbers[k] ?? 0n),
+    string: (address) => (address === 1n ? "one" : null),
+    bytes: (address, size) => (address === 1n ? Uint8Array.from({ length: size }, (_, k) => k + 1) : null),
+    symbol: (address, distance) => (address === 1n ? (distance ? "schedule+0x1/0x9" : "schedule") : null),
+  });
+
+  test.each([
+    ["%d %5u|%-5x|%05X %ld %llu", [-5n, 7n, 255n, 255n, -1n, -1n], "-5     7|ff   |000FF -1 18446744073709551615"],
+    ["%+d % d %+d", [5n, 5n, -5n], "+5  5 -5"],
+    ["%05d|%-05d|", [-5n, -5n], "-0005|-5   |"],
+    ["%c%4c|%-3c|%%", [65n, 66n, 67n], "A   B|C  |%"],
+    ["%s|%6s|%-6s|%pks", [1n, 1n, 1n, 0n], "one|   one|one   |"],
+    ["%px %p, %pK", [255n, 1n, 0n], "00000000000000ff 0000000000000001, 0000000000000000"],
+    ["%ps %pS %pB", [1n, 1n, 255n], "schedule schedule+0x1/0x9 0xff"],
+    [
+      "%pI4 %pi4 %pI6 %pi6",
+      [1n, 1n, 1n, 0n],
+      `1.2.3.4 001.002.003.004 0102:0304:0506:0708:090a:0b0c:0d0e:0f10 ${"0".repeat(32)}`,
+    ],
+    // From prog_tests/snprintf.c of the kernel.
+    ["%d %u %x %li %llu %lX", [-8n, 9n, 150n, -424242n, 1337n, 0xdabbad00n], "-8 9 96 -424242 1337 DABBAD00"],
+    ["%s % 9c %+2c %-3c %04c %0c %+05s", [1n, 97n, 98n, 99n, 100n, 101n, 1n], "one         a  b c      d e   one"],
+    ["%pK %px", [0n, 0xffff00000add4e55n], "0000000000000000 ffff00000add4e55"],
+    ["%5d %0900000X", [4n, 4n], `    4 ${"4".padStart(900_000, "0")}`],
+    ["\u0080", [], "\u0080"],
+  ] as const)("%s", (format, numbers, text) => {
+    expect(bprintf(format, values(...numbers))).toBe(text);
+  });
+
+  test.each([
+    "%a",
+    "%12345678",
+    "%--------",
+    "%lc",
+    "%llc",
+    "%d %d %d",
+    "%",
+    "%z",
+    "%lld%",
+    "%.3d",
+    "%hd",
+    "%pI5",
+    "%sa",
+    "%pksa",
+    "%pz",
+    "\u0001",
+    "%\u00e9",
+  ])("%j is refused", (format) => {
+    expect(bprintf(format, values(1n, 1n))).toBe(-ERRNO.EINVAL);
+  });
+
+  test("there are values for all conversions, and room for them", () => {
+    expect(bprintf("%d", values())).toBe(-ERRNO.EINVAL);
+    expect(bprintf("%d".repeat(128), values(...new Array<bigint>(128).fill(1n)))).toBe("1".repeat(128));
+    expect(bprintf("%d".repeat(129), values(...new Array<bigint>(129).fill(1n)))).toBe(-ERRNO.ENOSPC);
+  });
 });

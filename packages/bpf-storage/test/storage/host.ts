@@ -3,7 +3,7 @@ import type { MapHost, ValueFields } from "../../src/maps/map.js";
 import { Arena } from "../../src/memory/arena.js";
 import { Rcu } from "../../src/memory/rcu.js";
 import { LocalStorages, type StorageFunction } from "../../src/storage/local-storages.js";
-import { type Generation, StorageHelpers } from "../../src/storage/storage-helpers.js";
+import { type Generation, type HelperRules, StorageHelpers } from "../../src/storage/storage-helpers.js";
 import { StorageMap } from "../../src/storage/storage-map.js";
 import { MapFlag, MapType } from "../../src/uapi/map-types.js";
 
@@ -11,11 +11,15 @@ import { MapFlag, MapType } from "../../src/uapi/map-types.js";
 const OBJECT = { usage: 0, cell: 8, size: 16 };
 export const HIGH = 0xffff8000;
 
+const TASKS: HelperRules = { guard: "recursive", refers: false };
+
 export interface HostDesc {
   readonly generation?: Generation;
   readonly cpus?: number;
   /** Bytes that every object may be charged with. */
   readonly allowance?: number;
+  /** Default: those of tasks. */
+  readonly rules?: HelperRules;
 }
 
 /** A host with objects of one kind, told apart by file descriptors, and nothing else. */
@@ -30,7 +34,7 @@ export class ReferenceHost {
   entered: (name: StorageFunction, ...args: number[]) => void = () => undefined;
   #nextId = 1;
 
-  constructor({ generation = "6.12", cpus = 2, allowance }: HostDesc = {}) {
+  constructor({ generation = "6.12", cpus = 2, allowance, rules = TASKS }: HostDesc = {}) {
     const arena = new Arena();
     this.maps = { arena, rcu: new Rcu(), cpus, cpu: () => this.cpu };
     const account = (cell: number, bytes: number): boolean => {
@@ -55,7 +59,7 @@ export class ReferenceHost {
       },
       (name, ...args) => this.entered(name, ...args),
     );
-    this.helpers = new StorageHelpers({ storages: this.storages, generation, guarded: true });
+    this.helpers = new StorageHelpers({ storages: this.storages, generation, rules });
   }
 
   /** A new object, which `fd` stands for. @returns its pointer's lower half */

@@ -1,5 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { BpfError, ERRNO } from "../../src/errors.js";
+import type { HelperRules } from "../../src/storage/storage-helpers.js";
+import type { StorageMap } from "../../src/storage/storage-map.js";
 import { MapFlag } from "../../src/uapi/map-types.js";
 import { HIGH, ReferenceHost } from "./host.js";
 
@@ -93,6 +95,19 @@ describe("S: maps and their elements from outside", () => {
     expect(map.nextKey()).toBe(-ERRNO.ENOTSUPP);
   });
 
+  test("S13: storage follows the object: what is set by one descriptor is seen by another, and by no stranger's", () => {
+    const host = new ReferenceHost();
+    host.fds.set(4, host.object(3));
+    host.object(5);
+    const map = host.map();
+    expect(map.update(host.key(3), host.value(8), ANY)).toBe(0);
+    expect(host.word(map.lookup(host.key(4)))).toBe(8);
+    expect(map.lookup(host.key(5))).toBe(0);
+    host.fds.delete(3);
+    expect(map.lookup(host.key(3))).toBe(-ERRNO.EBADF);
+    expect(host.word(map.lookup(host.key(4)))).toBe(8);
+  });
+
   test("S14: what an owner may be charged with bounds its values", () => {
     const host = new ReferenceHost({ allowance: 131072 });
     host.object(3);
@@ -102,6 +117,40 @@ describe("S: maps and their elements from outside", () => {
     expect(maps.map((map) => map.update(key, value, ANY))).toEqual([0, 0, -ERRNO.ENOMEM]);
     for (const map of maps) map.delete(key);
     expect([...host.charged.values()]).toEqual([0]);
+  });
+});
+
+describe("S15: a socket that is accepted", () => {
+  const clone = (host: ReferenceHost, from: number, to: number) =>
+    host.storages.clone(from + 8, to + 8, (address) => host.byAddress.get(address) as StorageMap);
+
+  test("gets copies of what maps with CLONE hold, without their locks, and of nothing else", () => {
+    const host = new ReferenceHost();
+    const [listening, accepted] = [host.object(3), host.object(4)];
+    const flags = MapFlag.NoPrealloc | MapFlag.Clone;
+    const [copied, own] = [host.map(8, { flags, fields: { spinLock: 0 } }), host.map()];
+    for (const map of [copied, own]) expect(map.update(host.key(3), host.value(9, 7), ANY)).toBe(0);
+    host.maps.arena.setU32(copied.lookup(host.key(3)), 1);
+    expect(clone(host, listening, accepted)).toBe(0);
+    expect(host.storages.count(accepted + 8)).toBe(1);
+    const copy = copied.lookup(host.key(4));
+    expect([host.word(copy), host.word(copy + 4)]).toEqual([0, 7]);
+    expect(own.lookup(host.key(4))).toBe(0);
+    expect(copied.update(host.key(3), host.value(0, 5), ANY)).toBe(0);
+    expect(host.word(copied.lookup(host.key(4)) + 4)).toBe(7);
+  });
+
+  test("is charged for them: what there is no memory for is ENOMEM, and what has been copied by then stays", () => {
+    const host = new ReferenceHost({ allowance: 2000 });
+    const [listening, accepted] = [host.object(3), host.object(4)];
+    const flags = MapFlag.NoPrealloc | MapFlag.Clone;
+    const maps = [host.map(600, { flags }), host.map(600, { flags })];
+    for (const map of maps) expect(map.update(host.key(3), host.maps.arena.alloc(600), ANY)).toBe(0);
+    host.charged.set(accepted + 8, 500);
+    expect(clone(host, listening, accepted)).toBe(-ERRNO.ENOMEM);
+    expect(host.storages.count(accepted + 8)).toBe(1);
+    host.freed(accepted);
+    expect(host.charged.get(accepted + 8)).toBe(500);
   });
 });
 
@@ -135,8 +184,19 @@ describe("H: helpers", () => {
     expect(host.helpers.get(had, object, HIGH, 0, CREATE, true)).toBe(value);
   });
 
-  const busy = (generation: "6.1" | "6.12", recur: boolean) => {
-    const host = new ReferenceHost({ generation });
+  test("H3: a socket that nobody refers to keeps what it has from delete, and one that is not whole is EINVAL", () => {
+    const host = new ReferenceHost({ rules: { guard: "nobody", refers: true } });
+    const map = host.map();
+    const object = host.object(3);
+    expect(host.helpers.get(map, object, HIGH, 0, CREATE, true)).not.toBe(0);
+    expect(host.helpers.delete(map, object, 0, true)).toBe(-ERRNO.EINVAL);
+    host.dying(object);
+    expect(host.helpers.delete(map, object, HIGH, true)).toBe(-ERRNO.ENOENT);
+    expect(host.helpers.get(map, object, HIGH, 0, 0n, true)).not.toBe(0);
+  });
+
+  const busy = (generation: "6.1" | "6.12", recur: boolean, rules?: HelperRules) => {
+    const host = new ReferenceHost(rules === undefined ? { generation } : { generation, rules });
     const [there, missing] = [host.map(), host.map()];
     const object = host.object(3);
     const value = host.helpers.get(there, object, HIGH, 0, CREATE, recur);
@@ -161,6 +221,16 @@ describe("H: helpers", () => {
       ...{ there: true, made: false },
       ...{ deleteMissing: -ERRNO.ENOENT, deleteThere: -ERRNO.EBUSY },
     });
+  });
+
+  test("a busy CPU, 6.12, cgroups: whoever asks finds what is there and makes nothing, delete is EBUSY before it looks", () => {
+    const answers = { there: true, made: false, deleteMissing: -ERRNO.EBUSY, deleteThere: -ERRNO.EBUSY };
+    for (const recur of [true, false]) expect(busy("6.12", recur, { guard: "all", refers: false })).toEqual(answers);
+  });
+
+  test("a busy CPU, 6.12, inodes and sockets: nobody is inside", () => {
+    const answers = { there: true, made: true, deleteMissing: -ERRNO.ENOENT, deleteThere: 0 };
+    expect(busy("6.12", true, { guard: "nobody", refers: false })).toEqual(answers);
   });
 
   test("a busy CPU, 6.12, programs that do not recur: nothing is refused", () => {

@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { Btf } from "../../src/btf/btf.js";
 import { BtfKind } from "../../src/btf/kinds.js";
+import type { Insn } from "../../src/isa/insn.js";
 import { verifierBtf } from "../../src/verifier/btf-adapter.js";
 import type { AttachTarget, VerifyRequest } from "../../src/verifier/request.js";
 import { verify } from "../../src/verifier/verify.js";
@@ -15,7 +16,7 @@ import { Expected, extractSelfTests, insnsOf, type SelfTest, typeOf } from "./se
  * others is not looked at). Opt-in: VM_BPF_SELFTESTS_SRC names tools/testing/selftests/bpf of a linux 6.1 tree.
  */
 const SOURCE = process.env["VM_BPF_SELFTESTS_SRC"];
-const VMLINUX = "/sys/kernel/btf/vmlinux";
+const VMLINUX = process.env["VM_BPF_VMLINUX"] ?? "/sys/kernel/btf/vmlinux";
 
 const Flag = { strictAlignment: 2, sleepable: 16 } as const;
 const Attach = { rawTp: 23, lsm: 27, iter: 28 } as const;
@@ -44,10 +45,23 @@ const attachTo = ({ kfunc, attach }: SelfTest): AttachTarget | undefined => {
   return { name, proto: kernel.target(id) };
 };
 
+/** Puts in the numbers of functions of the kernel; those that it has not stay 0. */
+const withKfuncs = ({ kfuncs }: SelfTest, insns: readonly Insn[]): Insn[] =>
+  insns.map((insn, at) => {
+    const name = kfuncs.find(([, place]) => place === at)?.[0];
+    const id = name === undefined ? null : (kernel?.find(name, BtfKind.Func) ?? null);
+    return id === null ? insn : { ...insn, imm: id };
+  });
+
 const requestOf = (test: SelfTest): VerifyRequest => {
   const target = test.kfunc === "" ? undefined : attachTo(test);
   return {
-    ...{ insns: withMaps(test, insnsOf(test)), type: typeOf(test), expectedAttachType: test.attach, maps: mapByFd },
+    ...{
+      insns: withKfuncs(test, withMaps(test, insnsOf(test))),
+      type: typeOf(test),
+      expectedAttachType: test.attach,
+      maps: mapByFd,
+    },
     strictAlignment: (test.flags & Flag.strictAlignment) !== 0,
     ...((test.flags & Flag.sleepable) !== 0 ? { sleepable: true } : {}),
     ...(kernelBtf === undefined ? {} : { kernelBtf }),

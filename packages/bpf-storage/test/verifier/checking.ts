@@ -16,6 +16,7 @@ import {
   Source,
 } from "../../src/isa/opcodes.js";
 import { aluConcrete, jumpConcrete } from "./concrete.js";
+import { kernelId } from "./kfunc-kernel.js";
 
 /**
  * An interpreter that trusts nobody: it runs programs of generated tests on plain numbers, checks every access, and shows each instruction's
@@ -25,7 +26,9 @@ export type Value =
   | { readonly kind: "number"; readonly n: bigint }
   | { readonly kind: "stack"; readonly frame: number; readonly at: bigint }
   | { readonly kind: "map"; readonly at: bigint }
-  | { readonly kind: "ctx"; readonly at: bigint };
+  | { readonly kind: "ctx"; readonly at: bigint }
+  /** What an iterator shows; these tests only ask whether it is there. */
+  | { readonly kind: "element"; readonly at: bigint };
 
 export interface RunFrame {
   readonly regs: (Value | undefined)[];
@@ -138,6 +141,27 @@ export const runChecked = (machine: Machine): void => {
     if (operand.kind !== "number") throw new Violation(`insn ${pc}: arithmetic with an address`);
     return number(aluConcrete(op, numberOf(insn.dst), operand.n, bits, insn.off === 1));
   };
+  /** Elements that the iterator has left; undefined where there is none. */
+  let left: number | undefined;
+  const iterate = (id: number): void => {
+    const called = ["new", "next", "destroy"].find((name) => kernelId(`bpf_iter_num_${name}`) === id);
+    const isThere = left !== undefined;
+    if (called === undefined || isThere === (called === "new"))
+      throw new Violation(`insn ${pc} calls function ${id} of an iterator that is ${isThere ? "" : "not "}there`);
+    for (let k = 0; k <= 5; k++) frame().regs[k] = undefined;
+    if (called === "destroy") {
+      left = undefined;
+      return;
+    }
+    if (called === "new") {
+      left = machine.fill() % 9;
+      frame().regs[0] = number(0n);
+      return;
+    }
+    const has = (left ?? 0) > 0;
+    frame().regs[0] = has ? { kind: "element", at: 0n } : number(0n);
+    if (has) left = (left ?? 0) - 1;
+  };
   frame().regs[1] = { kind: "ctx", at: 0n };
   for (let steps = 0; steps < STEPS; steps++) {
     const insn = machine.insns[pc];
@@ -193,7 +217,16 @@ export const runChecked = (machine: Machine): void => {
       pc += 1 + insn.imm;
       continue;
     }
+    if (insn.code === CALL && insn.src === CallKind.Kfunc) {
+      iterate(insn.imm);
+      pc++;
+      continue;
+    }
     const is32 = (insn.code & CLASS_MASK) === Class.Jmp32;
+    if (get(insn.dst).kind === "element" && insn.imm === 0 && (insn.code & OP_MASK) === JmpOp.Jeq) {
+      pc++;
+      continue;
+    }
     if ((insn.code & OP_MASK) === JmpOp.Ja) {
       pc += 1 + (is32 ? insn.imm : insn.off);
       continue;

@@ -9,6 +9,7 @@ import { Byte, byteKind } from "../../src/verifier/state.js";
 import { verify } from "../../src/verifier/verify.js";
 import { type RunFrame, runChecked, type Value, Violation } from "./checking.js";
 import { MAP_FD, VALUE_SIZE } from "./generate.js";
+import { kernel } from "./kfunc-kernel.js";
 
 /** "Abstract contains concrete": every run of an accepted program stays within what the verifier claimed before each instruction. */
 
@@ -37,6 +38,7 @@ export const isAccepted = (insns: readonly Insn[], prune: boolean, jumpFirst: bo
   try {
     const { accepted, errno } = verify({
       ...{ insns, type: ProgramType.RawTracepoint, maps: (fd) => (fd === MAP_FD ? MAP : undefined), prune, jumpFirst },
+      kernelBtf: kernel,
       observe: () => {
         if (++count > MOST) throw new TooMany();
       },
@@ -60,6 +62,7 @@ export const collectClaims = (insns: readonly Insn[], everything: boolean): Clai
         type: ProgramType.RawTracepoint,
         maps: (fd) => (fd === MAP_FD ? MAP : undefined),
         prune: !everything,
+        kernelBtf: kernel,
       },
       observe: (pc, state, live) => {
         if (++count > MOST) throw new TooMany();
@@ -93,6 +96,8 @@ const holds = (reg: Reg, value: Value | undefined, everything: boolean): boolean
       if (value.kind !== kind) return false;
       return has(reg.v, BigInt.asUintN(64, signed(value.at) - BigInt(reg.off)));
     }
+    case "mem":
+      return value.kind === "element" || (reg.mayBeNull && value.kind === "number" && value.n === 0n);
     default:
       return false;
   }

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import type { Insn } from "../../src/isa/insn.js";
 import { AluOp, Class, EXIT, JmpOp, LD_IMM64, Mode, Pseudo, Size, Source } from "../../src/isa/opcodes.js";
+import { kernelId } from "./kfunc-kernel.js";
 
 /** Programs at random, biased to where verifiers go wrong: edges of ranges, both widths, spills of all sizes, links between registers. */
 
@@ -18,9 +19,11 @@ type Piece =
   /** Repeats the pieces before it, as long as a counter of its own has not run out. */
   | { readonly kind: "back"; readonly times: number; readonly over: number }
   /** Repeats the pieces before it as often as it likes (may_goto). */
-  | { readonly kind: "maybe"; readonly over: number };
+  | { readonly kind: "maybe"; readonly over: number }
+  /** Goes back where the iterator has an element left. */
+  | { readonly kind: "next"; readonly over: number };
 
-const EDGES = [
+export const EDGES = [
   ...[
     0, 1, 2, 3, 7, 8, 15, 16, 31, 32, 33, 63, 64, 127, 128, 255, 256, 0x7fff, 0x8000, 0xffff, 0x7fff_fffe, 0x7fff_ffff,
   ],
@@ -170,6 +173,8 @@ const back: fc.Arbitrary<Piece> = fc
 
 const maybe: fc.Arbitrary<Piece> = fc.integer({ min: 1, max: 5 }).map((over): Piece => ({ kind: "maybe", over }));
 
+const next: fc.Arbitrary<Piece> = fc.integer({ min: 1, max: 5 }).map((over): Piece => ({ kind: "next", over }));
+
 const pieces = (repeats: readonly { weight: number; arbitrary: fc.Arbitrary<Piece> }[]): fc.Arbitrary<Piece> =>
   fc.oneof(
     { weight: 6, arbitrary: arithmetic },
@@ -183,11 +188,27 @@ const pieces = (repeats: readonly { weight: number; arbitrary: fc.Arbitrary<Piec
 
 /** Slots of loop counters: out of the way of everything else. */
 const counterSlot = (k: number): number => -128 - 8 * k;
+/** The slot of the iterator. */
+const ITERATOR_SLOT = -160;
+
+/** A call of one of the iterator's functions; R1 points to it. */
+const callIterator = (name: "new" | "next" | "destroy"): readonly Insn[] => [
+  insn(Class.Alu64 | AluOp.Mov | Source.X, 1, 10),
+  insn(Class.Alu64 | AluOp.Add, 1, 0, 0, ITERATOR_SLOT),
+  insn(Class.Jmp | JmpOp.Call, 0, 2, 0, kernelId(`bpf_iter_num_${name}`)),
+];
+const BEGIN: readonly Insn[] = [
+  insn(Class.Alu64 | AluOp.Mov, 2, 0, 0, 0),
+  insn(Class.Alu64 | AluOp.Mov, 3, 0, 0, 9),
+  ...callIterator("new"),
+];
+const END: readonly Insn[] = [...callIterator("destroy"), insn(Class.Alu64 | AluOp.Mov, 0, 0, 0, 0)];
+
+/** Instructions of each kind of piece that is not a list of them. */
+const PIECE_SIZES = { jump: 1, maybe: 2, back: 4, next: 6 } as const;
 
 const expand = (pieces: readonly Piece[]): Insn[] => {
-  const sizes = pieces.map((each) =>
-    each.kind === "insns" ? each.insns.length : each.kind === "jump" ? 1 : each.kind === "maybe" ? 2 : 4,
-  );
+  const sizes = pieces.map((each) => (each.kind === "insns" ? each.insns.length : PIECE_SIZES[each.kind]));
   const starts: number[] = [];
   let at = 0;
   for (const size of sizes) {
@@ -207,6 +228,12 @@ const expand = (pieces: readonly Piece[]): Insn[] => {
       const start = starts[Math.max(0, k - each.over)] ?? 0;
       return [insn(Class.Jmp | JmpOp.Jcond, 0, 0, 1), insn(Class.Jmp | JmpOp.Ja, 0, 0, start - here - 2)];
     }
+    if (each.kind === "next") {
+      const start = starts[Math.max(0, k - each.over)] ?? 0;
+      const clear = insn(Class.Alu64 | AluOp.Mov, 0, 0, 0, 0);
+      const back = insn(Class.Jmp | JmpOp.Ja, 0, 0, start - here - 6);
+      return [...callIterator("next"), insn(Class.Jmp | JmpOp.Jeq, 0, 0, 2, 0), clear, back];
+    }
     const slot = counterSlot(loops++);
     const target = starts[Math.max(0, k - each.over)] ?? 0;
     return [
@@ -224,12 +251,13 @@ const PROLOGUE: readonly Insn[] = [
   ...[0, 1, 2, 3].map((k) => insn(Class.St | Mode.Mem | Size.Dw, 10, 0, counterSlot(k))),
 ];
 
-const assemble = (main: readonly Piece[], helper: readonly Piece[]): Insn[] => {
+const assemble = (main: readonly Piece[], helper: readonly Piece[], iterates: boolean): Insn[] => {
   const withFour = (pieces: readonly Piece[]): readonly Piece[] => {
     let loops = 0;
     return pieces.filter((each) => each.kind !== "back" || loops++ < 4);
   };
-  const body = [...PROLOGUE, ...expand(withFour(main)), insn(EXIT)];
+  const pieces = expand(withFour(main));
+  const body = [...PROLOGUE, ...(iterates ? [...BEGIN, ...pieces, ...END] : pieces), insn(EXIT)];
   const functionBody = [
     ...[6, 7, 8, 9].map((dst, k) => insn(Class.Alu64 | AluOp.Mov | Source.X, dst, 1 + (k & 1))),
     insn(Class.Alu64 | AluOp.Mov, 0, 0, 0, 0),
@@ -243,19 +271,22 @@ const assemble = (main: readonly Piece[], helper: readonly Piece[]): Insn[] => {
   return calls ? [...placed, ...functionBody] : placed;
 };
 
-const programOf = (piece: fc.Arbitrary<Piece>): fc.Arbitrary<Insn[]> =>
+const programOf = (piece: fc.Arbitrary<Piece>, iterates = false): fc.Arbitrary<Insn[]> =>
   fc
     .tuple(
       fc.array(piece, { minLength: 3, maxLength: 24 }),
       fc.array(fc.oneof(arithmetic, memory, jump), { minLength: 1, maxLength: 6 }),
     )
-    .map(([main, helper]) => assemble(main, helper));
+    .map(([main, helper]) => assemble(main, helper, iterates));
 
 /** Whole programs, of raw tracepoints. */
 export const program = programOf(pieces([]));
 
 /** Programs with loops that go on as often as they like. */
 export const loopingProgram = programOf(pieces([{ weight: 2, arbitrary: maybe }]));
+
+/** Programs with loops over the elements of an open-coded iterator. */
+export const iteratingProgram = programOf(pieces([{ weight: 3, arbitrary: next }]), true);
 
 const word = fc.oneof(
   fc.constantFrom(...EDGES.map((x) => BigInt.asUintN(64, BigInt(x)))),

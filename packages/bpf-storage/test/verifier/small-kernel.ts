@@ -64,10 +64,17 @@ export const kernel = testBtf([
   { shape: { kind: "proto" }, params: [{ name: "p", type: 4 }], returns: 0 },
   func("bpf_task_release", 20),
   { shape: { kind: "other" }, perCpu: 1 },
-  func("bpf_iter_num_new", 15),
+  func("bpf_arena_alloc_pages", 15),
 ]);
 /** Functions and variables of that kernel. */
-export const Id = { rcuLock: 16, rcuUnlock: 17, taskAcquire: 19, taskRelease: 21, perCpuInt: 22, iterNew: 23 } as const;
+export const Id = {
+  rcuLock: 16,
+  rcuUnlock: 17,
+  taskAcquire: 19,
+  taskRelease: 21,
+  perCpuInt: 22,
+  arenaAlloc: 23,
+} as const;
 export const TRACEPOINT_PROTO = 12;
 export const FUNCTION_PROTO = 13;
 
@@ -99,6 +106,7 @@ export const stx = (size: number, dst: number, src: number, off: number): Insn =
 export const sti = (size: number, dst: number, off: number, imm: number): Insn =>
   insn(Class.St | Mode.Mem | size, dst, 0, off, imm);
 export const jeqi = (dst: number, imm: number, off: number): Insn => insn(Class.Jmp | JmpOp.Jeq, dst, 0, off, imm);
+export const jnei = (dst: number, imm: number, off: number): Insn => insn(Class.Jmp | JmpOp.Jne, dst, 0, off, imm);
 export const ja = (off: number): Insn => insn(Class.Jmp | JmpOp.Ja, 0, 0, off, 0);
 export const call = (id: number): Insn => insn(CALL, 0, 0, 0, id);
 export const kfunc = (id: number): Insn => insn(CALL, 0, 2, 0, id);

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Insn } from "../../src/isa/insn.js";
 import { collectClaims, isAccepted, runWithin } from "./contained.js";
-import { input, loopingProgram, program } from "./generate.js";
+import { input, iteratingProgram, loopingProgram, program } from "./generate.js";
 
 /** Programs per test; VM_BPF_PROGRAMS for long runs. */
 const PROGRAMS = Number(process.env["VM_BPF_PROGRAMS"] ?? 150);
@@ -56,6 +56,14 @@ describe("abstract contains concrete", () => {
     const { accepted, refused, tooMany } = check(loopingProgram, false, Math.ceil(PROGRAMS / 5));
     process.stdout.write(
       `loops: ${accepted} programs accepted and run 8 times each, ${refused} refused, ${tooMany} too large\n`,
+    );
+    expect(accepted).toBeGreaterThan(0);
+  });
+
+  test("the same in loops over open-coded iterators", { timeout: 3_600_000 }, () => {
+    const { accepted, refused, tooMany } = check(iteratingProgram, false, Math.ceil(PROGRAMS / 5));
+    process.stdout.write(
+      `iterators: ${accepted} programs accepted and run 8 times each, ${refused} refused, ${tooMany} too large\n`,
     );
     expect(accepted).toBeGreaterThan(0);
   });

@@ -1,5 +1,6 @@
 import type { HostArguments } from "../../engine/helpers.js";
 import { ERRNO } from "../../errors.js";
+import { BloomFilter } from "../../maps/bloom-filter.js";
 import { QueueMap } from "../../maps/queue.js";
 import type { HelperContext, HelperEntry } from "./types.js";
 
@@ -11,8 +12,9 @@ const lookup = (args: HostArguments, { map }: HelperContext): undefined => {
 const next =
   (take: boolean) =>
   (args: HostArguments, { map }: HelperContext): number => {
-    const queue = map(args.low(0));
-    return queue instanceof QueueMap ? queue.next(args.low(1), take) : -ERRNO.EINVAL;
+    const of = map(args.low(0));
+    if (of instanceof QueueMap) return of.next(args.low(1), take);
+    return of instanceof BloomFilter && !take ? of.peek(args.low(1)) : -ERRNO.EOPNOTSUPP;
   };
 
 /** Helpers of maps (kernel/bpf/helpers.c). What generated code does is here for maps of other kinds. */

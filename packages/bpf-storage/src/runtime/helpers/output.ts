@@ -1,22 +1,43 @@
 import type { HostArguments } from "../../engine/helpers.js";
 import { ERRNO } from "../../errors.js";
 import { RingbufMap } from "../../maps/ringbuf.js";
+import { ProgramType } from "../../uapi/program-types.js";
+import { hasPacket } from "../context.js";
+import { SKB } from "../skb.js";
+import { XDP } from "../xdp.js";
 import type { HelperContext, HelperEntry } from "./types.js";
 
 /** `BPF_F_INDEX_MASK`, and `BPF_F_CURRENT_CPU`, which is all of it. */
 const INDEX_MASK = 0xffffffff;
+/** Bytes of a packet behind a record at most (`BPF_F_CTXLEN_MASK`). */
+const PART_MOST = 0xfffff;
+const NOTHING = new Uint8Array();
 /** Bytes of a record at most: what fits 16 bits with its header. */
 const RECORD_MOST = 0xffff - 16;
 
-const perfEventOutput = (args: HostArguments, { arena, host, map, cpu }: HelperContext): number => {
+/** Bytes from the start of the packet that a program wants behind its record (`BPF_F_CTXLEN_MASK`); null for more than there are. */
+function packetPart(args: HostArguments, { arena, program }: HelperContext): Uint8Array | null {
+  const fields = program()?.type === ProgramType.Xdp ? XDP : SKB;
+  const [start, end] = [arena.u32(args.low(0) + fields.data), arena.u32(args.low(0) + fields.dataEnd)];
+  return args.high(2) > end - start ? null : arena.read(start, args.high(2));
+}
+
+const perfEventOutput = (args: HostArguments, context: HelperContext): number => {
+  const { arena, host, map, cpu, program } = context;
   const { desc, id } = map(args.low(1));
-  if (args.high(2) !== 0) return -ERRNO.EINVAL;
+  const type = program()?.type;
+  const most = type !== undefined && hasPacket(type) ? PART_MOST : 0;
+  if (args.high(2) > most) return -ERRNO.EINVAL;
+  const part = args.high(2) === 0 ? NOTHING : packetPart(args, context);
+  if (part === null) return -ERRNO.EFAULT;
   const index = args.low(2) === INDEX_MASK ? cpu() : args.low(2);
   if (index >= desc.maxEntries) return -ERRNO.E2BIG;
   const size = args.low(4);
   if (size > RECORD_MOST) return -ERRNO.E2BIG;
-  const taken = host.perfEvent?.(id, index, arena.read(args.low(3), size)) ?? false;
-  return taken ? 0 : -ERRNO.ENOENT;
+  const record = new Uint8Array(size + part.length);
+  record.set(arena.u8.subarray(args.low(3), args.low(3) + size));
+  record.set(part, size);
+  return (host.perfEvent?.(id, index, record) ?? false) ? 0 : -ERRNO.ENOENT;
 };
 
 /** The ring at a pointer; null for a map of another kind. */
@@ -24,6 +45,10 @@ const ring = (args: HostArguments, { map }: HelperContext): RingbufMap | null =>
   const found = map(args.low(0));
   return found instanceof RingbufMap ? found : null;
 };
+
+const output = (args: HostArguments, context: HelperContext): number =>
+  (args.high(3) === 0 ? ring(args, context)?.output(args.low(1), args.low(2), args.low(3)) : undefined) ??
+  -ERRNO.EINVAL;
 
 const reserve = (args: HostArguments, context: HelperContext): undefined => {
   const record = args.big(2) === 0n && args.high(1) === 0 ? ring(args, context)?.reserve(args.low(1)) : 0;
@@ -46,11 +71,7 @@ const query = (args: HostArguments, context: HelperContext): undefined => {
 /** Helpers by which programs tell something to the outside. */
 export const OUTPUT_HELPERS: readonly HelperEntry[] = [
   { id: 25, name: "perf_event_output", call: perfEventOutput },
-  {
-    id: 130,
-    name: "ringbuf_output",
-    call: (args, context) => ring(args, context)?.output(args.low(1), args.low(2), args.low(3)) ?? -ERRNO.EINVAL,
-  },
+  { id: 130, name: "ringbuf_output", call: output },
   { id: 131, name: "ringbuf_reserve", call: reserve },
   { id: 132, name: "ringbuf_submit", call: commit(false) },
   { id: 133, name: "ringbuf_discard", call: commit(true) },

@@ -1,101 +1,125 @@
 import type { HostArguments } from "../../engine/helpers.js";
 import { ERRNO } from "../../errors.js";
+import { bprintf, type FormatValues } from "./bprintf.js";
 import type { HelperContext, HelperEntry } from "./types.js";
 
-/** Bytes of a string argument, and of a whole line (`MAX_BPRINTF_BUF`). */
-const STRING_MOST = 256;
+/** Bytes of a line (`MAX_BPRINTF_BUF`). */
 const LINE_MOST = 1024;
-/** Arguments of `bpf_trace_vprintk` (`MAX_BPRINTF_VARARGS`). */
-const ARGUMENTS_MOST = 12;
-const CONVERSION = /%(-|0)?(\d*)(ll|l|hh|h)?([diuxXpcs%]|p[ks])/g;
+/** Values of `bpf_trace_printk` (`MAX_TRACE_PRINTK_VARARGS`), and of those that get an array of them (`MAX_BPRINTF_VARARGS`). */
+const PRINTK_VALUES = 3;
+const VALUES_MOST = 12;
+const EOVERFLOW = 75;
 
-/** What a conversion of a format stands for. */
-interface Arguments {
-  /** The next argument, unsigned. */
-  readonly next: () => bigint;
-  /** The string at an address of the kernel. */
-  readonly string: (address: bigint) => string;
-}
-
-/** Formats as bpf_trace_printk does: `%d %u %x %p %c %s` with `l` and `ll`, width and `0` or `-`. What it does not know stays as it is. */
-export function formatText(format: string, { next, string }: Arguments): string {
-  return format.replace(
-    CONVERSION,
-    (_, flag: string | undefined, width: string, length: string | undefined, kind: string) => {
-      if (kind === "%") return "%";
-      const text = convert(kind, length, next(), string);
-      if (flag === "-") return text.padEnd(Number(width));
-      return text.padStart(Number(width), flag === "0" ? "0" : " ");
-    },
-  );
-}
-
-function convert(kind: string, length: string | undefined, value: bigint, string: (address: bigint) => string): string {
-  const bits = length?.startsWith("l") === true ? 64 : length === "hh" ? 8 : length === "h" ? 16 : 32;
-  switch (kind) {
-    case "d":
-    case "i":
-      return String(BigInt.asIntN(bits, value));
-    case "u":
-      return String(BigInt.asUintN(bits, value));
-    case "x":
-      return BigInt.asUintN(bits, value).toString(16);
-    case "X":
-      return BigInt.asUintN(bits, value).toString(16).toUpperCase();
-    case "c":
-      return String.fromCharCode(Number(value & 0xffn));
-    case "s":
-    case "ps":
-      return string(value);
-    default:
-      return value.toString(16).padStart(16, "0");
-  }
-}
-
-/** Bytes up to a NUL, as Latin-1. */
-function text(bytes: Uint8Array): string {
+/** Bytes up to a NUL, as Latin-1; null if there is none. */
+function text(bytes: Uint8Array): string | null {
   const end = bytes.indexOf(0);
-  return Array.from(end < 0 ? bytes : bytes.subarray(0, end), (byte) => String.fromCharCode(byte)).join("");
+  if (end < 0) return null;
+  return Array.from(bytes.subarray(0, end), (byte) => String.fromCharCode(byte)).join("");
+}
+
+const half = (address: bigint, shift: bigint): number => Number((address >> shift) & 0xffffffffn);
+
+/** Copies of memory that may not be there. */
+function reader({ arena, probe }: HelperContext) {
+  return (address: bigint, size: number, user: boolean): Uint8Array | null => {
+    const to = arena.alloc(size);
+    if (to === 0) return null;
+    const there = probe(to, size, half(address, 0n), half(address, 32n), user);
+    const bytes = there ? arena.read(to, size) : null;
+    arena.free(to);
+    return bytes;
+  };
+}
+
+/** What a format is filled with: `count` values, each asked for by its number. */
+function valuesOf(context: HelperContext, count: number, value: (k: number) => bigint): FormatValues {
+  const read = reader(context);
+  const string = (address: bigint, user: boolean, most: number): string | null => {
+    let found = "";
+    while (found.length < most) {
+      // A string may end where memory does, which is at the end of such a stretch.
+      const from = address + BigInt(found.length);
+      const bytes = read(from, Math.min(most - found.length, 64 - half(from & 63n, 0n)), user);
+      if (bytes === null) return null;
+      const part = text(bytes);
+      if (part !== null) return found + part;
+      found += Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
+    }
+    return found;
+  };
+  const symbol = (address: bigint, distance: boolean): string | null =>
+    context.host.symbolName?.(half(address, 0n), half(address, 32n), distance) ?? null;
+  return { count, value, string, bytes: (address, size) => read(address, size, false), symbol };
+}
+
+/** The values that lie in memory, one behind the other; null if there cannot be so many bytes of them. */
+function arrayValues(context: HelperContext, at: number, bytes: number): FormatValues | null {
+  if (bytes % 8 !== 0 || bytes > 8 * VALUES_MOST || (bytes !== 0 && at === 0)) return null;
+  return valuesOf(context, bytes / 8, (k) => context.arena.view.getBigUint64(at + 8 * k, true));
+}
+
+/** What a format in memory comes to; or a negative errno. */
+function formatted({ arena }: HelperContext, at: number, size: number, values: FormatValues | null): string | number {
+  const format = text(arena.u8.subarray(at, at + size));
+  return values === null || format === null ? -ERRNO.EINVAL : bprintf(format, values);
 }
 
 /** Prints a line. @returns its length, or a negative errno */
-function print({ arena, host, probe }: HelperContext, format: number, size: number, next: () => bigint): number {
-  if (size === 0 || size > LINE_MOST) return -ERRNO.EINVAL;
-  const string = (address: bigint): string => {
-    const to = arena.alloc(STRING_MOST);
-    if (to === 0) return "";
-    // A string may end where memory does.
-    let length = STRING_MOST;
-    const [low, high] = [Number(address & 0xffffffffn), Number(address >> 32n)];
-    while (length > 0 && !probe(to, length, low, high, false)) length >>= 1;
-    const read = text(arena.read(to, length));
-    arena.free(to);
-    return read;
-  };
-  const line = formatText(text(arena.read(format, size)), { next, string });
-  host.trace?.(line);
+function print(context: HelperContext, format: number, size: number, values: FormatValues | null): number {
+  const line = formatted(context, format, size, values);
+  if (typeof line === "number") return line;
+  context.host.trace?.(line.slice(0, LINE_MOST - 1));
   return line.length;
 }
 
-const tracePrintk = (args: HostArguments, context: HelperContext): number => {
-  let k = 2;
-  return print(context, args.low(0), args.low(1), () => (k <= 4 ? args.big(k++) : 0n));
+const tracePrintk = (args: HostArguments, context: HelperContext): number =>
+  print(
+    context,
+    args.low(0),
+    args.low(1),
+    valuesOf(context, PRINTK_VALUES, (k) => args.big(2 + k)),
+  );
+
+const traceVprintk = (args: HostArguments, context: HelperContext): number =>
+  print(context, args.low(0), args.low(1), arrayValues(context, args.low(2), args.low(3)));
+
+/** Writes a line into memory, as much as fits, ended by NUL. @returns bytes of all of it with that */
+const snprintf = (args: HostArguments, context: HelperContext): number => {
+  const { arena } = context;
+  const [to, size, format] = [args.low(0), args.low(1), args.low(2)];
+  const line = formatted(context, format, arena.u8.length - format, arrayValues(context, args.low(3), args.low(4)));
+  if (typeof line === "number") return line;
+  const bytes = arena.u8;
+  const length = Math.min(line.length, size - 1);
+  for (let k = 0; k < length; k++) bytes[to + k] = line.charCodeAt(k);
+  if (size !== 0) bytes[to + length] = 0;
+  return line.length + 1;
 };
 
-const traceVprintk = (args: HostArguments, context: HelperContext): number => {
-  const [data, bytes] = [args.low(2), args.low(3)];
-  if (bytes % 8 !== 0 || bytes > 8 * ARGUMENTS_MOST) return -ERRNO.EINVAL;
-  let at = 0;
-  const next = (): bigint => {
-    const value = at < bytes ? context.arena.view.getBigUint64(data + at, true) : 0n;
-    at += 8;
-    return value;
-  };
-  return print(context, args.low(0), args.low(1), next);
+/** Gives bytes to the file that an iterator writes to. */
+const toFile = (args: HostArguments, { host }: HelperContext, bytes: Uint8Array): number =>
+  (host.seqWrite?.(args.low(0), args.high(0), bytes) ?? false) ? 0 : -EOVERFLOW;
+
+const seqPrintf = (args: HostArguments, context: HelperContext): number => {
+  const line = formatted(context, args.low(1), args.low(2), arrayValues(context, args.low(3), args.low(4)));
+  if (typeof line === "number") return line;
+  return toFile(
+    args,
+    context,
+    Uint8Array.from(line, (character) => character.charCodeAt(0)),
+  );
 };
 
-/** Helpers that print for who looks on (kernel/trace/bpf_trace.c). */
+/** Helpers that print (kernel/trace/bpf_trace.c, kernel/bpf/helpers.c). */
 export const PRINT_HELPERS: readonly HelperEntry[] = [
   { id: 6, name: "trace_printk", call: tracePrintk },
+  { id: 126, name: "seq_printf", needs: "seqWrite", call: seqPrintf },
+  {
+    id: 127,
+    name: "seq_write",
+    needs: "seqWrite",
+    call: (args, context) => toFile(args, context, context.arena.read(args.low(1), args.low(2))),
+  },
+  { id: 165, name: "snprintf", call: snprintf },
   { id: 177, name: "trace_vprintk", call: traceVprintk },
 ];

@@ -4,10 +4,24 @@ import type { HelperContext, HelperEntry } from "./types.js";
 
 const TASK_COMM = 16;
 
-const ktime = (args: HostArguments, { now }: HelperContext): undefined => {
-  const ns = now();
-  args.setResult(Number(ns & 0xffffffffn), Number((ns >> 32n) & 0xffffffffn));
+/** A result of 64 bits. */
+const wide = (args: HostArguments, value: bigint): undefined => {
+  args.setResult(Number(value & 0xffffffffn), Number((value >> 32n) & 0xffffffffn));
 };
+
+const ktime = (args: HostArguments, { now }: HelperContext): undefined => wide(args, now());
+
+/** Ticks a second (`CONFIG_HZ`), and those that count as gone when a system starts: all but five minutes of 32 bits. */
+const HZ = 250n;
+const INITIAL_JIFFIES = (1n << 32n) - 300n * HZ;
+
+/** Clears what the kernel would write: which namespace the task is in is not known. */
+const namespacePid = (args: HostArguments, { arena }: HelperContext): number => {
+  arena.u8.fill(0, args.low(2), args.low(2) + args.low(3));
+  return -ERRNO.EINVAL;
+};
+
+const ROOT_CGROUP = 1n;
 
 const currentTask = (args: HostArguments, { task }: HelperContext): undefined => {
   const { low, high } = task().address;
@@ -56,7 +70,28 @@ export const SYSTEM_HELPERS: readonly HelperEntry[] = [
   // One program runs at a time: a lock is free, and nobody waits for it.
   { id: 93, name: "spin_lock", call: () => 0 },
   { id: 94, name: "spin_unlock", call: () => 0 },
+  { id: 42, name: "get_numa_node_id", call: () => 0 },
+  { id: 80, name: "get_current_cgroup_id", call: (args, { host }) => wide(args, host.cgroupId?.() ?? ROOT_CGROUP) },
+  {
+    id: 118,
+    name: "jiffies64",
+    call: (args, { now }) => wide(args, INITIAL_JIFFIES + (now() * HZ) / 1_000_000_000n),
+  },
+  { id: 120, name: "get_ns_current_pid_tgid", call: namespacePid },
+  {
+    id: 123,
+    name: "get_current_ancestor_cgroup_id",
+    call: (args, { host }) => {
+      const level = args.low(0) | 0;
+      return wide(args, host.cgroupId?.(level) ?? (level === 0 ? ROOT_CGROUP : 0n));
+    },
+  },
   { id: 125, name: "ktime_get_boot_ns", call: ktime },
   { id: 158, name: "get_current_task_btf", call: currentTask },
   { id: 160, name: "ktime_get_coarse_ns", call: ktime },
+  {
+    id: 208,
+    name: "ktime_get_tai_ns",
+    call: (args, { host }) => wide(args, host.wall?.() ?? BigInt(Date.now()) * 1_000_000n),
+  },
 ];
