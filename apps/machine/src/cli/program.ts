@@ -25,6 +25,7 @@ Examples:
   vm boot --kernel vmlinuz --initrd initrd.img --disk root.img --append root=/dev/vda --exec 'sha256sum' <file
   vm boot --kernel vmlinuz --initrd initramfs.cpio --disk data.img --disk base.img:ro
   vm boot --bpf runqslower.bpf.o --bpf-record 'task:char[16] delta_us:u64 pid:s32' --exec 'sleep 1'
+  vm boot --bpf runqslower.bpf.o --bpf-socket /tmp/bpf         and meanwhile: vm bpf map list --machine /tmp/bpf
 
 Without --kernel it boots Debian's cloud kernel, unmodified, with a ram disk of busybox, or with the Linux root on the first --disk. apt-get fetches
 them once, 62 MB, without root rights and without installing anything; VM_GUEST=6.12 in the environment takes that series of kernels.
@@ -262,6 +263,10 @@ function bootOptions(command: Command): Command {
     .option(
       "--bpf-record <fields>",
       "what is in the records that they put out, as in 'comm:char[16] delta_us:u64 pid:s32'",
+    )
+    .option(
+      "--bpf-socket <socket>",
+      "listen there, once they are attached, for vm bpf prog, map, btf and link with --machine",
     );
 }
 

@@ -5,6 +5,7 @@ import { describe, expect, it } from "vitest";
 import { createMachine, type Plugin } from "../../src/index.js";
 import { type AttachedBpf, bpf } from "../../src/plugins/bpf/plugin.js";
 import { guests } from "../boot/debian.js";
+import { expectShown } from "./shown.js";
 import { Switches } from "./switches.js";
 
 const program = (name: string): Uint8Array =>
@@ -75,9 +76,12 @@ describe.skipIf(guests === null)("a program of clang's, attached to a booted Deb
       expect(rows.length).toBeLessThan(10);
       expect(rows.reduce((sum, { calls }) => sum + calls, 0)).toBeLessThan(total);
       switches.check(2);
+      await expectShown(attached.get("syscount") as AttachedBpf, attached.get("rmdir") as AttachedBpf);
       // Removed, refused because it is not empty (ENOTEMPTY), and removed.
       const rmdir = variables(attached.get("rmdir"));
       const values = [0, 4, 8, 12, 16, 20, 24, 28].map((at) => rmdir.getInt32(at, true));
       expect(values.sort((a, b) => a - b)).toEqual([-39, 1, 1, 2, 3, 3, 3, 3]);
+      // Three calls, at whose beginning and end two programs each are told the function.
+      expect(rmdir.getInt32(40, true)).toBe(12);
     });
 });

@@ -1,5 +1,6 @@
 import { type Command, Option } from "commander";
 import { type ConformanceFlags, conformance } from "./conformance.js";
+import { lookCommands } from "./look-commands.js";
 import { type RunFlags, run } from "./run.js";
 import { type VerifyFlags, verify } from "./verify.js";
 
@@ -14,6 +15,15 @@ Examples:
   vm bpf run filter.bpf.o --data packet.bin --json
   echo 'b7 00 00 00 2a 00 00 00 95 00 00 00 00 00 00 00' | vm bpf run -
 
+--maps is a JSON list, such as
+  [{"type":"hash","key_size":4,"value_size":8,"max_entries":16,"name":"seen","flags":["BPF_F_NO_PREALLOC"],
+    "elements":[{"key":"01 00 00 00","value":"2a 00 00 00 00 00 00 00"}]},
+   {"type":"array_of_maps","key_size":4,"max_entries":2,"inner":{"type":"hash","key_size":4,"value_size":8,"max_entries":16,
+    "flags":1},"elements":[{"key":"00 00 00 00","value":"seen"}]}]
+Names of fields and types may be bpftool's (bytes_key), linux/bpf.h's (BPF_MAP_TYPE_LRU_HASH) or camelCase (keySize). Instructions name
+a map by its "fd", or else by its place from 0 on. An array of one value may have "data", which is constant to a program with "frozen": true
+and the flag BPF_F_RDONLY_PROG; "fields" are what a value holds: [{"kind":"bpf_spin_lock","offset":0}].
+
 Programs of networks get the data as a packet, others as what r1 points to. They run in a system with one task, on one CPU.
 Status: 0, or 1 for a program that is refused or ends with a fault.`;
 
@@ -22,12 +32,14 @@ Examples:
   vm bpf verify runqslower.bpf.o
   echo '85 00 00 00 05 00 00 00 95 00 00 00 00 00 00 00' | vm bpf verify - --type raw_tracepoint
 
+--maps is as for vm bpf run; what is in maps does not count, but for the "data" of one that is frozen.
 The first word of each program is accept or reject; the verifier's log follows, in the words of Linux 6.12.
 Status: 0 if all are accepted, 1 if one is not.`;
 
 /** Adds `vm bpf`. @param end told the status */
 export function bpfCommands(program: Command, end: (status: number) => void): void {
-  const bpf = program.command("bpf").description("eBPF programs, on their own");
+  const bpf = program.command("bpf").description("eBPF programs, on their own or in a machine");
+  lookCommands(bpf, end);
   bpf
     .command("run")
     .description("verify a program, run it, and show what it returns and what is in its maps then")

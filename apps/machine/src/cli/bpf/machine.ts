@@ -6,23 +6,28 @@ import { UsageError } from "../errors.js";
 import { printableLines } from "../printable.js";
 import { readFile } from "../read-file.js";
 import { say } from "../report.js";
+import { MachineSocket } from "./machine-socket.js";
 import { parseRecordFormat, recordText } from "./record-format.js";
 
 /** The flags that let programs look into the machine. */
 export interface BpfFlags {
   readonly bpf?: readonly string[];
   readonly bpfRecord?: string;
+  readonly bpfSocket?: string;
 }
 
 /** Bytes of an object. */
 const OBJECT_MAX = 64 << 20;
 
 /** Programs as the flags ask for them. @throws {UsageError} for what cannot be read or has no effect */
-export async function bpfPlugins({ bpf: paths = [], bpfRecord }: BpfFlags, signal: AbortSignal): Promise<Plugin[]> {
+export async function bpfPlugins(flags: BpfFlags, signal: AbortSignal): Promise<Plugin[]> {
+  const { bpf: paths = [], bpfRecord, bpfSocket } = flags;
   if (bpfRecord !== undefined && paths.length === 0) throw new UsageError("--bpf-record needs --bpf");
   const format = bpfRecord === undefined ? null : parseRecordFormat(bpfRecord);
-  const plugins: Plugin[] = [];
-  for (const path of paths) {
+  if (bpfSocket !== undefined && paths.length === 0) throw new UsageError("--bpf-socket needs --bpf");
+  const socket = bpfSocket === undefined ? null : await MachineSocket.prepare(bpfSocket, paths.length);
+  const plugins: Plugin[] = socket === null ? [] : [socket.plugin];
+  for (const [place, path] of paths.entries()) {
     const object = await readFile("--bpf", path, { most: OBJECT_MAX, signal });
     checkObject(path, object);
     plugins.push(
@@ -30,9 +35,12 @@ export async function bpfPlugins({ bpf: paths = [], bpfRecord }: BpfFlags, signa
         object,
         onRecord: ({ map, bytes }) => say(`${map}: ${recordText(bytes, format)}`),
         onPrint: (line) => say(printableLines(line.trimEnd())),
-        onAttached: ({ loaded }) =>
-          say(`${path}: ${loaded.programs.map(({ from }) => from.section).join(", ")} attached`),
+        onAttached: (attached) => {
+          say(`${path}: ${attached.loaded.programs.map(({ from }) => from.section).join(", ")} attached`);
+          socket?.attached(place, path, attached);
+        },
         onError: (error) => {
+          socket?.failed();
           const known = error instanceof BpfError || error instanceof ObjectError || error instanceof GuestOsError;
           if (!known) throw error;
           say(`--bpf ${path}: ${error.message}; the guest goes on without`);

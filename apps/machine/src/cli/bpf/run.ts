@@ -1,18 +1,17 @@
 import {
-  Arena,
   BpfError,
   type BpfMap,
   type BpfProgram,
-  BpfRuntime,
+  type BpfRuntime,
   dumpMap,
-  KERNEL_HIGH,
+  isPerCpu,
   loadInsns,
   loadInto,
   makeContext,
   ObjectError,
   type ProgramType,
   RingbufMap,
-  type RuntimeHost,
+  requestOfKind,
   StorageMap,
   VerifierError,
 } from "@vm/bpf-storage";
@@ -21,8 +20,10 @@ import { ExitCode } from "../exit-code.js";
 import { printableLines } from "../printable.js";
 import { readFile } from "../read-file.js";
 import { say } from "../report.js";
+import { makeMaps } from "./flag-maps.js";
 import { parseMaps } from "./maps-flag.js";
 import { parseKind, readInsns, targetSystem } from "./object-input.js";
+import { oneTask, PID } from "./one-task.js";
 
 export interface RunFlags {
   readonly type?: string;
@@ -41,9 +42,6 @@ const OBJECT_MAX = 64 << 20;
 const DATA_MAX = 16 << 20;
 const REPEAT_MOST = 1_000_000_000;
 const DEFAULT_KIND = "socket_filter";
-/** The one task: its number, its reference count, the word for its storage. */
-const TASK = { pid: 0, tgid: 4, usage: 8, storage: 12, size: 16 };
-const PID = 1;
 
 /** What is to be run, and where. */
 interface Ready {
@@ -109,44 +107,27 @@ function contents({ arena }: BpfRuntime, map: BpfMap, cell: number): unknown[] {
     const value = map.valueOf(cell);
     return value === 0 ? [] : [{ pid: PID, value: hexBytes(arena.read(value, map.desc.valueSize)) }];
   }
-  return [...dumpMap(map)].map(({ key, values: [first, ...others] }) => ({
+  const perCpu = isPerCpu(map.desc.type);
+  return [...dumpMap(map)].map(({ key, values }) => ({
     key: hexBytes(key),
-    ...(others.length === 0
-      ? { value: hexBytes(first ?? new Uint8Array()) }
-      : { values: [first, ...others].map((value, cpu) => ({ cpu, value: hexBytes(value ?? new Uint8Array()) })) }),
+    ...(perCpu
+      ? { values: values.map((value, cpu) => ({ cpu, value: hexBytes(value) })) }
+      : { value: hexBytes(values[0] ?? new Uint8Array()) }),
   }));
-}
-
-/** A system with one task, and nothing else. */
-function makeRuntime(flags: RunFlags): { readonly runtime: BpfRuntime; readonly cell: number } {
-  const arena = new Arena();
-  const task = arena.alloc(TASK.size);
-  for (const field of [TASK.pid, TASK.tgid, TASK.usage]) arena.setU32(task + field, PID);
-  const cell = task + TASK.storage;
-  const host: RuntimeHost = {
-    task: () => ({
-      address: { low: task, high: KERNEL_HIGH },
-      ...{ pid: PID, tid: PID, uid: 0, gid: 0, comm: Buffer.from("vm") },
-    }),
-    tasks: { cell: () => cell, live: () => true, fromFd: () => cell },
-    perfEvent: () => true,
-    trace: (text) => say(text),
-  };
-  return { runtime: new BpfRuntime({ arena, host, engine: flags.engine }), cell };
 }
 
 async function readyInput(flags: RunFlags): Promise<Ready> {
-  const { type, attach } = parseKind(flags.type ?? DEFAULT_KIND);
-  const { runtime, cell } = makeRuntime(flags);
-  const maps = parseMaps(flags.maps).map(({ fd, name, type, keySize, valueSize, maxEntries, flags: bits }) => ({
-    fd,
-    map: runtime.createMap({ name, type, keySize, valueSize, maxEntries, flags: bits }),
-  }));
+  const kind = parseKind(flags.type ?? DEFAULT_KIND);
+  const { types } = await targetSystem(flags.btf);
+  const { runtime, cell } = oneTask(flags.engine);
+  const maps = makeMaps(runtime, parseMaps(flags.maps));
   const program = loadInsns(runtime, {
-    ...{ name: "-", insns: await readInsns(), type, expectedAttachType: attach },
+    ...requestOfKind(kind, types?.kernel ?? null),
+    ...{ name: "-", insns: await readInsns() },
     map: (fd) => maps.find((each) => each.fd === fd)?.map,
+    maps: (fd) => maps.find((each) => each.fd === fd)?.flag,
   });
-  return { runtime, program, type, cell, maps: maps.map(({ map }) => [map.desc.name, map] as const) };
+  return { runtime, program, type: kind.type, cell, maps: maps.map(({ flag, map }) => [flag.name, map] as const) };
 }
 
 async function readyObject(path: string, flags: RunFlags): Promise<Ready> {
@@ -154,7 +135,7 @@ async function readyObject(path: string, flags: RunFlags): Promise<Ready> {
     throw new UsageError("--maps is for a program on standard input; an object has its own");
   const { signal } = new AbortController();
   const bytes = await readFile("", path, { most: OBJECT_MAX, signal });
-  const { runtime, cell } = makeRuntime(flags);
+  const { runtime, cell } = oneTask(flags.engine);
   const loaded = loadInto(runtime, bytes, await targetSystem(flags.btf));
   const { programs } = loaded;
   const [chosen] = programs.filter(({ from }) => flags.program === undefined || from.name === flags.program);

@@ -4,6 +4,7 @@ import {
   openObject,
   prepareProgram,
   requestOf,
+  requestOfKind,
   type TargetSystem,
   type Verdict,
   type VerifyRequest,
@@ -52,11 +53,13 @@ export async function verify(path: string, flags: VerifyFlags): Promise<number> 
 }
 
 async function verifyInput(flags: VerifyFlags): Promise<Answer> {
-  const { type, attach } = parseKind(flags.type ?? DEFAULT_KIND);
+  const kind = parseKind(flags.type ?? DEFAULT_KIND);
   const maps = parseMaps(flags.maps);
   const byFd = new Map(maps.map((map) => [map.fd, map]));
+  const { types } = await targetSystem(flags.btf);
   return attempt("-", flags, async () => ({
-    ...{ insns: await readInsns(), type, expectedAttachType: attach },
+    ...requestOfKind(kind, types?.kernel ?? null),
+    insns: await readInsns(),
     maps: (fd) => byFd.get(fd),
   }));
 }

@@ -1,5 +1,5 @@
-import { AttachType, BpfError, type Btf, BtfKind, type LoadedProgram, ProgramType } from "@vm/bpf-storage";
-import { u64, type Vcpu } from "@vm/cpu";
+import { AttachType, BpfError, type Btf, BtfKind, type LoadedProgram, type Pair, ProgramType } from "@vm/bpf-storage";
+import { halvesOf, u64, type Vcpu } from "@vm/cpu";
 import type { Mmu } from "@vm/mmu";
 import type { Disposer } from "../../emitter.js";
 import type { VcpuRegisters } from "../../registers.js";
@@ -127,7 +127,8 @@ export class Attacher {
     return functionExits(this.#host.vcpus, this.#symbol(loaded, name), (vcpu, words) => {
       this.#host.guest.begin(vcpu);
       const { cpu } = vcpu;
-      loaded.program.runTraced([...words.slice(0, count), u64(cpu.regLo(0), cpu.regHi(0))]);
+      const result = u64(cpu.regLo(0), cpu.regHi(0));
+      loaded.program.runTraced([...words.slice(0, count), result], { ip: pairOf(this.#symbol(loaded, name)) });
     });
   }
 
@@ -138,7 +139,7 @@ export class Attacher {
   #kretprobe(loaded: LoadedProgram, name: string): Disposer {
     return functionExits(this.#host.vcpus, this.#symbol(loaded, name), (vcpu) => {
       this.#host.guest.begin(vcpu);
-      loaded.program.runTraced(ptRegs(vcpu.registers));
+      loaded.program.runTraced(ptRegs(vcpu.registers), { ip: pairOf(this.#symbol(loaded, name)) });
     });
   }
 
@@ -150,7 +151,7 @@ export class Attacher {
           guest.begin(vcpu);
           const known = words(vcpu.cpu, vcpu);
           if (known === null) this.lost++;
-          else if (known.length > 0) program.runTraced(known);
+          else if (known.length > 0) program.runTraced(known, { ip: pairOf(address) });
         }),
       ),
     );
@@ -182,6 +183,11 @@ export class Attacher {
     return Math.min(type.params.length, ARGUMENTS_MOST);
   }
 }
+
+const pairOf = (address: bigint): Pair => {
+  const [low, high] = halvesOf(address);
+  return { low: low >>> 0, high: high >>> 0 };
+};
 
 /** `struct pt_regs` (arch/x86/include/uapi/asm/ptrace.h), of the kernel's own code. */
 function ptRegs(registers: VcpuRegisters): bigint[] {

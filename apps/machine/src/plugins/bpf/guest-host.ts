@@ -44,7 +44,9 @@ export function memberOffset(btf: Btf, struct: string, path: string): number {
   const id = btf.find(struct, BtfKind.Struct);
   const member = id === null ? null : findMember(btf, id, path);
   if (member === null) throw new GuestOsError("no-member", `the kernel's struct ${struct} has no member ${path}`);
-  return member.bitOffset / 8;
+  const { bitOffset } = member;
+  if (bitOffset % 8 === 0) return bitOffset / 8;
+  throw new GuestOsError("implausible", `${path} in the kernel's struct ${struct} begins at bit ${bitOffset}`);
 }
 
 /** A booted kernel as what programs run in: its tasks, its time and its memory, seen from outside. */

@@ -55,6 +55,8 @@ export interface TaskValue {
 export interface AttachedBpf {
   readonly runtime: BpfRuntime;
   readonly loaded: LoadedObject;
+  /** Types of the guest's kernel. */
+  readonly kernel: Btf;
   /** What the guest's tasks have in a map of task storage: a value for each that has one. @throws {RangeError} for another map */
   taskStorage(map: string): Generator<TaskValue>;
   /** Events whose arguments could not be made out. */
@@ -118,7 +120,7 @@ async function attach(
   for (const program of loaded.programs) disposers.push(attacher.attach(program));
   disposers.push(whenTasksGo(vcpus, kernel.symbols.get(TASK_FREE), runtime, tasks));
   return {
-    ...{ runtime, loaded },
+    ...{ runtime, loaded, kernel: btf },
     taskStorage: (name) => taskStorage(runtime, tasks, loaded.maps.get(name)),
     get lost() {
       return attacher.lost;

@@ -20,6 +20,7 @@ export interface Tracepoint {
 const ENTRY = { code: 0, target: 4, key: 8, size: 16 };
 /** Bits of a key that are none of its address. */
 const KEY_FLAGS = 3n;
+const LOW_FLAGS = Number(KEY_FLAGS);
 const TABLE_MOST = 4 << 20;
 
 /** Where the members of `struct tracepoint` are, bytes. */
@@ -47,8 +48,11 @@ export function findTracepoint(
   if (table === null) throw new GuestOsError("implausible", `the kernel's list of jump labels has ${size} bytes`);
   const view = new DataView(table.buffer);
   const wanted = tracepoint + BigInt(layout.key);
+  // The lower halves tell nearly all entries apart.
+  const [fromLow, wantedLow] = [Number(BigInt.asUintN(32, from)), Number(BigInt.asUintN(32, wanted)) & ~LOW_FLAGS];
   const sites: TracepointSite[] = [];
   for (let at = 0; at + ENTRY.size <= size; at += ENTRY.size) {
+    if (((fromLow + at + ENTRY.key + view.getInt32(at + ENTRY.key, true)) & ~LOW_FLAGS) !== wantedLow) continue;
     const entry = from + BigInt(at);
     const key = BigInt.asUintN(64, entry + BigInt(ENTRY.key) + view.getBigInt64(at + ENTRY.key, true)) & ~KEY_FLAGS;
     if (key !== wanted) continue;

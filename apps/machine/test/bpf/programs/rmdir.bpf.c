@@ -6,6 +6,21 @@ typedef unsigned long long u64;
 int begun, removed, refused, error;
 int probed, returned;
 int calls, failures;
+u64 where;
+int placed;
+
+static u64 (*const bpf_get_func_ip)(void *ctx) = (void *)173;
+
+/* All of them are told the same function. */
+static void place(void *ctx)
+{
+	u64 ip = bpf_get_func_ip(ctx);
+
+	if (!where)
+		where = ip;
+	if (ip && ip == where)
+		placed++;
+}
 
 struct pt_regs {
 	u64 before[10], ax, between[3], di, after[6];
@@ -15,6 +30,7 @@ SEC("fentry/vfs_rmdir")
 int begin(u64 *ctx)
 {
 	begun++;
+	place(ctx);
 	return 0;
 }
 
@@ -24,6 +40,7 @@ int end(u64 *ctx)
 {
 	int result = (int)ctx[3];
 
+	place(ctx);
 	if (result == 0)
 		removed++;
 	else {
@@ -36,6 +53,7 @@ int end(u64 *ctx)
 SEC("kprobe/vfs_rmdir")
 int probe(struct pt_regs *regs)
 {
+	place(regs);
 	/* What it is given first is a pointer into the kernel. */
 	if (regs->di >> 63)
 		probed++;
@@ -45,6 +63,7 @@ int probe(struct pt_regs *regs)
 SEC("kretprobe/vfs_rmdir")
 int probe_return(struct pt_regs *regs)
 {
+	place(regs);
 	if ((int)regs->ax == error || regs->ax == 0)
 		returned++;
 	return 0;
