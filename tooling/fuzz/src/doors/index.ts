@@ -1,4 +1,5 @@
 import type { Door } from "../door.js";
+import { bpfGuest } from "./bpf-guest.js";
 import { bpfObject } from "./bpf-object.js";
 import { btf } from "./btf.js";
 import { devices } from "./devices.js";
@@ -36,4 +37,5 @@ export const doors: readonly Door[] = [
   timensOffsets,
   vvarPages,
   bpfObject,
+  bpfGuest,
 ];
