@@ -41,6 +41,7 @@ function caseOf(seed: number): Case & { readonly subprograms: readonly number[] 
   };
 }
 
+// It takes root on Linux and a compiler, and minutes.
 if (PROGRAMS === 0) test.skip("VM_BPF_TEST_RUN does not say how many programs the kernel is to judge", () => undefined);
 else {
   const kernel = new Kernel();

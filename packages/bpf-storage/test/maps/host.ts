@@ -1,4 +1,3 @@
-import { BpfError } from "../../src/errors.js";
 import type { Descriptors, HeldObject } from "../../src/maps/descriptors.js";
 import type { BpfMap, MapDesc, MapHost } from "../../src/maps/map.js";
 import { MapReferences } from "../../src/maps/references.js";
@@ -6,6 +5,7 @@ import { Arena } from "../../src/memory/arena.js";
 import { Rcu } from "../../src/memory/rcu.js";
 import { createMap, NO_DESCRIPTORS } from "../../src/runtime/create-map.js";
 import { MapType } from "../../src/uapi/map-types.js";
+import { outcomeOf } from "../outcome.js";
 
 /** What maps need, and room for a key and a value. */
 export class MapBench {
@@ -64,13 +64,7 @@ export class MapBench {
 
   /** What becomes of making a map: "made", or the errno. The map is gone afterwards. */
   verdict(change: Partial<MapDesc>): string {
-    try {
-      this.references.drop(this.create(change));
-      return "made";
-    } catch (error) {
-      if (error instanceof BpfError) return error.code;
-      throw error;
-    }
+    return outcomeOf(() => this.references.drop(this.create(change)));
   }
 
   bytesOf(hex: string, at = this.key): number {

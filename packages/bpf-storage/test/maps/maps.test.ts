@@ -1,21 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { BpfError, ERRNO } from "../../src/errors.js";
+import { ERRNO } from "../../src/errors.js";
 import { ArrayMap } from "../../src/maps/array.js";
 import { HashMap } from "../../src/maps/hash.js";
 import { QueueMap } from "../../src/maps/queue.js";
 import { MapFlag, MapType } from "../../src/uapi/map-types.js";
+import { outcomeOf } from "../outcome.js";
 import { MapBench } from "./host.js";
-
-const code = (make: () => unknown): string => {
-  try {
-    make();
-  } catch (error) {
-    if (error instanceof BpfError) return error.code;
-    throw error;
-  }
-  return "made";
-};
 
 const [NOEXIST, EXIST] = [1n, 2n];
 
@@ -94,7 +85,7 @@ describe("a hash table", () => {
 
   test("is refused without keys, values or entries, and with flags that it does not have", () => {
     const bench = new MapBench();
-    const made = (change: object): string => code(() => new HashMap(bench.host, bench.desc(change), 1));
+    const made = (change: object): string => outcomeOf(() => new HashMap(bench.host, bench.desc(change), 1));
     expect(made({})).toBe("made");
     for (const change of [{ keySize: 0 }, { valueSize: 0 }, { maxEntries: 0 }, { flags: MapFlag.Mmapable }])
       expect(made(change)).toBe("EINVAL");

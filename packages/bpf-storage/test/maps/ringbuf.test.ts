@@ -1,19 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { BpfError, ERRNO } from "../../src/errors.js";
+import { ERRNO } from "../../src/errors.js";
 import { RingbufFlag, RingbufMap, RingbufQuery } from "../../src/maps/ringbuf.js";
 import { MapType } from "../../src/uapi/map-types.js";
+import { outcomeOf } from "../outcome.js";
 import { MapBench } from "./host.js";
-
-const code = (make: () => unknown): string => {
-  try {
-    make();
-  } catch (error) {
-    if (error instanceof BpfError) return error.code;
-    throw error;
-  }
-  return "made";
-};
 
 describe("a ring buffer", () => {
   const ring = (maxEntries: number, wake: () => void = () => undefined) => {
@@ -76,7 +67,7 @@ describe("a ring buffer", () => {
     expect(map.reserve(4096 - 8)).toBe(0);
     expect(map.reserve(4096 - 16)).not.toBe(0);
     const made = (change: object): string =>
-      code(() => new RingbufMap(bench.host, { ...map.desc, ...change }, 1, () => undefined));
+      outcomeOf(() => new RingbufMap(bench.host, { ...map.desc, ...change }, 1, () => undefined));
     for (const change of [
       { maxEntries: 4000 },
       { maxEntries: 3 * 4096 },

@@ -25,6 +25,7 @@ export function describeGenerations(
     const sources = sourcesOf(generation);
     describe(`${name}, ${generation}`, { timeout: COMPILING }, () => {
       if (sources === null) {
+        // Sources and types of a kernel are not ours to have here.
         test.skip(`${variablesOf(generation)} name no sources and types`, () => undefined);
         return;
       }

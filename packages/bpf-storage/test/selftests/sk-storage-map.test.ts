@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { BpfError, type BpfMap, ERRNO, type MapDesc, MapFlag, MapType } from "../../src/index.js";
+import { outcomeOf } from "../outcome.js";
 import { ownKernel } from "./own.js";
 import type { ReferenceKernel } from "./reference-kernel.js";
 import { ReferenceSockets } from "./reference-sockets.js";
@@ -17,16 +18,6 @@ const DESC: MapDesc = {
   ...{ type: MapType.SkStorage, keySize: 4, valueSize: 8, maxEntries: 0, flags: MapFlag.NoPrealloc },
   ...{ name: "sk_storage_map", fields: { spinLock: 4 } },
 };
-
-function errno(make: () => unknown): string {
-  try {
-    make();
-  } catch (error) {
-    if (error instanceof BpfError) return error.code;
-    throw error;
-  }
-  return "made";
-}
 
 describe.each(["6.1", "6.12"] as const)("sk_storage_map, %s", (generation) => {
   test("basic", () => {
@@ -61,7 +52,7 @@ describe.each(["6.1", "6.12"] as const)("sk_storage_map, %s", (generation) => {
     expect(value(), "bpf_map_lookup_elem_flags(BPF_F_LOCK)").toBe(-ERRNO.ENOENT);
     expect(system.delete(map, fd), "bpf_map_delete_elem()").toBe(-ERRNO.ENOENT);
 
-    const bad = (change: Partial<MapDesc>) => errno(() => kernel.runtime.createMap({ ...DESC, ...change }));
+    const bad = (change: Partial<MapDesc>) => outcomeOf(() => kernel.runtime.createMap({ ...DESC, ...change }));
     expect(bad({ maxEntries: 1 }), "bpf_map_create(bad_xattr)").toBe("EINVAL");
     expect(bad({ flags: 0 }), "bap_create_map_xattr(bad_xattr)").toBe("EINVAL");
     expect(bad({}), "bpf_map_create(good_xattr)").toBe("made");

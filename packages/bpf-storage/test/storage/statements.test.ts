@@ -1,30 +1,21 @@
 import { describe, expect, test } from "vitest";
-import { BpfError, ERRNO } from "../../src/errors.js";
+import { ERRNO } from "../../src/errors.js";
 import type { HelperRules } from "../../src/storage/storage-helpers.js";
 import type { StorageMap } from "../../src/storage/storage-map.js";
 import { MapFlag } from "../../src/uapi/map-types.js";
+import { outcomeOf } from "../outcome.js";
 import { HIGH, ReferenceHost } from "./host.js";
 
 const ANY = 0n;
 const [NOEXIST, EXIST, LOCK] = [1n, 2n, 4n];
 const CREATE = 1n;
 
-function code(make: () => unknown): string {
-  try {
-    make();
-  } catch (error) {
-    if (error instanceof BpfError) return error.code;
-    throw error;
-  }
-  return "made";
-}
-
 describe("S: maps and their elements from outside", () => {
   test("S1: key_size 4, value_size above 0, max_entries 0, NO_PREALLOC, and CLONE if wanted", () => {
     const host = new ReferenceHost();
     const desc = (change: object) => ({ ...host.map().desc, ...change });
     const Made = host.map().constructor as new (storages: unknown, desc: object, id: number) => unknown;
-    const made = (change: object) => code(() => new Made(host.storages, desc(change), 9));
+    const made = (change: object) => outcomeOf(() => new Made(host.storages, desc(change), 9));
     expect(made({})).toBe("made");
     expect(made({ flags: MapFlag.NoPrealloc | MapFlag.Clone })).toBe("made");
     for (const flag of [MapFlag.Rdonly, MapFlag.RdonlyProg, MapFlag.NumaNode])
@@ -37,8 +28,8 @@ describe("S: maps and their elements from outside", () => {
 
   test("S3: the largest value has 65407 bytes", () => {
     const host = new ReferenceHost();
-    expect(code(() => host.map(65407))).toBe("made");
-    expect(code(() => host.map(65408))).toBe("E2BIG");
+    expect(outcomeOf(() => host.map(65407))).toBe("made");
+    expect(outcomeOf(() => host.map(65408))).toBe("E2BIG");
   });
 
   test("S7: lookup of what is missing finds nothing, a bad descriptor is EBADF", () => {

@@ -124,11 +124,13 @@ export class Attacher {
 
   #exit(loaded: LoadedProgram, name: string): Disposer {
     const count = this.#registerParameters(loaded, name);
-    return functionExits(this.#host.vcpus, this.#symbol(loaded, name), (vcpu, words) => {
+    const address = this.#symbol(loaded, name);
+    const ip = pairOf(address);
+    return functionExits(this.#host.vcpus, address, (vcpu, words) => {
       this.#host.guest.begin(vcpu);
       const { cpu } = vcpu;
       const result = u64(cpu.regLo(0), cpu.regHi(0));
-      loaded.program.runTraced([...words.slice(0, count), result], { ip: pairOf(this.#symbol(loaded, name)) });
+      loaded.program.runTraced([...words.slice(0, count), result], { ip });
     });
   }
 
@@ -137,21 +139,24 @@ export class Attacher {
   }
 
   #kretprobe(loaded: LoadedProgram, name: string): Disposer {
-    return functionExits(this.#host.vcpus, this.#symbol(loaded, name), (vcpu) => {
+    const address = this.#symbol(loaded, name);
+    const ip = pairOf(address);
+    return functionExits(this.#host.vcpus, address, (vcpu) => {
       this.#host.guest.begin(vcpu);
-      loaded.program.runTraced(ptRegs(vcpu.registers), { ip: pairOf(this.#symbol(loaded, name)) });
+      loaded.program.runTraced(ptRegs(vcpu.registers), { ip });
     });
   }
 
   #at(address: bigint, { program }: LoadedProgram, words: Words): Disposer {
     const { vcpus, guest } = this.#host;
+    const ip = pairOf(address);
     return joined(
       vcpus.map((vcpu) =>
         vcpu.breakpoint(address, () => {
           guest.begin(vcpu);
           const known = words(vcpu.cpu, vcpu);
           if (known === null) this.lost++;
-          else if (known.length > 0) program.runTraced(known, { ip: pairOf(address) });
+          else if (known.length > 0) program.runTraced(known, { ip });
         }),
       ),
     );
