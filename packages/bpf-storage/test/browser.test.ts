@@ -1,3 +1,3 @@
 import { testBrowserBundle } from "@vm/presets/browser";
 
-testBrowserBundle("BpfRuntime", "@vm/wasm");
+testBrowserBundle("BpfRuntime", "@noble/hashes/legacy.js", "@vm/wasm");

@@ -22,9 +22,12 @@ export class HashOfMaps implements BpfMap {
     readonly objectOf: (fd: number) => HeldObject | Status,
   ) {
     checkHashOfMaps(desc);
-    this.#word = host.arena.alloc(align8(4));
-    if (this.#word === 0) throw new BpfError("ENOMEM", "a hash table of maps");
     this.#table = new HashMap(host, desc, id, (value) => this.#drop(host.arena.u32(value)));
+    this.#word = host.arena.alloc(align8(4));
+    if (this.#word === 0) {
+      this.#table.free();
+      throw new BpfError("ENOMEM", "a hash table of maps");
+    }
     this.system = { valueSize: 4, lookup: (key, value) => this.#tell(key, value) };
   }
 

@@ -3,6 +3,7 @@ import { CALL, CallKind, LD_IMM64, Pseudo } from "../isa/opcodes.js";
 import type { CoreRelocation } from "./btf-ext.js";
 import { type ElfRelocation, SectionIndex, SymbolType } from "./elf.js";
 import { ObjectError, reading } from "./errors.js";
+import { exceptionCallback } from "./exception-callback.js";
 import type { Extern } from "./externs.js";
 import { type CodeFunction, TEXT } from "./functions.js";
 import { KCONFIG_MAP } from "./kconfig.js";
@@ -56,7 +57,7 @@ export interface CorePlace {
 }
 
 /**
- * A program with all that it calls behind it, in the order in which it is called. What a map or the kernel has to say
+ * A program with all that it calls behind it, in the order in which it is called; then the function that its exceptions end in. What a map or the kernel has to say
  * is told by references: loads of maps have `Pseudo.MapFd` or `Pseudo.MapValue` as source and the place of the map in
  * {@link BpfObject.maps} as immediate (that of `.kconfig` comes behind the last).
  */
@@ -94,6 +95,9 @@ class Linker {
 
   link(program: ObjectProgram): LinkedProgram {
     this.#placeAll(program.function);
+    const callback = exceptionCallback(this.object, program);
+    // One that is called too is in its place already; the verifier refuses that.
+    if (callback !== null && !this.#placed.has(callback)) this.#placeAll(callback);
     const placed = [...this.#placed.values()];
     for (const { code, pc } of placed)
       for (const [k, relocation] of code.relocations) this.#relocate(code, pc + k, relocation);

@@ -257,8 +257,7 @@ export class BpfRuntime {
 
   #contextOf(host: RuntimeHost): HelperContext {
     return {
-      arena: this.arena,
-      host,
+      ...{ arena: this.arena, host, generation: this.#desc.generation ?? "6.12" },
       now: host.now ?? (() => BigInt(Math.floor(performance.now() * 1e6))),
       task: host.task ?? (() => NOBODY),
       rcu: this.rcu,

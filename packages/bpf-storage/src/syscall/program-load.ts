@@ -166,16 +166,12 @@ function* check(state: State, attr: Attributes, wanted: Wanted, maps: UsedMaps, 
     const insns = maps.named(wanted.insns);
     const request: VerifyRequest = {
       ...{ insns, type: wanted.type, expectedAttachType: wanted.attach, logLevel },
-      maps: (fd) => maps.described(fd),
+      maps: (fd, pc) => maps.described(fd, pc),
       ...(wanted.attachTo === null ? {} : { attachTo: wanted.attachTo }),
       ...(state.kernelBtf === null ? {} : { kernelBtf: state.kernelBtf.shapes }),
       ...(btf === null ? {} : { programBtf: btf.shapes, funcInfo: functions }),
       ...{ gpl: wanted.gpl, generation: state.generation === "6.1" ? 1 : 2 },
-      // Whether such programs may sleep is asked after maps have been looked for, since 6.2.
-      sleepable:
-        maps.missing && state.generation !== "6.1"
-          ? wanted.type === ProgramType.Syscall
-          : (wanted.flags & ProgFlag.Sleepable) !== 0,
+      sleepable: (wanted.flags & ProgFlag.Sleepable) !== 0,
       strictAlignment: (wanted.flags & (ProgFlag.StrictAlignment | ProgFlag.AnyAlignment)) === ProgFlag.StrictAlignment,
     };
     const verdict = yield* verifying(request);

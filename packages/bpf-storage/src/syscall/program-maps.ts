@@ -1,3 +1,4 @@
+import { sha1 } from "@noble/hashes/legacy.js";
 import { BpfError } from "../errors.js";
 import { encodeInsns, type Insn, isWide } from "../isa/insn.js";
 import { Pseudo } from "../isa/opcodes.js";
@@ -5,7 +6,6 @@ import { ArrayMap } from "../maps/array.js";
 import { MapFlag } from "../uapi/map-types.js";
 import type { VerifierMap } from "../verifier/request.js";
 import type { MapObject } from "./map-object.js";
-import { sha1Tag } from "./sha1.js";
 import type { State } from "./state.js";
 
 /** A map as the verifier looks at it. */
@@ -28,26 +28,29 @@ const namesByIndex = ({ src }: Insn): boolean => src === Pseudo.MapIdx || src ==
 export class UsedMaps {
   readonly #objects = new Map<number, MapObject>();
   readonly #described = new Map<MapObject, VerifierMap>();
-  /** Whether a descriptor is not open: the program will be refused. */
-  missing = false;
+  /** Why what an instruction names is no map, by its place. */
+  readonly #refused = new Map<number, BpfError>();
 
   constructor(
     readonly state: State,
     readonly fdArray: number,
   ) {}
 
-  /**
-   * Instructions that name all maps by descriptors.
-   * @throws {BpfError} EPROTO for a place without an array, EFAULT, EINVAL for what is no map; no descriptor at all is left to the verifier
-   */
+  /** Instructions that name all maps by descriptors. What is no map is for the verifier to refuse, when it comes to it. */
   named(insns: readonly Insn[]): Insn[] {
-    return insns.map((insn) => {
+    return insns.map((insn, pc) => {
       if (!isWide(insn) || !(namesByFd(insn) || namesByIndex(insn))) return insn;
-      const fd = namesByIndex(insn) ? this.#fdAt(insn.imm) : insn.imm;
-      this.#find(fd);
       const src =
         insn.src === Pseudo.MapIdx ? Pseudo.MapFd : insn.src === Pseudo.MapIdxValue ? Pseudo.MapValue : insn.src;
-      return { ...insn, src, imm: fd };
+      try {
+        const fd = namesByIndex(insn) ? this.#fdAt(insn.imm) : insn.imm;
+        this.#find(fd);
+        return { ...insn, src, imm: fd };
+      } catch (error) {
+        if (!(error instanceof BpfError)) throw error;
+        this.#refused.set(pc, error);
+        return { ...insn, src };
+      }
     });
   }
 
@@ -61,10 +64,6 @@ export class UsedMaps {
     try {
       this.#objects.set(fd, this.state.map(fd).object.hold());
     } catch (error) {
-      if (error instanceof BpfError && error.code === "EBADF") {
-        this.missing = true;
-        return;
-      }
       if (error instanceof BpfError) throw new BpfError(error.code, `fd ${fd} is not pointing to valid bpf_map`);
       throw error;
     }
@@ -75,8 +74,10 @@ export class UsedMaps {
     return this.#objects.get(fd);
   }
 
-  /** The same for the same map, whatever descriptor names it. */
-  described(fd: number): VerifierMap | undefined {
+  /** The same for the same map, whatever descriptor names it. @throws {BpfError} EPROTO for a place without an array, EFAULT, EBADF, EINVAL for what is no map */
+  described(fd: number, pc: number): VerifierMap | undefined {
+    const refused = this.#refused.get(pc);
+    if (refused !== undefined) throw refused;
     const object = this.#objects.get(fd);
     if (object === undefined) return undefined;
     let map = this.#described.get(object);
@@ -105,7 +106,10 @@ export class UsedMaps {
   }
 }
 
-/** The tag of instructions, which does not depend on what descriptors or ids maps have (`bpf_prog_calc_tag`). */
+/** Bytes of a tag. */
+const TAG_BYTES = 8;
+
+/** The tag of instructions: the beginning of their digest by SHA-1, which does not depend on what descriptors or ids maps have (`bpf_prog_calc_tag`). */
 export function tagOf(insns: readonly Insn[]): Uint8Array {
   let second = false;
   const plain = insns.map((insn) => {
@@ -116,5 +120,5 @@ export function tagOf(insns: readonly Insn[]): Uint8Array {
     second = isWide(insn) && namesByFd(insn);
     return second ? { ...insn, imm: 0 } : insn;
   });
-  return sha1Tag(encodeInsns(plain));
+  return sha1(encodeInsns(plain)).slice(0, TAG_BYTES);
 }

@@ -2,6 +2,7 @@ import { MapFlag } from "../uapi/map-types.js";
 import { ProgramType } from "../uapi/program-types.js";
 import type { Env } from "./env.js";
 import { checkHelperMemory } from "./helper-memory.js";
+import { toNumberU } from "./int64.js";
 import { checkMapValue, checkUnmodified, hasDirectValue } from "./memory.js";
 import { type Kind, Mod, type Reg } from "./reg.js";
 import type { VerifierMap } from "./request.js";
@@ -37,7 +38,7 @@ export const checkConstString = (env: Env, index: number): void => {
   if (!isConst(reg.v)) env.fail("EACCES", `R${index} is not a constant address'`);
   if (!hasDirectValue(map)) env.fail("EACCES", "no direct value access support for this map type");
   checkMapValue(env, index, reg.off, map.valueSize - reg.off, false, "helper");
-  const start = reg.off + Number(reg.v.bits.value);
+  const start = reg.off + toNumberU(reg.v.bits.value);
   if (!map.frozen.subarray(start, map.valueSize).includes(0)) env.fail("EINVAL", "string is not zero-terminated");
 };
 

@@ -6,6 +6,7 @@ import type { Env } from "./env.js";
 import { callGlobal } from "./global-functions.js";
 import type { CallArgs } from "./helper-args.js";
 import { Helper } from "./helper-traits.js";
+import * as i64 from "./int64.js";
 import { asNonOwning, nodePointer } from "./owning.js";
 import { markPrecise, pointer, type Reg, UNINIT, unknown } from "./reg.js";
 import type { ObjectField } from "./request.js";
@@ -108,7 +109,7 @@ export const callCallback = (env: Env, prototype: Prototype, args: CallArgs): vo
   if (prototype.id === Helper.loop) {
     const count = env.reg(1);
     markPrecise(count);
-    if (BigInt(caller.callbackDepth) >= count.v.umax) {
+    if (caller.callbackDepth >= i64.toNumberU(count.v.umax)) {
       caller.callbackDepth = 0;
       return;
     }
@@ -148,7 +149,7 @@ export const returnLocal = (env: Env): number => {
     if (result.kind !== "scalar") env.fail("EACCES", "R0 not a scalar value");
     markPrecise(result);
     const [least, greatest] = callee.callback.returns;
-    if (result.v.smin < BigInt(least) || result.v.smax > BigInt(greatest))
+    if (i64.toNumberS(result.v.smin) < least || i64.toNumberS(result.v.smax) > greatest)
       env.fail("EINVAL", outOfRange(result, "At callback return", "R0", least, greatest));
   } else caller.regs[0] = result;
   state.frames.pop();
@@ -164,8 +165,8 @@ export const returnLocal = (env: Env): number => {
 /** How messages describe a result that is not in the range that is asked for. */
 export const outOfRange = (reg: Reg, when: string, name: string, least: number, greatest: number): string => {
   const { v } = reg;
-  const least64 = v.smin > -(1n << 63n) ? ` smin=${v.smin}` : "";
-  const greatest64 = v.smax < (1n << 63n) - 1n ? ` smax=${v.smax}` : "";
+  const least64 = i64.eq(v.smin, i64.S_MIN) ? "" : ` smin=${i64.toBigIntS(v.smin)}`;
+  const greatest64 = i64.eq(v.smax, i64.S_MAX) ? "" : ` smax=${i64.toBigIntS(v.smax)}`;
   const what = least64 + greatest64 || " unknown scalar value";
   return `${when} the register ${name} has${what} should have been in [${least}, ${greatest}]`;
 };

@@ -2,8 +2,8 @@ import type { Insn } from "../isa/insn.js";
 import { AluOp, CLASS_MASK, Class, OP_MASK, Source } from "../isa/opcodes.js";
 import { checkReadable, checkWritable, type Env } from "./env.js";
 import { ALU_TEXT, pointerAlu } from "./pointer-alu.js";
-import { known, markPrecise, type Reg, scalar, unknown } from "./reg.js";
-import { constant, isConst, width } from "./scalar.js";
+import { known, markPrecise, type NumberReg, type Reg, scalar, unknown } from "./reg.js";
+import { isConst, width } from "./scalar.js";
 import { alu, signExtend, zeroExtend32 } from "./scalar-alu.js";
 import { shareId } from "./stack-write.js";
 
@@ -46,11 +46,11 @@ const moveRegister = (env: Env, insn: Insn): Reg => {
   if (insn.off === 0) {
     if (wide) return copy(env, insn, src);
     if (width(src.v) <= 32) return copy(env, insn, src);
-    return scalar(zeroExtend32(src.v), [src]);
+    return scalar(zeroExtend32(src.v), src);
   }
-  const keeps = src.v.umax < 1n << BigInt(insn.off - 1);
+  const keeps = width(src.v) < insn.off;
   const extended = signExtend(src.v, insn.off as 8 | 16 | 32, wide ? 64 : 32);
-  return keeps ? copy(env, insn, src).with({ v: extended }) : scalar(extended, [src]);
+  return keeps ? copy(env, insn, src).with({ v: extended }) : scalar(extended, src);
 };
 
 const move = (env: Env, insn: Insn): void => {
@@ -72,7 +72,7 @@ const move = (env: Env, insn: Insn): void => {
   }
   if (insn.src !== 0 || insn.off !== 0) env.fail("EINVAL", "BPF_MOV uses reserved fields");
   checkWritable(env, insn.dst);
-  env.set(insn.dst, known(wide ? BigInt(insn.imm) : BigInt(insn.imm >>> 0)));
+  env.set(insn.dst, known(wide ? insn.imm : insn.imm >>> 0));
 };
 
 const checkBinary = (env: Env, insn: Insn): void => {
@@ -91,13 +91,14 @@ const checkBinary = (env: Env, insn: Insn): void => {
 };
 
 /** Numbers of one id differ by known distances: a sum with a constant keeps the link. */
-const linkedSum = (insn: Insn, dst: Reg, src: Reg, result: Reg): Reg => {
+const linkedSum = (insn: Insn, dst: Reg, src: Reg, result: NumberReg): Reg => {
   const by = src.v.bits.value;
   const linkable = isWide(insn) && (insn.code & OP_MASK) === AluOp.Add && dst.id !== 0 && isConst(src.v);
-  if (!linkable || dst.shifted || by > 0x7fff_ffffn || (isRegister(insn) && insn.src === insn.dst)) return result;
+  if (!linkable || dst.shifted || by.hi !== 0 || by.lo < 0 || (isRegister(insn) && insn.src === insn.dst))
+    return result;
   result.id = dst.id;
   result.shifted = true;
-  result.off = Number(by);
+  result.off = by.lo;
   return result;
 };
 
@@ -106,7 +107,7 @@ const binary = (env: Env, insn: Insn): void => {
   checkWritable(env, insn.dst);
   const op = insn.code & OP_MASK;
   const dst = env.reg(insn.dst);
-  const src = isRegister(insn) ? env.reg(insn.src) : scalar(constant(BigInt(insn.imm)));
+  const src = isRegister(insn) ? env.reg(insn.src) : known(insn.imm);
   if (dst.isPointer && src.isPointer) {
     // The difference of two pointers is a number; nothing else of two is.
     if (op === AluOp.Sub) {
@@ -125,7 +126,7 @@ const binary = (env: Env, insn: Insn): void => {
     env.set(insn.dst, pointerAlu(env, src, dst, false));
     return;
   }
-  const result = scalar(alu(op, dst.v, src.v, isWide(insn) ? 64 : 32), isRegister(insn) ? [dst, src] : [dst]);
+  const result = scalar(alu(op, dst.v, src.v, isWide(insn) ? 64 : 32), dst, isRegister(insn) ? src : undefined);
   env.set(insn.dst, linkedSum(insn, dst, src, result));
 };
 

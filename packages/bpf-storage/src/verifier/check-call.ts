@@ -9,23 +9,24 @@ import { DynptrKind } from "./dynptr-slots.js";
 import type { Env } from "./env.js";
 import { mayHoldLock } from "./fields.js";
 import { isFormat } from "./format-string.js";
-import { type CallArgs, checkArg } from "./helper-args.js";
+import { CallArgs, checkArg } from "./helper-args.js";
 import { fillRawMemory } from "./helper-memory.js";
 import { acquires, casts, changesPacket, Helper, isStorageGet, returnsLength, runsCallback } from "./helper-traits.js";
+import { toNumberU } from "./int64.js";
 import { exchanged } from "./kptr.js";
 import { isSleepableHook } from "./lsm-hooks.js";
 import { checkMapHelper } from "./map-helpers.js";
 import { forgetPackets } from "./packets.js";
 import { acquire, checkLeaks, forgetReference, release } from "./references.js";
-import { Mod, pointer, type Reg, scalar, UNINIT, unknown } from "./reg.js";
+import { Mod, pointer, type Reg, type RegChange, scalar, UNINIT, unknown } from "./reg.js";
 import { isConst, signedRange } from "./scalar.js";
 
 /** Calls of helpers: whether the program may, what the arguments are, and what comes back. */
 
 /** Errors are at most this. */
-const MAX_ERRNO = 4095n;
+const MAX_ERRNO = 4095;
 /** CPUs that a machine may have; the result of get_smp_processor_id is below. */
-const MAX_CPUS = 8192n;
+const MAX_CPUS = 8192;
 
 /** Functions from which a path may be resolved: those that hold what it needs (linux kernel/trace/bpf_trace.c, btf_allowlist_d_path). */
 const PATH_FUNCTIONS: readonly string[] = [
@@ -147,9 +148,9 @@ const checkTailCall = (env: Env): void => {
 const checkFormat = (env: Env): void => {
   const { map, off, v } = env.reg(3);
   const length = env.reg(5).v.bits.value;
-  if (length % 8n !== 0n) env.fail("EINVAL");
-  const bytes = map?.frozen?.subarray(off + Number(v.bits.value));
-  if (bytes === undefined || !isFormat(bytes, Number(length / 8n))) env.fail("EINVAL", "Invalid format string");
+  if ((length.lo & 7) !== 0) env.fail("EINVAL");
+  const bytes = map?.frozen?.subarray(off + toNumberU(v.bits.value));
+  if (bytes === undefined || !isFormat(bytes, toNumberU(length) / 8)) env.fail("EINVAL", "Invalid format string");
 };
 
 /** What single helpers ask for beyond their prototypes. True where the data of the packet may have moved. */
@@ -181,12 +182,12 @@ const checkSpecial = (env: Env, prototype: Prototype, args: CallArgs): boolean =
   return changesPacket(id);
 };
 
-const object = (kind: Reg["kind"], env: Env, nullable: boolean, change: Partial<Reg> = {}): Reg =>
+const object = (kind: Reg["kind"], env: Env, nullable: boolean, change: RegChange = {}): Reg =>
   pointer(kind, { mods: nullable ? Mod.Null : 0, id: nullable ? env.newId() : 0, ...change });
 
 const integerResult = (prototype: Prototype, args: CallArgs): Reg => {
   if (returnsLength(prototype.id)) return scalar(signedRange(-MAX_ERRNO, args.maxSize));
-  if (prototype.id === Helper.getSmpProcessorId) return scalar(signedRange(0n, MAX_CPUS - 1n));
+  if (prototype.id === Helper.getSmpProcessorId) return scalar(signedRange(0, MAX_CPUS - 1));
   return unknown();
 };
 
@@ -262,10 +263,7 @@ export const checkHelperCall = (env: Env): void => {
   if (prototype === undefined) env.fail("EINVAL", `program of this type cannot use helper ${helperText(id)}`);
   checkAllowed(env, prototype);
   noteStorage(env, id);
-  const args: CallArgs = {
-    ...{ map: undefined, mapUid: 0, raw: undefined, releases: 0, ref: 0, subprog: 0, memorySize: 0, maxSize: 0n },
-    ...{ dynptr: undefined, kptr: undefined, percpu: undefined },
-  };
+  const args = new CallArgs();
   for (let k = 0; k < prototype.args.length; k++) checkArg(env, k, prototype, args);
   if (args.map !== undefined && (args.map.flags & MapFlag.RdonlyProg) !== 0 && MAP_WRITERS.includes(id))
     env.fail("EACCES", "write into map forbidden");

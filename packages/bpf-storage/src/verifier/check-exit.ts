@@ -1,6 +1,7 @@
 import { AttachType, ProgramType } from "../uapi/program-types.js";
 import { outOfRange, returnLocal } from "./callbacks.js";
 import { checkReadable, type Env } from "./env.js";
+import { toNumberS } from "./int64.js";
 import { hookRange } from "./lsm-hooks.js";
 import { checkLeaks } from "./references.js";
 import { markPrecise, regTypeName } from "./reg.js";
@@ -68,7 +69,7 @@ const checkResult = (env: Env, index: number): void => {
   const is32 = env.type === ProgramType.Lsm;
   const fits = is32
     ? v.s32min >= range[0] && v.s32max <= range[1]
-    : v.smin >= BigInt(range[0]) && v.smax <= BigInt(range[1]);
+    : toNumberS(v.smin) >= range[0] && toNumberS(v.smax) <= range[1];
   if (!fits) env.fail("EINVAL", outOfRange(reg, when, `R${index}`, range[0], range[1]));
 };
 

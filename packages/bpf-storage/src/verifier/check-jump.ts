@@ -2,6 +2,7 @@ import { CLASS_MASK, Class, JmpOp, OP_MASK, Source } from "../isa/opcodes.js";
 import { MapType } from "../uapi/map-types.js";
 import { checkReadable, type Env, MAX_PENDING } from "./env.js";
 import { mayHoldLock } from "./fields.js";
+import { toNumberS } from "./int64.js";
 import { syncLinked } from "./links.js";
 import { flipOp, learnPacket, packetBranchTaken } from "./packet-branch.js";
 import { type Kind, known, Mod, markPrecise, type Reg, scalar } from "./reg.js";
@@ -33,7 +34,7 @@ const NEVER_NULL: readonly Kind[] = [
   "mem",
   "map_ptr",
 ];
-const NEAR = 1n << 29n;
+const NEAR = 1 << 29;
 
 /**
  * Whether a pointer is certainly not NULL. Pointers to structs of the kernel are so only where a reference is held: arguments of
@@ -41,8 +42,8 @@ const NEAR = 1n << 29n;
  */
 const isNotNull = (reg: Reg): boolean =>
   !reg.mayBeNull &&
-  reg.v.smin > -NEAR &&
-  reg.v.smax < NEAR &&
+  toNumberS(reg.v.smin) > -NEAR &&
+  toNumberS(reg.v.smax) < NEAR &&
   (NEVER_NULL.includes(reg.kind) || (reg.kind === "ptr_" && reg.ref !== 0));
 
 /** What is known of both operands in one outcome. */
@@ -51,8 +52,8 @@ type Learnt = NonNullable<ReturnType<typeof refine>>;
 /** How a comparison may come out: known, or open with what each outcome teaches of two numbers. */
 interface Outcomes {
   readonly taken: boolean | undefined;
-  readonly jumps?: Learnt;
-  readonly stays?: Learnt;
+  readonly jumps?: Learnt | undefined;
+  readonly stays?: Learnt | undefined;
 }
 
 /**
@@ -67,8 +68,8 @@ const numberOutcomes = (dst: Reg, src: Reg, op: number, is32: boolean): Outcomes
   const open = (jumps === undefined) === (stays === undefined);
   return {
     taken: open ? undefined : jumps !== undefined,
-    ...(jumps === undefined ? {} : { jumps }),
-    ...(stays === undefined ? {} : { stays }),
+    jumps,
+    stays,
   };
 };
 
@@ -87,7 +88,7 @@ const settleNull = (env: Env, state: State, reg: Reg, isNull: boolean): void => 
   if (isNull && reg.ref !== 0 && reg.ref === id) state.refs = state.refs.filter((ref) => ref.id !== id);
   state.replace((other) => {
     if (!other.mayBeNull || other.id !== id || id === 0) return undefined;
-    if (isNull) return known(0n);
+    if (isNull) return known(0);
     return notNull(env, other);
   });
 };
@@ -123,10 +124,8 @@ const learn = (state: State, learnt: Learnt | undefined, dstIndex: number, srcIn
   const { regs } = state.frame;
   const dst = regs[dstIndex] as Reg;
   const apply = (reg: Reg, v: Reg["v"]): Reg => {
-    const to = scalar(v, [dst, src]);
-    to.id = reg.id;
-    to.shifted = reg.shifted;
-    to.off = reg.off;
+    const to = scalar(v, dst, src);
+    to.linkAs(reg);
     return to;
   };
   if (srcIndex >= 0) regs[srcIndex] = apply(src, learnt.b);
@@ -147,7 +146,7 @@ export const checkJump = (env: Env): number => {
   if (usesRegister ? insn.imm !== 0 : insn.src !== 0) env.fail("EINVAL", "BPF_JMP/JMP32 uses reserved fields");
   if (usesRegister) checkReadable(env, insn.src);
   const dst = env.reg(insn.dst);
-  const src = usesRegister ? env.reg(insn.src) : known(BigInt(insn.imm));
+  const src = usesRegister ? env.reg(insn.src) : known(insn.imm);
   const srcIndex = usesRegister ? insn.src : -1;
   const { taken, jumps, stays } = outcomesOf(dst, src, op, is32);
   const target = env.pc + 1 + insn.off;

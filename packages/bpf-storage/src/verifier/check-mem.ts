@@ -4,6 +4,7 @@ import { accessBtf } from "./btf-walk.js";
 import { ctxAccess, lookupField } from "./ctx-access.js";
 import { type Field, SOCK_COMMON_FIELDS, SOCK_FIELDS, TCP_SOCK_FIELDS, XDP_SOCK_FIELDS } from "./ctx-fields.js";
 import type { Env } from "./env.js";
+import * as i64 from "./int64.js";
 import { checkKptrAccess } from "./kptr.js";
 import { hookRange } from "./lsm-hooks.js";
 import {
@@ -18,14 +19,14 @@ import {
 } from "./memory.js";
 import { type Kind, known, Mod, pointer, type Reg, regTypeName, scalar, unknown } from "./reg.js";
 import type { VerifierMap } from "./request.js";
-import { isConst, signedRange } from "./scalar.js";
+import { constant, constOf, isConst, signedRange, width } from "./scalar.js";
 import { signExtend, zeroExtend } from "./scalar-alu.js";
 import { checkStackBounds, checkStackReadable } from "./stack-bounds.js";
 import { readFixed, readVariable } from "./stack-read.js";
 import { writeFixed, writeVariable } from "./stack-write.js";
-import { tnumAdd, tnumAligned, tnumConst, tnumText } from "./tnum.js";
+import { tnumAligned, tnumText } from "./tnum.js";
 
-/** One load or store. */
+/** One load or store. Places that make one name all members in this order, so that the engine sees one shape. */
 export interface Access {
   /** The register with the address. */
   readonly index: number;
@@ -36,10 +37,23 @@ export interface Access {
   /** The register that is loaded or stored; -1 for none. */
   readonly value: number;
   /** What an immediate store stores. */
-  readonly immediate?: number;
-  readonly strict?: boolean;
-  readonly signExtends?: boolean;
+  readonly immediate: number | undefined;
+  /** Has to be aligned, whatever the loader asks for. */
+  readonly strict: boolean;
+  readonly signExtends: boolean;
 }
+
+/** The store of one byte of no known value, `off` bytes past a register. */
+export const byteStore = (index: number, off: number): Access => ({
+  index,
+  off,
+  size: 1,
+  isWrite: true,
+  value: -1,
+  immediate: undefined,
+  strict: false,
+  signExtends: false,
+});
 
 /** Bytes of struct bpf_flow_keys. */
 const FLOW_KEYS = 56;
@@ -64,11 +78,11 @@ export const checkAlignment = (env: Env, reg: Reg, off: number, size: number, st
   const fixed = reg.off + off;
   if (reg.isPacket) {
     // The Ethernet header is 14 bytes: network headers are aligned to 4 where the packet starts 2 bytes past alignment.
-    if (!tnumAligned(tnumAdd(reg.v.bits, tnumConst(BigInt(fixed + 2))), size))
+    if (!tnumAligned(reg.v.bits, fixed + 2, size))
       env.fail("EACCES", `misaligned packet access off 2+${tnumText(reg.v.bits)}+${reg.off}+${off} size ${size}`);
     return;
   }
-  if (!tnumAligned(tnumAdd(reg.v.bits, tnumConst(BigInt(fixed))), size))
+  if (!tnumAligned(reg.v.bits, fixed, size))
     env.fail(
       "EACCES",
       `misaligned ${ALIGNMENT_NAMES[reg.kind] ?? ""}access off ${tnumText(reg.v.bits)}+${reg.off}+${off} size ${size}`,
@@ -83,9 +97,9 @@ const SOCKETS: Readonly<Partial<Record<Kind, readonly Field[]>>> = {
 };
 
 /** Little-endian number of `size` bytes. */
-const constantAt = (bytes: Uint8Array, at: number, size: number): bigint => {
-  let value = 0n;
-  for (let k = size - 1; k >= 0; k--) value = (value << 8n) | BigInt(bytes[at + k] ?? 0);
+const constantAt = (bytes: Uint8Array, at: number, size: number): i64.Int64 => {
+  let value = i64.ZERO;
+  for (let k = size - 1; k >= 0; k--) value = i64.or(i64.shl(value, 8), i64.fromLow(bytes[at + k] ?? 0));
   return value;
 };
 
@@ -94,11 +108,12 @@ const loadMapValue = (env: Env, access: Access, off: number): Reg | undefined =>
   const map = reg.map as VerifierMap;
   checkMapPermission(env, access.index, off, access.size, access.isWrite);
   checkMapValue(env, access.index, off, access.size, false, "direct");
-  const fixed = isConst(reg.v) ? off + Number(BigInt.asIntN(64, reg.v.bits.value)) : undefined;
+  const fixed = isConst(reg.v) ? off + constOf(reg.v) : undefined;
   const field = fixed === undefined ? undefined : kptrAt(map, fixed);
   if (field !== undefined) return checkKptrAccess(env, access, field);
   if (access.isWrite) return undefined;
-  if (map.frozen !== undefined && fixed !== undefined) return known(constantAt(map.frozen, fixed, access.size));
+  if (map.frozen !== undefined && fixed !== undefined)
+    return scalar(constant(constantAt(map.frozen, fixed, access.size)));
   return unknown();
 };
 
@@ -114,13 +129,13 @@ const loadMemory = (env: Env, access: Access, off: number): Reg => {
 /** The result of the hook that an LSM program is attached to. */
 const hookResult = (env: Env): Reg => {
   const [least, greatest] = hookRange(env.request.attachTo?.name);
-  return scalar(signedRange(BigInt(least), BigInt(greatest)));
+  return scalar(signedRange(least, greatest));
 };
 
 const loadContext = (env: Env, access: Access, off: number): Reg => {
   const reg = env.reg(access.index);
   checkUnmodified(env, reg, access.index);
-  const found = ctxAccess(env, off, access.size, access.isWrite, access.signExtends === true);
+  const found = ctxAccess(env, off, access.size, access.isWrite, access.signExtends);
   if (found === undefined) return env.fail("EACCES", `invalid bpf_context access off=${off} size=${access.size}`);
   env.contextSize = Math.max(env.contextSize, off + access.size);
   if (found.kind === "scalar") return found.isReturn === true ? hookResult(env) : unknown();
@@ -155,7 +170,7 @@ const accessSocket = (env: Env, access: Access, off: number): Reg => {
   const { index, size } = access;
   const reg = env.reg(index);
   if (access.isWrite) env.fail("EACCES", `R${index} cannot write into ${regTypeName(reg)}`);
-  if (reg.v.smin < 0n)
+  if (i64.isNegative(reg.v.smin))
     env.fail("EACCES", `R${index} min value is negative, either use unsigned index or do a if (index >=0) check.`);
   // The variable part of a socket pointer cannot grow: arithmetic on it is refused.
   const fields = SOCKETS[reg.kind] ?? [];
@@ -262,7 +277,7 @@ const accessMapStruct = (env: Env, access: Access, off: number): Reg => {
 /** A load or store through a register; the value register then holds what is known of what was loaded. */
 export const accessMemory = (env: Env, access: Access): void => {
   const reg = env.reg(access.index);
-  checkAlignment(env, reg, access.off, access.size, access.strict === true);
+  checkAlignment(env, reg, access.off, access.size, access.strict);
   const loaded = accessByKind(env, access, access.off + reg.off);
   if (access.isWrite || access.value < 0 || loaded === undefined) return;
   env.set(access.value, access.size < 8 && loaded.kind === "scalar" ? narrow(loaded, access) : loaded);
@@ -270,11 +285,10 @@ export const accessMemory = (env: Env, access: Access): void => {
 
 /** A loaded number as wide as the load, extended. */
 const narrow = (loaded: Reg, { size, signExtends }: Access): Reg => {
-  if (signExtends !== true)
-    return loaded.v.umax < 1n << BigInt(size * 8) ? loaded : scalar(zeroExtend(loaded.v, size), [loaded]);
-  const keeps = loaded.v.umax < 1n << BigInt(size * 8 - 1);
+  if (!signExtends) return width(loaded.v) <= size * 8 ? loaded : scalar(zeroExtend(loaded.v, size), loaded);
+  const keeps = width(loaded.v) < size * 8;
   if (keeps) return loaded;
-  return scalar(signExtend(loaded.v, (size * 8) as 8 | 16 | 32, 64), [loaded]);
+  return scalar(signExtend(loaded.v, (size * 8) as 8 | 16 | 32, 64), loaded);
 };
 
 /** Kinds of pointers whose accesses are encoded differently: an instruction must see the same on all paths. */

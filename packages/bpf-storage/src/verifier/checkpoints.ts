@@ -1,6 +1,7 @@
-import { liveOf, statesMatch } from "./compare.js";
+import { statesMatch } from "./compare.js";
 import type { Env } from "./env.js";
-import { markPrecise, type Reg, scalar } from "./reg.js";
+import { endInLoop, inherit } from "./loops.js";
+import { type Reg, scalar } from "./reg.js";
 import { isSpill, type State } from "./state.js";
 
 /** States that are kept where paths join, so that a path that brings nothing new ends there. */
@@ -36,12 +37,8 @@ const renew = (state: State): void => {
   const single = singleIds(state);
   state.replace((reg) => {
     if (reg.kind !== "scalar") return undefined;
-    const to = scalar(reg.v, reg.precise && reg.madeFrom === undefined ? undefined : [reg]);
-    if (reg.id !== 0 && !single.has(reg.id)) {
-      to.id = reg.id;
-      to.shifted = reg.shifted;
-      to.off = reg.off;
-    }
+    const to = scalar(reg.v, reg);
+    if (reg.id !== 0 && !single.has(reg.id)) to.linkAs(reg);
     return to;
   });
 };
@@ -66,32 +63,6 @@ const keep = (env: Env, pc: number): void => {
   env.peakStates = Math.max(env.peakStates, env.currentStates);
 };
 
-/** What was read, and what decisions rested on, on the paths from `old` holds for the path that ends there. */
-const inherit = (env: Env, old: State, pc: number): void => {
-  const { state } = env;
-  old.frames.forEach((was, index) => {
-    const is = state.frames[index];
-    if (is === undefined) return;
-    const live = liveOf(env, old, index, pc);
-    for (let k = 0; k < 10; k++) {
-      const reg = was.regs[k] as Reg;
-      const mine = is.regs[k] as Reg;
-      if ((live & (1 << k)) !== 0 && (reg.precise || old.incomplete)) markPrecise(mine);
-    }
-    was.stack.forEach((slot, at) => {
-      if (!old.incomplete && !was.isRead(at)) return;
-      state.markRead(index, at);
-      const mine = is.stack[at];
-      if (isSpill(mine) && (old.incomplete || (isSpill(slot) && slot.reg.precise))) markPrecise(mine.reg);
-    });
-  });
-};
-
-/** What follows is not all known: every checkpoint on the way here must be compared in full from now on. */
-const markIncomplete = (state: State): void => {
-  for (let at = state.parent; at !== undefined && !at.incomplete; at = at.parent) at.incomplete = true;
-};
-
 const endless = (env: Env, pc: number): never => {
   env.say(`infinite loop detected at insn ${pc}`);
   return env.fail("EINVAL");
@@ -105,8 +76,7 @@ const compareOpen = (env: Env, old: State, pc: number): Outcome => {
   const aux = env.auxAt(pc);
   const converges = aux.callsCallback || (env.insnAt(pc).code === 0xe5 && old.mayGotoDepth !== state.mayGotoDepth);
   if (converges && statesMatch(env, old, state, pc, "within")) {
-    old.incomplete = true;
-    markIncomplete(state);
+    endInLoop(env, old, pc);
     return "covered";
   }
   // A timer's function that starts the timer again is another run, not a loop.
@@ -117,9 +87,10 @@ const compareOpen = (env: Env, old: State, pc: number): Outcome => {
 };
 
 const compareDone = (env: Env, old: State, pc: number): Outcome => {
-  if (!statesMatch(env, old, env.state, pc, old.incomplete ? "within" : "needed")) return "miss";
-  inherit(env, old, pc);
-  if (old.incomplete) markIncomplete(env.state);
+  const { incomplete: loops } = old;
+  if (!statesMatch(env, old, env.state, pc, loops ? "within" : "needed")) return "miss";
+  if (loops) endInLoop(env, old, pc);
+  else inherit(env, { old, now: env.state, pc });
   return "covered";
 };
 

@@ -1,7 +1,7 @@
 import type { Env } from "./env.js";
 import { type Kind, type Reg, unknown } from "./reg.js";
 import { contains, sameScalar } from "./scalar.js";
-import { Byte, byteKind, type Frame, isScalarSpill, isSpill, type Slot, type State } from "./state.js";
+import { allBytes, Byte, byteKind, type Frame, isScalarSpill, isSpill, type Slot, type State } from "./state.js";
 
 /**
  * Whether what was explored from an old state covers a new one.
@@ -15,8 +15,9 @@ export type Strictness = "needed" | "within" | "same";
 
 /** Pairs ids of the old state with those of the new: what was one there must be one here. */
 class IdPairs {
-  private readonly toNew = new Map<number, number>();
-  private readonly toOld = new Map<number, number>();
+  /** Few, so that looking through them is quicker than a table. */
+  private readonly olds: number[] = [];
+  private readonly news: number[] = [];
 
   /** Ids of pointers: both none, or a pair. */
   match(old: number, now: number): boolean {
@@ -31,11 +32,11 @@ class IdPairs {
   }
 
   private pair(old: number, now: number): boolean {
-    const known = this.toNew.get(old);
-    if (known !== undefined) return known === now && now > 0;
-    if (this.toOld.has(now)) return false;
-    this.toNew.set(old, now);
-    this.toOld.set(now, old);
+    const at = this.olds.indexOf(old);
+    if (at >= 0) return this.news[at] === now && now > 0;
+    if (this.news.includes(now)) return false;
+    this.olds.push(old);
+    this.news.push(now);
     return true;
   }
 }
@@ -61,9 +62,10 @@ const scalarSafe = (old: Reg, now: Reg, ids: IdPairs, how: Strictness): boolean 
 };
 
 const regSafe = (old: Reg, now: Reg, ids: IdPairs, how: Strictness): boolean => {
+  if (old === now && old.id === 0 && old.ref === 0) return true;
   if (old.kind === "?") return how !== "same" || now.kind === "?";
+  if (old.kind === "scalar") return now.kind === "scalar" && scalarSafe(old, now, ids, how);
   if (old.kind !== now.kind || old.mods !== now.mods) return false;
-  if (old.kind === "scalar") return scalarSafe(old, now, ids, how);
   if (old.kind === "pkt" || old.kind === "pkt_meta") {
     const range = how === "same" || old.size < 0 || now.size < 0 ? old.size === now.size : old.size <= now.size;
     return range && old.off === now.off && ids.match(old.id, now.id) && inRange(old, now, how);
@@ -77,18 +79,24 @@ const inRange = (old: Reg, now: Reg, how: Strictness): boolean =>
 
 const ANY = unknown();
 
-const isAllMisc = (slot: Slot | undefined): boolean => {
-  for (let byte = 0; byte < 8; byte++) {
-    const kind = byteKind(slot, byte);
-    if (kind !== Byte.Misc && kind !== Byte.Invalid) return false;
-  }
-  return true;
-};
+/** Whether all bytes are data of no known value, or not even that: no bit of any byte's kind is set but that of `Misc`. */
+const isAllMisc = (slot: Slot | undefined): boolean => slot === undefined || (slot.kinds & ~allBytes(Byte.Misc)) === 0;
 
 /** A slot as a number: what was spilled whole, or any number where the bytes are data of no known value. */
 const slotScalar = (slot: Slot | undefined): Reg | undefined => {
   if (isScalarSpill(slot) && byteKind(slot, 0) === Byte.Spill) return slot.reg;
   return isAllMisc(slot) ? ANY : undefined;
+};
+
+/** Byte by byte: what is of no known value in the old slot stands for anything that programs may look into. */
+const kindsSafe = (old: Slot | undefined, now: Slot | undefined): boolean => {
+  for (let byte = 0; byte < 8; byte++) {
+    const was = byteKind(old, byte);
+    const is = byteKind(now, byte);
+    if ((was === Byte.Invalid || was === Byte.Misc) && is !== Byte.Dynptr) continue;
+    if (was !== is) return false;
+  }
+  return true;
 };
 
 const slotSafe = (old: Slot | undefined, now: Slot | undefined, ids: IdPairs, how: Strictness): boolean => {
@@ -98,12 +106,7 @@ const slotSafe = (old: Slot | undefined, now: Slot | undefined, ids: IdPairs, ho
   const oldNumber = slotScalar(old);
   const newNumber = slotScalar(now);
   if (oldNumber !== undefined && newNumber !== undefined) return regSafe(oldNumber, newNumber, ids, how);
-  for (let byte = 0; byte < 8; byte++) {
-    const was = byteKind(old, byte);
-    const is = byteKind(now, byte);
-    if ((was === Byte.Invalid || was === Byte.Misc) && is !== Byte.Dynptr) continue;
-    if (was !== is) return false;
-  }
+  if ((old?.kinds ?? 0) !== (now?.kinds ?? 0) && !kindsSafe(old, now)) return false;
   if (isSpill(old)) return isSpill(now) && regSafe(old.reg, now.reg, ids, how);
   const oldReg = old?.reg;
   const newReg = now?.reg;

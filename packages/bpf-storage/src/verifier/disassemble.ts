@@ -15,6 +15,7 @@ import {
   Size,
   Source,
 } from "../isa/opcodes.js";
+import { hex, Int64 } from "./int64.js";
 import { ALU_TEXT } from "./pointer-alu.js";
 
 /** Instructions as the verifier's log has them (linux kernel/bpf/disasm.c). */
@@ -103,8 +104,7 @@ const body = (insn: Insn, second: Insn | undefined): string => {
       return (insn.code & MODE_MASK) === Mode.Atomic ? atomic(insn) : `${memory(insn, insn.dst)} = r${insn.src}`;
     case Class.Ld: {
       const size = SIZES[insn.code & SIZE_MASK];
-      if (insn.code === LD_IMM64)
-        return `r${insn.dst} = 0x${((BigInt((second?.imm ?? 0) >>> 0) << 32n) | BigInt(insn.imm >>> 0)).toString(16)}`;
+      if (insn.code === LD_IMM64) return `r${insn.dst} = ${hex(new Int64(insn.imm, second?.imm ?? 0))}`;
       return (insn.code & MODE_MASK) === Mode.Ind
         ? `r0 = *(u${size} *)skb[r${insn.src} + ${insn.imm}]`
         : `r0 = *(u${size} *)skb[${insn.imm}]`;

@@ -2,13 +2,14 @@ import { clearDynptr, DynptrKind, type DynptrName, destroyDynptrAt, isDynptr } f
 import type { Env } from "./env.js";
 import { acquire, release } from "./references.js";
 import { pointer, type Reg } from "./reg.js";
+import { constOf, isConst } from "./scalar.js";
 import { checkStackBounds } from "./stack-bounds.js";
 import { allBytes, Byte, type Frame } from "./state.js";
 
 /** The slot of a dynptr that a register points to. */
 const slotOf = (env: Env, reg: Reg): number => {
-  if (reg.v.bits.mask !== 0n) env.fail("EINVAL", "dynptr has to be at a constant offset");
-  const off = reg.off + Number(BigInt.asIntN(64, reg.v.bits.value));
+  if (!isConst(reg.v)) env.fail("EINVAL", "dynptr has to be at a constant offset");
+  const off = reg.off + constOf(reg.v);
   const index = (-off - 1) >> 3;
   if (off % 8 !== 0 || index < 1) env.fail("EINVAL", `cannot pass in dynptr at an offset=${off}`);
   return index;

@@ -1,3 +1,4 @@
+import type { Insn } from "../isa/insn.js";
 import {
   Atomic,
   accessSize,
@@ -24,15 +25,17 @@ import { checkHelperCall } from "./check-call.js";
 import { checkExit } from "./check-exit.js";
 import { checkJump, pushPath } from "./check-jump.js";
 import { checkKfuncCall } from "./check-kfunc.js";
-import { accessMemory, notePointer } from "./check-mem.js";
+import { type Access, accessMemory, notePointer } from "./check-mem.js";
 import { isCovered } from "./checkpoints.js";
 import { liveOf } from "./compare.js";
 import { disassemble } from "./disassemble.js";
 import { checkReadable, checkWritable, type Env, MAX_PROCESSED } from "./env.js";
 import { globalStart } from "./global-functions.js";
 import { Helper } from "./helper-traits.js";
+import { Int64 } from "./int64.js";
 import { isActive } from "./iterators.js";
 import { kfuncName, mayHoldLockDuring, THROW } from "./kfunc-callee.js";
+import { endPath } from "./loops.js";
 import { checkUnmodified } from "./memory.js";
 import { checkLeaks } from "./references.js";
 import { known, pointer, regTypeName, scalar, UNINIT, unknown } from "./reg.js";
@@ -52,11 +55,29 @@ const load = (env: Env): void => {
   checkWritable(env, insn.dst);
   const from = env.reg(insn.src);
   accessMemory(env, {
-    ...{ index: insn.src, off: insn.off, size: accessSize(insn.code), isWrite: false, value: insn.dst },
+    index: insn.src,
+    off: insn.off,
+    size: accessSize(insn.code),
+    isWrite: false,
+    value: insn.dst,
+    immediate: undefined,
+    strict: false,
     signExtends: (insn.code & MODE_MASK) === Mode.MemSx,
   });
   notePointer(env, from, true);
 };
+
+/** The store of a register (-1 for none) or an immediate to where the instruction says. */
+const storeTo = (insn: Insn, value: number, immediate: number | undefined, strict: boolean): Access => ({
+  index: insn.dst,
+  off: insn.off,
+  size: accessSize(insn.code),
+  isWrite: true,
+  value,
+  immediate,
+  strict,
+  signExtends: false,
+});
 
 const store = (env: Env): void => {
   const { insn } = env;
@@ -64,7 +85,7 @@ const store = (env: Env): void => {
   checkReadable(env, insn.src);
   checkReadable(env, insn.dst);
   const to = env.reg(insn.dst);
-  accessMemory(env, { index: insn.dst, off: insn.off, size: accessSize(insn.code), isWrite: true, value: insn.src });
+  accessMemory(env, storeTo(insn, insn.src, undefined, false));
   notePointer(env, to, false);
 };
 
@@ -73,8 +94,7 @@ const storeImmediate = (env: Env): void => {
   if ((insn.code & MODE_MASK) !== Mode.Mem || insn.src !== 0) env.fail("EINVAL", "BPF_ST uses reserved fields");
   checkReadable(env, insn.dst);
   const to = env.reg(insn.dst);
-  const access = { index: insn.dst, off: insn.off, size: accessSize(insn.code), isWrite: true, value: -1 };
-  accessMemory(env, { ...access, immediate: insn.imm });
+  accessMemory(env, storeTo(insn, -1, insn.imm, false));
   notePointer(env, to, false);
 };
 
@@ -103,14 +123,14 @@ const atomic = (env: Env): void => {
   const loads = (insn.imm & Atomic.Fetch) !== 0;
   const result = insn.imm === Atomic.Cmpxchg ? 0 : insn.src;
   if (loads) checkWritable(env, result);
-  const access = { index: insn.dst, off: insn.off, size: accessSize(insn.code), strict: true };
-  accessMemory(env, { ...access, isWrite: false, value: -1 });
+  const access = storeTo(insn, -1, undefined, true);
+  accessMemory(env, { ...access, isWrite: false });
   if (loads) {
     // The old value takes the place of what was there, which may be the address: such an instruction is refused.
     env.set(result, unknown());
     accessMemory(env, { ...access, isWrite: false, value: result });
   }
-  accessMemory(env, { ...access, isWrite: true, value: -1 });
+  accessMemory(env, access);
   notePointer(env, to, false);
 };
 
@@ -120,7 +140,7 @@ const loadWide = (env: Env): void => {
   checkWritable(env, insn.dst);
   const high = env.insnAt(pc + 1).imm;
   if (insn.src === 0) {
-    env.set(insn.dst, scalar(constant((BigInt(high >>> 0) << 32n) | BigInt(insn.imm >>> 0))));
+    env.set(insn.dst, scalar(constant(new Int64(insn.imm, high))));
     return;
   }
   const { map, mapOffset, symbol } = env.auxAt(pc);
@@ -165,7 +185,7 @@ const loadPacket = (env: Env): number | undefined => {
   if (state.frames.length === 1) return undefined;
   // In a function, a load outside of the packet returns 0 from it.
   pushPath(env, env.pc + 1);
-  env.set(0, known(0n));
+  env.set(0, known(0));
   return checkExit(env);
 };
 
@@ -307,7 +327,7 @@ function* follow(env: Env, start: State, pc: number): Work<void> {
       env.pc = next;
       continue;
     }
-    env.state.finish();
+    endPath(env);
     if (!nextPending(env)) return;
   }
 }

@@ -3,6 +3,7 @@ import type { Env } from "./env.js";
 import { objectFields } from "./map-fields.js";
 import { Mod, type Reg } from "./reg.js";
 import type { ObjectField } from "./request.js";
+import { constOf } from "./scalar.js";
 
 /** Fields of what a register points to, where that is a map's value or an object of the program. */
 
@@ -41,7 +42,7 @@ const NAMES: Readonly<Partial<Record<ObjectField["kind"], string>>> = {
 export const fieldName = (kind: ObjectField["kind"]): string => NAMES[kind] ?? kind;
 
 /** The constant offset into what the register points to, bytes. */
-export const offsetOf = (reg: Reg): number => reg.off + Number(BigInt.asIntN(64, reg.v.bits.value));
+export const offsetOf = (reg: Reg): number => reg.off + constOf(reg.v);
 
 /** Whether there is a spin lock where the register points to: two pointers to different objects are then told apart. */
 export const mayHoldLock = (env: Env, reg: Reg): boolean =>

@@ -46,10 +46,14 @@ const KNOWN: readonly ProgramType[] = [
   ...[ProgramType.LwtSeg6local, ProgramType.StructOps],
 ];
 
-/** Refuses kinds of programs that are not known here, and tracing programs that are attached to nothing. */
+/** Refuses kinds of programs that are not known here. */
 export const checkProgramType = (env: Env): void => {
+  if (!KNOWN.includes(env.type)) env.fail("EINVAL", `program type ${env.type} is not supported by this verifier`);
+};
+
+/** Refuses programs that sleep where programs of their kind may not, or that are attached to what takes none (check_attach_btf_id). */
+export const checkAttachment = (env: Env): void => {
   const { type, request } = env;
-  if (!KNOWN.includes(type)) env.fail("EINVAL", `program type ${type} is not supported by this verifier`);
   const sleeps: readonly ProgramType[] = [
     ProgramType.Tracing,
     ProgramType.Lsm,

@@ -152,7 +152,10 @@ export const globalStart = (env: Env, index: number): State => {
   env.say(`Validating ${subprogram.info?.name ?? ""}() func#${index}...`);
   const state = new State();
   const frame = new Frame(index, -1, 0);
-  parametersOf(env, subprogram).forEach((parameter, k) => {
+  const parameters = parametersOf(env, subprogram);
+  if (index === env.exceptionCallback && (parameters.length !== 1 || parameters[0]?.kind !== "scalar"))
+    env.fail("EINVAL", "exception cb only supports single integer argument");
+  parameters.forEach((parameter, k) => {
     frame.regs[k + 1] = argumentOf(env, parameter);
   });
   state.frames = [frame];

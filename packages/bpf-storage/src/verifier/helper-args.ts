@@ -7,6 +7,7 @@ import { checkDynptrArg, type DynptrArg } from "./dynptr.js";
 import { checkReadable, type Env } from "./env.js";
 import { checkHelperMemory, checkSizedMemory, type RawMemory } from "./helper-memory.js";
 import { Helper } from "./helper-traits.js";
+import { toNumberU } from "./int64.js";
 import { inTreeCallback } from "./kfunc-callee.js";
 import { checkKptrDest, checkKptrMatch } from "./kptr.js";
 import { checkDeferred, checkLock } from "./locks.js";
@@ -16,21 +17,21 @@ import type { ObjectField, VerifierMap } from "./request.js";
 import { isConst } from "./scalar.js";
 
 /** What the arguments of a call were found to be. */
-export interface CallArgs {
-  map: VerifierMap | undefined;
-  mapUid: number;
-  raw: RawMemory | undefined;
+export class CallArgs {
+  map: VerifierMap | undefined = undefined;
+  mapUid = 0;
+  raw: RawMemory | undefined = undefined;
   /** The register whose reference is given back, 0 for none. */
-  releases: number;
-  ref: number;
-  subprog: number;
+  releases = 0;
+  ref = 0;
+  subprog = 0;
   /** Bytes of the result. */
-  memorySize: number;
+  memorySize = 0;
   /** Greatest length of the buffer. */
-  maxSize: bigint;
-  dynptr: DynptrArg | undefined;
-  kptr: ObjectField | undefined;
-  percpu: Reg | undefined;
+  maxSize = 0;
+  dynptr: DynptrArg | undefined = undefined;
+  kptr: ObjectField | undefined = undefined;
+  percpu: Reg | undefined = undefined;
 }
 
 type Accepted = readonly (readonly [Kind, number])[];
@@ -150,7 +151,7 @@ const checkMemoryArg = (env: Env, index: number, spec: ArgSpec, prototype: Proto
     case "size":
     case "size0": {
       const memory = prototype.args[index - 2];
-      args.maxSize = reg.v.umax;
+      args.maxSize = toNumberU(reg.v.umax);
       keepRaw(
         args,
         checkSizedMemory(env, index, memory?.write === true, spec.kind === "size0", memory?.uninit === true),
@@ -159,7 +160,7 @@ const checkMemoryArg = (env: Env, index: number, spec: ArgSpec, prototype: Proto
     }
     case "alloc":
       if (!isConst(reg.v)) env.fail("EACCES", `R${index} is not a known constant'`);
-      args.memorySize = Number(reg.v.bits.value & 0xffff_ffffn);
+      args.memorySize = reg.v.bits.value.lo >>> 0;
       env.precise(index);
       return;
   }

@@ -1,8 +1,9 @@
 import { accessBtf } from "./btf-walk.js";
-import { accessMemory } from "./check-mem.js";
+import { accessMemory, byteStore } from "./check-mem.js";
 import { CONTEXTS } from "./ctx-fields.js";
 import { isDynptr } from "./dynptr-slots.js";
 import type { Env } from "./env.js";
+import * as i64 from "./int64.js";
 import { checkBuffer, checkMapPermission, checkMapValue, checkPacket, checkRegion } from "./memory.js";
 import { Mod, regTypeName } from "./reg.js";
 import type { VerifierMap } from "./request.js";
@@ -65,7 +66,7 @@ export const checkHelperMemory = (
       // Contexts that are plain memory (syscall programs) may be handed on; those with fields of their own may not.
       if (CONTEXTS.has(env.type) === false) {
         if (size === 0) return zeroAllowed ? undefined : env.fail("EACCES");
-        accessMemory(env, { index, off: size - 1, size: 1, isWrite, value: -1 });
+        accessMemory(env, { ...byteStore(index, size - 1), isWrite });
         return undefined;
       }
       break;
@@ -95,7 +96,7 @@ const checkStackArgument = (
 
 /** The helper fills the memory: as if the program had stored bytes of no known value. */
 export const fillRawMemory = (env: Env, { index, size }: RawMemory): void => {
-  for (let k = 0; k < size; k++) accessMemory(env, { index, off: k, size: 1, isWrite: true, value: -1 });
+  for (let k = 0; k < size; k++) accessMemory(env, byteStore(index, k));
 };
 
 /** A register with the length of the memory in the register before it. */
@@ -108,11 +109,14 @@ export const checkSizedMemory = (
 ): RawMemory | undefined => {
   const reg = env.reg(index);
   const { v } = reg;
-  if (v.smin < 0n) env.fail("EACCES", `R${index} min value is negative, either use unsigned or 'var &= const'`);
-  if (v.umin === 0n && !zeroAllowed) env.fail("EACCES", `R${index} invalid zero-sized read: u64=[${v.umin},${v.umax}]`);
-  if (v.umax >= BigInt(MAX_VAR_SIZE))
+  if (i64.isNegative(v.smin))
+    env.fail("EACCES", `R${index} min value is negative, either use unsigned or 'var &= const'`);
+  if (i64.isZero(v.umin) && !zeroAllowed)
+    env.fail("EACCES", `R${index} invalid zero-sized read: u64=[0,${i64.toBigIntU(v.umax)}]`);
+  const most = i64.toNumberU(v.umax);
+  if (most >= MAX_VAR_SIZE)
     env.fail("EACCES", `R${index} unbounded memory access, use 'var &= const' or 'if (var < const)'`);
-  const filled = checkHelperMemory(env, index - 1, Number(v.umax), isWrite, zeroAllowed, raw && isConst(v));
+  const filled = checkHelperMemory(env, index - 1, most, isWrite, zeroAllowed, raw && isConst(v));
   env.precise(index);
   return filled;
 };

@@ -1,3 +1,4 @@
+import { BpfError } from "../errors.js";
 import type { Insn } from "../isa/insn.js";
 import {
   AluOp,
@@ -76,6 +77,15 @@ const resolveSymbol = (env: Env, id: number, module: number): Reg => {
   return pointer("mem", { mods: Mod.Rdonly, size: sizeOfType(btf, btfId) });
 };
 
+const mapAt = (env: Env, fd: number, at: number): VerifierMap => {
+  try {
+    return env.request.maps(fd, at) ?? env.fail("EBADF", `fd ${fd} is not pointing to valid bpf_map`);
+  } catch (error) {
+    if (!(error instanceof BpfError)) throw error;
+    return env.fail(error.code, error.message.slice(error.code.length + 2));
+  }
+};
+
 const resolveWide = (env: Env, at: number, insn: Insn, second: Insn): void => {
   if (insn.src === 0 || insn.src === Pseudo.Func) return;
   if (insn.src === Pseudo.BtfId) {
@@ -87,10 +97,7 @@ const resolveWide = (env: Env, at: number, insn: Insn, second: Insn): void => {
     env.fail("EINVAL", "unrecognized bpf_ld_imm64 insn");
   if (insn.src === Pseudo.MapIdx || insn.src === Pseudo.MapIdxValue)
     env.fail("EPROTO", "fd_idx without fd_array is invalid");
-  const map = env.request.maps(insn.imm);
-  if (map === undefined) {
-    env.fail("EBADF", `fd ${insn.imm} is not pointing to valid bpf_map`);
-  }
+  const map = mapAt(env, insn.imm, at);
   if (!env.usedMaps.includes(map)) {
     if (env.usedMaps.length >= 64)
       env.fail("E2BIG", "The total number of maps per program has reached the limit of 64");

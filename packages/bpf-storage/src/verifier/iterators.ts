@@ -6,6 +6,7 @@ import { iteratorSlot, putIterator, Stage, stageOf } from "./iterator-slots.js";
 import type { Callee } from "./kfunc-callee.js";
 import { acquire, release } from "./references.js";
 import { known, Mod, type Reg } from "./reg.js";
+import { constOf, isConst } from "./scalar.js";
 import { checkStackBounds } from "./stack-bounds.js";
 import type { Frame, State } from "./state.js";
 import { findEntry, widen } from "./widen.js";
@@ -24,8 +25,8 @@ export interface IteratorPlace {
 /** The first slot that the register points to. */
 const slotOf = (env: Env, index: number, slots: number): number => {
   const reg = env.reg(index);
-  if (reg.v.bits.mask !== 0n) env.fail("EINVAL", "iter has to be at a constant offset");
-  const off = reg.off + Number(BigInt.asIntN(64, reg.v.bits.value));
+  if (!isConst(reg.v)) env.fail("EINVAL", "iter has to be at a constant offset");
+  const off = reg.off + constOf(reg.v);
   const slot = (-off - 1) >> 3;
   if (off % 8 !== 0 || slot + 1 < slots) env.fail("EINVAL", `cannot pass in iter at an offset=${off}`);
   return slot;
@@ -111,9 +112,9 @@ export const iteratorAt = (env: Env, place: IteratorPlace): { readonly ref: numb
 /** Whether the iterator that R1 points to has elements left, as far as is known. */
 export const isActive = (env: Env): boolean => {
   const reg = env.reg(1);
-  if (reg.kind !== "fp" || reg.v.bits.mask !== 0n) return false;
+  if (reg.kind !== "fp" || !isConst(reg.v)) return false;
   const frame = env.state.frames[reg.frame] as Frame;
-  const slot = (-(reg.off + Number(BigInt.asIntN(64, reg.v.bits.value))) - 1) >> 3;
+  const slot = (-(reg.off + constOf(reg.v)) - 1) >> 3;
   return isIterator(frame, slot) && stageOf(frame.stack[slot]?.reg as Reg) === Stage.Active;
 };
 
@@ -138,5 +139,5 @@ export const nextElement = (env: Env, place: IteratorPlace): void => {
     queued.frame.regs[0] = element.with({ mods: element.mods & ~Mod.Null, id: 0 });
   }
   drain(state, place);
-  env.set(0, known(0n));
+  env.set(0, known(0));
 };

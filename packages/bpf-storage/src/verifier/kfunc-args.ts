@@ -8,6 +8,7 @@ import type { Env } from "./env.js";
 import { fieldsOf } from "./fields.js";
 import { checkNode, checkRoot } from "./graph.js";
 import { checkSizedMemory } from "./helper-memory.js";
+import { fitsLow, toNumberU } from "./int64.js";
 import { checkIteratorArg, type IteratorPlace } from "./iterators.js";
 import { type ArgKind, kindOf, type Param, paramsOf } from "./kfunc-arg-kinds.js";
 import type { Callee } from "./kfunc-callee.js";
@@ -20,31 +21,26 @@ import { isConst } from "./scalar.js";
 /** The arguments of functions of the kernel, by their types and by what the ends of their names say. */
 
 /** What the arguments were found to be. */
-export interface KfuncArgs {
+export class KfuncArgs {
   /** The register whose reference is given back, 0 for none. */
-  releases: number;
-  ref: number;
+  releases = 0;
+  ref = 0;
   /** The argument whose value had to be known: a type or a size. */
-  constant: bigint | undefined;
+  constant: number | undefined = undefined;
   /** Bytes of the buffer that is returned, where an argument says so. */
-  bufferSize: number;
-  bufferReadOnly: boolean;
-  subprog: number;
+  bufferSize = 0;
+  bufferReadOnly = false;
+  subprog = 0;
   /** An object of the program, and whether the pointer owns it. */
-  object: Reg | undefined;
-  owns: boolean;
-  map: VerifierMap | undefined;
-  mapUid: number;
-  dynptr: DynptrArg | undefined;
+  object: Reg | undefined = undefined;
+  owns = false;
+  map: VerifierMap | undefined = undefined;
+  mapUid = 0;
+  dynptr: DynptrArg | undefined = undefined;
   /** The list or tree. */
-  root: ObjectField | undefined;
-  iterator: IteratorPlace | undefined;
+  root: ObjectField | undefined = undefined;
+  iterator: IteratorPlace | undefined = undefined;
 }
-
-const newArgs = (): KfuncArgs => ({
-  ...{ releases: 0, ref: 0, constant: undefined, bufferSize: 0, bufferReadOnly: false, subprog: 0, object: undefined },
-  ...{ owns: false, map: undefined, mapUid: 0, dynptr: undefined, root: undefined, iterator: undefined },
-});
 
 /** Whether a pointer is good in itself: held, or known to be trusted. */
 export const isTrusted = (env: Env, reg: Reg): boolean => {
@@ -60,15 +56,15 @@ const checkScalar = (env: Env, { index, name }: Param, args: KfuncArgs): void =>
   if (name.endsWith("__k")) {
     if (!isConst(reg.v)) env.fail("EINVAL", `R${index} must be a known constant`);
     env.precise(index);
-    args.constant = reg.v.bits.value;
+    args.constant = toNumberU(reg.v.bits.value);
     return;
   }
   if (name !== "rdonly_buf_size" && name !== "rdwr_buf_size") return;
   if (args.bufferSize !== 0) env.fail("EINVAL", "2 or more rdonly/rdwr_buf_size parameters for kfunc");
   if (!isConst(reg.v)) env.fail("EINVAL", `R${index} is not a const`);
-  if (reg.v.bits.value > 0xffff_ffffn) env.fail("EINVAL", `R${index} rdonly/rdwr_buf_size exceeds u32 max`);
+  if (!fitsLow(reg.v.bits.value)) env.fail("EINVAL", `R${index} rdonly/rdwr_buf_size exceeds u32 max`);
   env.precise(index);
-  args.bufferSize = Number(reg.v.bits.value);
+  args.bufferSize = toNumberU(reg.v.bits.value);
   args.bufferReadOnly = name === "rdonly_buf_size";
 };
 
@@ -175,7 +171,7 @@ const checkSized = (env: Env, { index, name }: Param, next: Param, args: KfuncAr
   const { v } = env.reg(size);
   if (!isConst(v)) env.fail("EINVAL", `R${size} must be a known constant`);
   env.precise(size);
-  args.constant = v.bits.value;
+  args.constant = toNumberU(v.bits.value);
 };
 
 /** Whether the lock that iterating the tasks of a cgroup takes cannot be held where the program runs. */
@@ -241,7 +237,7 @@ const checkPointer = (env: Env, callee: Callee, param: Param, kind: ArgKind, arg
 /** Checks the arguments of a call, and tells what they are. */
 export const checkKfuncArgs = (env: Env, callee: Callee): KfuncArgs => {
   const { kfunc } = callee;
-  const args = newArgs();
+  const args = new KfuncArgs();
   const params = paramsOf(env, callee);
   for (let k = 0; k < params.length; k++) {
     const param = params[k] as Param;

@@ -20,11 +20,10 @@ import { Mod, pointer, type Reg, UNINIT, unknown } from "./reg.js";
 const MOST_PERCPU = 512;
 
 /** An object of the program, of the struct whose number in its types was given. */
-const newObject = (env: Env, { kfunc }: Callee, { constant = 0n }: KfuncArgs): Reg => {
-  if (constant > 0xffff_ffffn) env.fail("EINVAL", "local type ID argument must be in range [0, U32_MAX]");
+const newObject = (env: Env, { kfunc }: Callee, { constant: id = 0 }: KfuncArgs): Reg => {
+  if (id > 0xffff_ffff) env.fail("EINVAL", "local type ID argument must be in range [0, U32_MAX]");
   const { programBtf: btf } = env.request;
   if (btf === undefined) return env.fail("EINVAL", "bpf_obj_new/bpf_percpu_obj_new requires prog BTF");
-  const id = Number(constant);
   const shape = btf.resolve(id) === id ? btf.shape(id) : undefined;
   if (shape?.kind !== "struct")
     return env.fail("EINVAL", "bpf_obj_new/bpf_percpu_obj_new type ID argument must be of a struct");
@@ -68,8 +67,7 @@ const kernelContext = (env: Env, { btf }: Callee): Reg => {
   return pointer("ptr_", { mods: Mod.Trusted, btf, btfId: id });
 };
 
-const castTo = (env: Env, { btf }: Callee, { constant = 0n }: KfuncArgs): Reg => {
-  const id = Number(constant);
+const castTo = (env: Env, { btf }: Callee, { constant: id = 0 }: KfuncArgs): Reg => {
   const shape = btf.resolve(id) === id ? btf.shape(id) : undefined;
   if (shape?.kind !== "struct" && shape?.kind !== "union")
     return env.fail("EINVAL", "kfunc bpf_rdonly_cast type ID argument must be of a struct");
@@ -84,7 +82,7 @@ const slice = (env: Env, { kfunc }: Callee, { constant, dynptr }: KfuncArgs): Re
   if (!readOnly && !mayAccessPacket(env, true)) env.fail("EINVAL", "the prog does not allow writes to packet data");
   const mods = (isPacket ? Mod.PacketSlice : Mod.Slice) | (readOnly ? Mod.Rdonly : 0);
   // Slices of a record of a ring buffer go with it: linux 6.12 forgets that.
-  return pointer("mem", { mods, size: Number(constant), dynptr: dynptr.id, ref: dynptr.ref });
+  return pointer("mem", { mods, size: constant, dynptr: dynptr.id, ref: dynptr.ref });
 };
 
 /** Results that their types do not tell. */

@@ -5,7 +5,7 @@ import type { Env } from "./env.js";
 import { fieldsOf, offsetOf } from "./fields.js";
 import { checkUnmodified } from "./memory.js";
 import { hasNode } from "./owning.js";
-import { Mod, markPrecise, pointer, type Reg, regTypeName } from "./reg.js";
+import { Mod, markPrecise, pointer, type Reg, type RegChange, regTypeName } from "./reg.js";
 import type { ObjectField } from "./request.js";
 import { isConst } from "./scalar.js";
 
@@ -102,7 +102,7 @@ export const checkKptrDest = (env: Env, index: number): ObjectField => {
 };
 
 /** What bpf_kptr_xchg gives back: what was there. */
-export const exchanged = (env: Env, field: ObjectField | undefined): Partial<Reg> => {
+export const exchanged = (env: Env, field: ObjectField | undefined): RegChange => {
   const target = { btf: field?.target?.btf, btfId: field?.target?.id ?? 0 };
   if (field === undefined || isOfKernel(env, field)) return target;
   return { ...target, mods: Mod.Null | Mod.Alloc | (field.kind === "kptr_percpu" ? Mod.Percpu : 0) };

@@ -1,4 +1,5 @@
 import { AluOp } from "../isa/opcodes.js";
+import { fromNumber } from "./int64.js";
 import { type Reg, scalar } from "./reg.js";
 import { constant } from "./scalar.js";
 import { alu } from "./scalar-alu.js";
@@ -12,10 +13,8 @@ import { Byte, byteKind, type State } from "./state.js";
 /** `known` with the distance between both added. */
 const shifted = (reg: Reg, known: Reg): Reg => {
   const distance = (reg.shifted ? reg.off : 0) - (known.shifted ? known.off : 0);
-  const to = scalar(distance === 0 ? known.v : alu(AluOp.Add, known.v, constant(BigInt(distance)), 64), [reg, known]);
-  to.id = reg.id;
-  to.shifted = reg.shifted;
-  to.off = reg.off;
+  const to = scalar(distance === 0 ? known.v : alu(AluOp.Add, known.v, constant(fromNumber(distance)), 64), reg, known);
+  to.linkAs(reg);
   return to;
 };
 

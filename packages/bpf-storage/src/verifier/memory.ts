@@ -2,9 +2,10 @@ import { MapFlag, MapType } from "../uapi/map-types.js";
 import { ProgramType } from "../uapi/program-types.js";
 import type { Env } from "./env.js";
 import { fieldName } from "./fields.js";
+import * as i64 from "./int64.js";
 import { type Reg, regTypeName } from "./reg.js";
 import type { MapField, VerifierMap } from "./request.js";
-import { isConst, isZero, S64_MIN } from "./scalar.js";
+import { isConst, isZero } from "./scalar.js";
 import { type AccessSource, MAX_VAR_OFF } from "./stack-bounds.js";
 import { tnumText } from "./tnum.js";
 
@@ -44,17 +45,16 @@ export const checkRegion = (
   zeroAllowed: boolean,
 ): void => {
   const { v } = env.reg(index);
-  const least = v.smin + BigInt(off);
-  if (v.smin < 0n && (v.smin === S64_MIN || least < BigInt(-0x8000_0000) || least < 0n))
+  if (i64.isNegative(v.smin) && i64.toNumberS(v.smin) + off < 0)
     env.fail("EACCES", `R${index} min value is negative, either use unsigned index or do a if (index >=0) check.`);
-  const from = Number(BigInt.asIntN(32, least));
+  const from = (v.smin.lo + off) | 0;
   if (!isInside(from, size, length, zeroAllowed)) {
     sayOutside(env, index, from, size, length);
     env.fail("EACCES", `R${index} min value is outside of the allowed memory range`);
   }
-  if (v.umax >= BigInt(MAX_VAR_OFF))
+  if (i64.toNumberU(v.umax) >= MAX_VAR_OFF)
     env.fail("EACCES", `R${index} unbounded memory access, make sure to bounds check any such access`);
-  const to = Number(v.umax) + off;
+  const to = i64.toNumberU(v.umax) + off;
   if (!isInside(to, size, length, zeroAllowed)) {
     sayOutside(env, index, to, size, length);
     env.fail("EACCES", `R${index} max value is outside of the allowed memory range`);
@@ -79,14 +79,14 @@ export const checkMapValue = (
   checkRegion(env, index, off, size, map.valueSize, zeroAllowed);
   for (const field of map.fields ?? []) {
     const overlaps =
-      reg.v.smin + BigInt(off) < BigInt(field.offset + field.size) &&
-      BigInt(field.offset) < reg.v.umax + BigInt(off + size);
+      i64.toNumberS(reg.v.smin) + off < field.offset + field.size &&
+      field.offset < i64.toNumberU(reg.v.umax) + off + size;
     if (!overlaps) continue;
     if (!field.kind.startsWith("kptr"))
       env.fail("EACCES", `${fieldName(field.kind)} cannot be accessed directly by load/store`);
     if (source !== "direct") env.fail("EACCES", "kptr cannot be accessed indirectly by helper");
     if (!isConst(reg.v)) env.fail("EACCES", "kptr access cannot have variable offset");
-    const at = off + Number(reg.v.bits.value);
+    const at = off + i64.toNumberU(reg.v.bits.value);
     if (at !== field.offset) env.fail("EACCES", `kptr access misaligned expected=${field.offset} off=${at}`);
     if (size !== 8) env.fail("EACCES", "kptr access size must be BPF_DW");
   }
@@ -110,7 +110,7 @@ export const hasDirectValue = (map: VerifierMap): boolean =>
 /** An access to the packet within the part that was compared to its end. */
 export const checkPacket = (env: Env, index: number, off: number, size: number, zeroAllowed: boolean): void => {
   const reg = env.reg(index);
-  if (reg.v.smin < 0n)
+  if (i64.isNegative(reg.v.smin))
     env.fail("EACCES", `R${index} min value is negative, either use unsigned index or do a if (index >=0) check.`);
   if (reg.size < 0) env.fail("EINVAL", `R${index} offset is outside of the packet`);
   if (!isInside(off, size, reg.size, zeroAllowed)) {

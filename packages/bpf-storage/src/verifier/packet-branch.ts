@@ -1,4 +1,5 @@
 import { JmpOp } from "../isa/opcodes.js";
+import { toNumberU } from "./int64.js";
 import { AT_PACKET_END, BEYOND_PACKET_END, type Reg } from "./reg.js";
 import { isZero } from "./scalar.js";
 import type { State } from "./state.js";
@@ -38,7 +39,8 @@ export const packetBranchTaken = (dst: Reg, src: Reg, op: number): boolean | und
 /** All pointers with the same variable part get the range that this one was found to have. */
 const learnRange = (state: State, packet: Reg, open: boolean): void => {
   if (packet.off < 0 || (packet.off === 0 && open)) return;
-  if (packet.v.umax > BigInt(MAX_PACKET_OFF) || packet.v.umax + BigInt(packet.off) > BigInt(MAX_PACKET_OFF)) return;
+  const most = toNumberU(packet.v.umax);
+  if (most > MAX_PACKET_OFF || most + packet.off > MAX_PACKET_OFF) return;
   const range = packet.off + (open ? 1 : 0);
   state.replace((reg) =>
     reg.kind === packet.kind && reg.id === packet.id && reg.size < range ? reg.with({ size: range }) : undefined,

@@ -77,8 +77,11 @@ export interface VerifyRequest {
   readonly type: ProgramType;
   readonly expectedAttachType?: AttachType | number;
   readonly attachTo?: AttachTarget;
-  /** The map that a loader named by this number, or undefined for a number that is none (EBADF). */
-  readonly maps: (fd: number) => VerifierMap | undefined;
+  /**
+   * The map that a loader named by this number, in the instruction at `pc`, or undefined for a number that is none (EBADF).
+   * @throws {BpfError} what the program is then refused with
+   */
+  readonly maps: (fd: number, pc: number) => VerifierMap | undefined;
   readonly kernelBtf?: VerifierBtf;
   readonly programBtf?: VerifierBtf;
   readonly funcInfo?: readonly FunctionInfo[];
@@ -89,7 +92,10 @@ export interface VerifyRequest {
   readonly strictAlignment?: boolean;
   /** 0 writes nothing but errors and statistics, 1 the instructions, 2 all states as well. Default: 0. */
   readonly logLevel?: 0 | 1 | 2;
-  /** Behaviour of linux 5.13 to 6.1 (1), 6.2 to 6.18 (2, the default) or later (3); so far all verify as 2. */
+  /**
+   * Behaviour of linux 5.13 to 6.1 (1), 6.2 to 6.18 (2, the default) or later (3); so far all verify as 2, but for the order in which 1
+   * asks what a program is attached to.
+   */
   readonly generation?: 1 | 2 | 3;
   /** Whether a path ends where an earlier one covers it. Default: true; tests of soundness look at every path. */
   readonly prune?: boolean;

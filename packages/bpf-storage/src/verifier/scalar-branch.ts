@@ -1,7 +1,9 @@
 import { JmpOp } from "../isa/opcodes.js";
-import { constant, Draft, isConst, type Scalar } from "./scalar.js";
+import type { Int64 } from "./int64.js";
+import * as i64 from "./int64.js";
+import { constant, Draft, isConst, S32_MAX, S32_MIN, type Scalar, sameScalar, U32_MAX } from "./scalar.js";
 import {
-  LOW32,
+  isConstTnum,
   type Tnum,
   tnumAnd,
   tnumConst,
@@ -9,8 +11,8 @@ import {
   tnumOr,
   tnumOverlap,
   tnumSubreg,
+  tnumTop,
   tnumWithSubreg,
-  U64_MAX,
 } from "./tnum.js";
 
 /** What conditional jumps say about scalars: whether the outcome is known, and what each outcome adds to both operands. */
@@ -18,28 +20,29 @@ import {
 /** A scalar as a comparison of one width sees it. */
 interface View {
   readonly bits: Tnum;
-  readonly umin: bigint;
-  readonly umax: bigint;
-  readonly smin: bigint;
-  readonly smax: bigint;
+  readonly umin: Int64;
+  readonly umax: Int64;
+  readonly smin: Int64;
+  readonly smax: Int64;
 }
 
 const view = (s: Scalar, is32: boolean): View =>
   is32
     ? {
         bits: tnumSubreg(s.bits),
-        umin: BigInt(s.u32min),
-        umax: BigInt(s.u32max),
-        smin: BigInt(s.s32min),
-        smax: BigInt(s.s32max),
+        umin: i64.fromLow(s.u32min),
+        umax: i64.fromLow(s.u32max),
+        smin: i64.fromLowS(s.s32min),
+        smax: i64.fromLowS(s.s32max),
       }
     : s;
 
 const disjoint = (a: Scalar, b: Scalar, is32: boolean): boolean => {
   const x = view(a, is32);
   const y = view(b, is32);
-  if (!tnumOverlap(x.bits, y.bits) || x.umin > y.umax || x.umax < y.umin || x.smin > y.smax || x.smax < y.smin)
-    return true;
+  if (!tnumOverlap(x.bits, y.bits)) return true;
+  if (i64.ltU(y.umax, x.umin) || i64.ltU(x.umax, y.umin)) return true;
+  if (i64.ltS(y.smax, x.smin) || i64.ltS(x.smax, y.smin)) return true;
   return !is32 && (a.u32min > b.u32max || a.u32max < b.u32min || a.s32min > b.s32max || a.s32max < b.s32min);
 };
 
@@ -53,22 +56,22 @@ export const branchTaken = (op: number, a: Scalar, b: Scalar, is32: boolean): bo
   const y = view(b, is32);
   switch (op) {
     case JmpOp.Jeq:
-      if (x.bits.mask === 0n && y.bits.mask === 0n) return x.bits.value === y.bits.value;
+      if (isConstTnum(x.bits) && isConstTnum(y.bits)) return i64.eq(x.bits.value, y.bits.value);
       return disjoint(a, b, is32) ? false : undefined;
     case JmpOp.Jne:
       return flip(branchTaken(JmpOp.Jeq, a, b, is32));
     case JmpOp.Jset:
-      if (x.bits.mask !== 0n && y.bits.mask !== 0n) return undefined;
-      if ((x.bits.value & y.bits.value) !== 0n) return true;
-      return ((x.bits.value | x.bits.mask) & (y.bits.value | y.bits.mask)) === 0n ? false : undefined;
+      if (!isConstTnum(x.bits) && !isConstTnum(y.bits)) return undefined;
+      if (!i64.isZero(i64.and(x.bits.value, y.bits.value))) return true;
+      return i64.isZero(i64.and(tnumTop(x.bits), tnumTop(y.bits))) ? false : undefined;
     case JmpOp.Jgt:
-      return both(x.umax <= y.umin, x.umin > y.umax);
+      return both(i64.leU(x.umax, y.umin), i64.ltU(y.umax, x.umin));
     case JmpOp.Jge:
-      return both(x.umax < y.umin, x.umin >= y.umax);
+      return both(i64.ltU(x.umax, y.umin), i64.leU(y.umax, x.umin));
     case JmpOp.Jsgt:
-      return both(x.smax <= y.smin, x.smin > y.smax);
+      return both(i64.leS(x.smax, y.smin), i64.ltS(y.smax, x.smin));
     case JmpOp.Jsge:
-      return both(x.smax < y.smin, x.smin >= y.smax);
+      return both(i64.ltS(x.smax, y.smin), i64.leS(y.smax, x.smin));
     case JmpOp.Jlt:
       return branchTaken(JmpOp.Jgt, b, a, is32);
     case JmpOp.Jle:
@@ -81,9 +84,6 @@ export const branchTaken = (op: number, a: Scalar, b: Scalar, is32: boolean): bo
       return undefined;
   }
 };
-
-const lower = (x: bigint, y: bigint): bigint => (x < y ? x : y);
-const higher = (x: bigint, y: bigint): bigint => (x > y ? x : y);
 
 const equal = (a: Draft, b: Draft, is32: boolean): void => {
   const u32min = Math.max(a.u32min, b.u32min);
@@ -103,10 +103,10 @@ const equal = (a: Draft, b: Draft, is32: boolean): void => {
     return;
   }
   const bits = tnumIntersect(a.bits, b.bits);
-  const umin = higher(a.umin, b.umin);
-  const umax = lower(a.umax, b.umax);
-  const smin = higher(a.smin, b.smin);
-  const smax = lower(a.smax, b.smax);
+  const umin = i64.maxU(a.umin, b.umin);
+  const umax = i64.minU(a.umax, b.umax);
+  const smin = i64.maxS(a.smin, b.smin);
+  const smax = i64.minS(a.smax, b.smax);
   for (const to of [a, b]) {
     to.bits = bits;
     to.umin = umin;
@@ -116,39 +116,40 @@ const equal = (a: Draft, b: Draft, is32: boolean): void => {
   }
 };
 
-/** A constant at the edge of a range is cut off. */
+/** A constant at the edge of a range is cut off; of a range of one number nothing is left. */
 const unequal = (a: Draft, b: Scalar, is32: boolean): void => {
   const { bits } = view(b, is32);
-  if (bits.mask !== 0n) return;
+  if (!isConstTnum(bits)) return;
+  const { value } = bits;
   if (is32) {
-    const value = Number(bits.value);
-    if (a.u32min === value) a.u32min++;
-    if (a.u32max === value) a.u32max--;
-    if (a.s32min === (value | 0)) a.s32min++;
-    if (a.s32max === (value | 0)) a.s32max--;
+    if (a.u32min === value.lo >>> 0) a.u32min++;
+    if (a.u32max === value.lo >>> 0) a.u32max--;
+    if (a.s32min === value.lo) a.s32min++;
+    if (a.s32max === value.lo) a.s32max--;
     return;
   }
-  const signed = BigInt.asIntN(64, bits.value);
-  if (a.umin === bits.value) a.umin++;
-  if (a.umax === bits.value) a.umax--;
-  if (a.smin === signed) a.smin++;
-  if (a.smax === signed) a.smax--;
+  const above = i64.add(value, i64.ONE);
+  const below = i64.sub(value, i64.ONE);
+  if (i64.eq(a.umin, value)) a.umin = i64.maxU(value, above);
+  if (i64.eq(a.umax, value)) a.umax = i64.minU(value, below);
+  if (i64.eq(a.smin, value)) a.smin = i64.maxS(value, above);
+  if (i64.eq(a.smax, value)) a.smax = i64.minS(value, below);
 };
 
 /** `a & b` is not zero: teaches something where `b` is a single bit. */
 const someBits = (a: Draft, b: Scalar, is32: boolean): void => {
   const { bits } = view(b, is32);
-  if (bits.mask !== 0n || bits.value === 0n || (bits.value & (bits.value - 1n)) !== 0n) return;
-  a.bits = tnumOr(a.bits, tnumConst(bits.value));
+  const isSingle = i64.isZero(i64.and(bits.value, i64.sub(bits.value, i64.ONE))) && !i64.isZero(bits.value);
+  if (isConstTnum(bits) && isSingle) a.bits = tnumOr(a.bits, bits);
 };
 
 /** `a & b` is zero: every bit of a constant `b` is clear in `a`, of whose range nothing else is kept, as in linux. */
 const noBits = (a: Draft, b: Scalar, is32: boolean): void => {
   const { bits } = view(b, is32);
-  if (bits.mask !== 0n) return;
+  if (!isConstTnum(bits)) return;
   a.forget64();
   a.forget32();
-  a.bits = tnumAnd(a.bits, tnumConst(U64_MAX & ~bits.value));
+  a.bits = tnumAnd(a.bits, tnumConst(i64.not(bits.value)));
 };
 
 /** `a < b`, or `a <= b` where `slack` is 0. A bound that would leave its width makes the outcome impossible, and stays as it is. */
@@ -157,27 +158,25 @@ const less = (a: Draft, b: Draft, slack: 0 | 1, is32: boolean): void => {
     const top = Math.min(a.u32max, b.u32max - slack);
     const bottom = Math.max(b.u32min, a.u32min + slack);
     if (top >= 0) a.u32max = top;
-    if (bottom <= 0xffff_ffff) b.u32min = bottom;
+    if (bottom <= U32_MAX) b.u32min = bottom;
     return;
   }
-  const top = lower(a.umax, b.umax - BigInt(slack));
-  const bottom = higher(b.umin, a.umin + BigInt(slack));
-  if (top >= 0n) a.umax = top;
-  if (bottom <= U64_MAX) b.umin = bottom;
+  const by = slack === 0 ? i64.ZERO : i64.ONE;
+  if (!i64.subOverflowsU(b.umax, by)) a.umax = i64.minU(a.umax, i64.sub(b.umax, by));
+  if (!i64.addOverflowsU(a.umin, by)) b.umin = i64.maxU(b.umin, i64.add(a.umin, by));
 };
 
 const lessSigned = (a: Draft, b: Draft, slack: 0 | 1, is32: boolean): void => {
   if (is32) {
     const top = Math.min(a.s32max, b.s32max - slack);
     const bottom = Math.max(b.s32min, a.s32min + slack);
-    if (top >= -0x8000_0000) a.s32max = top;
-    if (bottom <= 0x7fff_ffff) b.s32min = bottom;
+    if (top >= S32_MIN) a.s32max = top;
+    if (bottom <= S32_MAX) b.s32min = bottom;
     return;
   }
-  const top = lower(a.smax, b.smax - BigInt(slack));
-  const bottom = higher(b.smin, a.smin + BigInt(slack));
-  if (top >= -(1n << 63n)) a.smax = top;
-  if (bottom <= (1n << 63n) - 1n) b.smin = bottom;
+  const by = slack === 0 ? i64.ZERO : i64.ONE;
+  if (!i64.subOverflowsS(b.smax, by)) a.smax = i64.minS(a.smax, i64.sub(b.smax, by));
+  if (!i64.addOverflowsS(a.smin, by)) b.smin = i64.maxS(b.smin, i64.add(a.smin, by));
 };
 
 /** What each comparison is called when it does not hold. */
@@ -233,7 +232,7 @@ const holds = (op: number, a: Draft, b: Draft, is32: boolean): void => {
 };
 
 /** Stands in for a scalar whose lower half alone counts. */
-const view32 = (s: Scalar): Scalar => (s.bits.mask & LOW32 ? s : constant(s.bits.value & LOW32));
+const view32 = (s: Scalar): Scalar => (s.bits.mask.lo !== 0 ? s : constant(i64.low(s.bits.value)));
 
 /**
  * What both operands are known to be after `a op b` came out as `taken`; nothing where it cannot come out so. A register that is compared
@@ -256,5 +255,7 @@ export const refine = (
   } else holds(OPPOSITE[op] ?? op, x, y, is32);
   const first = x.settleOutcome();
   const second = y.settleOutcome();
-  return first === undefined || second === undefined ? undefined : { a: first, b: second };
+  if (first === undefined || second === undefined) return undefined;
+  // What taught nothing stays the same object, of which there is one then for many states.
+  return { a: sameScalar(a, first) ? a : first, b: sameScalar(b, second) ? b : second };
 };

@@ -1,15 +1,18 @@
+import type { Int64 } from "./int64.js";
+import * as i64 from "./int64.js";
 import {
-  bitLength,
   isConstTnum,
-  LOW32,
+  sameTnum,
   TNUM_UNKNOWN,
   type Tnum,
   tnumConst,
+  tnumContains,
+  tnumHas,
   tnumIntersect,
   tnumRange,
   tnumSubreg,
+  tnumTop,
   tnumWithSubreg,
-  U64_MAX,
 } from "./tnum.js";
 
 /**
@@ -19,11 +22,11 @@ import {
 export interface Scalar {
   readonly bits: Tnum;
   /** Unsigned, 64 bits. */
-  readonly umin: bigint;
-  readonly umax: bigint;
+  readonly umin: Int64;
+  readonly umax: Int64;
   /** Signed, 64 bits. */
-  readonly smin: bigint;
-  readonly smax: bigint;
+  readonly smin: Int64;
+  readonly smax: Int64;
   /** Unsigned, of the lower 32 bits. */
   readonly u32min: number;
   readonly u32max: number;
@@ -32,25 +35,19 @@ export interface Scalar {
   readonly s32max: number;
 }
 
-export const S64_MIN = -(1n << 63n);
-export const S64_MAX = (1n << 63n) - 1n;
 export const U32_MAX = 0xffff_ffff;
 export const S32_MIN = -0x8000_0000;
 export const S32_MAX = 0x7fff_ffff;
-const SIGN64 = 1n << 63n;
-
-const s64 = (x: bigint): bigint => BigInt.asIntN(64, x);
-const u64 = (x: bigint): bigint => BigInt.asUintN(64, x);
-const max = (a: bigint, b: bigint): bigint => (a > b ? a : b);
-const min = (a: bigint, b: bigint): bigint => (a < b ? a : b);
+const S32_MIN_64 = i64.fromNumber(S32_MIN);
+const S32_MAX_64 = i64.fromNumber(S32_MAX);
 
 /** A scalar that is being worked out: change bounds or bits, then {@link settle}. */
 export class Draft implements Scalar {
   bits: Tnum = TNUM_UNKNOWN;
-  umin = 0n;
-  umax = U64_MAX;
-  smin = S64_MIN;
-  smax = S64_MAX;
+  umin = i64.ZERO;
+  umax = i64.ALL;
+  smin = i64.S_MIN;
+  smax = i64.S_MAX;
   u32min = 0;
   u32max = U32_MAX;
   s32min = S32_MIN;
@@ -71,10 +68,10 @@ export class Draft implements Scalar {
   }
 
   forget64(): void {
-    this.umin = 0n;
-    this.umax = U64_MAX;
-    this.smin = S64_MIN;
-    this.smax = S64_MAX;
+    this.umin = i64.ZERO;
+    this.umax = i64.ALL;
+    this.smin = i64.S_MIN;
+    this.smax = i64.S_MAX;
   }
 
   forget32(): void {
@@ -87,14 +84,14 @@ export class Draft implements Scalar {
   /** Sets the upper half to zero: 64-bit bounds become those of the lower half. */
   zeroExtend(): void {
     this.bits = tnumSubreg(this.bits);
-    this.umin = BigInt(this.u32min);
-    this.umax = BigInt(this.u32max);
+    this.umin = i64.fromLow(this.u32min);
+    this.umax = i64.fromLow(this.u32max);
     if (this.s32min >= 0) {
-      this.smin = BigInt(this.s32min);
-      this.smax = BigInt(this.s32max);
+      this.smin = i64.fromLow(this.s32min);
+      this.smax = i64.fromLowS(this.s32max);
     } else {
-      this.smin = 0n;
-      this.smax = LOW32;
+      this.smin = i64.ZERO;
+      this.smax = i64.lowMask(32);
     }
   }
 
@@ -112,74 +109,94 @@ export class Draft implements Scalar {
 
   private tighten(): void {
     this.boundsFromBits();
-    this.deduce();
-    this.deduce();
-    this.deduce();
+    if (this.isOneNumber()) return;
+    // Linux makes three rounds. What one of them leaves as it is, the next one would too.
+    for (let round = 0; round < 3 && this.deduce(); round++);
     this.bitsFromBounds();
     this.boundsFromBits();
   }
 
   /** Whether the parts contradict each other, so that no number is left. */
   isEmpty(): boolean {
-    return this.umin > this.umax || this.smin > this.smax || this.u32min > this.u32max || this.s32min > this.s32max;
+    return (
+      i64.ltU(this.umax, this.umin) ||
+      i64.ltS(this.smax, this.smin) ||
+      this.u32min > this.u32max ||
+      this.s32min > this.s32max
+    );
+  }
+
+  /** Whether all parts say the same single number: there is nothing to tighten. */
+  private isOneNumber(): boolean {
+    const { value, mask } = this.bits;
+    return (
+      i64.isZero(mask) &&
+      i64.eq(this.umin, value) &&
+      i64.eq(this.umax, value) &&
+      i64.eq(this.smin, value) &&
+      i64.eq(this.smax, value) &&
+      this.u32min === this.u32max &&
+      this.s32min === this.s32max
+    );
   }
 
   private boundsFromBits(): void {
-    const { value, mask } = this.bits;
-    const top = value | mask;
-    this.umin = max(this.umin, value);
-    this.umax = min(this.umax, top);
+    const { bits } = this;
+    const { value, mask } = bits;
+    const top = tnumTop(bits);
+    this.umin = i64.maxU(this.umin, value);
+    this.umax = i64.minU(this.umax, top);
     // The least signed member has an unknown sign bit set, the greatest has it clear.
-    this.smin = max(this.smin, s64(value | (mask & SIGN64)));
-    this.smax = min(this.smax, s64(value | (mask & ~SIGN64)));
-    const low = Number(value & LOW32);
-    const unknown = Number(mask & LOW32);
-    this.u32min = Math.max(this.u32min, low);
-    this.u32max = Math.min(this.u32max, (low | unknown) >>> 0);
-    this.s32min = Math.max(this.s32min, low | (unknown & S32_MIN));
-    this.s32max = Math.min(this.s32max, low | (unknown & S32_MAX));
+    this.smin = i64.maxS(this.smin, i64.isNegative(mask) ? i64.or(value, i64.S_MIN) : value);
+    this.smax = i64.minS(this.smax, i64.isNegative(mask) ? i64.and(top, i64.S_MAX) : top);
+    this.u32min = Math.max(this.u32min, value.lo >>> 0);
+    this.u32max = Math.min(this.u32max, top.lo >>> 0);
+    this.s32min = Math.max(this.s32min, value.lo | (mask.lo & S32_MIN));
+    this.s32max = Math.min(this.s32max, value.lo | (mask.lo & S32_MAX));
   }
 
-  private deduce(): void {
+  /** One round; whether it found anything. */
+  private deduce(): boolean {
+    const { bits, umin, umax, smin, smax, u32min, u32max, s32min, s32max } = this;
     this.lowFromWhole();
     this.signs32();
     this.signs64();
     this.wholeFromLow();
+    return !(
+      this.u32min === u32min &&
+      this.u32max === u32max &&
+      this.s32min === s32min &&
+      this.s32max === s32max &&
+      i64.eq(this.umin, umin) &&
+      i64.eq(this.umax, umax) &&
+      i64.eq(this.smin, smin) &&
+      i64.eq(this.smax, smax) &&
+      sameTnum(this.bits, bits)
+    );
   }
 
   /** Where the upper halves of both ends are equal, the lower halves are ends too. */
   private lowFromWhole(): void {
-    if (this.umin >> 32n === this.umax >> 32n) {
-      this.u32min = Math.max(this.u32min, Number(this.umin & LOW32));
-      this.u32max = Math.min(this.u32max, Number(this.umax & LOW32));
-      this.lowSigned(this.umin, this.umax);
-    }
-    if (this.smin >> 32n === this.smax >> 32n) this.lowSigned(this.smin, this.smax);
-    if (this.smin >> 32n === this.smax >> 32n) {
-      this.u32min = Math.max(this.u32min, Number(this.smin & LOW32));
-      this.u32max = Math.min(this.u32max, Number(this.smax & LOW32));
-    }
-    // From -1 to 0 in the upper half, the lower half runs through the signed numbers without a break.
-    const above = this.smin >> 32n;
-    if (above + 1n === this.smax >> 32n) this.lowSignedAcross(this.smin, this.smax);
-    const unsignedAbove = this.umin >> 32n;
-    if (unsignedAbove + 1n === this.umax >> 32n) this.lowSignedAcross(this.umin, this.umax);
+    const { umin, umax, smin, smax } = this;
+    if (umin.hi === umax.hi) this.lowBetween(umin.lo, umax.lo);
+    if (smin.hi === smax.hi) this.lowBetween(smin.lo, smax.lo);
+    // From one upper half to the next, the lower half can run through the signed numbers without a break.
+    if (smin.hi + 1 === smax.hi) this.lowSignedAcross(smin.lo, smax.lo);
+    if ((umin.hi >>> 0) + 1 === umax.hi >>> 0) this.lowSignedAcross(umin.lo, umax.lo);
   }
 
-  private lowSigned(from: bigint, to: bigint): void {
-    const least = Number(BigInt.asIntN(32, from));
-    const greatest = Number(BigInt.asIntN(32, to));
-    if (least > greatest) return;
-    this.s32min = Math.max(this.s32min, least);
-    this.s32max = Math.min(this.s32max, greatest);
+  private lowBetween(from: number, to: number): void {
+    this.u32min = Math.max(this.u32min, from >>> 0);
+    this.u32max = Math.min(this.u32max, to >>> 0);
+    if (from > to) return;
+    this.s32min = Math.max(this.s32min, from);
+    this.s32max = Math.min(this.s32max, to);
   }
 
-  private lowSignedAcross(from: bigint, to: bigint): void {
-    const least = Number(BigInt.asIntN(32, from));
-    const greatest = Number(BigInt.asIntN(32, to));
-    if (least >= 0 || greatest < 0) return;
-    this.s32min = Math.max(this.s32min, least);
-    this.s32max = Math.min(this.s32max, greatest);
+  private lowSignedAcross(from: number, to: number): void {
+    if (from >= 0 || to < 0) return;
+    this.s32min = Math.max(this.s32min, from);
+    this.s32max = Math.min(this.s32max, to);
   }
 
   /** Where a range does not cross the sign, signed and unsigned order agree. */
@@ -202,105 +219,125 @@ export class Draft implements Scalar {
   }
 
   private signs64(): void {
-    if (s64(this.umin) <= s64(this.umax)) {
-      this.smin = max(this.smin, s64(this.umin));
-      this.smax = min(this.smax, s64(this.umax));
+    if (i64.leS(this.umin, this.umax)) {
+      this.smin = i64.maxS(this.smin, this.umin);
+      this.smax = i64.minS(this.smax, this.umax);
     }
-    if (u64(this.smin) <= u64(this.smax)) {
-      this.umin = max(this.umin, u64(this.smin));
-      this.umax = min(this.umax, u64(this.smax));
-    } else if (this.umax < u64(this.smin)) {
-      this.smin = s64(this.umin);
-      this.umax = min(this.umax, u64(this.smax));
-    } else if (u64(this.smax) < this.umin) {
-      this.smax = s64(this.umax);
-      this.umin = max(this.umin, u64(this.smin));
+    if (i64.leU(this.smin, this.smax)) {
+      this.umin = i64.maxU(this.umin, this.smin);
+      this.umax = i64.minU(this.umax, this.smax);
+    } else if (i64.ltU(this.umax, this.smin)) {
+      this.smin = this.umin;
+      this.umax = i64.minU(this.umax, this.smax);
+    } else if (i64.ltU(this.smax, this.umin)) {
+      this.smax = this.umax;
+      this.umin = i64.maxU(this.umin, this.smin);
     }
   }
 
   /** The lower half bounds the whole from below by the least upper half, from above by the greatest. */
   private wholeFromLow(): void {
-    const low = BigInt(this.u32min);
-    const high = BigInt(this.u32max);
-    this.umin = max(this.umin, (this.umin & ~LOW32) | low);
-    this.umax = min(this.umax, (this.umax & ~LOW32) | high);
-    this.smin = max(this.smin, (this.smin & ~LOW32) | low);
-    this.smax = min(this.smax, (this.smax & ~LOW32) | high);
+    this.umin = lowAtLeast(this.umin, this.u32min);
+    this.umax = lowAtMost(this.umax, this.u32max);
+    this.smin = lowAtLeast(this.smin, this.u32min);
+    this.smax = lowAtMost(this.smax, this.u32max);
     // Within 32 signed bits the whole is the sign extension of its lower half; linux looks at it where that is not negative.
-    if (this.s32min >= 0 && this.smin >= BigInt(S32_MIN) && this.smax <= BigInt(S32_MAX)) {
-      this.smin = BigInt(this.s32min);
-      this.smax = BigInt(this.s32max);
-      this.umin = u64(this.smin);
-      this.umax = u64(this.smax);
+    if (this.s32min >= 0 && i64.leS(S32_MIN_64, this.smin) && i64.leS(this.smax, S32_MAX_64)) {
+      this.smin = i64.fromLowS(this.s32min);
+      this.smax = i64.fromLowS(this.s32max);
+      this.umin = this.smin;
+      this.umax = this.smax;
       this.bits = tnumIntersect(this.bits, tnumRange(this.umin, this.umax));
     }
   }
 
   private bitsFromBounds(): void {
     const whole = tnumIntersect(this.bits, tnumRange(this.umin, this.umax));
-    const low = tnumIntersect(tnumSubreg(whole), tnumRange(BigInt(this.u32min), BigInt(this.u32max)));
-    this.bits = tnumWithSubreg(whole, low);
+    const range = tnumRange(i64.fromLow(this.u32min), i64.fromLow(this.u32max));
+    this.bits = tnumWithSubreg(whole, tnumIntersect(tnumSubreg(whole), range));
   }
 }
 
+/** `x`, or where its lower half is less than `least` (unsigned), `x` with that. */
+const lowAtLeast = (x: Int64, least: number): Int64 => (x.lo >>> 0 < least ? i64.withLow(x, least) : x);
+const lowAtMost = (x: Int64, greatest: number): Int64 => (x.lo >>> 0 > greatest ? i64.withLow(x, greatest) : x);
+
 export const UNKNOWN: Scalar = new Draft();
 
-/** Exactly `value`, taken modulo 2^64. */
-export const constant = (value: bigint): Scalar => {
+/** Small constants are made once: there are many of them. */
+const SMALL = 256;
+const small: (Scalar | undefined)[] = [];
+
+/** Exactly `value`. */
+export const constant = (value: Int64): Scalar => {
+  const isSmall = i64.fitsLow(value) && value.lo >>> 0 < SMALL;
+  if (!isSmall) return newConstant(value);
+  const made = small[value.lo] ?? newConstant(value);
+  small[value.lo] = made;
+  return made;
+};
+
+const newConstant = (value: Int64): Scalar => {
   const to = new Draft();
   to.bits = tnumConst(value);
-  to.umin = to.umax = u64(value);
-  to.smin = to.smax = s64(value);
-  to.u32min = to.u32max = Number(value & LOW32);
-  to.s32min = to.s32max = to.u32min | 0;
+  to.umin = to.umax = to.smin = to.smax = value;
+  to.u32min = to.u32max = value.lo >>> 0;
+  to.s32min = to.s32max = value.lo;
   return to;
 };
 
-export const ZERO: Scalar = constant(0n);
+export const ZERO: Scalar = constant(i64.ZERO);
 
 export const isConst = (s: Scalar): boolean => isConstTnum(s.bits);
-export const isZero = (s: Scalar): boolean => s.bits.mask === 0n && s.bits.value === 0n;
+export const isZero = (s: Scalar): boolean => isConst(s) && i64.isZero(s.bits.value);
+/** Of a constant: the number, signed; exact up to 53 bits. */
+export const constOf = (s: Scalar): number => i64.toNumberS(s.bits.value);
 
 /** From `least` to `greatest`, signed, inclusive. */
-export const signedRange = (least: bigint, greatest: bigint): Scalar => {
+export const signedRange = (least: number, greatest: number): Scalar => {
   const to = new Draft();
-  to.smin = least;
-  to.smax = greatest;
+  to.smin = i64.fromNumber(least);
+  to.smax = i64.fromNumber(greatest);
   return to.settle();
 };
 
 /** Bits that the greatest member takes, 0 to 64. */
-export const width = (s: Scalar): number => bitLength(s.umax);
+export const width = (s: Scalar): number => i64.bitLength(s.umax);
 
 /** Whether every number of `inner` is in `outer`, part by part. */
 export const contains = (outer: Scalar, inner: Scalar): boolean =>
   outer === inner ||
-  (outer.umin <= inner.umin &&
-    outer.umax >= inner.umax &&
-    outer.smin <= inner.smin &&
-    outer.smax >= inner.smax &&
+  (i64.leU(outer.umin, inner.umin) &&
+    i64.leU(inner.umax, outer.umax) &&
+    i64.leS(outer.smin, inner.smin) &&
+    i64.leS(inner.smax, outer.smax) &&
     outer.u32min <= inner.u32min &&
     outer.u32max >= inner.u32max &&
     outer.s32min <= inner.s32min &&
     outer.s32max >= inner.s32max &&
-    (inner.bits.mask & ~outer.bits.mask) === 0n &&
-    outer.bits.value === (inner.bits.value & ~outer.bits.mask));
+    tnumContains(outer.bits, inner.bits));
 
-export const sameScalar = (a: Scalar, b: Scalar): boolean => a === b || (contains(a, b) && contains(b, a));
+/** Whether both say the same, part by part. */
+export const sameScalar = (a: Scalar, b: Scalar): boolean =>
+  a === b ||
+  (sameTnum(a.bits, b.bits) &&
+    i64.eq(a.umin, b.umin) &&
+    i64.eq(a.umax, b.umax) &&
+    i64.eq(a.smin, b.smin) &&
+    i64.eq(a.smax, b.smax) &&
+    a.u32min === b.u32min &&
+    a.u32max === b.u32max &&
+    a.s32min === b.s32min &&
+    a.s32max === b.s32max);
 
-/** Whether the concrete number `x` (unsigned, 64 bits) is in `s`: in all of its parts. */
-export const has = (s: Scalar, x: bigint): boolean => {
-  const signed = s64(x);
-  const low = Number(x & LOW32);
-  return (
-    x >= s.umin &&
-    x <= s.umax &&
-    signed >= s.smin &&
-    signed <= s.smax &&
-    low >= s.u32min &&
-    low <= s.u32max &&
-    (low | 0) >= s.s32min &&
-    (low | 0) <= s.s32max &&
-    (x & ~s.bits.mask) === s.bits.value
-  );
-};
+/** Whether the concrete number `x` is in `s`: in all of its parts. */
+export const has = (s: Scalar, x: Int64): boolean =>
+  i64.leU(s.umin, x) &&
+  i64.leU(x, s.umax) &&
+  i64.leS(s.smin, x) &&
+  i64.leS(x, s.smax) &&
+  x.lo >>> 0 >= s.u32min &&
+  x.lo >>> 0 <= s.u32max &&
+  x.lo >= s.s32min &&
+  x.lo <= s.s32max &&
+  tnumHas(s.bits, x);

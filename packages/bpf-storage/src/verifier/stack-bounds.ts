@@ -1,5 +1,6 @@
 import type { Env } from "./env.js";
-import { isConst } from "./scalar.js";
+import { toNumberS } from "./int64.js";
+import { constOf, isConst } from "./scalar.js";
 import { clobber, growStack } from "./stack-write.js";
 import { Byte, byteKind, type Frame, isSpill, MAX_STACK } from "./state.js";
 import { tnumText } from "./tnum.js";
@@ -33,12 +34,14 @@ export const checkStackBounds = (
   let min: number;
   let max: number;
   if (isFixed) {
-    min = max = Number(BigInt.asIntN(64, reg.v.bits.value)) + off;
+    min = max = constOf(reg.v) + off;
   } else {
-    if (reg.v.smax >= BigInt(MAX_VAR_OFF) || reg.v.smin <= BigInt(-MAX_VAR_OFF))
+    const least = toNumberS(reg.v.smin);
+    const greatest = toNumberS(reg.v.smax);
+    if (greatest >= MAX_VAR_OFF || least <= -MAX_VAR_OFF)
       env.fail("EACCES", `invalid unbounded variable-offset${what} stack R${index}`);
-    min = Number(reg.v.smin) + off;
-    max = Number(reg.v.smax) + off;
+    min = least + off;
+    max = greatest + off;
   }
   if (min < -MAX_STACK || min > -1 || max + size > 0 || size < 0) {
     const code = min < -MAX_STACK || min > -1 ? "EACCES" : size < 0 ? "EFAULT" : "EINVAL";

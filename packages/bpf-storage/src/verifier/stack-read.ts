@@ -32,7 +32,7 @@ export const readFixed = (env: Env, frame: Frame, off: number, size: number): Re
   const index = (-off - 1) >> 3;
   const slot = frame.stack[index];
   env.state.markRead(frame.index, index);
-  if (!isSpill(slot)) return checkBytes(env, slot, off, size).zeros === size ? known(0n) : unknown();
+  if (!isSpill(slot)) return checkBytes(env, slot, off, size).zeros === size ? known(0) : unknown();
   const { reg } = slot;
   const spilled = spillSize(slot);
   if (size === 8 && spilled === 8) {
@@ -42,17 +42,13 @@ export const readFixed = (env: Env, frame: Frame, off: number, size: number): Re
   if (reg.kind !== "scalar") env.fail("EACCES", "invalid size of register fill");
   if (size <= spilled && off % 8 === 0) {
     env.noteStep();
-    const to = scalar(zeroExtend(reg.v, size), [reg]);
-    if (width(reg.v) <= size * 8) {
-      to.id = reg.id;
-      to.shifted = reg.shifted;
-      to.off = reg.off;
-    }
+    const to = scalar(zeroExtend(reg.v, size), reg);
+    if (width(reg.v) <= size * 8) to.linkAs(reg);
     return to;
   }
   const { spills, zeros } = checkBytes(env, slot, off, size);
-  if (spills === size && isZero(reg.v)) return scalar(reg.v, [reg]);
-  return zeros === size ? known(0n) : unknown();
+  if (spills === size && isZero(reg.v)) return scalar(reg.v, reg);
+  return zeros === size ? known(0) : unknown();
 };
 
 /** A load from somewhere between `min` and `max` (bytes from the frame pointer, `max` past the end). */
@@ -64,5 +60,5 @@ export const readVariable = (env: Env, frame: Frame, min: number, max: number): 
     const kind = byteKind(frame.stack[index], (-at - 1) & 7);
     if (kind !== Byte.Zero) zeros = false;
   }
-  return zeros ? known(0n) : unknown();
+  return zeros ? known(0) : unknown();
 };

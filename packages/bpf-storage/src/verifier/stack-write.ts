@@ -1,7 +1,7 @@
 import { destroyDynptrAt } from "./dynptr-slots.js";
 import type { Env } from "./env.js";
 import { known, markPrecise, type Reg } from "./reg.js";
-import { isZero, width } from "./scalar.js";
+import { isConst, isZero, width } from "./scalar.js";
 import { Byte, byteKind, type Frame, isScalarSpill, MAX_STACK, makeSlot, type Slot, withByte } from "./state.js";
 
 /** Kinds of pointers whose spill keeps what they are; all but what is not even a value. */
@@ -17,7 +17,7 @@ export const growStack = (env: Env, frame: Frame, below: number): void => {
 
 /** Gives a number an id before it is copied, so that what is learned of one copy holds for the other. */
 export const shareId = (env: Env, reg: Reg): Reg => {
-  if (reg.kind !== "scalar" || reg.v.bits.mask === 0n) return reg;
+  if (reg.kind !== "scalar" || isConst(reg.v)) return reg;
   if (reg.shifted) return shareId(env, reg.with({ id: 0, shifted: false, off: 0 }));
   return reg.id !== 0 ? reg : reg.with({ id: env.newId() });
 };
@@ -72,7 +72,7 @@ export const writeFixed = (
     return;
   }
   if (reg === undefined && aligned && immediate !== undefined) {
-    spill(env, frame, index, known(BigInt(immediate)), size);
+    spill(env, frame, index, known(immediate), size);
     return;
   }
   if (reg !== undefined && isSpillable(reg)) {

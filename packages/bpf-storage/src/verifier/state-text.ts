@@ -1,7 +1,8 @@
+import * as i64 from "./int64.js";
 import { type Reg, regTypeName } from "./reg.js";
-import { isConst, S32_MAX, S32_MIN, S64_MAX, S64_MIN, type Scalar, U32_MAX } from "./scalar.js";
+import { isConst, S32_MAX, S32_MIN, type Scalar, U32_MAX } from "./scalar.js";
 import { Byte, byteKind, type Frame, isSpill } from "./state.js";
-import { tnumText, U64_MAX } from "./tnum.js";
+import { tnumText } from "./tnum.js";
 
 /** Registers and stack slots as the verifier's log has them (linux kernel/bpf/log.c). */
 
@@ -21,10 +22,10 @@ interface Bound {
 const rangeText = (v: Scalar): string[] => {
   const signed32 = (x: number): bigint => (isSmall(BigInt(x)) ? BigInt(x) : BigInt(x >>> 0));
   const bounds: readonly Bound[] = [
-    { name: "smin", value: v.smin, omitted: v.smin === S64_MIN },
-    { name: "smax", value: v.smax, omitted: v.smax === S64_MAX },
-    { name: "umin", value: v.umin, omitted: v.umin === 0n },
-    { name: "umax", value: v.umax, omitted: v.umax === U64_MAX },
+    { name: "smin", value: i64.toBigIntS(v.smin), omitted: i64.eq(v.smin, i64.S_MIN) },
+    { name: "smax", value: i64.toBigIntS(v.smax), omitted: i64.eq(v.smax, i64.S_MAX) },
+    { name: "umin", value: i64.toBigIntU(v.umin), omitted: i64.isZero(v.umin) },
+    { name: "umax", value: i64.toBigIntU(v.umax), omitted: i64.eq(v.umax, i64.ALL) },
     { name: "smin32", value: signed32(v.s32min), omitted: v.s32min === S32_MIN },
     { name: "smax32", value: signed32(v.s32max), omitted: v.s32max === S32_MAX },
     { name: "umin32", value: BigInt(v.u32min), omitted: v.u32min === 0 },
@@ -48,7 +49,7 @@ const rangeText = (v: Scalar): string[] => {
 /** What a register holds. */
 export const regText = (reg: Reg): string => {
   if (reg.kind === "scalar" && isConst(reg.v))
-    return (reg.precise ? "P" : "") + signed(BigInt.asIntN(64, reg.v.bits.value));
+    return (reg.precise ? "P" : "") + signed(i64.toBigIntS(reg.v.bits.value));
   const parts: string[] = [];
   if (reg.id !== 0) parts.push(`id=${reg.id}${reg.shifted ? `+${reg.off}` : ""}`);
   if (reg.ref !== 0) parts.push(`ref_obj_id=${reg.ref}`);
@@ -58,7 +59,7 @@ export const regText = (reg: Reg): string => {
   if (reg.map !== undefined) parts.push(`ks=${reg.map.keySize},vs=${reg.map.valueSize}`);
   if (!isConst(reg.v)) {
     parts.push(...rangeText(reg.v));
-    if (reg.v.bits.mask !== U64_MAX) parts.push(`var_off=${tnumText(reg.v.bits)}`);
+    if (!i64.eq(reg.v.bits.mask, i64.ALL)) parts.push(`var_off=${tnumText(reg.v.bits)}`);
   }
   const shape = reg.btf?.shape(reg.btfId);
   const struct = shape?.kind === "struct" ? shape.name : "";

@@ -36,6 +36,9 @@ export const isScalarSpill = (slot: Slot | undefined): slot is Slot & { readonly
 export const makeSlot = (kinds: number, reg: Reg | undefined): Slot | undefined =>
   kinds === 0 ? undefined : { kinds, reg };
 
+/** R0 to R9 where nothing is known. */
+const NO_REGS: readonly Reg[] = new Array<Reg>(10).fill(UNINIT);
+
 /** How the frame of a callback was entered. */
 export interface CallbackFrame {
   /** What the callback may return, inclusive. */
@@ -46,8 +49,8 @@ export interface CallbackFrame {
 
 /** Registers and stack of one call. */
 export class Frame {
-  readonly regs: Reg[] = new Array<Reg>(11).fill(UNINIT);
-  readonly stack: (Slot | undefined)[] = [];
+  readonly regs: Reg[];
+  readonly stack: (Slot | undefined)[];
   callback: CallbackFrame | undefined = undefined;
   /** Iterations of callbacks that were looked at from the call at hand. */
   callbackDepth = 0;
@@ -63,14 +66,15 @@ export class Frame {
     /** The call; -1 of the main program and of what runs apart from it, {@link SLEEPING_CALLSITE} where that may sleep. */
     readonly callsite: number,
     readonly index: number,
+    /** What it starts as: a copy. */
+    from?: Frame,
   ) {
-    this.regs[10] = pointer("fp", { frame: index });
+    this.regs = from?.regs.slice() ?? [...NO_REGS, pointer("fp", { frame: index })];
+    this.stack = from?.stack.slice() ?? [];
   }
 
   copy(): Frame {
-    const to = new Frame(this.subprog, this.callsite, this.index);
-    for (let k = 0; k < 11; k++) to.regs[k] = this.regs[k] ?? UNINIT;
-    for (let k = 0; k < this.stack.length; k++) to.stack.push(this.stack[k]);
+    const to = new Frame(this.subprog, this.callsite, this.index, this);
     to.callback = this.callback;
     to.callbackDepth = this.callbackDepth;
     to.writtenLow = this.writtenLow;
@@ -109,6 +113,13 @@ export interface HeldLock {
   readonly id: number;
 }
 
+/** A path that ended in a loop: what `now` needs is what `old` needs, before the instruction at `pc`. */
+export interface BackEdge {
+  readonly old: State;
+  readonly now: State;
+  readonly pc: number;
+}
+
 /** Everything that is known at one point of one path. */
 export class State {
   frames: Frame[] = [];
@@ -129,8 +140,10 @@ export class State {
   callbackDepth = 0;
   /** Runs apart from the call that started it (timers). */
   asyncEntry = 0;
-  /** A path from here ended where an unfinished one had been: reads and precision of what follows are not all known, so all of it counts. */
-  incomplete = false;
+  /** Of a checkpoint: the entry of a loop that it is in; see {@link loop}. */
+  loopEntry: State | undefined = undefined;
+  /** Of what a loop begins with: paths that ended in the loop, until it is closed. */
+  backEdges: BackEdge[] = [];
 
   get frame(): Frame {
     return this.frames[this.frames.length - 1] as Frame;
@@ -153,6 +166,24 @@ export class State {
     return to;
   }
 
+  /** The checkpoint that the outermost loop begins with that this one is known to be in. */
+  loop(): State | undefined {
+    let top = this.loopEntry;
+    while (top?.loopEntry !== undefined && top.loopEntry !== top) top = top.loopEntry;
+    for (let at: State | undefined = this; at !== undefined && at.loopEntry !== top; ) {
+      const next: State | undefined = at.loopEntry;
+      at.loopEntry = top;
+      at = next;
+    }
+    return top;
+  }
+
+  /** Its loop is open: reads and precision of what follows are not all known, so all of it counts. */
+  get incomplete(): boolean {
+    const entry = this.loop();
+    return entry !== undefined && entry.branches > 0;
+  }
+
   /** Replaces registers and spilled registers of all frames. */
   replace(change: (reg: Reg) => Reg | undefined): void {
     for (const frame of this.frames) {
@@ -169,27 +200,17 @@ export class State {
     }
   }
 
-  /** Notes that a path from the last checkpoint on reads the slot as it was there. */
-  markRead(frameIndex: number, slot: number): void {
+  /** Notes that a path from the last checkpoint on reads the slot as it was there. Whether that is new. */
+  markRead(frameIndex: number, slot: number): boolean {
     let at: State = this;
     for (;;) {
       const parent = at.parent;
       const own = at.frames[frameIndex];
       const above = parent?.frames[frameIndex];
       if (parent === undefined || own === undefined || above === undefined || own.isWritten(slot) || above.isRead(slot))
-        return;
+        return at !== this;
       above.setRead(slot);
       at = parent;
-    }
-  }
-
-  /** A path of this state is at its end: checkpoints none of whose paths is open are complete. */
-  finish(): void {
-    let at: State | undefined = this.parent;
-    while (at !== undefined) {
-      at.branches--;
-      if (at.branches > 0) return;
-      at = at.parent;
     }
   }
 }

@@ -1,3 +1,6 @@
+import type { Int64 } from "./int64.js";
+import * as i64 from "./int64.js";
+
 /**
  * Tracked numbers: what is known of each bit of a 64-bit word.
  *
@@ -6,120 +9,123 @@
  * (carries of the least and the greatest member show which sum bits can differ).
  */
 export interface Tnum {
-  /** Bits known to be one; unsigned, 64 bits. */
-  readonly value: bigint;
-  /** Bits that are not known; unsigned, 64 bits. */
-  readonly mask: bigint;
+  /** Bits known to be one. */
+  readonly value: Int64;
+  /** Bits that are not known. */
+  readonly mask: Int64;
 }
 
-export const U64_MAX = 0xffff_ffff_ffff_ffffn;
-export const LOW32 = 0xffff_ffffn;
-const u64 = (x: bigint): bigint => BigInt.asUintN(64, x);
+export const TNUM_UNKNOWN: Tnum = { value: i64.ZERO, mask: i64.ALL };
 
-export const TNUM_UNKNOWN: Tnum = { value: 0n, mask: U64_MAX };
+/** Exactly one number. */
+export const tnumConst = (value: Int64): Tnum => ({ value, mask: i64.ZERO });
 
-/** Exactly one number, taken modulo 2^64. */
-export const tnumConst = (value: bigint): Tnum => ({ value: u64(value), mask: 0n });
+export const isConstTnum = (t: Tnum): boolean => i64.isZero(t.mask);
 
-export const isConstTnum = (t: Tnum): boolean => t.mask === 0n;
+export const sameTnum = (a: Tnum, b: Tnum): boolean => a === b || (i64.eq(a.value, b.value) && i64.eq(a.mask, b.mask));
 
-/** Position of the highest set bit plus one; 0 for 0. */
-export const bitLength = (x: bigint): number => {
-  if (x === 0n) return 0;
-  const high = Number(x >> 32n);
-  return high !== 0 ? 64 - Math.clz32(high) : 32 - Math.clz32(Number(x & LOW32));
-};
+/** The greatest member, as unsigned number. */
+export const tnumTop = (t: Tnum): Int64 => i64.or(t.value, t.mask);
 
 /** The smallest tnum with all of `min` to `max` (unsigned, inclusive). */
-export const tnumRange = (min: bigint, max: bigint): Tnum => {
-  const bits = bitLength(min ^ max);
-  const mask = bits === 0 ? 0n : (1n << BigInt(bits)) - 1n;
-  return { value: min & ~mask & U64_MAX, mask };
+export const tnumRange = (min: Int64, max: Int64): Tnum => {
+  const mask = i64.lowMask(i64.bitLength(i64.xor(min, max)));
+  return { value: i64.andNot(min, mask), mask };
 };
 
-export const tnumLsh = (a: Tnum, by: bigint): Tnum => ({ value: u64(a.value << by), mask: u64(a.mask << by) });
-export const tnumRsh = (a: Tnum, by: bigint): Tnum => ({ value: a.value >> by, mask: a.mask >> by });
+/** Shifts by 0 to 63. */
+export const tnumLsh = (a: Tnum, by: number): Tnum => ({ value: i64.shl(a.value, by), mask: i64.shl(a.mask, by) });
+export const tnumRsh = (a: Tnum, by: number): Tnum => ({ value: i64.shrU(a.value, by), mask: i64.shrU(a.mask, by) });
 
-/** Arithmetic shift of a word of `width` bits (32 or 64); the result is unsigned, of the same width. */
-export const tnumArsh = (a: Tnum, by: bigint, width: 32 | 64): Tnum => ({
-  value: BigInt.asUintN(width, BigInt.asIntN(width, a.value) >> by),
-  mask: BigInt.asUintN(width, BigInt.asIntN(width, a.mask) >> by),
-});
+/** Arithmetic shift of a word of `width` bits (32 or 64); the result is of the same width, zeros above. */
+export const tnumArsh = (a: Tnum, by: number, width: 32 | 64): Tnum =>
+  width === 64
+    ? { value: i64.shrS(a.value, by), mask: i64.shrS(a.mask, by) }
+    : { value: i64.fromLow(a.value.lo >> by), mask: i64.fromLow(a.mask.lo >> by) };
 
 /** Sums: a bit is known where the greatest and the least sum agree and neither operand is in doubt. */
 export const tnumAdd = (a: Tnum, b: Tnum): Tnum => {
-  const least = a.value + b.value;
-  const greatest = least + a.mask + b.mask;
-  const mask = u64((least ^ greatest) | a.mask | b.mask);
-  return { value: u64(least) & ~mask, mask };
+  const doubt = i64.or(a.mask, b.mask);
+  const least = i64.add(a.value, b.value);
+  if (i64.isZero(doubt)) return tnumConst(least);
+  const greatest = i64.add(least, i64.add(a.mask, b.mask));
+  const mask = i64.or(i64.xor(least, greatest), doubt);
+  return { value: i64.andNot(least, mask), mask };
 };
 
 export const tnumSub = (a: Tnum, b: Tnum): Tnum => {
-  const difference = a.value - b.value;
-  const mask = u64(((difference + a.mask) ^ (difference - b.mask)) | a.mask | b.mask);
-  return { value: u64(difference) & ~mask, mask };
+  const doubt = i64.or(a.mask, b.mask);
+  const difference = i64.sub(a.value, b.value);
+  if (i64.isZero(doubt)) return tnumConst(difference);
+  const mask = i64.or(i64.xor(i64.add(difference, a.mask), i64.sub(difference, b.mask)), doubt);
+  return { value: i64.andNot(difference, mask), mask };
 };
 
 export const tnumAnd = (a: Tnum, b: Tnum): Tnum => {
-  const value = a.value & b.value;
-  return { value, mask: (a.value | a.mask) & (b.value | b.mask) & ~value };
+  const value = i64.and(a.value, b.value);
+  return { value, mask: i64.andNot(i64.and(tnumTop(a), tnumTop(b)), value) };
 };
 
 export const tnumOr = (a: Tnum, b: Tnum): Tnum => {
-  const value = a.value | b.value;
-  return { value, mask: (a.mask | b.mask) & ~value };
+  const value = i64.or(a.value, b.value);
+  return { value, mask: i64.andNot(i64.or(a.mask, b.mask), value) };
 };
 
 export const tnumXor = (a: Tnum, b: Tnum): Tnum => {
-  const mask = a.mask | b.mask;
-  return { value: (a.value ^ b.value) & ~mask, mask };
+  const mask = i64.or(a.mask, b.mask);
+  return { value: i64.andNot(i64.xor(a.value, b.value), mask), mask };
 };
 
 /** Products, bit by bit of `a`: a known one adds `b`, an unknown one adds an unknown amount of b's bits. */
 export const tnumMul = (a: Tnum, b: Tnum): Tnum => {
-  let doubt: Tnum = { value: 0n, mask: 0n };
-  const known = u64(a.value * b.value);
-  let { value, mask } = a;
-  let addend = b;
-  while (value !== 0n || mask !== 0n) {
-    if ((value & 1n) !== 0n) doubt = tnumAdd(doubt, { value: 0n, mask: addend.mask });
-    else if ((mask & 1n) !== 0n) doubt = tnumAdd(doubt, { value: 0n, mask: addend.value | addend.mask });
-    value >>= 1n;
-    mask >>= 1n;
-    addend = tnumLsh(addend, 1n);
+  let doubt = tnumConst(i64.ZERO);
+  const top = i64.bitLength(tnumTop(a));
+  for (let bit = 0; bit < top; bit++) {
+    const isOne = (i64.shrU(a.value, bit).lo & 1) !== 0;
+    const isUnknown = (i64.shrU(a.mask, bit).lo & 1) !== 0;
+    if (!isOne && !isUnknown) continue;
+    const addend = isOne ? b.mask : tnumTop(b);
+    doubt = tnumAdd(doubt, { value: i64.ZERO, mask: i64.shl(addend, bit) });
   }
-  return tnumAdd(tnumConst(known), doubt);
+  return tnumAdd(tnumConst(i64.mul(a.value, b.value)), doubt);
 };
 
 /** What both say, together. For tnums that contradict each other the result stands for nothing in particular. */
 export const tnumIntersect = (a: Tnum, b: Tnum): Tnum => {
-  const mask = a.mask & b.mask;
-  return { value: (a.value | b.value) & ~mask, mask };
+  const mask = i64.and(a.mask, b.mask);
+  return { value: i64.andNot(i64.or(a.value, b.value), mask), mask };
 };
 
 /** Whether some number is in both. */
-export const tnumOverlap = (a: Tnum, b: Tnum): boolean => ((a.value ^ b.value) & ~(a.mask | b.mask)) === 0n;
+export const tnumOverlap = (a: Tnum, b: Tnum): boolean =>
+  i64.isZero(i64.andNot(i64.xor(a.value, b.value), i64.or(a.mask, b.mask)));
 
 /** Whether one number is in `t`. */
-export const tnumHas = (t: Tnum, x: bigint): boolean => (x & ~t.mask & U64_MAX) === t.value;
+export const tnumHas = (t: Tnum, x: Int64): boolean => i64.eq(i64.andNot(x, t.mask), t.value);
+
+/** Whether all members of `inner` are in `outer`. */
+export const tnumContains = (outer: Tnum, inner: Tnum): boolean =>
+  outer === inner ||
+  (i64.isZero(i64.andNot(inner.mask, outer.mask)) && i64.eq(outer.value, i64.andNot(inner.value, outer.mask)));
 
 /** The lower half, with a known upper half of zeros. */
-export const tnumSubreg = (a: Tnum): Tnum => ({ value: a.value & LOW32, mask: a.mask & LOW32 });
+export const tnumSubreg = (a: Tnum): Tnum => ({ value: i64.low(a.value), mask: i64.low(a.mask) });
 
 /** `a` with its lower half replaced. */
 export const tnumWithSubreg = (a: Tnum, low: Tnum): Tnum => ({
-  value: (a.value & ~LOW32) | (low.value & LOW32),
-  mask: (a.mask & ~LOW32) | (low.mask & LOW32),
+  value: i64.withLow(a.value, low.value.lo),
+  mask: i64.withLow(a.mask, low.mask.lo),
 });
 
-/** Whether all members are multiples of `size` (a power of two). */
-export const tnumAligned = (a: Tnum, size: number): boolean => ((a.value | a.mask) & BigInt(size - 1)) === 0n;
+/** Whether all members, moved by `off`, are multiples of `size` (a power of two up to 2^31). */
+export const tnumAligned = (a: Tnum, off: number, size: number): boolean =>
+  (((a.value.lo + off) | a.mask.lo) & (size - 1)) === 0;
 
 /** Greatest number that messages have in decimal (U16_MAX). */
-const MOST_DECIMAL = 0xffffn;
+const MOST_DECIMAL = 0xffff;
 
 /** As the kernel prints it: a number, or `(value; mask)` in hexadecimal. */
 export const tnumText = (a: Tnum): string => {
-  if (a.mask !== 0n) return `(0x${a.value.toString(16)}; 0x${a.mask.toString(16)})`;
-  return a.value <= MOST_DECIMAL ? a.value.toString() : `0x${a.value.toString(16)}`;
+  if (!isConstTnum(a)) return `(${i64.hex(a.value)}; ${i64.hex(a.mask)})`;
+  return i64.toNumberU(a.value) <= MOST_DECIMAL ? i64.toNumberU(a.value).toString() : i64.hex(a.value);
 };

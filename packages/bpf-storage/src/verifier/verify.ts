@@ -4,7 +4,7 @@ import { Env, MAX_PROCESSED, Rejection } from "./env.js";
 import { noteExceptionCallback } from "./exceptions.js";
 import { explore } from "./explore.js";
 import { fixUp } from "./fixup.js";
-import { checkProgramType, readFunctions } from "./functions.js";
+import { checkAttachment, checkProgramType, readFunctions } from "./functions.js";
 import { checkInsns } from "./insn-rules.js";
 import { checkKfuncNames } from "./kfunc-callee.js";
 import { liveRegisters } from "./live.js";
@@ -53,8 +53,12 @@ export function* verifying(request: VerifyRequest): Work<Verdict> {
     checkSubprograms(env);
     readFunctions(env);
     noteExceptionCallback(env);
+    // What a program is attached to is asked after maps have been looked for, and paths, since 6.2.
+    const isOld = request.generation === 1;
+    if (isOld) checkAttachment(env);
     checkInsns(env);
     checkFlow(env);
+    if (!isOld) checkAttachment(env);
     env.live = liveRegisters(env);
     yield* explore(env);
     checkStackDepth(env);

@@ -40,6 +40,14 @@ describe.each(OUTER)("a map of maps of type %i", (type) => {
     expect(told(7)).toBe(-ERRNO.ENOENT);
   });
 
+  test("that there is no memory for keeps nothing of it", () => {
+    const { bench, maps } = withMaps(type, ARRAY);
+    const before = bench.host.arena.used;
+    const desc = { type, keySize: 4, valueSize: 4, maxEntries: 2 ** 28, inner: maps[0] };
+    expect(bench.verdict(desc)).toBe("ENOMEM");
+    expect(bench.host.arena.used).toBe(before);
+  });
+
   test("refuses what is no map, and maps that are not like the one it was made with", () => {
     const { put } = withMaps(type, HASH, { ...HASH, valueSize: 4 }, { ...HASH, keySize: 8 }, ARRAY, {
       ...HASH,

@@ -25,6 +25,68 @@ const leaf = (name: string, value: number): FunctionRow => ({
 const marks = ({ insns, subprograms }: LinkedProgram): (number | undefined)[] =>
   subprograms.map(({ pc }) => insns[pc]?.imm);
 
+/** Programs with a function for exceptions, which a tag of their declaration names. */
+const catching = (callbacks: readonly FunctionRow[], tags: readonly string[], on = "main"): ObjectBuilder => {
+  const build = new ObjectBuilder();
+  const { btf } = build;
+  const proto = btf.proto(btf.int("int", 4, 1));
+  const main = btf.func("main", proto);
+  const types = new Map([...callbacks, leaf("inner", 3)].map(({ name }) => [name, btf.func(name, proto)]));
+  for (const tag of tags) btf.declTag(`exception_callback:${tag}`, on === "main" ? main : proto);
+  const rows = [...callbacks, leaf("inner", 3)].map((row) => ({ ...row, type: types.get(row.name) ?? 0 }));
+  const code = [insn.mov(0, 1), insn.exit()];
+  const other = { name: "other", section: "tc", insns: code, type: btf.func("other", proto) };
+  return build.add({ name: "main", section: "xdp", insns: code, type: main }, other, ...rows);
+};
+
+describe("the function that exceptions of a program end in", () => {
+  // Calls what comes behind it in its section.
+  const caught: FunctionRow = { name: "caught", section: ".text", insns: [insn.call(1), insn.exit()], binding: 1 };
+
+  test("comes behind all that the program calls, with what it calls itself", () => {
+    const linked = link(catching([{ ...caught, insns: [insn.call(1), insn.exit()] }], ["caught"]), "main");
+    expect(linked.subprograms.map(({ name, pc, global }) => ({ name, pc, global }))).toEqual([
+      { name: "main", pc: 0, global: true },
+      { name: "caught", pc: 2, global: true },
+      { name: "inner", pc: 4, global: false },
+    ]);
+    expect(linked.insns[2]?.imm).toBe(1);
+    expect(linked.subprograms.every(({ typeId }) => typeId > 0)).toBe(true);
+  });
+
+  test("is only in programs that name it", () => {
+    const linked = link(catching([caught], ["caught"]), "other");
+    expect(linked.subprograms.map(({ name }) => name)).toEqual(["other"]);
+  });
+
+  test("is left out where the program names two, which the verifier refuses", () => {
+    const linked = link(catching([caught, { ...caught, name: "again" }], ["caught", "again"]), "main");
+    expect(linked.subprograms.map(({ name }) => name)).toEqual(["main"]);
+  });
+
+  test.each<[string, readonly FunctionRow[], string, string]>([
+    ["program: main: no function missing for exceptions", [caught], "missing", "main"],
+    ["program: main: no function without a name for exceptions", [caught], "", "main"],
+    [
+      "program: main: caught is static or hidden: functions for exceptions have to be global",
+      [{ ...caught, binding: LOCAL }],
+      "caught",
+      "main",
+    ],
+    [
+      "program: main: the tag exception_callback:caught is not on the declaration of a program",
+      [caught],
+      "caught",
+      "prototype",
+    ],
+  ])("%s", (message, rows, tag, on) => {
+    const [code, ...text] = message.split(": ");
+    expect(() => link(catching(rows, [tag], on), "main")).toThrow(
+      expect.objectContaining({ code, message: text.join(": ") }),
+    );
+  });
+});
+
 describe("functions that a program calls", () => {
   test("come behind it in the order of their calls, each once, with what they call behind them", () => {
     const build = new ObjectBuilder().add(

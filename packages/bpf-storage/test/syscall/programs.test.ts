@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { Command, ERRNO, encodeInsns, type Insn, inTurns, MapType, ProgramType } from "../../src/index.js";
 import { assemble } from "../engine/assemble.js";
-import { Caller, mapFd } from "./caller.js";
+import { Caller, mapFd, START } from "./caller.js";
 import { storageTypes } from "./storage-types.js";
 
 const { EINVAL, EBADF, EPERM, EFAULT, ENOSPC, EACCES } = ERRNO;
@@ -76,6 +76,38 @@ describe("programs", () => {
     expect(new Caller({ generation: "6.1" }).load(ProgramType.SocketFilter, naming, { 44: 16 })).toBe(-EINVAL);
   });
 
+  test("what a program is attached to is asked after maps and paths have been looked at, before 6.2 ahead of both", () => {
+    const load = (generation: "6.1" | "6.12", source: string, type: number = ProgramType.StructOps) =>
+      new Caller({ generation }).load(type, source);
+    const naming = `lddw %r1, ${mapFd(99)}\n${RETURN_0}`;
+    const unreachable = `${RETURN_0}\n${RETURN_0}`;
+    expect([load("6.12", naming), load("6.1", naming)]).toEqual([-EBADF, -ERRNO.ENOTSUPP]);
+    expect([load("6.12", unreachable), load("6.1", unreachable)]).toEqual([-EINVAL, -ERRNO.ENOTSUPP]);
+    expect([load("6.12", RETURN_0), load("6.1", RETURN_0)]).toEqual([-ERRNO.ENOTSUPP, -ERRNO.ENOTSUPP]);
+    const syscall = (source: string) =>
+      (["6.12", "6.1"] as const).map((generation) => load(generation, source, ProgramType.Syscall));
+    expect(syscall(naming)).toEqual([-EBADF, -EINVAL]);
+  });
+
+  test("maps are looked for where instructions name them, when the program is known to be made of functions", () => {
+    const load = (generation: "6.1" | "6.12", ...tail: number[]) => {
+      const caller = new Caller({ generation });
+      // A map by its place in an array that is not there.
+      const byPlace = [0x18, 0x51, ...Array<number>(14).fill(0)];
+      const insns = Uint8Array.of(...byPlace, ...tail);
+      return caller.load(ProgramType.SocketFilter, RETURN_0, { 4: insns.length / 8, 8: BigInt(caller.put(insns)) });
+    };
+    const exit = [0xb7, 0, 0, 0, 0, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0];
+    const noExit = [0xb7, 0, 0, 0, 0, 0, 0, 0];
+    const unknown = [0xff, 0, 0, 0, 0, 0, 0, 0];
+    for (const generation of ["6.1", "6.12"] as const) {
+      expect(load(generation, ...exit)).toBe(-ERRNO.EPROTO);
+      expect(load(generation, ...unknown, ...exit)).toBe(-ERRNO.EPROTO);
+      expect(load(generation, ...exit, ...exit)).toBe(-ERRNO.EPROTO);
+      expect(load(generation, ...noExit)).toBe(-EINVAL);
+    }
+  });
+
   test("a packet that is cut short is ENOSPC, also where it cannot be written", () => {
     const caller = new Caller();
     const program = caller.load(ProgramType.SocketFilter, RETURN_0);
@@ -111,6 +143,57 @@ describe("programs", () => {
     const status = caller.at(Command.ProgTestRun, attr, 152);
     expect(status === 0 ? [caller.u32(attr + 4), caller.u32(attr + 12)] : status).toEqual([4096 - 256 - 320, 5000]);
     expect(caller.bytes(out, 5000).every((byte) => byte === 7)).toBe(true);
+  });
+
+  test("meta data of an XDP packet is 32 bytes at most in 6.1, and what there is room for behind the kernel's own in 6.12", () => {
+    const sizes = Array.from({ length: 260 }, (_, k) => k);
+    const upTo = (most: number) => sizes.filter((size) => size % 4 === 0 && size <= most);
+    const given = (generation: "6.1" | "6.12") => {
+      const caller = new Caller({ generation });
+      const program = caller.load(ProgramType.Xdp, "mov %r0, 2\nexit");
+      const data = BigInt(caller.room(1000));
+      const context = caller.room(24);
+      return sizes.filter((size) => {
+        caller.memory.set(Uint8Array.from([size & 255, size >> 8, 0, 0, 1000 & 255, 1000 >> 8]), context - START);
+        const run = { 0: program, 8: 1000, 16: data, 40: 24, 48: BigInt(context) };
+        return caller.call(Command.ProgTestRun, run) === 0;
+      });
+    };
+    expect([given("6.1"), given("6.12")]).toEqual([upTo(32), upTo(256 - 40)]);
+    // What a program makes itself is told apart: no room in front, or more than can be.
+    const made = (generation: "6.1" | "6.12", size: number) => {
+      const caller = new Caller({ generation });
+      const source = `mov %r2, ${-size}\ncall 54\nexit`;
+      const program = caller.load(ProgramType.Xdp, source);
+      const attr = caller.attributes({ 0: program, 8: 64, 16: BigInt(caller.room(64)) });
+      expect(caller.at(Command.ProgTestRun, attr, 80)).toBe(0);
+      return caller.u32(attr + 4) | 0;
+    };
+    expect([made("6.1", 32), made("6.1", 36), made("6.1", 252)]).toEqual([0, -EACCES, -EINVAL]);
+    expect([made("6.12", 36), made("6.12", 216), made("6.12", 220)]).toEqual([0, 0, -EINVAL]);
+  });
+
+  test("of other packets the caller says no meta data, and no more than some fields of the context", () => {
+    const caller = new Caller();
+    const program = caller.load(ProgramType.SchedCls, RETURN_0);
+    const data = BigInt(caller.room(100));
+    const context = caller.room(192);
+    const run = { 0: program, 8: 100, 16: data, 40: 192, 48: BigInt(context) };
+    const answers = new Map<number, number[]>();
+    for (let at = 0; at < 192; at++) {
+      caller.memory.fill(0, context - START, context - START + 192);
+      caller.memory[context - START + at] = 1;
+      const answer = caller.call(Command.ProgTestRun, run);
+      answers.set(answer, [...(answers.get(answer) ?? []), at]);
+    }
+    const range = (first: number, end: number) => Array.from({ length: end - first }, (_, k) => first + k);
+    // mark, priority to ifindex, cb, tstamp, wire_len (at least the packet, at most 65536), gso_segs (16 bits), gso_size, hwtstamp.
+    expect(answers.get(0)).toEqual([
+      ...[...range(8, 12), ...range(32, 41), ...range(48, 68), ...range(152, 160), 161, 162, 164, 165],
+      ...[...range(176, 180), ...range(184, 192)],
+    ]);
+    expect(answers.get(-ERRNO.ENODEV)).toEqual([41, 42, 43]);
+    expect(answers.get(-EINVAL)).toHaveLength(132);
   });
 
   test("who may load what", () => {

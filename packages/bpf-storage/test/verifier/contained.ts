@@ -1,6 +1,7 @@
 import type { Insn } from "../../src/isa/insn.js";
 import { MapType } from "../../src/uapi/map-types.js";
 import { ProgramType } from "../../src/uapi/program-types.js";
+import { ALL, eq, fromBigInt } from "../../src/verifier/int64.js";
 import type { Reg } from "../../src/verifier/reg.js";
 import type { Verdict, VerifierMap } from "../../src/verifier/request.js";
 import { has } from "../../src/verifier/scalar.js";
@@ -88,13 +89,13 @@ const holds = (reg: Reg, value: Value | undefined, everything: boolean): boolean
       return true;
     case "scalar":
       if (!everything && !reg.precise) return true;
-      return value.kind === "number" ? has(reg.v, value.n) : reg.v.bits.mask === (1n << 64n) - 1n;
+      return value.kind === "number" ? has(reg.v, fromBigInt(value.n)) : eq(reg.v.bits.mask, ALL);
     case "ctx":
     case "fp":
     case "map_value": {
       const kind = reg.kind === "fp" ? "stack" : reg.kind === "ctx" ? "ctx" : "map";
       if (value.kind !== kind) return false;
-      return has(reg.v, BigInt.asUintN(64, signed(value.at) - BigInt(reg.off)));
+      return has(reg.v, fromBigInt(signed(value.at) - BigInt(reg.off)));
     }
     case "mem":
       return value.kind === "element" || (reg.mayBeNull && value.kind === "number" && value.n === 0n);

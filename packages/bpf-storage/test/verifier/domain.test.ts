@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { AluOp, JmpOp } from "../../src/isa/opcodes.js";
+import { fromBigInt, fromNumber, type Int64, maxS, maxU, minS, minU, shl, ZERO } from "../../src/verifier/int64.js";
 import { constant, Draft, has, type Scalar, signedRange, UNKNOWN } from "../../src/verifier/scalar.js";
 import { alu, signExtend, zeroExtend, zeroExtend32 } from "../../src/verifier/scalar-alu.js";
 import { branchTaken, refine } from "../../src/verifier/scalar-branch.js";
@@ -22,6 +23,7 @@ import {
 import { aluConcrete, jumpConcrete } from "./concrete.js";
 
 const u64 = (x: bigint): bigint => BigInt.asUintN(64, x);
+const isIn = (t: Tnum, x: bigint): boolean => tnumHas(t, fromBigInt(x));
 
 /** All tnums of `bits` bits, and the members of each. */
 const smallTnums = (bits: number): { readonly t: Tnum; readonly members: readonly bigint[] }[] => {
@@ -30,7 +32,7 @@ const smallTnums = (bits: number): { readonly t: Tnum; readonly members: readonl
   for (let mask = 0; mask < all; mask++)
     for (let value = 0; value < all; value++) {
       if ((value & mask) !== 0) continue;
-      const t = { value: BigInt(value), mask: BigInt(mask) };
+      const t = { value: fromNumber(value), mask: fromNumber(mask) };
       const members: bigint[] = [];
       for (let x = 0; x < all; x++) if ((x & ~mask) === value) members.push(BigInt(x));
       out.push({ t, members });
@@ -54,32 +56,34 @@ describe("tracked bits, all of four bits", () => {
       for (const a of small)
         for (const b of small) {
           const t = abstract(a.t, b.t);
-          for (const x of a.members) for (const y of b.members) if (!tnumHas(t, u64(concrete(x, y)))) missing++;
+          for (const x of a.members) for (const y of b.members) if (!isIn(t, concrete(x, y))) missing++;
         }
       expect(missing).toBe(0);
     });
 
   test("shifts of members are members of shifts", () => {
     for (const { t, members } of small)
-      for (let by = 0n; by < 4n; by++)
+      for (let by = 0; by < 4; by++)
         for (const x of members) {
-          expect(tnumHas(tnumLsh(t, by), x << by)).toBe(true);
-          expect(tnumHas(tnumRsh(t, by), x >> by)).toBe(true);
-          const high = { value: t.value << 60n, mask: t.mask << 60n };
-          expect(tnumHas(tnumArsh(high, by, 64), u64(BigInt.asIntN(64, x << 60n) >> by))).toBe(true);
+          const n = BigInt(by);
+          expect(isIn(tnumLsh(t, by), x << n)).toBe(true);
+          expect(isIn(tnumRsh(t, by), x >> n)).toBe(true);
+          const high = { value: shl(t.value, 60), mask: shl(t.mask, 60) };
+          expect(isIn(tnumArsh(high, by, 64), BigInt.asIntN(64, x << 60n) >> n)).toBe(true);
         }
   });
 
   test("what both say holds of common members", () => {
     for (const a of small)
       for (const b of small)
-        for (const x of a.members) if (b.members.includes(x)) expect(tnumHas(tnumIntersect(a.t, b.t), x)).toBe(true);
+        for (const x of a.members) if (b.members.includes(x)) expect(isIn(tnumIntersect(a.t, b.t), x)).toBe(true);
   });
 
   test("a range is within its tnum", () => {
-    for (let min = 0n; min < 16n; min++)
-      for (let max = min; max < 16n; max++)
-        for (let x = min; x <= max; x++) expect(tnumHas(tnumRange(min, max), x)).toBe(true);
+    for (let min = 0; min < 16; min++)
+      for (let max = min; max < 16; max++)
+        for (let x = min; x <= max; x++)
+          expect(tnumHas(tnumRange(fromNumber(min), fromNumber(max)), fromNumber(x))).toBe(true);
   });
 });
 
@@ -130,23 +134,19 @@ const withMember: fc.Arbitrary<{ readonly s: Scalar; readonly x: bigint }> = fc
     const low = (y: bigint): number => Number(y & 0xffff_ffffn);
     const signed = (y: bigint): bigint => BigInt.asIntN(64, y);
     const sort = <T extends bigint | number>(...xs: T[]): T[] => xs.sort((p, q) => (p < q ? -1 : p > q ? 1 : 0));
-    if (parts & 1) [to.umin, , to.umax] = sort(a, x, b) as [bigint, bigint, bigint];
-    if (parts & 2) [to.smin, , to.smax] = sort(signed(a), signed(x), signed(b)) as [bigint, bigint, bigint];
+    const words = (...xs: bigint[]) => sort(...xs).map(fromBigInt) as [Int64, Int64, Int64];
+    if (parts & 1) [to.umin, , to.umax] = words(a, x, b);
+    if (parts & 2) [to.smin, , to.smax] = words(signed(a), signed(x), signed(b));
     if (parts & 4) [to.u32min, , to.u32max] = sort(low(a), low(x), low(b)) as [number, number, number];
     if (parts & 8) [to.s32min, , to.s32max] = sort(low(a) | 0, low(x) | 0, low(b) | 0) as [number, number, number];
+    if (parts & 16) to.bits = { value: fromBigInt(x & ~mask), mask: fromBigInt(mask) };
+    const member = fromBigInt(x);
+    if (parts === 32) return { s: constant(member), x };
     // A random bound beside the number: keep the number inside.
-    to.umin = to.umin > x ? x : to.umin;
-    to.umax = to.umax < x ? x : to.umax;
-    if (parts & 16) to.bits = { value: x & ~mask & ((1n << 64n) - 1n), mask };
-    if (parts === 32) return { s: constant(x), x };
-    for (const [least, greatest] of [
-      ["umin", "umax"],
-      ["smin", "smax"],
-    ] as const) {
-      const value = least === "smin" ? signed(x) : x;
-      if (to[least] > value) to[least] = value;
-      if (to[greatest] < value) to[greatest] = value;
-    }
+    to.umin = minU(to.umin, member);
+    to.umax = maxU(to.umax, member);
+    to.smin = minS(to.smin, member);
+    to.smax = maxS(to.smax, member);
     for (const [least, greatest] of [
       ["u32min", "u32max"],
       ["s32min", "s32max"],
@@ -161,13 +161,13 @@ const withMember: fc.Arbitrary<{ readonly s: Scalar; readonly x: bigint }> = fc
 const RUNS = Number(process.env["VM_BPF_PROPERTIES"] ?? 3000);
 const shiftAmount = fc.oneof(
   withMember,
-  fc.integer({ min: 0, max: 63 }).map((n) => ({ s: constant(BigInt(n)), x: BigInt(n) })),
+  fc.integer({ min: 0, max: 63 }).map((n) => ({ s: constant(fromNumber(n)), x: BigInt(n) })),
 );
 
 describe("ranges and bits together", () => {
   test("reconciling the parts keeps every member", () => {
     fc.assert(
-      fc.property(withMember, ({ s, x }) => has(s, x)),
+      fc.property(withMember, ({ s, x }) => has(s, fromBigInt(x))),
       { numRuns: RUNS },
     );
   });
@@ -178,7 +178,9 @@ describe("ranges and bits together", () => {
       test(`${name} of ${bits} bits: the result of members is a member of the result`, () => {
         const right = ["Lsh", "Rsh", "Arsh"].includes(name) ? shiftAmount : withMember;
         fc.assert(
-          fc.property(withMember, right, (a, b) => has(alu(op, a.s, b.s, bits), aluConcrete(op, a.x, b.x, bits))),
+          fc.property(withMember, right, (a, b) =>
+            has(alu(op, a.s, b.s, bits), fromBigInt(aluConcrete(op, a.x, b.x, bits))),
+          ),
           { numRuns: RUNS },
         );
       });
@@ -189,10 +191,10 @@ describe("ranges and bits together", () => {
         const bits = (bytes * 8) as 8 | 16 | 32;
         const sx = BigInt.asIntN(bits, x);
         return (
-          has(zeroExtend(s, bytes), BigInt.asUintN(bits, x)) &&
-          has(zeroExtend32(s), x & 0xffff_ffffn) &&
-          has(signExtend(s, bits, 64), u64(sx)) &&
-          has(signExtend(s, bits, 32), BigInt.asUintN(32, sx))
+          has(zeroExtend(s, bytes), fromBigInt(BigInt.asUintN(bits, x))) &&
+          has(zeroExtend32(s), fromBigInt(x & 0xffff_ffffn)) &&
+          has(signExtend(s, bits, 64), fromBigInt(sx)) &&
+          has(signExtend(s, bits, 32), fromBigInt(BigInt.asUintN(32, sx)))
         );
       }),
       { numRuns: RUNS },
@@ -209,15 +211,15 @@ describe("ranges and bits together", () => {
             const foreseen = branchTaken(op, a.s, b.s, is32);
             if (foreseen !== undefined) return foreseen === outcome;
             const after = refine(op, outcome, a.s, b.s, is32);
-            return after !== undefined && has(after.a, a.x) && has(after.b, b.x);
+            return after !== undefined && has(after.a, fromBigInt(a.x)) && has(after.b, fromBigInt(b.x));
           }),
           { numRuns: RUNS },
         );
       });
 
   test("a sum of small ranges is exact", () => {
-    const sum = alu(AluOp.Add, signedRange(1n, 3n), signedRange(10n, 20n), 64);
-    expect([sum.smin, sum.smax]).toEqual([11n, 23n]);
-    expect(alu(AluOp.Mul, UNKNOWN, constant(0n), 64).bits).toEqual({ value: 0n, mask: 0n });
+    const sum = alu(AluOp.Add, signedRange(1, 3), signedRange(10, 20), 64);
+    expect([sum.smin, sum.smax]).toEqual([fromNumber(11), fromNumber(23)]);
+    expect(alu(AluOp.Mul, UNKNOWN, constant(ZERO), 64).bits).toEqual({ value: ZERO, mask: ZERO });
   });
 });

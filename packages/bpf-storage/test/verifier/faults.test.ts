@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { AluOp, JmpOp } from "../../src/isa/opcodes.js";
+import { ALL, eq, ONE, shrU, sub } from "../../src/verifier/int64.js";
 import { Draft, isConst, type Scalar } from "../../src/verifier/scalar.js";
 import { input, program } from "./generate.js";
 
@@ -18,7 +19,7 @@ const planted: { fault: Fault | undefined } = { fault: undefined };
 const short = (s: Scalar): Scalar => {
   if (isConst(s) || s.umin === s.umax) return s;
   const to = Draft.of(s);
-  to.umax = s.umax === (1n << 64n) - 1n ? s.umax >> 1n : s.umax - 1n;
+  to.umax = eq(s.umax, ALL) ? shrU(s.umax, 1) : sub(s.umax, ONE);
   return to.settle();
 };
 

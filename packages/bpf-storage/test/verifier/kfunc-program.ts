@@ -72,6 +72,19 @@ const buildProgram = (): { readonly btf: VerifierBtf; readonly id: (name: string
   types.add({ shape: { kind: "func", name: "seeing", proto: types.proto([["skb", skb]], int), linkage: "global" } });
   const cookie = types.proto([["cookie", u64]], int);
   types.add({ shape: { kind: "func", name: "caught", proto: cookie, linkage: "global" } });
+  const [none, context] = [main, types.proto([["skb", skb]], int)];
+  const two = types.proto(
+    [
+      ["a", u64],
+      ["b", u64],
+    ],
+    int,
+  );
+  for (const [name, proto] of Object.entries({ none, two, context })) {
+    types.add({ shape: { kind: "func", name: `caught_${name}`, proto, linkage: "global" } });
+    const tags = { [-1]: [`exception_callback:caught_${name}`] };
+    types.add({ shape: { kind: "func", name: `throwing_${name}`, proto: main, linkage: "global" }, tags });
+  }
   const dynptr = types.pointer(types.struct("bpf_dynptr", 16, []));
   types.add({ shape: { kind: "func", name: "sized", proto: types.proto([["p", dynptr]], int), linkage: "global" } });
   const id = (name: string): number =>

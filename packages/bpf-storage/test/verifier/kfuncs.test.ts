@@ -255,6 +255,17 @@ describe("exceptions", () => {
   });
 });
 
+describe("the function that catches exceptions", () => {
+  const main = [movi(1, 7), kcall("bpf_throw"), ...done];
+  const caught = (name: string) => functions([0, `throwing_${name}`], [main.length, `caught_${name}`]);
+
+  test.each(["none", "two", "context"])("takes one number, and nothing else: %s", (name) => {
+    expect(refusal(tc([...main, ...done], caught(name)))).toBe(
+      "EINVAL: exception cb only supports single integer argument",
+    );
+  });
+});
+
 describe("work queues", () => {
   test("the function of a queue may sleep, and returns 0", () => {
     const main = [

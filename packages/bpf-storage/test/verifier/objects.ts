@@ -118,8 +118,6 @@ interface Shared {
   readonly maps: readonly VerifierMap[];
 }
 
-const CATCHES = "exception_callback:";
-
 const requestOf = (
   { kernel, object, types, maps }: Shared,
   program: ObjectProgram,
@@ -146,9 +144,6 @@ const requestOf = (
     const insn = insns[pc];
     if (insn !== undefined) insns[pc] = { ...insn, imm: FD + insn.imm };
   }
-  for (const tag of tags.filter((each) => each.startsWith(CATCHES)))
-    if (!ready.subprograms.some(({ name }) => name === tag.slice(CATCHES.length)))
-      throw new Error("functions that catch exceptions are not linked");
   const infos = ready.subprograms.map(({ pc, typeId, global }) => ({
     insn: pc,
     type: typeId,

@@ -3,6 +3,7 @@ import type { BpfMap } from "../../maps/map.js";
 import type { RingbufMap } from "../../maps/ringbuf.js";
 import type { Arena } from "../../memory/arena.js";
 import type { Rcu } from "../../memory/rcu.js";
+import type { Generation } from "../../storage/storage-helpers.js";
 import type { RunningTask, RuntimeHost } from "../host.js";
 import type { ObjectLayout, ProgramDesc, TraceInfo } from "../program.js";
 
@@ -11,6 +12,7 @@ export interface HelperContext {
   readonly arena: Arena;
   readonly rcu: Rcu;
   readonly host: RuntimeHost;
+  readonly generation: Generation;
   readonly now: () => bigint;
   readonly task: () => RunningTask;
   /** The program that runs; null if none does. */

@@ -2,12 +2,13 @@ import type { HostArguments } from "../../engine/helpers.js";
 import { ERRNO } from "../../errors.js";
 import { SlotMap } from "../../maps/slots.js";
 import type { Arena } from "../../memory/arena.js";
+import type { Generation } from "../../storage/storage-helpers.js";
 import { ETH_HLEN } from "../skb.js";
 import { XDP, XDP_FRAME_BYTES } from "../xdp.js";
 import type { HelperContext, HelperEntry } from "./types.js";
 
-/** Bytes of meta data at most, a multiple of 4. */
-const META_MOST = 252;
+/** Bytes of meta data at most, a multiple of 4 (`xdp_metalen_invalid`). Since 6.9 it is the room for their number that ends them. */
+const META_MOST: Readonly<Record<Generation, number>> = { "6.1": 32, "6.12": 252 };
 /** Offsets and lengths of copies at most. */
 const COPY_MOST = 0xffff;
 const Xdp = { aborted: 0, redirect: 4, fallback: 3 } as const;
@@ -58,12 +59,12 @@ function adjustTail(args: HostArguments, { arena }: HelperContext): number {
   return 0;
 }
 
-function adjustMeta(args: HostArguments, { arena }: HelperContext): number {
+function adjustMeta(args: HostArguments, { arena, generation }: HelperContext): number {
   const [context, by] = [args.low(0), args.low(1) | 0];
   const { data, meta, first } = frame(arena, context);
   const bytes = data - (meta + by);
   if (meta + by < first || bytes < 0) return -ERRNO.EINVAL;
-  if (bytes % 4 !== 0 || bytes > META_MOST) return -ERRNO.EACCES;
+  if (bytes % 4 !== 0 || bytes > META_MOST[generation]) return -ERRNO.EACCES;
   arena.setU32(context + XDP.dataMeta, meta + by);
   return 0;
 }
