@@ -15,6 +15,7 @@ const WITH_REGIONS = [
   "found",
   "hooks",
   "host-look",
+  "instruction-hooks",
   "interrupts",
   "memory",
   "multiprocessor",
@@ -23,11 +24,13 @@ const WITH_REGIONS = [
   "sse-availability",
   "sse-float",
   "strings",
+  "td-initial-state",
   "tlb",
   "vectors",
   "vectors-x87",
   "x87-regions",
   "x87-availability",
+  "wide-addresses",
   "xsave-image",
 ].map((name) => `test/${name}.test.ts`);
 

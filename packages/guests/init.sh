@@ -43,6 +43,12 @@ if [ "$modules" != 0 ] && { [ "$modules" = 1 ] || has_virtio; }; then
   case "$modules$ids" in 1*|*" 0x0003 "*) load virtio_console ;; esac
 fi
 
+# A TD's reports and quotes: /sys/kernel/config/tsm/report.
+if [ -f /lib/modules/tdx-guest.ko ] && grep -qw tdx_guest /proc/cpuinfo; then
+  load configfs tsm tdx-guest
+  mount -t configfs configfs /sys/kernel/config
+fi
+
 if [ -n "$exec_word" ]; then
   # From the begin mark on, the serial line carries the command's bytes and nothing else.
   dmesg -n 1

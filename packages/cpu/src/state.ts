@@ -33,7 +33,7 @@ export const FB = 0x0f8;
 export const BUDGET = 0x100;
 /** Budget this slice started with (i32): retired = SLICE - BUDGET. */
 export const SLICE = 0x104;
-/** Record at which generated code stopped (u32). */
+/** Record of the instruction for which TypeScript was called, or at which generated code stopped; 0 between instructions (u32). */
 export const REC = 0x108;
 /** TLB bases of the current mmu index: read, write, fetch (u32 each). */
 export const TLB_READ = 0x10c;

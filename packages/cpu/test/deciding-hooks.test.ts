@@ -25,6 +25,9 @@ const CASES: Readonly<Record<string, Case>> = {
   LLDT: { hook: "descriptorTable", before: (a) => a.mov(eax, 0), write: (a) => a.emit([0x0f, 0x00, 0xd0]) },
   CPUID: { hook: "cpuid", before: (a) => a.mov(eax, 0), write: (a) => a.cpuid() },
   HLT: { hook: "hlt", write: (a) => a.hlt(), prepare: (m) => m.interrupt(0x40) },
+  WBINVD: { hook: "wbinvd", write: (a) => a.wbinvd() },
+  WBNOINVD: { hook: "wbinvd", write: (a) => a.emit([0xf3, 0x0f, 0x09]) },
+  INVD: { hook: "invd", write: (a) => a.emit([0x0f, 0x08]) },
   IN: { hook: "io", write: (a) => a.in(al, 0x13) },
   OUT: { hook: "io", write: (a) => a.out(0x10, al) },
   "REP INSB": {
@@ -147,19 +150,26 @@ describe.each(Object.entries(CASES))("%s", (_, scene) => {
     expect(seen(m)).toEqual(unobserved());
   });
 
-  test("gives way to an exception that an observer raises", () => {
+  // #GP has an error code, #VE has none.
+  test.each([13, 20] as const)("gives way to exception %i that an observer raises", (vector) => {
+    const { m: before } = machine(scene);
+    before.vcpu.hooks = { [scene.hook]: () => before.vcpu.leave() };
+    before.go();
     const { m, at } = machine(scene);
     let asked = 0;
     m.vcpu.hooks = {
       [scene.hook]: () => {
         if (asked++ > 0) return;
-        m.vcpu.raiseError(13, 0);
+        if (vector === 13) m.vcpu.raiseError(vector, 0);
+        else m.vcpu.raise(vector);
         return false;
       },
     };
     m.go();
-    expect(rip(m.vcpu)).toBe(HANDLERS + 16 * 13 + 1);
-    const pushed = m.q(Number(reg(m.vcpu, 4)) + 8);
+    expect(rip(m.vcpu)).toBe(HANDLERS + 16 * vector + 1);
+    const pushed = m.q(Number(reg(m.vcpu, 4)) + (vector === 13 ? 8 : 0));
+    expect(m.bus.log).toEqual([]);
+    for (const r of [0, 1, 2, 3, 5, 6, 7]) expect(reg(m.vcpu, r)).toBe(reg(before.vcpu, r));
     // The event is dropped, and the exception comes where execution goes on.
     if (scene.hook === "inject") expect([BigInt(at), BigInt(at + 2)]).toContain(pushed);
     else expect(pushed).toBe(BigInt(at));

@@ -82,6 +82,10 @@ export interface Page {
 /** Identity over RAM, device memory at `DEVICE`, nothing else; single pages can be changed. Without CR0.PG it is only the identity. */
 export class FakeMmu implements MmuPort {
   readonly pages = new Map<number, Page>();
+  /** Guest frames where there is another frame of RAM than that of their number. */
+  readonly frames = new Map<number, number>();
+  /** Guest frames where no RAM is. */
+  readonly devices = new Set([DEVICE / 4096]);
   readonly #t = { host: 0, gfn: 0, licence: 0, global: false, large: false, errorCode: 0 };
   readonly translation: Translation = this.#t;
 
@@ -90,11 +94,13 @@ export class FakeMmu implements MmuPort {
     const number = (hi >>> 0) * 0x100000 + (lo >>> 12);
     const page = cr0 < 0 ? this.pages.get(number) : undefined;
     const gfn = page?.gfn ?? number;
+    const frame = this.frames.get(gfn) ?? gfn;
+    const device = this.devices.has(gfn);
     const user = (access & Access.User) !== 0;
     const kind = access & Access.Write ? Licence.Write : access & Access.Fetch ? Licence.Fetch : Licence.Read;
     t.gfn = gfn;
     t.errorCode = (access & Access.Write ? 2 : 0) | (user ? 4 : 0) | (access & Access.Fetch ? 0x10 : 0);
-    if (page?.absent || (gfn >= RAM / 4096 && gfn !== DEVICE / 4096)) return Status.Fault;
+    if (page?.absent || (frame >= RAM / 4096 && !device)) return Status.Fault;
     if (
       (page?.readOnly && kind === Licence.Write) ||
       (page?.noExecute && kind === Licence.Fetch) ||
@@ -103,13 +109,13 @@ export class FakeMmu implements MmuPort {
       t.errorCode |= 1;
       return Status.Fault;
     }
-    if (gfn === DEVICE / 4096) return Status.Mmio;
+    if (device) return Status.Mmio;
     const withheld = page?.withheld ?? 0;
     if (withheld & kind) {
       t.errorCode = kind;
       return Status.Exit;
     }
-    t.host = RAM_AT + gfn * 4096;
+    t.host = RAM_AT + frame * 4096;
     t.licence =
       (Licence.Read | Licence.Write | Licence.Fetch) &
       ~withheld &

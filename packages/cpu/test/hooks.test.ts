@@ -103,8 +103,8 @@ describe("hooks", () => {
     ]);
     expect(observed("ioRead", undefined, (a) => a.in(al, 0x13)).calls).toEqual([[0x13, 1, 0x33333333]]);
     expect(observed("mmio", undefined, (a) => a.mov(eax, mem(rbx, { disp: 4 })).mov(mem(rbx), eax)).calls).toEqual([
-      [DEVICE + 4, 4, false, null],
-      [DEVICE, 4, true, 0x04040404n],
+      [DEVICE + 4, 4, false, null, BigInt(DEVICE + 4)],
+      [DEVICE, 4, true, 0x04040404n, BigInt(DEVICE)],
     ]);
     expect(observed("mmioRead", undefined, (a) => a.mov(eax, mem(rbx, { disp: 4 }))).calls).toEqual([
       [DEVICE + 4, 4, 0x04040404n],

@@ -172,6 +172,20 @@ describe("HLT", () => {
     expect(entered(m, 2)).toBe(true);
   });
 
+  test("a halt that masked interrupts end goes on without taking them", () => {
+    const m = machine(0, (a) => a.inc(rax).inc(rax).sti().inc(rax).inc(rax));
+    m.vcpu.run(1);
+    m.vcpu.halt(true);
+    expect([m.go(), m.vcpu.runnable, m.vcpu.stuck]).toEqual([{ reason: "hlt" }, false, false]);
+    m.interrupt(VECTOR);
+    expect(m.vcpu.runnable).toBe(true);
+    m.go();
+    // Behind STI and the instruction in its shadow.
+    expect(frame(m, false).ip).toBe(CODE + 10);
+    m.vcpu.halt();
+    expect([m.vcpu.runnable, m.vcpu.stuck]).toEqual([false, true]);
+  });
+
   test("an injected event wakes", () => {
     const m = machine(0, (a) => a.hlt());
     m.go();

@@ -14,6 +14,11 @@ export interface AcpiDesc extends DsdtDesc {
     readonly resetPort: number;
     readonly resetValue: number;
   };
+  /**
+   * Guest-physical address, a multiple of 4096, of the page in which processors other than the first wait to be told where to go: there are no INIT and SIPI.
+   * Offered in version 0, so that who has been started cannot be taken away again.
+   */
+  readonly wakeupMailbox?: number;
   /** The machine has the timer and interrupt controllers of a PC, and `AcpiPm`; absent, it is hardware-reduced. */
   readonly fixedHardware?: {
     /** First port of `AcpiPm`. */

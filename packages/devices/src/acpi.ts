@@ -41,7 +41,8 @@ const ALL_PROCESSORS_32 = 0xffffffff;
 /**
  * The ACPI tables of the machine (ACPI 6.5 chapter 5): RSDP revision 2, XSDT, FADT, MADT, DSDT.
  *
- * MADT: a local APIC (or x2APIC) per CPU, one IO-APIC, LINT1 = NMI on all CPUs, PCAT_COMPAT clear (no 8259).
+ * MADT: a local APIC (or x2APIC) per CPU, one IO-APIC, LINT1 = NMI on all CPUs, PCAT_COMPAT clear (no 8259), and
+ * the mailbox of `wakeupMailbox`.
  * DSDT: see `dsdtBody`. There is no HPET, no MCFG and no SSDT.
  * Without `fixedHardware` the machine is hardware-reduced and has no FACS. With it there are a FACS, PCAT_COMPAT, and overrides that lead
  * IRQ 0 to input 2 of the I/O APIC, as on every PC, and make the SCI active-high and level-triggered.
@@ -108,6 +109,9 @@ function madtBody(desc: AcpiDesc): number[] {
   const ioApic = [1, 12, id, 0, ...u32(address), ...u32(gsiBase)];
   const nmi = [4, 6, ALL_PROCESSORS_8, 0, 0, 1];
   const largeNmi = large.length > 0 ? [10, 12, 0, 0, ...u32(ALL_PROCESSORS_32), 1, 0, 0, 0] : [];
+  // Multiprocessor wakeup (5.2.12.19).
+  const mailbox = desc.wakeupMailbox;
+  const wakeup = mailbox === undefined ? [] : [0x10, 16, ...u16(0), ...u32(0), ...u64(mailbox)];
   return [
     ...u32(desc.localApicAddress),
     ...u32(fixed === undefined ? 0 : PCAT_COMPAT),
@@ -117,5 +121,6 @@ function madtBody(desc: AcpiDesc): number[] {
     ...overrides,
     ...nmi,
     ...largeNmi,
+    ...wakeup,
   ];
 }

@@ -13,6 +13,8 @@ export interface VirtioMmioDesc<S> {
   readonly irq: IrqLine;
   /** When the device works: never within an access of the guest. */
   readonly turns: Turns;
+  /** The device reaches only memory that the driver gives it, which the driver must know: VIRTIO_F_ACCESS_PLATFORM is offered and required. Default false. */
+  readonly accessPlatform?: boolean;
 }
 
 export interface VirtioMmioState<S> {
@@ -69,9 +71,10 @@ const STATUS_NEEDS_RESET = 0x40;
 const STATUS_DRIVER_BITS = 0x8f;
 const INTERRUPT_USED = 1;
 const INTERRUPT_CONFIG = 2;
-/** VIRTIO_F_INDIRECT_DESC (28) and VIRTIO_F_VERSION_1 (32). */
+/** VIRTIO_F_INDIRECT_DESC (28), VIRTIO_F_VERSION_1 (32) and VIRTIO_F_ACCESS_PLATFORM (33). */
 const F_INDIRECT_LOW = 1 << 28;
 const F_VERSION_1_HIGH = 1;
+const F_ACCESS_PLATFORM_HIGH = 2;
 
 const withLow = (value: number, low: number): number => Math.floor(value / 2 ** 32) * 2 ** 32 + low;
 const withHigh = (value: number, high: number): number => high * 2 ** 32 + (value % 2 ** 32);
@@ -82,15 +85,16 @@ const withHigh = (value: number, high: number): number => high * 2 ** 32 + (valu
  * Registers below 0x100 take aligned 4-byte accesses; others read 0 and write nothing. The configuration space from 0x100
  * takes any width and is read-only.
  *
- * Emulated: feature negotiation (VERSION_1 is required, INDIRECT_DESC offered), queue setup, notification, used-buffer and
+ * Emulated: feature negotiation (VERSION_1 is required, INDIRECT_DESC offered, ACCESS_PLATFORM as told), queue setup, notification, used-buffer and
  * configuration-change interrupts, configuration generation, reset, DEVICE_NEEDS_RESET.
- * Not emulated: the legacy interface (version 1), shared memory regions (length reads all ones: none), event indexes,
- * packed rings, queue reset.
+ * Not emulated: the legacy interface (version 1), shared memory regions (length reads all ones: none), event indexes, packed rings, queue reset.
  * A notification costs nothing but a note: the device works in its turns, a bounded part in each.
  * A driver that breaks the rules, or names memory that the device cannot reach, gets DEVICE_NEEDS_RESET and a configuration interrupt, nothing else happens until reset.
  */
 export class VirtioMmio<S> implements MmioDevice {
   readonly #device: VirtioDevice<S>;
+  /** The features from bit 32 on: those that are offered must be taken. */
+  readonly #required: number;
   readonly #queues: readonly Virtqueue[];
   #status = 0;
   #interruptStatus = 0;
@@ -108,6 +112,7 @@ export class VirtioMmio<S> implements MmioDevice {
   constructor(desc: VirtioMmioDesc<S>) {
     this.#desc = desc;
     this.#device = desc.device;
+    this.#required = desc.accessPlatform === true ? F_VERSION_1_HIGH | F_ACCESS_PLATFORM_HIGH : F_VERSION_1_HIGH;
     this.#queues = desc.device.queueSizes.map((size) => new Virtqueue(desc.memory, size));
     desc.device.connect(this.#host());
   }
@@ -306,7 +311,7 @@ export class VirtioMmio<S> implements MmioDevice {
 
   #offered(word: number): number {
     if (word === 0) return this.#device.features | F_INDIRECT_LOW;
-    return word === 1 ? F_VERSION_1_HIGH : 0;
+    return word === 1 ? this.#required : 0;
   }
 
   #writeFeatures(value: number): void {
@@ -316,7 +321,7 @@ export class VirtioMmio<S> implements MmioDevice {
 
   get #featuresAcceptable(): boolean {
     const [low, high] = this.#driverFeatures;
-    return (low & ~this.#offered(0)) === 0 && high === F_VERSION_1_HIGH;
+    return (low & ~this.#offered(0)) === 0 && high === this.#required;
   }
 
   /** Status bits are only ever added, until 0 resets (2.1); FEATURES_OK and DRIVER_OK stay off until they are earned. */

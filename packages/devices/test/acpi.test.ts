@@ -114,6 +114,11 @@ describe("tables", () => {
     ]);
   });
 
+  test("MADT: where processors wait that no INIT reaches", () => {
+    const { madt } = parse({ ...desc, wakeupMailbox: 0x1fff_f000 });
+    expect([...madt.subarray(-16)]).toEqual([0x10, 16, 0, 0, 0, 0, 0, 0, 0, 0xf0, 0xff, 0x1f, 0, 0, 0, 0]);
+  });
+
   test("MADT: IDs from 255 up are x2APICs, with an NMI entry of their own", () => {
     const { madt } = parse({ ...desc, apicIds: [0, 300] });
     expect([...madt.subarray(52, 68)]).toEqual([9, 16, 0, 0, 44, 1, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0]);

@@ -29,8 +29,10 @@ export class TestDriver<S> {
   constructor(
     readonly device: VirtioDevice<S>,
     readonly queueSize = 8,
+    accessPlatform = false,
   ) {
-    this.mmio = new VirtioMmio({ device, memory: this.memory, irq: this.irq, turns: this.turns });
+    const { memory, irq, turns } = this;
+    this.mmio = new VirtioMmio({ device, memory, irq, turns, accessPlatform });
   }
 
   read(offset: number): number {

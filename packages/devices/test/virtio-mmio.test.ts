@@ -60,6 +60,13 @@ describe("initialisation (virtio 1.2, 3.1)", () => {
     expect(driver.read(0x70)).toBe(0x03);
   });
 
+  test("a device behind an IOMMU offers ACCESS_PLATFORM, and does not work for a driver that does not take it", () => {
+    const driver = new TestDriver(new VirtioConsole({ onTransmit: () => undefined }), 8, true);
+    driver.write(0x14, 1);
+    expect(driver.read(0x10)).toBe(3);
+    expect([driver.negotiate(1, 1), driver.negotiate(1, 3)]).toEqual([0x03, 0x0b]);
+  });
+
   test("features cannot change after FEATURES_OK", () => {
     const driver = vconsole();
     driver.negotiate(0);

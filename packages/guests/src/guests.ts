@@ -94,8 +94,11 @@ async function fetchPackages(dir: string, progress: (progress: GuestProgress) =>
   return manifest;
 }
 
+/** Counts the changes of what is kept of a package: a tree of before lacks something. */
+const KEPT = 2;
+
 /** Directory of a package's unpacked files. Epochs and tildes of Debian versions are kept out of file names. */
-const treeName = (pkg: AptPackage): string => `${pkg.name}_${pkg.version.replace(/[^\w.+-]/g, "-")}`;
+const treeName = (pkg: AptPackage): string => `${pkg.name}_${pkg.version.replace(/[^\w.+-]/g, "-")}_${KEPT}`;
 
 /** The few files of a package that are kept: a kernel package is mostly modules. */
 function isWanted(path: string): boolean {
@@ -137,7 +140,7 @@ async function packAll(
     const pkg = manifest.packages[series];
     if (pkg === undefined) continue;
     const recipe = createHash("sha256")
-      .update(JSON.stringify([manifest.packages[BUSYBOX], pkg, init, RELEASE]))
+      .update(JSON.stringify([manifest.packages[BUSYBOX], pkg, init, RELEASE, KEPT]))
       .digest("hex")
       .slice(0, 16);
     const path = join(dir, `initramfs-${series}-${recipe}.cpio`);

@@ -29,8 +29,11 @@ const DIRECTORIES = [
   "usr/sbin",
 ];
 
-/** The virtio drivers the guest's /init can load, in the order the kernel needs them. */
-export const MODULES = ["virtio_ring", "virtio", "virtio_mmio", "virtio_blk", "virtio-rng", "virtio_console"] as const;
+/** The drivers the guest's /init can load, of virtio and of a TD's reports, each in the order the kernel needs them. */
+export const MODULES = [
+  ...["virtio_ring", "virtio", "virtio_mmio", "virtio_blk", "virtio-rng", "virtio_console"],
+  ...["configfs", "tsm", "tdx-guest"],
+] as const;
 
 /** /etc/initrd-release, the file by which a ram disk says that it looks for a root (systemd, "The initrd Interface"). */
 export const RELEASE = 'ID=vm-guests\nPRETTY_NAME="ram disk of the vm guests"\n';

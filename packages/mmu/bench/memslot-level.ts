@@ -15,7 +15,7 @@ export class MemslotMmu {
   gfn = 0;
   licence = 0;
   readonly flags = 0;
-  refused = false;
+  refused = Status.Ok;
   #view = this.views.at(0);
 
   constructor(arena: FrameArena) {

@@ -48,6 +48,8 @@ export enum ExitFlag {
   Retry = 16,
   /** Nobody watches the page: it is not there, or of the other kind, private or shared. */
   Absent = 32,
+  /** With Private: the guest has not accepted the page yet (PENDING in the S-EPT). */
+  Pending = 64,
 }
 
 /** The registers that control paging, each a u32 (or the same bits as an i32). */

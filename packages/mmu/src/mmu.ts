@@ -9,6 +9,8 @@ import { type MemslotDesc, MemslotError } from "./memslots.js";
 import { PhysicalMemory } from "./physical.js";
 import { QuietWalk } from "./quiet-walk.js";
 import { type MemoryImage, restorePages, TouchedPages } from "./snapshot.js";
+import { walks } from "./tdp/external.js";
+import { ExternalLevel } from "./tdp/external-level.js";
 import { TdpLevel } from "./tdp/level.js";
 import { RetPf } from "./tdp/ret-pf.js";
 import type { Gfn, Gpa } from "./units.js";
@@ -34,7 +36,7 @@ export class Mmu extends PhysicalMemory {
     const vm = new GuestVm(options);
     super(vm.slots, new HostPages(vm.source, vm.host));
     this.vm = vm;
-    this.#second = new TdpLevel(vm);
+    this.#second = walks(vm.external) ? new ExternalLevel(vm, vm.external) : new TdpLevel(vm);
     this.#walker = new PageWalker(vm.slots.arena.u32, this.#second, vm.maxPhyAddr);
     this.#quiet = new QuietWalk(vm.slots.arena.u32, this.#second, vm.maxPhyAddr);
   }
@@ -60,7 +62,7 @@ export class Mmu extends PhysicalMemory {
     if ((controls.cr0 & Cr0.Pg) !== 0) {
       const walker = this.#walker;
       if (!walker.walk(controls, lo, hi, access)) {
-        if (second.refused) return this.#refused();
+        if (second.refused !== Status.Ok) return this.#refused(controls, access);
         t.errorCode = walker.errorCode;
         return Status.Fault;
       }
@@ -81,6 +83,8 @@ export class Mmu extends PhysicalMemory {
       t.large = large;
     } else if (status === Status.Exit) {
       t.errorCode = want | second.flags;
+    } else if (status === Status.Fault) {
+      t.errorCode = this.#walker.reserved(controls, access);
     }
     return status;
   }
@@ -101,6 +105,18 @@ export class Mmu extends PhysicalMemory {
     this.#second.use(controls.view ?? 0);
     const gfn = this.#quiet.gfn(controls, lo, hi);
     return gfn < 0 ? null : gfn * Page.Size + (lo & (Page.Size - 1));
+  }
+
+  /**
+   * Maps what an access needs, after a Status.Exit that asks for it.
+   * @param access the one {@link Licence} bit of the access
+   * @returns Ok, Mmio or Exit; an Exit's {@link ExitFlag} bits are in `translation.errorCode`: with Retry it is to wait for {@link faultIn}
+   */
+  tryFaultIn(gfn: Gfn, access: number, view = 0): Status {
+    const want = access & Licence.All;
+    const status = this.#second.tryFaultIn(view, gfn, want);
+    if (status === Status.Exit) this.translation.errorCode = want | this.#second.flags;
+    return status;
   }
 
   /**
@@ -148,9 +164,14 @@ export class Mmu extends PhysicalMemory {
     }
   }
 
-  #refused(): Status {
+  #refused(controls: PagingControls, access: number): Status {
     const second = this.#second;
-    second.refused = false;
+    const status = second.refused;
+    second.refused = Status.Ok;
+    if (status === Status.Fault) {
+      this.translation.errorCode = this.#walker.reserved(controls, access);
+      return status;
+    }
     this.translation.gfn = second.gfn;
     this.translation.errorCode = Licence.Read | second.flags;
     return Status.Exit;

@@ -1,4 +1,4 @@
-import { Access, type PagingControls } from "./access.js";
+import { Access, type PagingControls, Status } from "./access.js";
 import { Cr0, Cr4 } from "./bits.js";
 import type { SecondLevel } from "./second-level.js";
 import type { Gfn } from "./units.js";
@@ -25,7 +25,7 @@ export class QuietWalk {
     if ((controls.cr0 & Cr0.Pg) === 0) return lo >>> 12;
     Object.assign(this.#controls, controls, { cr4: controls.cr4 & ~RIGHTS });
     if (this.#walker.walk(this.#controls, lo, hi, Access.Ac)) return this.#walker.gfn;
-    this.#second.refused = false;
+    this.#second.refused = Status.Ok;
     return -1;
   }
 }

@@ -14,8 +14,11 @@ export interface SecondLevel {
   readonly licence: number;
   /** After `resolve` returned Exit, or with `refused`: {@link ExitFlag} bits. */
   readonly flags: number;
-  /** The walk ended because a page table could not be had: an Exit at `gfn`. Cleared by who has seen it. */
-  refused: boolean;
+  /**
+   * Other than Ok, the walk ended because a page table could not be had: an Exit at `gfn`, or a Fault because the address of the table has a reserved bit set.
+   * Ok again by who has seen it.
+   */
+  refused: Status;
   /** The guest frame that `gfn`, as the guest's page tables name it, is in the view in use: without the bit that says shared, and as the view has it. */
   frame(gfn: Gfn): Gfn;
   /** From now on translates as view number `view` has it. */
@@ -24,7 +27,7 @@ export interface SecondLevel {
    * Resolves one page for one access.
    * @param gfn guest frame number
    * @param want the one {@link Licence} bit of the access
-   * @returns Ok, Mmio or Exit; never Fault
+   * @returns Ok, Mmio or Exit; Fault for an address that such an access must not have: a reserved bit is set
    */
   resolve(gfn: Gfn, want: number): Status;
   /**

@@ -186,6 +186,12 @@ export class PageWalker {
     return true;
   }
 
+  /** The #PF error code for an address with a reserved bit. */
+  reserved(controls: PagingControls, access: number): number {
+    this.#refuse(controls, access, Pf.P | Pf.Rsvd);
+    return this.errorCode;
+  }
+
   /** Composes the error code of SDM 3A 4.7 from `cause` (P, RSVD and PK) and the access. */
   #refuse(controls: PagingControls, access: number, cause: number): false {
     let code = cause;

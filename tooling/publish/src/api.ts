@@ -52,7 +52,7 @@ export function apiReport(entry: Entry, { checker, module }: Declarations, told 
   }
   for (let symbol = mentioned.pop(); symbol !== undefined; symbol = mentioned.pop()) {
     const [first] = symbol.declarations ?? [];
-    if (first === undefined || printed.has(symbol) || told.has(symbol) || !ts.isSourceFile(topLevelParent(first)))
+    if (first === undefined || printed.has(symbol) || told.has(symbol) || !isTopLevel(first))
       continue;
     if (ownerOf(first.getSourceFile().fileName) === owner) print(symbol, ["// not exported"]);
   }
@@ -67,8 +67,9 @@ export function apiReport(entry: Entry, { checker, module }: Declarations, told 
   return `## ${entry.name}\n\n\`\`\`ts\n${body}\n\`\`\`\n`;
 }
 
-/** Where a declaration stands: a source file for what a module declares itself, else what it is a part of. */
-function topLevelParent(node: ts.Node): ts.Node {
+/** Whether a declaration is one of a module itself, not a part of another. */
+function isTopLevel(node: ts.Node): boolean {
   const statement = ts.isVariableDeclaration(node) ? node.parent.parent : node;
-  return statement.parent;
+  // A file itself, which a namespace import names, is in nothing.
+  return statement.parent !== undefined && ts.isSourceFile(statement.parent);
 }

@@ -55,6 +55,8 @@ export function generateInterpreter(): Uint8Array<ArrayBuffer> {
   const left = f.local("i32");
   const result = f.local("i32");
   const save = (): void => f.store("i32.store", cpu, left, S.BUDGET);
+  /** TypeScript can tell which instruction it is asked about. */
+  const note = (): void => f.store("i32.store", cpu, rec, S.REC);
   const load = (): void => f.set(left, i32.load(cpu, S.BUDGET));
   /** What TypeScript answered; it may have ended the slice. */
   const outcome = (answer: Expr<"i32">): void => {
@@ -65,7 +67,7 @@ export function generateInterpreter(): Uint8Array<ArrayBuffer> {
   const refund = (charge: Expr<"i32">): void =>
     f.store("i32.store", cpu, i32.add(i32.load(cpu, S.BUDGET), charge), S.BUDGET);
   const leave = (exit: RunExit): void => {
-    f.store("i32.store", cpu, rec, S.REC);
+    note();
     const offset = i64.load16_u(rec, R.R_OFF);
     f.store("i64.store", cpu, i64.add(i64.load(cpu, S.PAGE_VA), offset), S.PC);
     f.return(i32.const(exit));
@@ -110,6 +112,7 @@ export function generateInterpreter(): Uint8Array<ArrayBuffer> {
                         });
                         // miss: the same record again, which it has paid for.
                         save();
+                        note();
                         outcome(f.call(slow.miss));
                         f.brIf(i32.eqz(result), fault);
                         refund(i32.load8_u(rec, R.R_CHARGE));
@@ -144,6 +147,7 @@ export function generateInterpreter(): Uint8Array<ArrayBuffer> {
             });
             // helper
             save();
+            note();
             outcome(f.call(slow.helper, rec));
             f.if(i32.eqz(result), () => {
               nextRecord();
@@ -161,6 +165,7 @@ export function generateInterpreter(): Uint8Array<ArrayBuffer> {
           });
           // outside
           save();
+          note();
           outcome(f.call(slow.outside, rec));
           f.brIf(i32.eqz(result), fault);
           nextRecord();

@@ -22,6 +22,7 @@ import { Seg, type Vector } from "./registers/constants.js";
 import { add64, type Halves } from "./registers/halves.js";
 import { Registers } from "./registers/registers.js";
 import { CodeGuard } from "./run/code-guard.js";
+import { CurrentInstruction, type IoForm } from "./run/current-instruction.js";
 import { GeneratedCode } from "./run/generated-code.js";
 import { RunLoop } from "./run/run-loop.js";
 
@@ -74,6 +75,7 @@ export class Vcpu extends Registers implements VcpuContext {
   readonly #interrupts = new Interrupts(this);
   readonly #guard = new CodeGuard(this, this.#events);
   readonly #loop: RunLoop;
+  readonly #instruction: CurrentInstruction;
 
   /** Bytes of shared memory a vCPU needs: state block, a record of its own, TLBs. */
   static readonly bytes = 2 * S.STATE_SIZE + Tlb.bytes;
@@ -85,6 +87,7 @@ export class Vcpu extends Registers implements VcpuContext {
     this.ports = ports;
     this.code = code;
     this.jit = jit;
+    this.#instruction = new CurrentInstruction(this, code);
     const host = new HostBytes(memory);
     const pages = new Pages(this, code);
     const copies = new Copies(this, code, pages, host);
@@ -194,9 +197,19 @@ export class Vcpu extends Registers implements VcpuContext {
     add64(out, ticks | 0, Math.floor(ticks / 0x100000000), this.tscOffset.lo, this.tscOffset.hi);
   }
 
-  halt(): void {
+  /**
+   * Executes nothing until an event comes, as after HLT.
+   * @param masked an interrupt ends it also while IF is clear, as it ends MWAIT with ECX[0]; taken it is when IF lets it through
+   */
+  halt(masked = false): void {
     this.activity = "hlt";
+    this.#interrupts.wakeMasked = masked;
     this.endSlice();
+  }
+
+  /** Halted, with nothing but an NMI to end it. */
+  get stuck(): boolean {
+    return this.activity === "hlt" && (this.flags & S.IF) === 0 && !this.#interrupts.wakeMasked;
   }
 
   // Observers
@@ -229,6 +242,19 @@ export class Vcpu extends Registers implements VcpuContext {
    */
   leave(): false {
     return this.#loop.leave();
+  }
+
+  /**
+   * For hooks: bytes of the instruction that they are asked about, 1 to 15, prefixes included. 0 where none is being executed: in `execute`, `singleStep`,
+   * at the delivery of exceptions and interrupts, and at its own fetch.
+   */
+  get instructionLength(): number {
+    return this.#instruction.length;
+  }
+
+  /** For the hooks `io` and `ioRead`: the form of the instruction; null in others. */
+  get ioForm(): IoForm | null {
+    return this.#instruction.ioForm;
   }
 
   // For instructions: `RunControl`

@@ -6,6 +6,8 @@ import { KvmError } from "../kvm/errors.js";
 export class Folio {
   /** Whether the content means something; until then it is undefined, and zeroed before anybody may see it. */
   uptodate = false;
+  /** The content is zero as long as nobody has written what is not {@link uptodate}: frames come zeroed, so that memory which is never used is never touched. */
+  zeroed = true;
   /** The memory is broken: nobody may touch it. */
   hwpoison = false;
   /** Its pool has no other page in its place when it goes. */
@@ -39,7 +41,7 @@ export class Folio {
   /** Makes the content mean something. */
   clear(): void {
     if (this.uptodate) return;
-    this.bytes.fill(0);
+    if (!this.zeroed) this.bytes.fill(0);
     this.uptodate = true;
   }
 }

@@ -85,6 +85,7 @@ async function fillPage(
   try {
     if (folio.hwpoison) throw new KvmError("EHWPOISON", `page ${index} is broken`);
     if (content === null) folio.clear();
+    folio.zeroed = false;
     await what.postPopulate(gfn, folio.pfn, content);
     folio.uptodate = true;
   } finally {

@@ -17,7 +17,22 @@ export interface ExternalPageTable {
   removeSpte(gfn: Gfn, level: number, pfn: number): void;
   /** The tree is gone and the table that covered `gfn` free. */
   freeSpt(gfn: Gfn, level: number, table: number): void;
+  /**
+   * How the guest's processor translates addresses without the shared bit; it is called at every TLB miss. Where it is absent, the mirror's entries do.
+   * @param gfn any guest frame below that of the shared bit
+   * @param want the one {@link Licence} bit of the access
+   * @returns more than 0: the frame of the wasm memory, which may be read, written and executed; 0: an EPT violation; -1: one because the guest has not accepted the page
+   * (PENDING). Of the last two the guest is left with Status.Exit.
+   */
+  walk?(gfn: Gfn, want: number): number;
 }
+
+/** An {@link ExternalPageTable} that translates for the processor itself. */
+export type ExternalWalk = Required<Pick<ExternalPageTable, "walk">>;
+
+/** Whether `external` translates for the processor. */
+export const walks = (external: ExternalPageTable | null): external is ExternalPageTable & ExternalWalk =>
+  external?.walk !== undefined;
 
 /**
  * How a guest that can have private memory says which memory it means: by nothing, so that it gets what there is ("attributes", as KVM_X86_SW_PROTECTED_VM), or by

@@ -35,7 +35,7 @@ export class TdpLevel implements SecondLevel {
   gfn = 0;
   licence = 0;
   flags = 0;
-  refused = false;
+  refused = Status.Ok;
   readonly #vm: TdpLevelVm;
   readonly #mmu: TdpMmu;
   readonly #u32: Uint32Array;
@@ -124,14 +124,26 @@ export class TdpLevel implements SecondLevel {
     return result;
   }
 
+  /** Maps what an access needs, as the processor's fault would. Exit with {@link ExitFlag.Retry} in `flags`: that has to wait. */
+  tryFaultIn(number: number, seeming: number, want: number): Status {
+    this.use(number);
+    const { root, gfn } = this.#faulting(number, seeming);
+    return statusOf(this.#fault(root, gfn, want, false));
+  }
+
   /** Waits for what an access needs: after {@link ExitFlag.Retry}. */
   async faultIn(task: Task, number: number, seeming: number, want: number): Promise<Status> {
+    const { view, root, gfn } = this.#faulting(number, seeming);
+    const isPrivate = this.#isPrivate(root);
+    return statusOf(await this.#mmu.fault(task, { view, gfn, want, isPrivate, quiet: false }));
+  }
+
+  /** The tree that an access in view `number` goes by, and the frame it means. */
+  #faulting(number: number, seeming: number): { view: View; root: TdpRoot; gfn: Gfn } {
     const view = this.#vm.views.at(number);
     const shared = seeming >= this.#sharedFrom;
     const root = shared || this.#mmu.mirror === null ? this.#mmu.rootOf(view) : this.#mmu.mirror;
-    const gfn = shared ? seeming - this.#sharedFrom : seeming;
-    const isPrivate = this.#isPrivate(root);
-    return statusOf(await this.#mmu.fault(task, { view, gfn, want, isPrivate, quiet: false }));
+    return { view, root, gfn: shared ? seeming - this.#sharedFrom : seeming };
   }
 
   table(seeming: number): number {
@@ -154,7 +166,7 @@ export class TdpLevel implements SecondLevel {
     const result = this.#fault(this.#root, seeming, Licence.Read, true);
     if (result === RetPf.Fixed || result === RetPf.Spurious) return this.#mmu.pfn;
     if (result === RetPf.Emulate) return -1;
-    this.refused = true;
+    this.refused = Status.Exit;
     this.gfn = seeming;
     return -2;
   }

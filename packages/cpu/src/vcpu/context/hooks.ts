@@ -30,19 +30,38 @@ export interface VcpuHooks {
   cpuid?: (leaf: number, subleaf: number) => Verdict;
   /** HLT. Vetoed, it is a NOP. */
   hlt?: () => Verdict;
-  /** IN, OUT, INS, OUTS: `value` is what is written, null for a read. Vetoed, no device is asked, and a read gives all ones. */
+  /** WBINVD and WBNOINVD. Vetoed or not, there is no cache to write back. */
+  wbinvd?: () => Verdict;
+  /** INVD. Vetoed or not, there is no cache to lose. */
+  invd?: () => Verdict;
+  /** MONITOR at CPL 0. True: handled; otherwise #UD follows. May leave. */
+  monitor?: () => boolean;
+  /** MWAIT at CPL 0. True: handled; otherwise #UD follows. May leave. */
+  mwait?: () => boolean;
+  /** RDPMC of counter ECX, where CR4.PCE or the CPL allows it. True: handled, EDX:EAX are the observer's; otherwise #GP(0) follows. May leave. */
+  rdpmc?: (counter: number) => boolean;
+  /**
+   * IN, OUT, INS, OUTS: `value` is what is written, null for a read; `Vcpu.ioForm` tells which of them. Vetoed, no device is asked, and a read
+   * gives all ones.
+   */
   io?: (port: number, size: number, write: boolean, value: number | null) => Verdict;
   /** After a port was read. */
   ioRead?: (port: number, size: number, value: number) => void;
   /**
-   * An access to memory that is not RAM, in pieces of 1, 2, 4 or 8 bytes: `value` is what is written, null for a read. Vetoed, no device is
-   * asked, and a read gives all ones. Of an instruction that reads and then writes, the read has happened when its write is asked about.
+   * An access to memory that is not RAM, in pieces of 1, 2, 4 or 8 bytes: `value` is what is written, null for a read; `address` is the linear
+   * one. Vetoed, no device is asked, and a read gives all ones. Of an instruction that reads and then writes, the read has happened when its
+   * write is asked about.
    */
-  mmio?: (gpa: Gpa, size: number, write: boolean, value: bigint | null) => Verdict;
+  mmio?: (gpa: Gpa, size: number, write: boolean, value: bigint | null, address: bigint) => Verdict;
   /** After such memory was read. */
   mmioRead?: (gpa: Gpa, size: number, value: bigint) => void;
   /** VMCALL. True: handled, the observer set the registers; otherwise #UD follows. May leave. */
   hypercall?: () => boolean;
+  /**
+   * TDCALL, at any CPL. True: handled, the observer set the registers; otherwise #UD follows. May leave; one that is to leave with the instruction
+   * done says true and calls `Vcpu.kick`.
+   */
+  tdcall?: () => boolean;
   /** INT3. Vetoed, no #BP is delivered. */
   breakpoint?: () => Verdict;
   /** Before an instruction that `Vcpu.watchCode` names. May leave or raise; there is nothing to veto. */

@@ -15,7 +15,9 @@ const found: Halves = { lo: 0, hi: 0 };
 
 /** Contributory exceptions (SDM vol. 3, table 6-4). */
 const isContributory = (v: number): boolean => v === Vector.DE || (v >= Vector.TS && v <= Vector.GP);
-const isSerious = (v: number): boolean => v === Vector.PF || isContributory(v);
+/** Exceptions of the class of page faults. */
+const isPageFault = (v: number): boolean => v === Vector.PF || v === Vector.VE;
+const isSerious = (v: number): boolean => isPageFault(v) || isContributory(v);
 
 /**
  * Delivers `event`; exceptions on the way, also in a task that was switched to, become a double fault as SDM vol. 3, table 6-5 says.
@@ -68,7 +70,7 @@ export function deliver(vcpu: VcpuContext, event: Pending, at?: readonly [number
     if (current.vector === Vector.DF && current.kind === "exception") return false;
     const first = current.kind === "exception" ? current.vector : -1;
     const double =
-      (isContributory(first) && isContributory(next.vector)) || (first === Vector.PF && isSerious(next.vector));
+      (isContributory(first) && isContributory(next.vector)) || (isPageFault(first) && isSerious(next.vector));
     current = double ? { vector: Vector.DF, errorCode: 0, kind: "exception" } : next;
   }
 }

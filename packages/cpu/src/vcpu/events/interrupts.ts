@@ -9,6 +9,8 @@ const NMI: Pending = { vector: Vector.NMI, errorCode: null, kind: "interrupt" };
 export class Interrupts {
   readonly #vcpu: VcpuContext;
   #nmi = false;
+  /** Interrupts end the present halt also while IF is clear. */
+  wakeMasked = false;
 
   constructor(vcpu: VcpuContext) {
     this.#vcpu = vcpu;
@@ -29,7 +31,7 @@ export class Interrupts {
   /** Something is there that ends HLT. */
   get wakes(): boolean {
     const { ports, flags } = this.#vcpu;
-    return this.#nmi || (ports.apic.hasInterrupt() && (flags & S.IF) !== 0);
+    return this.#nmi || ((this.wakeMasked || (flags & S.IF) !== 0) && ports.apic.hasInterrupt());
   }
 
   /** Takes what the flags let through now; null if that is nothing. */

@@ -39,13 +39,16 @@ export class Copies {
       if (b < 0) return false;
     }
     const bGfn = pages.gfn;
-    return (
-      this.#copyIn(a, aGfn, offset, first, to) && (first === size || this.#copyIn(b, bGfn, 0, size - first, to + first))
-    );
+    if (!this.#copyIn(a, aGfn, lo, hi, first, to)) return false;
+    if (first === size) return true;
+    const next = nextPage(lo);
+    return this.#copyIn(b, bGfn, next, carried(lo, hi, next), size - first, to + first);
   }
 
-  #copyIn(page: number, gfn: Gfn, offset: number, size: number, to: number): boolean {
-    if (page === 0) return this.#devices.load(gfn * 4096 + offset, size, to);
+  /** Copies the `size` bytes at linear address `hi:lo`, of the frame at host address `page` or of device frame `gfn` if that is 0. */
+  #copyIn(page: number, gfn: Gfn, lo: number, hi: number, size: number, to: number): boolean {
+    const offset = lo & 0xfff;
+    if (page === 0) return this.#devices.load(gfn * 4096 + offset, lo, hi, size, to);
     this.#host.copy(to, page + offset, size);
     return true;
   }
@@ -60,14 +63,15 @@ export class Copies {
     const a = pages.resolveWrite(lo, hi);
     if (a < 0) return false;
     const { gfn } = pages;
-    const decision = a === 0 ? this.#devices.mayStore(gfn * 4096 + offset, first, from) : 1;
+    const decision = a === 0 ? this.#devices.mayStore(gfn * 4096 + offset, lo, hi, first, from) : 1;
     if (decision < 0) return false;
     if (first < size) {
       const next = nextPage(lo);
-      const b = pages.resolveWrite(next, carried(lo, hi, next));
+      const nextHi = carried(lo, hi, next);
+      const b = pages.resolveWrite(next, nextHi);
       if (b < 0) return false;
       const nextGfn = pages.gfn;
-      const second = b === 0 ? this.#devices.mayStore(nextGfn * 4096, size - first, from + first) : 1;
+      const second = b === 0 ? this.#devices.mayStore(nextGfn * 4096, next, nextHi, size - first, from + first) : 1;
       if (second < 0) return false;
       if (second > 0) this.copyOut(b, nextGfn, 0, size - first, from + first);
     }

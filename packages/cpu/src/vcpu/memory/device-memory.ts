@@ -21,9 +21,9 @@ export class DeviceMemory {
     this.#host = host;
   }
 
-  /** Copies `size` bytes to host address `to`. False with nothing read. */
-  load(gpa: Gpa, size: number, to: number): boolean {
-    const decision = this.#decide(gpa, size, null);
+  /** Copies `size` bytes, which are at linear address `hi:lo`, to host address `to`. False with nothing read. */
+  load(gpa: Gpa, lo: number, hi: number, size: number, to: number): boolean {
+    const decision = this.#decide(gpa, lo, hi, size, null);
     if (decision < 0) return false;
     if (decision === 0) this.#host.u8.fill(0xff, to, to + size);
     else {
@@ -42,9 +42,9 @@ export class DeviceMemory {
     this.#host.write(to, size, low, high);
   }
 
-  /** Whether observers let the store of the `size` bytes at host address `from` happen: 1, 0 for a veto, -1. */
-  mayStore(gpa: Gpa, size: number, from: number): number {
-    return this.#decide(gpa, size, from);
+  /** Whether observers let the store of the `size` bytes at host address `from` to linear address `hi:lo` happen: 1, 0 for a veto, -1. */
+  mayStore(gpa: Gpa, lo: number, hi: number, size: number, from: number): number {
+    return this.#decide(gpa, lo, hi, size, from);
   }
 
   /** Writes the `size` bytes at host address `from`. */
@@ -60,15 +60,16 @@ export class DeviceMemory {
   }
 
   /** @param from host address of what is written, null for a read */
-  #decide(gpa: Gpa, size: number, from: number | null): number {
+  #decide(gpa: Gpa, lo: number, hi: number, size: number, from: number | null): number {
     const { hooks } = this.#vcpu;
     if (hooks.mmio === undefined) return 1;
     const piece = pieceOf(size);
+    const address = u64(lo, hi);
     let decision = 1;
     for (let k = 0; k < size; k += piece) {
       if (from !== null) this.#host.read(from + k, piece, this.#value);
       const value = from === null ? null : u64(this.#value.lo, this.#value.hi);
-      if (hooks.mmio(gpa + k, piece, from !== null, value) === false) decision = 0;
+      if (hooks.mmio(gpa + k, piece, from !== null, value, address + BigInt(k)) === false) decision = 0;
       if (this.#vcpu.leaving || this.#vcpu.pending !== null) return -1;
     }
     return decision;

@@ -36,6 +36,8 @@ export class Misses {
   /** Accesses of the instruction in progress that lead to `SCRATCH`. */
   readonly #staged: Staged[] = Array.from({ length: 4 }, nothing);
   #count = 0;
+  /** Record of the instruction in progress. */
+  #record = 0;
 
   constructor(vcpu: VcpuContext, code: CodeCache, pages: Pages, copies: Copies) {
     this.#vcpu = vcpu;
@@ -134,6 +136,7 @@ export class Misses {
     const staged = this.#staged[this.#count++] as Staged;
     staged.entry = entry;
     staged.store = false;
+    this.#record = this.#vcpu.i32(S.REC);
     this.#vcpu.endSlice();
     return staged;
   }
@@ -147,6 +150,7 @@ export class Misses {
     if (count === 0) return true;
     const vcpu = this.#vcpu;
     this.discard();
+    vcpu.setI32(S.REC, this.#record);
     for (let k = 0; k < count; k++) {
       const { lo, hi, size, store, stage, page, gfn } = this.#staged[k] as Staged;
       if (!store) continue;

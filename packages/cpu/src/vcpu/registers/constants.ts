@@ -17,6 +17,7 @@ export enum Vector {
   MF = 16,
   AC = 17,
   XM = 19,
+  VE = 20,
 }
 
 /** CR0 (SDM vol. 3, 2.5). */

@@ -43,6 +43,10 @@ export class StateBlock {
   bytes(offset: number, length: number): Uint8Array {
     return this.memory.subarray(this.base + offset, this.base + offset + length);
   }
+  /** XMM0 to XMM15, 16 bytes each, live. */
+  get xmm(): Uint8Array {
+    return this.bytes(S.XMM, 256);
+  }
   /** Low and high half of general register `r`. */
   regLo(r: number): number {
     return this.i32(S.GPR + 8 * r);

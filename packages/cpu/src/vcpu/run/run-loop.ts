@@ -91,6 +91,8 @@ export class RunLoop {
     const vcpu = this.#vcpu;
     if (this.#is("wait-for-sipi")) return EXIT_SIPI;
     if (this.#is("shutdown")) return EXIT_SHUTDOWN;
+    // Else the interrupt itself ends the halt, when it is taken.
+    if (this.#is("hlt") && this.#interrupts.wakeMasked && this.#interrupts.wakes) vcpu.activity = "active";
     this.#kicked = false;
     this.#exit = null;
     this.#generated.compile();
@@ -148,6 +150,7 @@ export class RunLoop {
       done = 0;
     } else if (vcpu.i32(S.STI_LEFT) === 0) vcpu.shadow = true;
     this.#checkpoint = null;
+    vcpu.setI32(S.REC, 0);
     if (done > 0) {
       if (resumed && !vcpu.keepRf) vcpu.setI32(S.FLAGS, vcpu.flags & ~S.RF);
       if (this.#traced && !events.stackShadow) events.noteDebug(DR6_BS);

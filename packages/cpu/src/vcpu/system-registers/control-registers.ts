@@ -67,7 +67,7 @@ const CR4_FEATURES: readonly (readonly [number, number, keyof CpuidResult, numbe
   [CR4_LA57, 7, "ecx", 16],
 ];
 
-/** Bits of CR4 that may be set on this processor. */
+/** Bits of CR4 that this processor has; what was set from outside besides may stay. */
 function cr4Offered(vcpu: VcpuContext): number {
   let offered = CR4_PCE;
   for (const [bits, leaf, register, bit] of CR4_FEATURES) {
@@ -80,7 +80,7 @@ function writeCr4(vcpu: VcpuContext, lo: number, hi: number): boolean {
   const pcideOn = lo & CR4_PCIDE && !(vcpu.cr4 & CR4_PCIDE);
   if (
     hi !== 0 ||
-    lo & ~cr4Offered(vcpu) ||
+    lo & ~(cr4Offered(vcpu) | vcpu.cr4) ||
     (vcpu.efer & EFER_LMA && (!(lo & CR4_PAE) || (lo ^ vcpu.cr4) & CR4_LA57)) ||
     (pcideOn && (!(vcpu.efer & EFER_LMA) || (vcpu.paging.cr3Lo & 0xfff) !== 0))
   ) {

@@ -3,7 +3,16 @@ import type { VcpuContext } from "../../context/context.js";
 import type { Helper } from "../../context/helper.js";
 import { effectiveAddress, namedAddress } from "../../memory/operands.js";
 import { canonicalAtWidest } from "../../registers/canonical.js";
-import { CR4_FSGSBASE, CR4_OSXSAVE, CR4_PCIDE, CR4_PKE, CR4_TSD, Seg, Vector } from "../../registers/constants.js";
+import {
+  CR4_FSGSBASE,
+  CR4_OSXSAVE,
+  CR4_PCE,
+  CR4_PCIDE,
+  CR4_PKE,
+  CR4_TSD,
+  Seg,
+  Vector,
+} from "../../registers/constants.js";
 import type { Halves } from "../../registers/halves.js";
 import { rebased, type SegmentCache } from "../../registers/segment-cache.js";
 import { u64 } from "../../registers/u64.js";
@@ -90,8 +99,13 @@ const rdtscp: Helper = (vcpu, site) => {
   return result;
 };
 
-/** RDPMC: no performance counter is offered, so no index is valid. */
-const rdpmc: Helper = (vcpu) => done(vcpu.raiseError(Vector.GP, 0));
+/** RDPMC: no performance counter is offered, so no index is valid unless an observer has one. */
+const rdpmc: Helper = (vcpu) => {
+  const allowed = vcpu.cpl === 0 || (vcpu.cr4 & CR4_PCE) !== 0;
+  const handled = allowed && vcpu.hooks.rdpmc?.(vcpu.regLo(1) >>> 0) === true;
+  if (instead(vcpu)) return FAULT;
+  return handled ? NEXT : done(vcpu.raiseError(Vector.GP, 0));
+};
 
 const rdpid: Helper = (vcpu, { insn }) => {
   vcpu.setReg(insn.operands[0].reg, vcpu.msr(0xc0000103)[0], 0);
@@ -180,14 +194,35 @@ const invpcid: Helper = (vcpu, { insn }) => {
   return NEXT;
 };
 
-const privilegedNop: Helper = (vcpu) => done(privileged(vcpu));
+/** There are no caches: what flushes them or throws them away does nothing. */
+const cacheControl =
+  (hook: "wbinvd" | "invd"): Helper =>
+  (vcpu) => {
+    if (!privileged(vcpu)) return FAULT;
+    return vetoed(vcpu, vcpu.hooks[hook]?.()) ? suppressed(vcpu) : NEXT;
+  };
+
+/** An instruction that only an observer can execute: its answer is `handled`. */
+function byObserver(vcpu: VcpuContext, handled: boolean | undefined): number {
+  if (instead(vcpu)) return FAULT;
+  return handled === true ? NEXT : undefinedOpcode(vcpu);
+}
 
 const vmcall: Helper = (vcpu) => {
   vcpu.counts.hypercall++;
-  const handled = vcpu.hooks.hypercall?.() === true;
-  if (instead(vcpu)) return FAULT;
-  return handled ? NEXT : undefinedOpcode(vcpu);
+  return byObserver(vcpu, vcpu.hooks.hypercall?.());
 };
+
+const tdcall: Helper = (vcpu) => {
+  vcpu.counts.hypercall++;
+  return byObserver(vcpu, vcpu.hooks.tdcall?.());
+};
+
+/** At CPL > 0 they are #UD whoever observes (SDM vol. 2, MONITOR, MWAIT). */
+const waiting =
+  (hook: "monitor" | "mwait"): Helper =>
+  (vcpu) =>
+    byObserver(vcpu, vcpu.cpl === 0 && vcpu.hooks[hook]?.());
 
 const toolong: Helper = (vcpu) => done(vcpu.raiseError(Vector.GP, 0));
 
@@ -209,8 +244,11 @@ export const SYSTEM_HELPERS: Readonly<Record<string, Helper>> = {
   wrgsbase: fsgsbase(Seg.GS, true),
   invlpg,
   invpcid,
-  wbinvd: privilegedNop,
-  invd: privilegedNop,
+  wbinvd: cacheControl("wbinvd"),
+  invd: cacheControl("invd"),
+  monitor: waiting("monitor"),
+  mwait: waiting("mwait"),
   vmcall,
+  tdcall,
   toolong,
 };
