@@ -8,6 +8,8 @@ export type MachineErrorCode =
   | "exhausted"
   /** It is too late, or too early. */
   | "state"
+  /** It is the guest's own: a TD's registers, or memory that it does not share. */
+  | "private"
   /** A command of the guest's has not ended, or never started. */
   | "exec";
 

@@ -21,6 +21,8 @@ export type MachineExit =
    * `ExitFlag` of `@vm/mmu`.
    */
   | { readonly reason: "memory-fault"; readonly vcpu: number; readonly gfn: Gfn; readonly access: number }
+  /** The guest of a TD gives up (TDVMCALL ReportFatalError): its error code, and up to 64 characters of what it says. */
+  | { readonly reason: "fatal-error"; readonly vcpu: number; readonly code: number; readonly message: string }
   /** The machine cannot go on: the guest left what is emulated, or a hook, a device or a timer threw `error`. */
   | { readonly reason: "internal-error"; readonly vcpu: number | null; readonly error: unknown }
   /** `Machine.stop()` was called. */

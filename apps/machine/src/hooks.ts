@@ -7,13 +7,16 @@ export type Hook<K extends HookName> = NonNullable<VcpuHooks[K]>;
 type AnyHook = (...args: never[]) => Verdict;
 
 /** The hooks of which one observer's true is the answer: it has handled what the others need not see. */
-const HANDLED_BY_ONE: ReadonlySet<HookName> = new Set(["hypercall", "pageAccess"]);
+const HANDLED_BY_ONE: ReadonlySet<HookName> = new Set([
+  ...["hypercall", "tdcall", "monitor", "mwait", "rdpmc"],
+  "pageAccess",
+] as const);
 
 /**
  * Lets several observers share the hooks of one processor. A hook nobody observes stays undefined, and so costs nothing.
  *
  * How the answers of several observers become one:
- * - `hypercall` and `pageAccess`: they are asked in the order they came until one says true; the rest are not asked;
+ * - `hypercall`, `tdcall`, `monitor`, `mwait`, `rdpmc` and `pageAccess`: they are asked in the order they came until one says true; the rest are not asked;
  * - any other: every one is asked, in that order, whatever those before said, and one veto (false) is enough. One that leaves or raises an
  *   exception does so for all; when the instruction comes again, all are asked again.
  */

@@ -69,10 +69,11 @@ export interface HostLayout {
   readonly pages: number;
 }
 
-export function hostLayout(cpus: number, ram: number): HostLayout {
+/** @param more bytes of frames besides RAM and those for plugins, a multiple of 4096 */
+export function hostLayout(cpus: number, ram: number, more = 0): HostLayout {
   const code = PAGE + cpus * Vcpu.bytes;
   const frames = code + CODE_CACHE;
-  const end = frames + ram + SPARE_FRAMES * PAGE;
+  const end = frames + ram + SPARE_FRAMES * PAGE + more;
   const pages = Math.ceil(end / WASM_PAGE);
   return { vcpu: (id) => PAGE + id * Vcpu.bytes, code: [code, frames], frames: [frames, end], pages };
 }

@@ -13,6 +13,8 @@ import type { MachineHandle } from "./plugin.js";
 import { allocateRam } from "./ram.js";
 import type { SerialLine } from "./serial-line.js";
 import type { MachineStats } from "./stats.js";
+import { isTdx } from "./td/plugin.js";
+import { createTd } from "./td-machine.js";
 import { VirtualMachine } from "./virtual-machine.js";
 
 /** Why a machine ended, and what went wrong when it had. */
@@ -62,6 +64,8 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
   if (kernel !== null) checkDisks(resolved.disks.length, commandLine);
   const legacyDevices = options.legacyDevices ?? (kernel !== null && wantsOldPc(kernel, commandLine));
   const config = { ...resolved, legacyDevices };
+  const td = pluginsOf(options).find(isTdx);
+  if (td !== undefined) return createTd(td, { config, options, kernel, pace });
   const machine = new VirtualMachine(config, options, await allocateRam(config));
   const { mmu, rsdp, vcpus } = machine.board;
   const [bootstrap] = vcpus;

@@ -30,7 +30,7 @@ export interface GuestRam {
 /** @throws {MachineError} if the host has not so much address space */
 export async function allocateRam({ cpus, ram, backend, lockdep }: RamOptions): Promise<GuestRam> {
   const layout = hostLayout(cpus, ram);
-  const memory = allocate(layout.pages);
+  const memory = allocateMemory(layout.pages);
   const validator = lockdep ?? new Lockdep({ enabled: false });
   const mmu = new Mmu({ memory, arenaStart: layout.frames[0], arenaEnd: layout.frames[1], lockdep: validator });
   const task = new Task(validator, "vm");
@@ -46,7 +46,7 @@ async function bindRam({ vm }: Mmu, task: Task, size: number): Promise<void> {
 }
 
 /** @throws {MachineError} if the host has not so much address space */
-function allocate(pages: number): WebAssembly.Memory {
+export function allocateMemory(pages: number): WebAssembly.Memory {
   try {
     return new WebAssembly.Memory({ initial: pages, maximum: pages });
   } catch (cause) {

@@ -15,6 +15,8 @@ export interface RunLoopDesc {
   readonly vcpus: readonly Vcpu[];
   /** What devices do between two slices; in `icount` the guest stands still until all of it is done. */
   readonly backlog: Backlog;
+  /** Runs a processor for at most `budget` instructions, and returns soon once the slice `ends`. Default: it runs by itself. */
+  readonly enter?: (vcpu: Vcpu, budget: number, ends: () => boolean) => Exit;
   /** Called after every slice that was not cut, and when the loop comes to rest. */
   readonly settle: () => void;
   /** A processor left the guest. True: run on as if nothing had happened. What is answered later keeps that processor alone. */
@@ -32,7 +34,6 @@ const MIN_SLICE = 1000;
 const TURN_MS = 10;
 /** The same while devices are at work, so that what the host has done for them reaches a busy guest soon. */
 const DEVICE_TURN_MS = 1;
-const RFLAGS_IF = 0x200;
 
 interface Slice {
   readonly vcpu: Vcpu;
@@ -47,6 +48,7 @@ interface Slice {
  */
 export class RunLoop {
   readonly #desc: RunLoopDesc;
+  readonly #enter: NonNullable<RunLoopDesc["enter"]>;
   #end: MachineExit | null = null;
   #running: Vcpu | null = null;
   #retiredBefore = 0;
@@ -72,7 +74,8 @@ export class RunLoop {
 
   constructor(desc: RunLoopDesc) {
     this.#desc = desc;
-    const { clock, backlog } = desc;
+    const { clock, backlog, enter = (vcpu, budget) => vcpu.run(budget) } = desc;
+    this.#enter = enter;
     this.#queue = new RunQueue(desc.vcpus);
     backlog.onWork(() => this.#interrupt());
     clock.inSlice = () => (this.#running === null ? 0 : this.#running.retired - this.#retiredBefore);
@@ -213,7 +216,7 @@ export class RunLoop {
     this.#retiredBefore = vcpu.retired;
     this.#running = vcpu;
     const began = performance.now();
-    const exit = this.#guard(vcpu, () => vcpu.run(budget));
+    const exit = this.#guard(vcpu, () => this.#enter(vcpu, budget, () => this.#sliceEnds));
     const ms = performance.now() - began;
     const retired = vcpu.retired - this.#retiredBefore;
     this.#running = null;
@@ -326,5 +329,5 @@ export class RunLoop {
 
 /** Nothing short of an NMI will wake it. */
 function isDead(vcpu: Vcpu): boolean {
-  return vcpu.activity === "hlt" ? (vcpu.flags & RFLAGS_IF) === 0 : vcpu.activity !== "active";
+  return vcpu.activity === "hlt" ? vcpu.stuck : vcpu.activity !== "active";
 }

@@ -1,3 +1,4 @@
+import type { Vcpu } from "@vm/cpu";
 import type { Clock } from "@vm/devices";
 import { ExitFlag, type Mmu } from "@vm/mmu";
 import { Backlog } from "./backlog.js";
@@ -12,6 +13,7 @@ import { type ExecOptions, type ExecResult, GuestExec } from "./exec/guest-exec.
 import type { MachineExit, VcpuExit } from "./exit.js";
 import { FastForward } from "./fast-forward.js";
 import { processUsage } from "./host-usage.js";
+import type { Hypervisor } from "./hypervisor.js";
 import type { Machine, MachineEnd } from "./machine.js";
 import { MachineTime } from "./machine-time.js";
 import type { MachineConfig, MachineOptions } from "./options.js";
@@ -29,6 +31,7 @@ import { ReachableMemory } from "./reach.js";
 import { RunLoop } from "./run-loop.js";
 import { SerialLine } from "./serial-line.js";
 import { collectStats, type MachineStats } from "./stats.js";
+import { privateVcpuHandle } from "./td/private-handle.js";
 import { type VcpuHandle, vcpuHandle } from "./vcpu-handle.js";
 import { VirtualMemory } from "./virtual-memory.js";
 
@@ -45,6 +48,7 @@ export class VirtualMachine implements Machine {
   readonly #forward: FastForward;
   readonly #loop: RunLoop;
   readonly #guest: GuestRam;
+  readonly #hypervisor: Hypervisor | null;
   readonly #events = new Emitter<MachineEvents>();
   readonly #exits = new ExitHandlers();
   readonly #usage: NonNullable<MachineOptions["hostUsage"]>;
@@ -55,7 +59,13 @@ export class VirtualMachine implements Machine {
   #exitStatus: number | null = null;
   #ended: Promise<MachineEnd> | null = null;
 
-  constructor(config: MachineConfig, { cpuid, hostUsage = processUsage }: MachineOptions, guest: GuestRam) {
+  constructor(
+    config: MachineConfig,
+    { cpuid, hostUsage = processUsage }: MachineOptions,
+    guest: GuestRam,
+    hypervisor: Hypervisor | null = null,
+  ) {
+    this.#hypervisor = hypervisor;
     this.#usage = hostUsage;
     this.#guest = guest;
     this.#random = config.random;
@@ -72,6 +82,7 @@ export class VirtualMachine implements Machine {
       ...config,
       ...(cpuid === undefined ? {} : { cpuid }),
       guest,
+      privateGuest: hypervisor !== null,
       clock,
       turns: backlog,
       unixTime: this.unixTime,
@@ -91,31 +102,32 @@ export class VirtualMachine implements Machine {
     const { board } = this;
     this.devices = devicesOf(board);
     const reachable = new ReachableMemory(board.mmu);
-    this.vcpus = board.vcpus.map((cpu) =>
-      vcpuHandle(cpu, {
-        memory: new VirtualMemory(cpu, board.mmu, reachable),
-        state: () => this.#loop.state(cpu),
-        hold: () => this.#loop.hold(cpu),
-      }),
-    );
+    this.vcpus = board.vcpus.map((cpu) => {
+      const around = { state: () => this.#loop.state(cpu), hold: () => this.#loop.hold(cpu) };
+      if (hypervisor !== null) return privateVcpuHandle(cpu.id, around);
+      return vcpuHandle(cpu, { ...around, memory: new VirtualMemory(cpu, board.mmu, reachable) });
+    });
     this.#loop = new RunLoop({
       clock,
       forward: this.#forward,
       vcpus: board.vcpus,
+      ...(hypervisor === null ? {} : { enter: (...slice) => hypervisor.enter(...slice) }),
       backlog,
       settle: () => this.#settle(),
-      onExit: (exit, { id }) => this.#onExit(exit, this.vcpus[id] as VcpuHandle),
+      onExit: (exit, vcpu) => this.#onExit(exit, vcpu),
     });
   }
 
   /**
    * Installs plugins and tells the guest what is there. From then on an abort of `signal` stops the machine.
+   * @param tell how the guest is told; default: the board's tables are written where its root pointer is
    * @throws whatever a plugin's `install` throws, the reason of `signal`, {@link AmlError} for a device that cannot be described
    */
-  async equip(plugins: readonly Plugin[], signal?: AbortSignal): Promise<void> {
+  async equip(plugins: readonly Plugin[], signal?: AbortSignal, tell?: () => Promise<void>): Promise<void> {
     this.#undo = await installPlugins(plugins, this);
     try {
-      this.board.seal();
+      if (tell === undefined) this.memory.write(this.board.rsdp, this.board.seal());
+      else await tell();
       signal?.throwIfAborted();
     } catch (error) {
       throwAll([error, ...this.#undo()], "the machine could not be made, nor its plugins undone");
@@ -143,6 +155,11 @@ export class VirtualMachine implements Machine {
 
   get events(): Pick<Emitter<MachineEvents>, "on"> {
     return this.#events;
+  }
+
+  /** Ends the machine at the next instruction boundary, unless it has ended. */
+  end(exit: MachineExit): void {
+    this.#loop.end(exit);
   }
 
   get ended(): MachineExit | null {
@@ -214,12 +231,14 @@ export class VirtualMachine implements Machine {
     );
   }
 
-  #onExit(exit: VcpuExit, vcpu: VcpuHandle): boolean | Promise<boolean> {
+  #onExit(exit: VcpuExit, vcpu: Vcpu): boolean | Promise<boolean> {
     const { mmu, task } = this.#guest;
+    const waiting = this.#hypervisor?.waiting(vcpu) ?? null;
+    if (waiting !== null) return waiting.then(() => true);
     if (exit.reason === "memory-fault" && (exit.access & ExitFlag.Retry) !== 0)
-      return mmu.faultIn(task, exit.gfn, exit.access, vcpu.cpu.paging.view).then(() => true);
+      return mmu.faultIn(task, exit.gfn, exit.access, vcpu.paging.view).then(() => true);
     if (exit.reason === "memory-fault") this.#memoryFaults++;
-    return this.#exits.ask(exit, vcpu);
+    return this.#exits.ask(exit, this.vcpus[vcpu.id] as VcpuHandle);
   }
 
   #settle(): void {

@@ -1,5 +1,6 @@
 import { CodeCache, type CpuidLeaf, CpuidTable, Jit, type Vcpu } from "@vm/cpu";
 import {
+  type AcpiDesc,
   type AcpiDevice,
   ApicBus,
   type BlockBackend,
@@ -53,6 +54,8 @@ export interface BoardOptions {
   readonly turns: Turns;
   /** With two 8259A, an 8254 and system control port B. */
   readonly legacyDevices: boolean;
+  /** The guest's memory is private: nothing is written there but by the guest, and devices reach what it shares. */
+  readonly privateGuest?: boolean;
   /** With the devices of test programs; without them the exit-status port is a single byte that ends nothing. */
   readonly testDevices: boolean;
   readonly cpuid?: readonly CpuidLeaf[];
@@ -76,6 +79,9 @@ export interface BoardOptions {
   /** A processor as plugins know it. */
   readonly handle: (id: number) => VcpuHandle;
 }
+
+/** Where tables are that the guest is handed. */
+export type TablePlaces = Pick<AcpiDesc, "base" | "wakeupMailbox">;
 
 /** Requests of a disk that are in flight at a time. */
 const DISK_DEPTH = 16;
@@ -144,7 +150,10 @@ export class Board {
         ioWrite: (_port, _size, status) => options.onExitStatus(status),
       });
 
-    this.#virtio = new VirtioSlots({ mmio, interrupts, memory: new ReachableMemory(mmu), turns });
+    this.#virtio = new VirtioSlots({
+      ...{ mmio, interrupts, memory: new ReachableMemory(mmu), turns },
+      accessPlatform: options.privateGuest === true,
+    });
     this.#attachDisks(options);
 
     const cpuid = new CpuidTable(options.cpuid);
@@ -164,7 +173,7 @@ export class Board {
       if (replaced) for (let page = gfn; page < gfn + pages; page++) code.drop(page);
     });
     mmu.onHostWrite((gfn) => code.drop(gfn));
-    writeBiosData(mmu);
+    if (options.privateGuest !== true) writeBiosData(mmu);
   }
 
   get ioApic(): IoApic {
@@ -221,11 +230,16 @@ export class Board {
       throw new MachineError("state", "devices that the guest is to find are attached in a plugin's install");
   }
 
-  /** Writes down for the guest what there is: the ACPI tables. @throws {AmlError} for a device that they cannot describe */
-  seal(): void {
+  /**
+   * What the guest is told there is: the ACPI tables. Nothing can be added from then on.
+   * @param base guest-physical address of the tables
+   * @throws {AmlError} for a device that they cannot describe
+   */
+  seal({ base, wakeupMailbox }: TablePlaces = { base: this.rsdp }): Uint8Array {
     this.#sealed = true;
-    const acpi = buildAcpiTables({
-      base: L.ACPI_TABLES,
+    return buildAcpiTables({
+      base,
+      ...(wakeupMailbox === undefined ? {} : { wakeupMailbox }),
       apicIds: this.vcpus.map((vcpu) => vcpu.id),
       localApicAddress: L.LOCAL_APIC,
       ioApic: { id: 0, address: L.IO_APIC, gsiBase: 0 },
@@ -244,7 +258,6 @@ export class Board {
       virtio: this.#virtio.all,
       devices: this.#described,
       s5Type: POWER_S5_TYPE,
-    });
-    this.mmu.write(L.ACPI_TABLES, acpi.bytes);
+    }).bytes;
   }
 }

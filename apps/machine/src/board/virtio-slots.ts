@@ -24,6 +24,8 @@ export interface VirtioSlotsDesc {
   readonly memory: GuestMemory;
   /** When devices work that take longer than an access. */
   readonly turns: Turns;
+  /** See `VirtioMmioDesc`. */
+  readonly accessPlatform: boolean;
 }
 
 /** The virtio devices of the board, in the order they were attached: what the guest counts its disks by. */
@@ -37,10 +39,10 @@ export class VirtioSlots {
 
   /** @throws {MachineError} `exhausted` if no interrupt is left */
   attach<S>(device: VirtioDevice<S>): VirtioSlot {
-    const { mmio, interrupts, memory, turns } = this.#desc;
+    const { mmio, interrupts, memory, turns, accessPlatform } = this.#desc;
     const { gsi, line } = interrupts.take();
     const slot = { base: L.VIRTIO + this.#slots.length * L.VIRTIO_STRIDE, size: VIRTIO_MMIO_SIZE, gsi };
-    mmio.attach(slot.base, slot.size, new VirtioMmio({ device, memory, irq: line, turns }));
+    mmio.attach(slot.base, slot.size, new VirtioMmio({ device, memory, irq: line, turns, accessPlatform }));
     this.#slots.push(slot);
     return slot;
   }

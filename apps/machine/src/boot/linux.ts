@@ -5,8 +5,8 @@ import type { Pace } from "../pace.js";
 import { enterLongMode, enterProtectedMode } from "./enter.js";
 import { BootError, KernelError } from "./error.js";
 import type { KernelImage } from "./kernel.js";
-import { memoryMap } from "./memory-map.js";
-import { checkSegments, store, storeSegments, zeroTerminated } from "./placing.js";
+import { type MemoryRange, memoryMap } from "./memory-map.js";
+import { checkSegments, store, zeroTerminated } from "./placing.js";
 import { BOOT_FLAG, SETUP_HEADER, SETUP_MAGIC } from "./setup-header.js";
 
 export interface LinuxBoot {
@@ -22,17 +22,32 @@ export interface LinuxBoot {
 
 /** Bytes of a command line for which there is room, without its terminating zero. */
 const COMMAND_LINE_ROOM = L.LOW_RAM_END - L.COMMAND_LINE - 1;
+/** Where the zero page says where that is: cmd_line_ptr. */
+const COMMAND_LINE_POINTER = 0x228;
 const [RSP, RSI] = [4, 6];
 /** CPUID.(7,0):ECX. */
 const CPUID_LA57 = 1 << 16;
 
+/** Bytes at a guest-physical address. */
+export interface LinuxPart {
+  readonly address: number;
+  readonly bytes: Uint8Array;
+}
+
+/** Where a kernel finds itself. */
+export interface LinuxPlaces extends Omit<LinuxBoot, "pace"> {
+  /** What is where, as the kernel is told. */
+  readonly memory: readonly MemoryRange[];
+  /** First address that the ram disk must not reach. */
+  readonly top: number;
+}
+
 /**
- * Places kernel, ram disk, command line and zero page, and leaves `vcpu` at the kernel's entry point.
+ * Kernel, ram disk, command line and zero page where the kernel finds them; of the kernel what it has beyond its bytes is zero.
  * @throws {KernelError} if the kernel does not fit in memory
  * @throws {BootError} if kernel, ram disk and command line do not go together
  */
-export async function loadLinux(mmu: Mmu, vcpu: Vcpu, boot: LinuxBoot): Promise<void> {
-  const { kernel, initrd, ram, pace } = boot;
+export function linuxParts({ kernel, initrd, commandLine, ram, rsdp, memory, top }: LinuxPlaces): LinuxPart[] {
   let end = 0;
   for (const { address, size } of kernel.segments) {
     end = Math.max(end, address + size);
@@ -40,21 +55,18 @@ export async function loadLinux(mmu: Mmu, vcpu: Vcpu, boot: LinuxBoot): Promise<
       throw new KernelError("place", `it wants to be loaded at 0x${address.toString(16)}, below 1 MiB`);
   }
   const initrdAt =
-    initrd === null ? 0 : Math.floor((Math.min(ram, kernel.initrdMax + 1) - initrd.length) / 4096) * 4096;
-  if (end > ram || (initrd !== null && initrdAt < end)) {
+    initrd === null ? 0 : Math.floor((Math.min(top, kernel.initrdMax + 1) - initrd.length) / 4096) * 4096;
+  if (end > top || (initrd !== null && initrdAt < end)) {
     const needed = Math.ceil((end + (initrd?.length ?? 0)) / 2 ** 20) + 1;
     throw new BootError(
       "memory",
-      needed > ram / 2 ** 20
+      needed > top / 2 ** 20
         ? `${ram / 2 ** 20} MiB of memory are too little: kernel and initial ram disk alone need ${needed} MiB`
         : `the kernel takes no initial ram disk above 0x${kernel.initrdMax.toString(16)}, where there is no room for it`,
     );
   }
-  checkSegments(kernel.segments, ram);
-  writeCommandLine(mmu, boot.commandLine, kernel.commandLineMax);
-  await storeSegments(mmu, kernel.segments, pace);
-  if (initrd !== null) await store(mmu, initrdAt, initrd, pace);
-
+  checkSegments(kernel.segments, top);
+  const line = commandLineBytes(commandLine, kernel.commandLineMax);
   const zeroPage = new Uint8Array(4096);
   const view = new DataView(zeroPage.buffer);
   if (kernel.setupHeader !== null) zeroPage.set(kernel.setupHeader, SETUP_HEADER);
@@ -63,31 +75,52 @@ export async function loadLinux(mmu: Mmu, vcpu: Vcpu, boot: LinuxBoot): Promise<
     view.setUint32(0x202, SETUP_MAGIC, true);
     view.setUint16(0x206, 0x20f, true);
   }
-  view.setUint32(0x70, boot.rsdp, true);
+  view.setUint32(0x70, rsdp, true);
   zeroPage[0x210] = 0xff;
   if (initrd !== null) {
     view.setUint32(0x218, initrdAt, true);
     view.setUint32(0x21c, initrd.length, true);
   }
-  const e820 = memoryMap(ram);
-  zeroPage[0x1e8] = e820.length;
-  e820.forEach(({ start, end: stop, type }, k) => {
+  zeroPage[0x1e8] = memory.length;
+  memory.forEach(({ start, end: stop, type }, k) => {
     view.setUint32(0x2d0 + 20 * k, start, true);
     view.setUint32(0x2d0 + 20 * k + 8, stop - start, true);
     view.setUint32(0x2d0 + 20 * k + 16, type, true);
   });
-  writeZeroPage(mmu, zeroPage);
+  view.setUint32(COMMAND_LINE_POINTER, L.COMMAND_LINE, true);
+  return [
+    { address: L.COMMAND_LINE, bytes: line },
+    ...kernel.segments,
+    ...(initrd === null ? [] : [{ address: initrdAt, bytes: initrd }]),
+    { address: L.ZERO_PAGE, bytes: zeroPage },
+  ];
+}
+
+/**
+ * Places kernel, ram disk, command line and zero page, and leaves `vcpu` at the kernel's entry point.
+ * @throws as {@link linuxParts}
+ */
+export async function loadLinux(mmu: Mmu, vcpu: Vcpu, boot: LinuxBoot): Promise<void> {
+  const { kernel, ram, pace } = boot;
+  for (const { address, bytes } of linuxParts({ ...boot, memory: memoryMap(ram), top: ram })) {
+    await store(mmu, address, bytes, pace);
+    await pace.breathe();
+  }
   enterLinux(mmu, vcpu, { ...kernel, levels: levelsFor(vcpu, boot) });
 }
 
 /** Stores the kernel command line. @throws {BootError} if it has more than `most` bytes */
 export function writeCommandLine(mmu: Mmu, commandLine: string, most: number): void {
-  mmu.write(L.COMMAND_LINE, zeroTerminated("the kernel command line", commandLine, Math.min(most, COMMAND_LINE_ROOM)));
+  mmu.write(L.COMMAND_LINE, commandLineBytes(commandLine, most));
+}
+
+function commandLineBytes(commandLine: string, most: number): Uint8Array {
+  return zeroTerminated("the kernel command line", commandLine, Math.min(most, COMMAND_LINE_ROOM));
 }
 
 /** Stores the zero page, which is given the command line's address. */
 export function writeZeroPage(mmu: Mmu, zeroPage: Uint8Array): void {
-  new DataView(zeroPage.buffer).setUint32(0x228, L.COMMAND_LINE, true);
+  new DataView(zeroPage.buffer).setUint32(COMMAND_LINE_POINTER, L.COMMAND_LINE, true);
   mmu.write(L.ZERO_PAGE, zeroPage);
 }
 

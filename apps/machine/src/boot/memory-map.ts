@@ -5,8 +5,8 @@ export interface MemoryRange {
   readonly start: number;
   /** First address behind it. */
   readonly end: number;
-  /** 1 is RAM, 2 is reserved. */
-  readonly type: 1 | 2;
+  /** 1 is RAM, 2 is reserved, 3 holds ACPI tables, 4 is what the firmware keeps (NVS). */
+  readonly type: 1 | 2 | 3 | 4;
 }
 
 /** What lies where in the address space of a guest with `ram` bytes of RAM. */

@@ -1,3 +1,4 @@
+import type { Series } from "@vm/guests";
 import { Lockdep } from "@vm/lockdep";
 import type { Disk } from "../disk/disk.js";
 import { BootError, createMachine, KernelError, type Machine, MachineError, type Plugin } from "../index.js";
@@ -22,12 +23,13 @@ const BUILTIN_NOTE =
 
 /**
  * `vm boot`: returns the status of the program.
- * @param plugins that look on
+ * @param plugins that look on, or make the machine what it is
+ * @param series of Debian's kernel, where none is named
  * @throws {UsageError} before anything has started
  */
-export async function boot(typed: BootFlags, plugins: readonly Plugin[] = []): Promise<number> {
+export async function boot(typed: BootFlags, plugins: readonly Plugin[] = [], series?: Series): Promise<number> {
   const numbers = parseFlags(typed);
-  const flags = await withGuest(typed);
+  const flags = await withGuest(typed, series);
   const began = performance.now();
   const session = chooseSession(flags);
   const disks: Disk[] = [];

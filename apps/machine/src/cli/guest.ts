@@ -9,9 +9,10 @@ const INSTEAD =
 /**
  * The flags with a kernel and an initial ram disk, unless they name a kernel or ask for the built-in guest: Debian's cloud kernel of the series in
  * `VM_GUEST`, and the ram disk that goes with it, fetched if need be with progress on stderr.
+ * @param preferred series without `VM_GUEST`; default: the first there is
  * @throws {UsageError} where they cannot be had
  */
-export async function withGuest(flags: BootFlags): Promise<BootFlags> {
+export async function withGuest(flags: BootFlags, preferred?: Series): Promise<BootFlags> {
   if (flags.kernel !== undefined || flags.builtin) return flags;
   const { ensureGuests, GuestError, progressLine, SERIES } = await import("@vm/guests");
   const wanted = process.env.VM_GUEST || undefined;
@@ -21,7 +22,7 @@ export async function withGuest(flags: BootFlags): Promise<BootFlags> {
   const line = progressLine(process.stderr);
   try {
     const guests = await ensureGuests({ onProgress: line.show });
-    const series = wanted ?? SERIES.find((name) => guests.kernels[name] !== undefined) ?? SERIES[0];
+    const series = wanted ?? preferred ?? SERIES.find((name) => guests.kernels[name] !== undefined) ?? SERIES[0];
     return { ...flags, kernel: guests.kernel(series), initrd: flags.initrd ?? guests.initrd(series) };
   } catch (error) {
     if (!(error instanceof GuestError)) throw error;

@@ -14,6 +14,8 @@ import { printableLines } from "./printable.js";
 import { type PsFlags, ps } from "./ps.js";
 import { say } from "./report.js";
 import { runBare } from "./run-bare.js";
+import { bootTd } from "./td/boot.js";
+import { tdCommands } from "./td/commands.js";
 import { TimeoutError } from "./within-time.js";
 
 const BOOT_HELP = `
@@ -42,6 +44,16 @@ The image is a multiboot (version 1), PVH or x86-64 ELF file. Its console is COM
 
 Status: ((code << 1) | 1) & 255 for a code written to port 0xf4, 0 after a power-off or a reset, 2 for what cannot be used,
 3 after a triple fault or a halt for good, 124 after --timeout, 130 after Ctrl-C.`;
+
+const TD_BOOT_HELP = `
+Examples:
+  vm td boot
+  vm td boot --exec 'dmesg | grep -i tdx'
+  vm td boot --kernel vmlinuz --initrd initramfs.cpio --cpus 2
+
+The kernel needs CONFIG_INTEL_TDX_GUEST. Kernel, ram disk and command line are added to the TD page by page and measured before it runs; what it does
+not share is read by nobody, this program's other options included: --kvmi, --bpf and the registers after a crash are refused.
+Everything is SIMULATED: it protects nothing from whoever runs this program.`;
 
 const TRACE_HELP = `
 Examples:
@@ -103,9 +115,14 @@ export async function main(argv: readonly string[]): Promise<number> {
       status = await lockdepDemo(flags);
     },
   });
-  bpfCommands(program, (ended) => {
+  const end = (ended: number): void => {
     status = ended;
-  });
+  };
+  bpfCommands(program, end);
+  bootOptions(tdCommands(program, end).command("boot"))
+    .description("boot Debian's kernel 6.12, or the Linux kernel that --kernel names, as a TD of a software TDX module")
+    .addHelpText("after", TD_BOOT_HELP)
+    .action(async (flags: BootFlags) => end(await bootTd(flags)));
   try {
     await program.parseAsync(argv, { from: "user" });
   } catch (error) {
@@ -135,6 +152,8 @@ function makeProgram(actions: Actions): Command {
   const program = new Command("vm")
     .description("An x86-64 virtual machine that boots unmodified 64-bit Linux and runs bare-metal images.")
     .version(version, "--version", "print the version")
+    // Else --version of vm td quote would be this one.
+    .enablePositionalOptions()
     .helpOption("-h, --help", "print this help")
     .exitOverride()
     .configureOutput({ outputError: (text, write) => write(printableLines(text.replace(/^error: /, "vm: "))) });

@@ -1,5 +1,5 @@
 import { debugExitStatus } from "@vm/devices";
-import { dumpRegisters, type Machine, type MachineExit } from "../index.js";
+import { dumpRegisters, type Machine, MachineError, type MachineExit } from "../index.js";
 import { ExitCode } from "./exit-code.js";
 import { printableLines } from "./printable.js";
 
@@ -36,6 +36,9 @@ export function report(machine: Machine, exit: MachineExit, command: CommandRepo
     }
     case "memory-fault":
       say(`the guest touched page 0x${exit.gfn.toString(16)}, which it may not\n${dump(machine, exit.vcpu)}`);
+      return ExitCode.Crash;
+    case "fatal-error":
+      say(`the guest of the TD gives up, with error 0x${exit.code.toString(16)}: ${printableLines(exit.message)}`);
       return ExitCode.Crash;
     case "power-off":
       if (wasCommand) return noStatus("powered off");
@@ -75,5 +78,11 @@ function noStatus(how: string): number {
 
 function dump(machine: Machine, id: number): string {
   const vcpu = machine.vcpus[id];
-  return vcpu === undefined ? "" : dumpRegisters(vcpu.cpu);
+  if (vcpu === undefined) return "";
+  try {
+    return dumpRegisters(vcpu.cpu);
+  } catch (error) {
+    if (error instanceof MachineError && error.code === "private") return "its registers are nobody's but the TD's";
+    throw error;
+  }
 }

@@ -18,6 +18,8 @@ export function ending(exit: MachineExit): string {
       return "The guest halted for good.";
     case "memory-fault":
       return `The guest touched memory that is not there, page ${exit.gfn.toString(16)}.`;
+    case "fatal-error":
+      return `The guest gave up, with error ${exit.code}: ${exit.message}`;
     case "internal-error":
       return `The machine cannot go on: ${sentence(exit.error)}`;
     case "stopped":

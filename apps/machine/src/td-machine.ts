@@ -1,0 +1,237 @@
+import { type CpuidLeaf, DEFAULT_CPUID, type Vcpu, withFeatures } from "@vm/cpu";
+import type { LocalApic } from "@vm/devices";
+import { type ExternalPageTable, KvmError, PrivateMemoryError, populate } from "@vm/mmu";
+import {
+  bringUpModule,
+  type CpuidEntry,
+  type GuestPorts,
+  KvmTdx,
+  MEASURE_MEMORY_REGION,
+  ReportPlatform,
+  type SecureEpt,
+  TdGuest,
+  type TdImage,
+  type TdVcpu,
+  type TdxCapabilities,
+  TdxCmdId,
+  TdxModule,
+  type VcpuTdx,
+} from "@vm/tdx";
+import type { KernelImage } from "./boot/kernel.js";
+import { store } from "./boot/placing.js";
+import { MachineError } from "./error.js";
+import { withAgent } from "./exec/agent-archive.js";
+import { rootWords } from "./exec/exec-plan.js";
+import type { MachineConfig, MachineOptions } from "./options.js";
+import { pluginsOf } from "./options.js";
+import type { Pace } from "./pace.js";
+import { TdGuestCpu } from "./td/guest-cpu.js";
+import { tdHooks } from "./td/hooks.js";
+import { TdHypervisor } from "./td/hypervisor.js";
+import { tdLinuxImage } from "./td/linux.js";
+import { TdBoard } from "./td/platform.js";
+import type { TdxPlugin } from "./td/plugin.js";
+import { quoting, simulatedPlatform } from "./td/quoting.js";
+import { allocateTdRam, GPA_BITS, type TdRam } from "./td/ram.js";
+import { VirtualMachine } from "./virtual-machine.js";
+
+export interface TdParts {
+  readonly config: MachineConfig;
+  readonly options: MachineOptions;
+  readonly kernel: KernelImage | null;
+  readonly pace: Pace;
+}
+
+const PAGE = 4096;
+/** Bits of physical addresses, those of the key id included, and the key ids: the first private one is the module's. */
+const MAX_PHYS_ADDR = 46;
+const PRIVATE_HKIDS = { first: 32, count: 32 };
+const PHYS_BITS = MAX_PHYS_ADDR - 6;
+const TSC_HZ = 1e9;
+/** x87, SSE and PKRU. */
+const SUPPORTED_XFAM = 0x203n;
+const SEPT_VE_DISABLE = 1n << 28n;
+const MAX_CPUID_ENTRIES = 256;
+/** Of the entry for one subleaf. */
+const CPUID_FLAG_SIGNIFICANT_INDEX = 1;
+const ADDRESS_SIZES = 0x8000_0008;
+/** EAX of that leaf: physical and linear address bits; the guest-physical ones are added for the TD. */
+const PHYSICAL_BITS = 0xff;
+const APIC_BASE = 0x1b;
+const APIC_BASE_EXTD = 1 << 10;
+/** Of leaf 1's EDX. */
+const CPUID_MCE = 1 << 7;
+
+/**
+ * Makes a machine whose guest is a TD: the TDX module, KVM's flow over it, and a Linux kernel that our loader starts, all of it measured.
+ * @throws {MachineError} `option` for what a TD cannot have; what `createMachine` throws
+ */
+export async function createTd(plugin: TdxPlugin, { config, options, kernel, pace }: TdParts): Promise<VirtualMachine> {
+  if (kernel === null) throw new MachineError("option", "a TD needs a kernel: the built-in guest knows nothing of TDX");
+  for (const name of ["legacyDevices", "kvmClock", "testDevices", "memoryBackend"] as const)
+    if (options[name] !== undefined && options[name] !== false)
+      throw new MachineError("option", `${name} does not go with a TD`);
+  const cpuid = tdCpuid(options.cpuid);
+  let kvm: KvmTdx | null = null;
+  let secure: SecureEpt | undefined;
+  const sept = (): KvmTdx["sept"] => (kvm as KvmTdx).sept;
+  const external: ExternalPageTable = {
+    linkSpt: (gfn, level) => sept().linkSpt(gfn, level),
+    setSpte: (gfn, level, pfn) => sept().setSpte(gfn, level, pfn),
+    removeSpte: (gfn, level, pfn) => sept().removeSpte(gfn, level, pfn),
+    freeSpt: () => sept().freeSpt(),
+    walk: (gfn, want) => secure?.walk(gfn, want) ?? 0,
+  };
+  const ram = await allocateTdRam({ ...config, external });
+  const hypervisor = new TdHypervisor((exit) => machine.end(exit));
+  const machine = new VirtualMachine(config, { ...options, cpuid }, ram, hypervisor);
+  const guests: TdGuestCpu[] = [];
+  const { board } = machine;
+  const secret = new Uint8Array(32);
+  fill(config.random, secret);
+  const reports = new ReportPlatform({ secret });
+  const guestPorts = { sharedPage: sharedPageOf(ram), reports };
+  const { quoteSeed = "vm" } = plugin.tdx;
+  const quotes = quoteSeed === null ? null : quoting(ram, simulatedPlatform(quoteSeed, config.unixTime), reports);
+  const module: TdxModule = makeModule(machine, ram, { random: config.random, secret }, (vcpu) => {
+    secure = vcpu.td.sept;
+    const cpu = board.vcpus[vcpu.index] as Vcpu;
+    const guest = new TdGuestCpu(cpu);
+    cpu.hooks = tdHooks(cpu, guest, new TdGuest(vcpu, guest, module.state, guestPorts));
+    guests[vcpu.index] = guest;
+    return guest;
+  });
+  const { vm } = ram.mmu;
+  kvm = new KvmTdx({
+    host: bringUpModule({
+      ...{ module, memory: ram.frames, pages: ram.pages, allocContiguous: ram.allocContiguous },
+      memoryRanges: [ram.range],
+      processors: machine.board.vcpus.map(() => ({ package: 0 })),
+      ...{ privateHkids: PRIVATE_HKIDS, physBits: PHYS_BITS, supportedXfam: SUPPORTED_XFAM, lockdep: vm.locks.lockdep },
+    }),
+    locks: vm.locks,
+    memory: {
+      populate: (task, what) => populate(task, vm, what),
+      mapPrivatePfn: (task, gfn, pfn, pending) => vm.target.mapPrivatePfn(task, gfn, pfn as never, pending),
+    },
+    // One thread runs everything: whoever asks for this is not in the guest, nor is anybody else.
+    kicks: { kickAll: () => undefined },
+    platform: new TdBoard(board, ram, quotes),
+    ...{ tscKhz: TSC_HZ / 1000, maxVcpus: config.cpus, inPlaceConversion: true },
+  });
+  for (const apic of board.apics) enableX2Apic(apic);
+  const initrd = options.agent === true ? withAgent(options.initrd) : (options.initrd ?? null);
+  const td = kvm;
+  if (options.agent === true) machine.expectAgent(rootWords(options.commandLine ?? ""));
+  const others = pluginsOf(options).filter((other) => other !== plugin);
+  await machine.equip(others, options.signal, async () => {
+    const image = tdLinuxImage(machine.board, { ...config, kernel, initrd });
+    const vcpus = await initTd(td, plugin, ram, config.cpus);
+    await addImage(td, vcpus[0] as VcpuTdx, image, ram, pace);
+    await td.vmIoctl(ram.task, { id: TdxCmdId.FinalizeVm, data: null });
+    hypervisor.start(td, vcpus, guests);
+  });
+  return machine;
+}
+
+/** What CPUID has to offer for a TD to be made of it: x2APIC, CR4.MCE, and physical addresses with room for the shared bit. */
+function tdCpuid(leaves: readonly CpuidLeaf[] = DEFAULT_CPUID): readonly CpuidLeaf[] {
+  return withFeatures(leaves, "+x2apic").map((leaf) => {
+    if (leaf.leaf === 1) return { ...leaf, edx: leaf.edx | CPUID_MCE };
+    const isSizes = leaf.leaf >>> 0 === ADDRESS_SIZES;
+    return isSizes ? { ...leaf, eax: (leaf.eax & ~PHYSICAL_BITS) | GPA_BITS } : leaf;
+  });
+}
+
+/** There is no other mode in a TD (KVM_TDX_INIT_VCPU). */
+function enableX2Apic(apic: LocalApic): void {
+  const lo = apic.readMsr(APIC_BASE);
+  apic.writeMsr(APIC_BASE, lo | APIC_BASE_EXTD, apic.hi);
+}
+
+function fill(random: () => number, to: Uint8Array): boolean {
+  for (let k = 0; k < to.length; k++) to[k] = random() & 0xff;
+  return true;
+}
+
+/** Memory that the guest shares. What is private, or in somebody's hands, asks the host; where none is, the guest is told. */
+const sharedPageOf =
+  ({ mmu, memory }: TdRam): GuestPorts["sharedPage"] =>
+  (gpa) => {
+    try {
+      const at = mmu.frameOf(gpa / PAGE);
+      return at === 0 ? { suppressVe: false } : { bytes: new Uint8Array(memory.buffer, at, PAGE) };
+    } catch (error) {
+      if (error instanceof PrivateMemoryError || error instanceof KvmError) return { suppressVe: true };
+      throw error;
+    }
+  };
+
+function makeModule(
+  machine: VirtualMachine,
+  ram: TdRam,
+  { random, secret }: { random: () => number; secret: Uint8Array },
+  createGuestCpu: (vcpu: TdVcpu) => TdGuestCpu,
+): TdxModule {
+  const { cpuid } = machine.board.vcpus[0].ports;
+  return new TdxModule({
+    ...{ memory: ram.frames, packages: 1, processors: machine.board.vcpus.map(() => ({ package: 0 })) },
+    ...{ cmrs: [ram.range], privateHkids: PRIVATE_HKIDS, maxPhysAddr: MAX_PHYS_ADDR, secret },
+    random: (to) => fill(random, to),
+    tsc: () => BigInt(machine.clock.now()),
+    tscFrequency: TSC_HZ,
+    cpuid: (leaf, subleaf) => {
+      const { eax, ebx, ecx, edx } = cpuid.query(leaf, subleaf);
+      return [eax >>> 0, ebx >>> 0, ecx >>> 0, edx >>> 0];
+    },
+    createGuestCpu,
+  });
+}
+
+/** INIT_VM and its vCPUs. */
+async function initTd(kvm: KvmTdx, { tdx }: TdxPlugin, { task }: TdRam, cpus: number): Promise<VcpuTdx[]> {
+  const data: { nent: number; capabilities?: TdxCapabilities } = { nent: MAX_CPUID_ENTRIES };
+  await kvm.vmIoctl(task, { id: TdxCmdId.Capabilities, data });
+  const offered = data.capabilities?.cpuid ?? [];
+  const entries: CpuidEntry[] = offered.map((entry) => {
+    const [eax, ebx, ecx, edx] = kvm.platform.cpuid(0, entry.function, entry.index);
+    const configured = {
+      ...{ function: entry.function, index: entry.index, flags: CPUID_FLAG_SIGNIFICANT_INDEX },
+      ...{ eax: (eax & entry.eax) >>> 0, ebx: (ebx & entry.ebx) >>> 0 },
+      ...{ ecx: (ecx & entry.ecx) >>> 0, edx: (edx & entry.edx) >>> 0 },
+    };
+    return entry.function === ADDRESS_SIZES
+      ? { ...configured, eax: (configured.eax & ~0xff0000) | (GPA_BITS << 16) }
+      : configured;
+  });
+  await kvm.vmIoctl(task, {
+    id: TdxCmdId.InitVm,
+    data: {
+      attributes: tdx.attributes ?? SEPT_VE_DISABLE,
+      xfam: SUPPORTED_XFAM,
+      ...(tdx.mrConfigId === undefined ? {} : { mrconfigid: tdx.mrConfigId }),
+      ...(tdx.mrOwner === undefined ? {} : { mrowner: tdx.mrOwner }),
+      ...(tdx.mrOwnerConfig === undefined ? {} : { mrownerconfig: tdx.mrOwnerConfig }),
+      cpuid: { entries },
+    },
+  });
+  const vcpus: VcpuTdx[] = [];
+  for (let id = 0; id < cpus; id++) {
+    const vcpu = await kvm.createVcpu(task, id);
+    await kvm.vcpuIoctl(task, vcpu, { id: TdxCmdId.InitVcpu, data: 0n });
+    vcpus.push(vcpu);
+  }
+  return vcpus;
+}
+
+/** Memory becomes the guest's, with the image in it: what is written before it is private stays. */
+async function addImage(kvm: KvmTdx, vcpu: VcpuTdx, { runs }: TdImage, ram: TdRam, pace: Pace): Promise<void> {
+  for (const { gpa, bytes } of runs) await store(ram.mmu, gpa, bytes, pace);
+  await ram.makePrivate();
+  for (const { gpa, bytes } of runs)
+    await kvm.vcpuIoctl(ram.task, vcpu, {
+      id: TdxCmdId.InitMemRegion,
+      flags: MEASURE_MEMORY_REGION,
+      data: { sourceAddr: 0, gpa, nrPages: bytes.length / PAGE },
+    });
+}

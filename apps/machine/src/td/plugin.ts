@@ -1,0 +1,28 @@
+import type { Plugin } from "../plugin.js";
+
+export interface TdxOptions {
+  /** TD attributes; default SEPT_VE_DISABLE, without which Linux does not start. */
+  readonly attributes?: bigint;
+  /** 48 bytes each, which reports and quotes carry; default zeros. */
+  readonly mrConfigId?: Uint8Array;
+  readonly mrOwner?: Uint8Array;
+  readonly mrOwnerConfig?: Uint8Array;
+  /** What the platform that signs quotes is made up from; null: it has no quoting service. Default "vm". */
+  readonly quoteSeed?: string | null;
+}
+
+/** What {@link tdx} makes. */
+export interface TdxPlugin extends Plugin {
+  readonly tdx: TdxOptions;
+}
+
+/**
+ * Makes the guest a TD: a software TDX module keeps its memory and registers, and neither the host nor any other plugin can read them. For Linux kernels that can
+ * be TDs (CONFIG_INTEL_TDX_GUEST), 1 to 32 processors.
+ * @example const machine = await createMachine({ kernel, initrd, plugins: [tdx()] });
+ */
+export function tdx(options: TdxOptions = {}): TdxPlugin {
+  return { name: "tdx", tdx: options, install: () => undefined };
+}
+
+export const isTdx = (plugin: Plugin): plugin is TdxPlugin => "tdx" in plugin;

@@ -1,0 +1,82 @@
+import { TdImageError } from "./errors.js";
+import { LOADER_BASE } from "./layout.js";
+import { type GpaRange, tdLoader } from "./loader.js";
+
+/** Bytes at a guest-physical address, anywhere below the loader. */
+export interface Chunk {
+  readonly gpa: number;
+  readonly bytes: Uint8Array;
+}
+
+export interface TdImageDesc {
+  /** What is in memory when the TD starts: kernel, ram disk, zero page, tables. All of it is measured. */
+  readonly chunks: readonly Chunk[];
+  /** Guest-physical memory from 0, bytes, a multiple of 4096. What no chunk has is accepted by the loader. */
+  readonly ram: number;
+  /** See `LoaderDesc`. */
+  readonly entry: number;
+  readonly argument: number;
+  /** See `LoaderDesc`; no chunk has any of it. */
+  readonly mailbox: number;
+}
+
+/** Whole pages in a row. */
+export interface PageRun {
+  readonly gpa: number;
+  readonly bytes: Uint8Array;
+}
+
+/** What is added to a TD before it is finalized, page by page in this order; the loader comes last. */
+export interface TdImage {
+  readonly runs: readonly PageRun[];
+}
+
+const PAGE = 4096;
+
+/**
+ * A TD that our own loader starts.
+ * @throws TdImageError if parts overlap, or lie outside of memory
+ */
+export function tdImage({ chunks, ram, ...loader }: TdImageDesc): TdImage {
+  if (!Number.isInteger(ram / PAGE) || ram <= 0 || ram > LOADER_BASE)
+    throw new TdImageError("range", `${ram} bytes of memory: expected pages below 0x${LOADER_BASE.toString(16)}`);
+  // Processors look into the mailbox before the first of them has accepted anything.
+  const runs = runsOf([...chunks, { gpa: loader.mailbox, bytes: new Uint8Array(PAGE) }], ram);
+  const accept: GpaRange[] = [];
+  let from = 0;
+  for (const { gpa, bytes } of runs) {
+    if (gpa > from) accept.push({ start: from, end: gpa });
+    from = gpa + bytes.length;
+  }
+  if (from < ram) accept.push({ start: from, end: ram });
+  return { runs: [...runs, { gpa: LOADER_BASE, bytes: tdLoader({ ...loader, accept }) }] };
+}
+
+/** The pages that chunks lie in, ascending, those in a row together. */
+function runsOf(chunks: readonly Chunk[], ram: number): PageRun[] {
+  const sorted = chunks.filter(({ bytes }) => bytes.length > 0).sort((a, b) => a.gpa - b.gpa);
+  const groups: { start: number; end: number; chunks: Chunk[] }[] = [];
+  let written = 0;
+  for (const chunk of sorted) {
+    const { gpa, bytes } = chunk;
+    const end = gpa + bytes.length;
+    if (!Number.isInteger(gpa) || gpa < 0 || end > ram)
+      throw new TdImageError(
+        "range",
+        `${bytes.length} bytes at 0x${gpa.toString(16)} are not in ${ram} bytes of memory`,
+      );
+    if (gpa < written) throw new TdImageError("overlap", `two parts have the byte at 0x${gpa.toString(16)}`);
+    written = end;
+    const pages = { start: Math.floor(gpa / PAGE) * PAGE, end: Math.ceil(end / PAGE) * PAGE };
+    const last = groups.at(-1);
+    if (last !== undefined && pages.start <= last.end) {
+      last.end = Math.max(last.end, pages.end);
+      last.chunks.push(chunk);
+    } else groups.push({ ...pages, chunks: [chunk] });
+  }
+  return groups.map(({ start, end, chunks: inside }) => {
+    const bytes = new Uint8Array(end - start);
+    for (const { gpa, bytes: part } of inside) bytes.set(part, gpa - start);
+    return { gpa: start, bytes };
+  });
+}

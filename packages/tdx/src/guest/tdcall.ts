@@ -1,0 +1,56 @@
+import { Gpr } from "../module/gpr.js";
+import { OperandId, STATUS_CODE, Status, withOperand } from "../module/status.js";
+import type { GuestContext } from "./context.js";
+import { isOutcome } from "./leaves/leaf.js";
+import { TDCALLS } from "./leaves/table.js";
+import type { Outcome } from "./outcome.js";
+
+const LEAF_BITS = 0xffffn;
+const VERSION_SHIFT = 16n;
+const VERSION_BITS = 0xffn << VERSION_SHIFT;
+
+/** The leaf and version that RAX names. */
+export function leafOf(rax: bigint): { leaf: number; version: number } {
+  return { leaf: Number(rax & LEAF_BITS), version: Number((rax & VERSION_BITS) >> VERSION_SHIFT) };
+}
+
+/** What a TDCALL ends with. `status` is undefined if it ended without one. */
+export interface TdcallResult {
+  readonly outcome: Outcome;
+  readonly status: bigint | undefined;
+}
+
+/** TSC ticks of the host that HP_LOCK_TIMEOUT is. */
+function timeoutTicks({ td, module }: GuestContext): bigint {
+  return (BigInt(td.hpLockTimeout) * BigInt(Math.trunc(module.platform.tscFrequency))) / 1_000_000n;
+}
+
+/**
+ * The status that RAX gets. A guest that was turned away by a lock which a host wants finds it busy, and tries again; if that goes on for too long, the host
+ * is told.
+ */
+function conclude(context: GuestContext, status: bigint): TdcallResult {
+  const { vcpu, cpu, module } = context;
+  const isTurnedAway = (status & STATUS_CODE) === Status.OPERAND_BUSY_HOST_PRIORITY;
+  const shown = isTurnedAway ? withOperand(Status.OPERAND_BUSY, Number(status & ~STATUS_CODE)) : status;
+  cpu.gpr.set(Gpr.Rax, shown);
+  if (!isTurnedAway) vcpu.hostPrioritySince = undefined;
+  else vcpu.hostPrioritySince ??= module.platform.tsc();
+  const since = vcpu.hostPrioritySince;
+  if (since === undefined || module.platform.tsc() - since < timeoutTicks(context))
+    return { outcome: "done", status: shown };
+  vcpu.hostPrioritySince = undefined;
+  return { outcome: context.leave({ reason: "host-priority-busy-timeout" }, true), status: shown };
+}
+
+/** TDCALL. Any register contents are fine. Outside 64-bit code, and for user code, it is #GP(0). */
+export function tdcall(context: GuestContext): TdcallResult {
+  const { cpu } = context;
+  if (cpu.cpl > 0 || !context.is64Bit) return { outcome: context.generalProtection(), status: undefined };
+  const rax = cpu.gpr.get(Gpr.Rax);
+  const { leaf: number, version } = leafOf(rax);
+  const leaf = TDCALLS.get(number);
+  const isKnown = leaf !== undefined && (rax & ~(LEAF_BITS | VERSION_BITS)) === 0n && version <= (leaf.versions ?? 0);
+  const result = isKnown ? leaf.run(context, version) : withOperand(Status.OPERAND_INVALID, OperandId.Rax);
+  return isOutcome(result) ? { outcome: result, status: undefined } : conclude(context, result);
+}

@@ -1,0 +1,71 @@
+import { sha384 } from "@noble/hashes/sha2.js";
+import { FieldError } from "../bytes/errors.js";
+import { u64 } from "../bytes/struct.js";
+
+/** Bytes of a page. */
+export const PAGE = 4096;
+/** Bytes that one TDH.MR.EXTEND measures. */
+export const EXTEND_CHUNK = 256;
+/** Bytes of the block that says what is done and where; the rest of it is zero. */
+const BLOCK = 128;
+/** Where the block has the guest-physical address. */
+const GPA_OFFSET = 16;
+
+const PAGE_ADD = name("MEM.PAGE.ADD");
+const EXTEND = name("MR.EXTEND");
+
+function name(text: string): Uint8Array {
+  const block = new Uint8Array(BLOCK);
+  block.set(new TextEncoder().encode(text));
+  return block;
+}
+
+/**
+ * The measurement of a TD while it is being built: SHA-384 over a block for each page that is added and for each chunk that is measured, in
+ * the order in which that happens. The content of a page counts only as far as it is extended.
+ *
+ * Source: Intel TDX module, TDH.MEM.PAGE.ADD and TDH.MR.EXTEND.
+ */
+export class Mrtd {
+  readonly #hash: ReturnType<typeof sha384.create>;
+
+  constructor(hash = sha384.create()) {
+    this.#hash = hash;
+  }
+
+  /** TDH.MEM.PAGE.ADD. @param gpa aligned to {@link PAGE}, below 2^52 @throws {FieldError} for another */
+  pageAdd(gpa: number): void {
+    this.#hash.update(block(PAGE_ADD, gpa, PAGE));
+  }
+
+  /**
+   * TDH.MR.EXTEND.
+   *
+   * @param gpa aligned to {@link EXTEND_CHUNK}, below 2^52
+   * @param chunk the {@link EXTEND_CHUNK} bytes that are there
+   * @throws {FieldError} for another address or length; nothing is measured then
+   */
+  extend(gpa: number, chunk: Uint8Array): void {
+    if (chunk.length !== EXTEND_CHUNK)
+      throw new FieldError("field-size", `chunk has ${chunk.length} bytes; it has to have ${EXTEND_CHUNK}`);
+    this.#hash.update(block(EXTEND, gpa, EXTEND_CHUNK)).update(chunk);
+  }
+
+  /** MRTD if the TD were finalized now, 48 bytes. More may follow. */
+  digest(): Uint8Array {
+    return this.#hash.clone().digest();
+  }
+
+  /** Another measurement, that has seen the same so far. */
+  clone(): Mrtd {
+    return new Mrtd(this.#hash.clone());
+  }
+}
+
+function block(template: Uint8Array, gpa: number, alignment: number): Uint8Array {
+  if (!Number.isInteger(gpa) || gpa < 0 || gpa >= 2 ** 52 || gpa % alignment !== 0)
+    throw new FieldError("field-range", `gpa is ${gpa}; it has to be a multiple of ${alignment} below 2^52`);
+  const filled = template.slice();
+  u64.write(filled, GPA_OFFSET, BigInt(gpa), "gpa");
+  return filled;
+}

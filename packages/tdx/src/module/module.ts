@@ -1,0 +1,92 @@
+import { checkPlatform } from "./check-platform.js";
+import { Gpr, type Gprs, XMM_BYTES } from "./gpr.js";
+import type { SeamcallLeaf } from "./leaf.js";
+import { SEAMCALLS } from "./leaves/table.js";
+import { ModuleState, SysState } from "./module-state.js";
+import { open } from "./open.js";
+import type { PlatformDesc } from "./platform.js";
+import { PrivateFrameError } from "./private-frame-error.js";
+import { Seamcall } from "./seamcall.js";
+import { OperandId, Status, withOperand } from "./status.js";
+import type { CallRecord } from "./trace.js";
+import type { LockMode } from "./try-lock.js";
+
+const LEAF_BITS = 0xffffn;
+const VERSION_BITS = 0xff_0000n;
+const LP_SHUTDOWN = 44;
+
+/**
+ * A TDX module in software: what a host asks of it by SEAMCALL. It keeps the state of all TDs, says which frames of memory are theirs, and runs their vCPUs.
+ * Intel's module 1.5.01, with TOPOLOGY_ENUM; without migration, service TDs, TD partitioning and module update.
+ */
+export class TdxModule {
+  readonly state: ModuleState;
+  /** Called after every SEAMCALL; for TDCALLs see the guest side. */
+  onTrace: ((record: CallRecord) => void) | undefined;
+
+  /** @throws {PlatformError} for a platform that no module could be loaded on */
+  constructor(platform: PlatformDesc) {
+    this.state = new ModuleState(platform);
+    checkPlatform(platform, this.state.hkidShift);
+  }
+
+  /**
+   * SEAMCALL on logical processor `lp`. Any register contents are fine: what is wrong with them is in the status.
+   * @param regs by {@link Gpr}; RAX in: leaf 15:0, version 23:16; out: status
+   * @param xmm 256 bytes, needed for TDVMCALLs that hand XMM registers over
+   * @throws {RangeError} if the platform has no such processor
+   */
+  seamcall(lp: number, regs: Gprs, xmm = new Uint8Array(XMM_BYTES)): void {
+    if (this.state.platform.processors[lp] === undefined)
+      throw new RangeError(
+        `logical processor ${lp}; the platform has 0 to ${this.state.platform.processors.length - 1}`,
+      );
+    const rax = regs[Gpr.Rax] as bigint;
+    const input = regs.slice();
+    const leaf = SEAMCALLS.get(Number(rax & LEAF_BITS));
+    const version = Number((rax & VERSION_BITS) >> 16n);
+    const call = new Seamcall(this.state, lp, input, regs, version, xmm);
+    const status = this.#dispatch(leaf, call);
+    regs[Gpr.Rax] = status;
+    this.onTrace?.({ kind: "seamcall", leaf: Number(rax & LEAF_BITS), version, name: leaf?.name, input, status, lp });
+  }
+
+  /** Whether the frame at `hpa` is not the host's: a TD's memory or control page, or the module's own. */
+  isPrivate(hpa: number): boolean {
+    return !this.state.isShared(hpa);
+  }
+
+  /**
+   * The 4096 bytes of a frame, for the host: how everybody but TDs comes to memory.
+   * @param hpa multiple of 4096, in the platform's memory
+   * @throws {PrivateFrameError} for a frame that is not the host's
+   */
+  hostFrame(hpa: number): Uint8Array {
+    if (this.isPrivate(hpa)) throw new PrivateFrameError(hpa, this.state.pamt.typeOf(hpa));
+    return this.state.platform.memory.page(hpa);
+  }
+
+  #dispatch(leaf: SeamcallLeaf | undefined, call: Seamcall): bigint {
+    const { state } = this;
+    const rax = call.regs[Gpr.Rax] as bigint;
+    if ((rax & ~(LEAF_BITS | VERSION_BITS)) !== 0n || (call.version > 0 && !leaf?.versions))
+      return withOperand(Status.OPERAND_INVALID, OperandId.Rax);
+    if (state.sys === SysState.Shutdown && leaf?.number !== LP_SHUTDOWN) return Status.SYS_SHUTDOWN;
+    if (state.sys !== SysState.Ready && !leaf?.beforeReady) return Status.SYS_NOT_READY;
+    if (leaf === undefined || call.version > (leaf.versions ?? 0))
+      return withOperand(Status.OPERAND_INVALID, OperandId.Rax);
+    for (const gpr of leaf.outputs ?? []) call.out[gpr] = 0n;
+    try {
+      const opened = open(call, leaf);
+      return opened === Status.SUCCESS ? leaf.run(call) : opened;
+    } finally {
+      call.end();
+    }
+  }
+
+  /** Holds a lock as a call of another logical processor would; the result gives it back. */
+  hold(lock: { acquire(mode: LockMode): bigint; release(mode: LockMode): void }, mode: LockMode): () => void {
+    if (lock.acquire(mode) !== Status.SUCCESS) throw new RangeError("the lock is taken");
+    return () => lock.release(mode);
+  }
+}

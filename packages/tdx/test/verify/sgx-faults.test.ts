@@ -1,0 +1,4 @@
+import { eachFault } from "./faults.js";
+import { SGX_ALTERATIONS } from "./sgx-alterations.js";
+
+eachFault("the SGX extension", SGX_ALTERATIONS);
