@@ -6,6 +6,7 @@ import { createMachine, type Machine, tdx } from "../../src/index.js";
 import { simulatedPlatform } from "../../src/td/quoting.js";
 import { guests } from "./debian.js";
 
+const SELFTEST = process.env.VM_TDX_GUEST_TEST;
 const SECTOR = 512;
 /** When `icount` machines are made, s. */
 const UNIX_TIME = 1_700_000_000;
@@ -84,4 +85,18 @@ describe.skipIf(guests?.kernels["6.12"] === undefined)("Debian's 6.12 kernel as 
     machine.stop();
     await machine.run();
   });
+
+  it.skipIf(SELFTEST === undefined)(
+    "passes the kernel's own test of its reports (needs VM_TDX_GUEST_TEST, tools/testing/selftests/tdx/tdx_guest_test.c linked statically)",
+    async () => {
+      const machine = await debianTd(1);
+      const input = readFileSync(SELFTEST ?? "");
+      await machine.exec("cat >/tdx_guest_test && chmod +x /tdx_guest_test", { input });
+      const tap = await output(machine, "/tdx_guest_test");
+      expect(tap).toContain("# PASSED: 1 / 1 tests passed.");
+      expect(tap).toContain("ok 1 global.verify_report");
+      machine.stop();
+      await machine.run();
+    },
+  );
 });
