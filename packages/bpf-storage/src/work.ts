@@ -4,6 +4,17 @@ export type Work<T> = Generator<undefined, T, undefined>;
 /** Time of the event loop that is taken at once, ms. */
 const TURN_MS = 5;
 
+/** Bytes that are copied at once: to write to a page for the first time takes some hosts 30 us. */
+const COPY_BYTES = 1 << 16;
+
+/** Copies bytes to the beginning of others, which are asked for anew for every piece: memory may have grown meanwhile. */
+export function* copying(from: Uint8Array, into: () => Uint8Array): Work<void> {
+  for (let at = 0; at < from.length; at += COPY_BYTES) {
+    into().set(from.subarray(at, at + COPY_BYTES), at);
+    yield;
+  }
+}
+
 /** Does all of it at once. */
 export function finish<T>(work: Work<T>): T {
   for (;;) {

@@ -2,6 +2,7 @@ import { BpfError, ERRNO } from "../errors.js";
 import { MapType } from "../uapi/map-types.js";
 import { checkHash } from "./check-hash.js";
 import { checkPresence, checkUpdateFlags, wantsLock } from "./flags.js";
+import { UsedGroups } from "./groups.js";
 import { align8, ELEMENT, HASH } from "./layout.js";
 import {
   type BpfMap,
@@ -40,6 +41,7 @@ export class HashMap implements BpfMap {
   readonly address: number;
   readonly #buckets: number;
   readonly #mask: number;
+  readonly #groups: UsedGroups;
   /** Bytes from an element to its value. */
   readonly #value: number;
   readonly #stride: number;
@@ -74,6 +76,7 @@ export class HashMap implements BpfMap {
       if (this.#buckets !== 0) arena.free(this.#buckets);
       throw new BpfError("ENOMEM", `a hash table of ${chains} chains`);
     }
+    this.#groups = new UsedGroups(chains);
     arena.setU32(this.address + HASH.buckets, this.#buckets);
     arena.setU32(this.address + HASH.mask, this.#mask);
     arena.setU32(this.address + HASH.value, this.#value);
@@ -142,6 +145,7 @@ export class HashMap implements BpfMap {
     const next = found.at === 0 ? arena.u32(found.link) : arena.u32(found.at + ELEMENT.next);
     arena.setU32(element + ELEMENT.next, next);
     arena.setU32(found.link, element);
+    this.#groups.use((found.hash & this.#mask) >>> 0);
     this.#used(element);
     if (found.at === 0) this.#count++;
     else this.#gone(found.at);
@@ -182,6 +186,7 @@ export class HashMap implements BpfMap {
     let element = found === null || found.at === 0 ? 0 : arena.u32(found.at + ELEMENT.next);
     let bucket = found === null || found.at === 0 ? 0 : (found.hash & this.#mask) + 1;
     for (; element === 0; bucket++) {
+      bucket = this.#groups.next(bucket);
       if (bucket > this.#mask) return -ERRNO.ENOENT;
       element = arena.u32(this.#buckets + 4 * bucket);
     }
@@ -204,7 +209,7 @@ export class HashMap implements BpfMap {
 
   *#all(): Generator<number> {
     const { arena } = this.host;
-    for (let bucket = 0; bucket <= this.#mask; bucket++)
+    for (let bucket = this.#groups.next(0); bucket <= this.#mask; bucket = this.#groups.next(bucket + 1))
       for (let at = arena.u32(this.#buckets + 4 * bucket); at !== 0; at = arena.u32(at + ELEMENT.next)) yield at;
   }
 

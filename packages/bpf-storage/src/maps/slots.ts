@@ -20,7 +20,8 @@ export interface SlotKind {
 export class SlotMap implements BpfMap {
   readonly address: number;
   readonly system: SystemElements;
-  readonly #objects = new Map<number, HeldObject>();
+  /** By their slots; null for what somebody else holds. */
+  readonly #objects = new Map<number, HeldObject | null>();
 
   /** @throws {BpfError} EINVAL, ENOMEM */
   constructor(
@@ -88,7 +89,7 @@ export class SlotMap implements BpfMap {
 
   /** Empties all slots. */
   clear(): void {
-    for (let index = 0; index < this.desc.maxEntries; index++) this.#set(index, 0, null);
+    for (const index of [...this.#objects.keys()]) this.#set(index, 0, null);
   }
 
   free(): void {
@@ -115,7 +116,7 @@ export class SlotMap implements BpfMap {
   #set(index: number, word: number, object: HeldObject | null): void {
     const before = this.#objects.get(index);
     this.host.arena.setU32(this.#slot(index), word);
-    if (object === null) this.#objects.delete(index);
+    if (word === 0) this.#objects.delete(index);
     else this.#objects.set(index, object);
     before?.drop();
   }

@@ -1,6 +1,7 @@
 import { BpfError, ERRNO } from "../errors.js";
 import { MapFlag } from "../uapi/map-types.js";
 import { checkSizes } from "./checks.js";
+import { UsedGroups } from "./groups.js";
 import { jhash } from "./jhash.js";
 import { MAP } from "./layout.js";
 import { type BpfMap, type MapDesc, type MapHost, mapHeader, type Status, type SystemElements } from "./map.js";
@@ -26,6 +27,7 @@ export class StackTraceMap implements BpfMap {
   /** A word for each number: the stack, or 0. */
   readonly #buckets: number;
   readonly #count: number;
+  readonly #groups: UsedGroups;
   /** Where the addresses are that are put in. */
   readonly #given: number;
   readonly #withBuildId: boolean;
@@ -61,6 +63,7 @@ export class StackTraceMap implements BpfMap {
       for (const block of [this.#buckets, this.#given]) if (block !== 0) arena.free(block);
       throw new BpfError("ENOMEM", `${this.#count} stacks`);
     }
+    this.#groups = new UsedGroups(this.#count);
     this.system = { lookup: (key, value) => this.#copy(arena.u32(key), value) };
   }
 
@@ -101,6 +104,7 @@ export class StackTraceMap implements BpfMap {
     const bucket = this.#stack(hash, count);
     if (bucket === 0) return -ERRNO.ENOMEM;
     arena.setU32(at, bucket);
+    this.#groups.use(number);
     this.#used++;
     if (there !== 0) this.#gone(there);
     return number;
@@ -131,8 +135,8 @@ export class StackTraceMap implements BpfMap {
     const { arena } = this.host;
     const there = (number: number): boolean => arena.u32(this.#buckets + 4 * number) !== 0;
     const before = key === 0 ? this.#count : arena.u32(key);
-    let number = before < this.#count && there(before) ? before + 1 : 0;
-    while (number < this.#count && !there(number)) number++;
+    let number = this.#groups.next(before < this.#count && there(before) ? before + 1 : 0);
+    while (number < this.#count && !there(number)) number = this.#groups.next(number + 1);
     if (number === this.#count) return -ERRNO.ENOENT;
     arena.setU32(next, number);
     return 0;
@@ -141,7 +145,7 @@ export class StackTraceMap implements BpfMap {
   free(): void {
     const { arena, rcu } = this.host;
     rcu.call(() => {
-      for (let number = 0; number < this.#count; number++) {
+      for (let number = this.#groups.next(0); number < this.#count; number = this.#groups.next(number + 1)) {
         const bucket = arena.u32(this.#buckets + 4 * number);
         if (bucket !== 0) arena.free(bucket);
       }

@@ -7,6 +7,8 @@ const LIVE = 0x6c697665;
 /** Offsets below are nobody's: 0 is no pointer, and those that are stay in the memory with any offset of an instruction added. */
 const FIRST = 0x8000;
 const SMALLEST = 32;
+/** Bytes that it grows by at least, and that it is at most larger than it must be. */
+const STEP = 1 << 20;
 
 /** What {@link Arena} is made for. */
 export interface ArenaDesc {
@@ -71,13 +73,18 @@ export class Arena {
     return this.u8.slice(at, at + size) as Uint8Array<ArrayBuffer>;
   }
 
-  /** The block's offset, a multiple of 16, filled with zeros; 0 if there is no memory left. */
+  /**
+   * The block's offset, a multiple of 16, filled with zeros; 0 if there is no memory left. What growing brings is not written to: it is zeros
+   * already, and the first write to a page is what it costs.
+   */
   alloc(size: number): number {
     const whole = sizeClass(size + HEADER);
+    const before = this.memory.buffer.byteLength;
     const at = this.#free.get(whole)?.pop() ?? this.#extend(whole);
     if (at === 0) return 0;
     this.#used += whole;
-    this.u8.fill(0, at + HEADER, at + whole);
+    // Programs that are not verified may have written to anything that was there before, be it in use or not.
+    if (at + HEADER < before) this.u8.fill(0, at + HEADER, Math.min(at + whole, before));
     this.setU32(at, whole);
     this.setU32(at + 4, LIVE);
     return at + HEADER;
@@ -101,8 +108,8 @@ export class Arena {
     const have = this.memory.buffer.byteLength;
     if (end > have) {
       if (end > this.#limit) return 0;
-      // By half of what there is, so that growing stays rare.
-      const more = Math.min(this.#limit, Math.max(end, have + have / 2)) - have;
+      // By some more than is asked for, so that growing stays rare.
+      const more = Math.min(this.#limit, end + STEP) - have;
       this.memory.grow(Math.ceil(more / PAGE));
     }
     this.#top = end;

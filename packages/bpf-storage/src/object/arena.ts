@@ -22,7 +22,7 @@ export function placeArena(elf: Elf, maps: readonly PlacedMap[]): WithArena {
   const map = maps.findIndex(({ definition }) => definition.type === MapType.Arena);
   if (map < 0) throw new ObjectError("map", `section ${ARENA_DATA} has variables of an arena, and no map is one`);
   const filled = maps.map((one, k) =>
-    k === map ? { ...one, definition: { ...one.definition, contents: section.data.slice() } } : one,
+    k === map ? { ...one, definition: { ...one.definition, contents: section.data } } : one,
   );
   return { maps: filled, arena: { section: section.index, map } };
 }

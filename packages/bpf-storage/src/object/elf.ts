@@ -59,6 +59,8 @@ export interface ElfRelocation {
 }
 
 export interface Elf {
+  /** Of the whole file. */
+  readonly bytes: number;
   readonly sections: readonly ElfSection[];
   readonly symbols: readonly ElfSymbol[];
   /** Symbols by the index of their section. */
@@ -88,7 +90,7 @@ export function readElf(bytes: Uint8Array): Elf {
     if (known === undefined) bySection.set(symbol.section, [symbol]);
     else known.push(symbol);
   }
-  return { sections, symbols, bySection, relocations: readRelocations(sections, symbols) };
+  return { bytes: bytes.length, sections, symbols, bySection, relocations: readRelocations(sections, symbols) };
 }
 
 /** Those from `start` to `end`, of some that are in order of their offsets. */

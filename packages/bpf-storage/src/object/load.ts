@@ -13,7 +13,7 @@ import { readStructOps } from "./struct-ops.js";
 
 /**
  * Reads an object that clang made for eBPF (`clang -target bpf -g -O2 -c`), as libbpf 1.x does.
- * @param bytes the whole file; maps of data get copies, everything else refers to it
+ * @param bytes the whole file; what is returned refers to it
  * @throws {ObjectError} whatever the bytes are, nothing else is thrown
  */
 export function loadObject(bytes: Uint8Array): BpfObject {

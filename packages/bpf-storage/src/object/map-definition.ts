@@ -31,7 +31,7 @@ export interface MapDefinition {
   readonly inner: MapDefinition | null;
   /** Elements that are there from the beginning: maps or programs by name. */
   readonly slots: readonly MapSlot[];
-  /** Value 0 from the beginning, or the first bytes of an arena; null if it has none. */
+  /** Value 0 from the beginning, or the first bytes of an arena: a part of the object, not a copy. Null if all is zeros, as in `.bss`. */
   readonly contents: Uint8Array | null;
   /** Frozen after that: programs rely on its values, and dead branches are taken out. */
   readonly frozen: boolean;

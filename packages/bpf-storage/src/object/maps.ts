@@ -19,7 +19,7 @@ const MAPS = ".maps";
 const POINTER = 8;
 /** Maps of a section, or sections of data. */
 export const MOST_MAPS = 4096;
-/** Bytes of all data: sections may overlap, and zeros take no place in the object. */
+/** Bytes of all data: zeros take no place in the object. */
 const MOST_DATA = 128 << 20;
 
 /** A map, and where in the object it is. */
@@ -137,13 +137,17 @@ export function readData(elf: Elf, btf: Btf | null): PlacedMap[] {
       "limit",
       `${bytes} bytes of data in ${sections.length} sections: at most ${MOST_DATA} in ${MOST_MAPS}`,
     );
+  // Sections that overlap would be copied more often than they are there.
+  const stored = sections.reduce((sum, { data }) => sum + data.length, 0);
+  if (stored > elf.bytes)
+    throw new ObjectError("limit", `${stored} bytes of data that are not zeros, in an object of ${elf.bytes}`);
   return sections.map((section) => {
     const id = btf?.find(section.name, BtfKind.Datasec) ?? null;
     const variables = btf === null || id === null ? [] : readVariables(elf, btf, section, id);
     const frozen = section.name.startsWith(".rodata");
     const flags =
       (variables.some(({ exported }) => exported) ? MapFlag.Mmapable : 0) | (frozen ? MapFlag.RdonlyProg : 0);
-    const contents = section.type === SectionType.Nobits ? new Uint8Array(section.size) : section.data.slice();
+    const contents = section.type === SectionType.Nobits ? null : section.data;
     return {
       definition: {
         ...PLAIN_MAP,

@@ -53,7 +53,7 @@ function readSection(elf: Elf, btf: Btf | null, section: ElfSection): PlacedMap[
         ...PLAIN_MAP,
         ...{ name, origin: "struct_ops", type: MapType.StructOps, keySize: 4, valueSize: struct.size, maxEntries: 1 },
         ...{ flags: plain(section.name) === ".struct_ops.link" ? MapFlag.Link : 0, valueTypeId: struct.id, slots },
-        contents: section.data.slice(offset, end),
+        contents: section.data.subarray(offset, end),
       },
       section: section.index,
       offset,

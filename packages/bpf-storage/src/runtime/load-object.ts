@@ -18,7 +18,7 @@ import { MapType } from "../uapi/map-types.js";
 import { verifierBtf } from "../verifier/btf-adapter.js";
 import type { VerifierBtf } from "../verifier/btf-port.js";
 import { mapFields } from "../verifier/map-fields.js";
-import { finish, inTurns, type Work } from "../work.js";
+import { copying, finish, inTurns, type Work } from "../work.js";
 import { fillMaps } from "./fill-maps.js";
 import type { Pair } from "./host.js";
 import { callTypes } from "./object-layout.js";
@@ -84,13 +84,22 @@ export const loadInto = (
   choose: Choice = AUTOLOAD,
 ): LoadedObject => finish(loading(runtime, bytes, system, choose));
 
-/** {@link loadInto} in turns of the event loop: verification can take seconds. Rejects as that throws. */
+/**
+ * {@link loadInto} in turns of the event loop: verification can take seconds. Rejects as that throws.
+ * @param bytes are copied, in turns as well, before any of them is read: what becomes of them later changes nothing
+ */
 export const loadInTurns = (
   runtime: BpfRuntime,
   bytes: Uint8Array,
   system: TargetSystem = NO_SYSTEM,
   choose: Choice = AUTOLOAD,
-): Promise<LoadedObject> => inTurns(loading(runtime, bytes, system, choose));
+): Promise<LoadedObject> => inTurns(loadingCopy(runtime, bytes, system, choose));
+
+function* loadingCopy(runtime: BpfRuntime, bytes: Uint8Array, system: TargetSystem, choose: Choice) {
+  const copy = new Uint8Array(bytes.length);
+  yield* copying(bytes, () => copy);
+  return yield* loading(runtime, copy, system, choose);
+}
 
 function* loading(runtime: BpfRuntime, bytes: Uint8Array, system: TargetSystem, choose: Choice): Work<LoadedObject> {
   const context = openObject(bytes, system);
@@ -99,7 +108,13 @@ function* loading(runtime: BpfRuntime, bytes: Uint8Array, system: TargetSystem, 
   const maps = new Map<string, BpfMap>();
   const programs: LoadedProgram[] = [];
   try {
-    for (const definition of definitions) maps.set(definition.name, makeMap(runtime, definition, types));
+    for (const definition of definitions) {
+      const map = makeMap(runtime, definition, types);
+      maps.set(definition.name, map);
+      const { contents } = definition;
+      if (contents !== null && map instanceof ArrayMap)
+        yield* copying(contents, () => runtime.arena.u8.subarray(map.elements));
+    }
     for (const from of object.programs)
       if (choose(from)) programs.push(yield* loadProgram(runtime, context, from, maps, system));
     for (const definition of definitions) fillSlots(definition, maps.get(definition.name), programs);
@@ -156,7 +171,7 @@ function admitted<M extends BpfMap | undefined>({ name, type, fragments, attach,
 }
 
 function makeMap(runtime: BpfRuntime, definition: MapDefinition, types: VerifierBtf | null): BpfMap {
-  const { type, keySize, valueSize, maxEntries, flags, name, contents, valueTypeId, numaNode, extra } = definition;
+  const { type, keySize, valueSize, maxEntries, flags, name, valueTypeId, numaNode, extra } = definition;
   if (definition.origin === "struct_ops") throw new BpfError("EINVAL", `map ${name}: struct_ops are not here`);
   const count = maxEntries === 0 && isPerCpuSized(type) ? runtime.cpus : maxEntries;
   const desc = { type: type as MapType, keySize, valueSize, maxEntries: count, flags, name: name.slice(-NAME_MOST) };
@@ -167,9 +182,7 @@ function makeMap(runtime: BpfRuntime, definition: MapDefinition, types: Verifier
   // It only shows what the maps in it are like.
   const inner = definition.inner === null ? undefined : makeMap(runtime, definition.inner, types);
   try {
-    const map = runtime.createMap({ ...desc, fields, inner, numaNode, extra });
-    if (contents !== null && map instanceof ArrayMap) runtime.arena.u8.set(contents, map.elements);
-    return map;
+    return runtime.createMap({ ...desc, fields, inner, numaNode, extra });
   } finally {
     if (inner !== undefined) runtime.freeMap(inner);
   }

@@ -13,11 +13,19 @@ export function describeMap({ map, fields, types, frozen, writers, inner }: MapO
   const { type, keySize, valueSize, maxEntries, flags, name } = map.desc;
   // Neither programs nor callers can change it any more.
   const constant = frozen && writers === 0 && (flags & MapFlag.RdonlyProg) !== 0 && maxEntries === 1;
-  return {
+  const described = {
     ...{ type, keySize, valueSize, maxEntries, flags, name },
     ...(types === null ? {} : { fields }),
     ...(inner === null ? {} : { inner }),
-    ...(constant && map instanceof ArrayMap ? { frozen: map.host.arena.read(map.elements, valueSize) } : {}),
+  };
+  if (!constant || !(map instanceof ArrayMap)) return described;
+  // No copy: a value can be as large as the memory, and of most of it nobody asks.
+  const contents = (): Uint8Array => map.host.arena.u8.subarray(map.elements, map.elements + valueSize);
+  return {
+    ...described,
+    get frozen() {
+      return contents();
+    },
   };
 }
 

@@ -15,30 +15,37 @@ interface Kept {
   misses: number;
 }
 
-/** Forgets ids that only one number has: a link to nothing. */
-const singleIds = (state: State): ReadonlySet<number> => {
-  const once = new Set<number>();
-  const more = new Set<number>();
-  const count = (reg: Reg | undefined): void => {
-    if (reg === undefined || reg.kind !== "scalar" || reg.id === 0) return;
-    if (once.has(reg.id)) more.add(reg.id);
-    once.add(reg.id);
+/** Ids that more than one number has; null where no number has one, as in most states. Another id links to nothing. */
+const sharedIds = (state: State): ReadonlySet<number> | null => {
+  let once: Set<number> | null = null;
+  let more: Set<number> | null = null;
+  const count = (reg: Reg): void => {
+    if (reg.kind !== "scalar" || reg.id === 0) return;
+    once ??= new Set();
+    if (!once.has(reg.id)) {
+      once.add(reg.id);
+      return;
+    }
+    more ??= new Set();
+    more.add(reg.id);
   };
   for (const frame of state.frames) {
-    for (let k = 0; k < 10; k++) count(frame.regs[k]);
+    for (let k = 0; k < 10; k++) count(frame.regs[k] as Reg);
     for (const slot of frame.stack) if (isSpill(slot)) count(slot.reg);
   }
-  for (const id of more) once.delete(id);
-  return once;
+  return more;
 };
 
-/** Gives every number a new object, made from the old one: marks from here on reach the checkpoint, and through it what was before. */
+/**
+ * Gives every number a new object, made from the old one: marks from here on reach the checkpoint, and through it what was before. An id that
+ * only one number has is forgotten.
+ */
 const renew = (state: State): void => {
-  const single = singleIds(state);
+  const shared = sharedIds(state);
   state.replace((reg) => {
     if (reg.kind !== "scalar") return undefined;
     const to = scalar(reg.v, reg);
-    if (reg.id !== 0 && !single.has(reg.id)) to.linkAs(reg);
+    if (shared?.has(reg.id) === true) to.linkAs(reg);
     return to;
   });
 };

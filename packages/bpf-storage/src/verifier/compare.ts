@@ -123,7 +123,7 @@ const slotSafe = (old: Slot | undefined, now: Slot | undefined, ids: IdPairs, ho
 const hasDynptr = (slot: Slot | undefined): boolean =>
   byteKind(slot, 0) === Byte.Dynptr || byteKind(slot, 7) === Byte.Dynptr;
 
-const frameSafe = (old: Frame, now: Frame, live: number, ids: IdPairs, how: Strictness, allRead: boolean): boolean => {
+const frameSafe = (old: Frame, now: Frame, live: number, ids: IdPairs, how: Strictness): boolean => {
   if (old.callbackDepth > now.callbackDepth && how !== "same") return false;
   for (let k = 0; k < 10; k++) {
     // What no path reads can be anything.
@@ -132,7 +132,7 @@ const frameSafe = (old: Frame, now: Frame, live: number, ids: IdPairs, how: Stri
   }
   const slots = Math.max(old.stack.length, how === "same" ? now.stack.length : 0);
   for (let k = 0; k < slots; k++) {
-    if (how === "needed" && !allRead && !old.isRead(k)) continue;
+    if (how === "needed" && !old.isRead(k)) continue;
     if (!slotSafe(old.stack[k], now.stack[k], ids, how)) return false;
   }
   return true;
@@ -171,7 +171,7 @@ export const statesMatch = (env: Env, old: State, now: State, pc: number, how: S
     const is = now.frames[k] as Frame;
     if (was.callsite !== is.callsite || was.subprog !== is.subprog || was.callback?.isAsync !== is.callback?.isAsync)
       return false;
-    if (!frameSafe(was, is, liveOf(env, old, k, pc), ids, how, old.incomplete)) return false;
+    if (!frameSafe(was, is, liveOf(env, old, k, pc), ids, how)) return false;
   }
   return true;
 };
