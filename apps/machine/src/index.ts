@@ -58,6 +58,7 @@ export type { MemoryBackend } from "./ram.js";
 export type { VcpuRegisters } from "./registers.js";
 export type { SerialLine } from "./serial-line.js";
 export type { ExitName, MachineStats } from "./stats.js";
-export { type TdxOptions, type TdxPlugin, tdx } from "./td/plugin.js";
+export { type TdxCall, type TdxOptions, type TdxPlugin, tdx } from "./td/plugin.js";
+export { measureTd, type TdMeasurement } from "./td-image.js";
 export type { VcpuHandle, VcpuState } from "./vcpu-handle.js";
 export type { VirtualMemory } from "./virtual-memory.js";

@@ -1,14 +1,11 @@
 /// <reference lib="esnext.disposable" />
 import { loadBuiltinGuest } from "./boot/builtin.js";
-import { readKernel } from "./boot/kernel.js";
 import { loadLinux } from "./boot/linux.js";
-import { checkDisks, wantsOldPc } from "./boot/old-pc.js";
-import { withAgent } from "./exec/agent-archive.js";
 import { rootWords } from "./exec/exec-plan.js";
 import type { ExecOptions, ExecResult } from "./exec/guest-exec.js";
 import type { MachineExit } from "./exit.js";
-import { type MachineOptions, pluginsOf, resolveOptions } from "./options.js";
-import { Pace } from "./pace.js";
+import { type MachineOptions, pluginsOf } from "./options.js";
+import { readParts } from "./parts.js";
 import type { MachineHandle } from "./plugin.js";
 import { allocateRam } from "./ram.js";
 import type { SerialLine } from "./serial-line.js";
@@ -57,23 +54,16 @@ export interface Machine extends MachineHandle, AsyncDisposable {
  * @example const exit = await (await createMachine({ kernel, initrd })).run();
  */
 export async function createMachine(options: MachineOptions = {}): Promise<Machine> {
-  const resolved = resolveOptions(options);
-  const { commandLine, ram, unpack } = resolved;
-  const pace = new Pace(options.signal);
-  const kernel = options.kernel === undefined ? null : await readKernel(options.kernel, { unpack, ram, pace });
-  if (kernel !== null) checkDisks(resolved.disks.length, commandLine);
-  const legacyDevices = options.legacyDevices ?? (kernel !== null && wantsOldPc(kernel, commandLine));
-  const config = { ...resolved, legacyDevices };
+  const parts = await readParts(options);
   const td = pluginsOf(options).find(isTdx);
-  if (td !== undefined) return createTd(td, { config, options, kernel, pace });
+  if (td !== undefined) return createTd(td, parts);
+  const { config, kernel, initrd, pace } = parts;
+  const { commandLine, ram } = config;
   const machine = new VirtualMachine(config, options, await allocateRam(config));
   const { mmu, rsdp, vcpus } = machine.board;
   const [bootstrap] = vcpus;
   if (kernel === null) loadBuiltinGuest(mmu, bootstrap, commandLine);
-  else {
-    const initrd = options.agent === true ? withAgent(options.initrd) : (options.initrd ?? null);
-    await loadLinux(mmu, bootstrap, { kernel, initrd, commandLine, ram, rsdp, pace });
-  }
+  else await loadLinux(mmu, bootstrap, { kernel, initrd, commandLine, ram, rsdp, pace });
   if (options.agent === true) machine.expectAgent(rootWords(options.commandLine ?? ""));
   await machine.equip(pluginsOf(options), options.signal);
   return machine;

@@ -117,7 +117,7 @@ export function resolveOptions(options: MachineOptions): MachineConfig {
     legacyDevices: options.legacyDevices ?? false,
     testDevices: options.testDevices ?? false,
     unpack: options.unpack ?? "auto",
-    commandLine: [DEFAULT_COMMAND_LINE, options.agent ? withAgentAsInit(own) : own].join(" ").trim(),
+    commandLine: [DEFAULT_COMMAND_LINE, options.agent ? withAgentAsInit(own).trim() : own].join(" ").trim(),
     unixTime: startOfTime(
       options.unixTime ?? (deterministic ? ICOUNT_UNIX_TIME : Date.now() / 1000),
       options.clockOffset,

@@ -1,7 +1,8 @@
-import { type CpuidLeaf, DEFAULT_CPUID, type Vcpu, withFeatures } from "@vm/cpu";
+import { type CpuidLeaf, DEFAULT_CPUID, readMsr, u64, type Vcpu, withFeatures } from "@vm/cpu";
 import type { LocalApic } from "@vm/devices";
 import { type ExternalPageTable, KvmError, PrivateMemoryError, populate } from "@vm/mmu";
 import {
+  ATTRIBUTE_SEPT_VE_DISABLE,
   bringUpModule,
   type CpuidEntry,
   type GuestPorts,
@@ -17,30 +18,21 @@ import {
   TdxModule,
   type VcpuTdx,
 } from "@vm/tdx";
-import type { KernelImage } from "./boot/kernel.js";
 import { store } from "./boot/placing.js";
-import { MachineError } from "./error.js";
-import { withAgent } from "./exec/agent-archive.js";
 import { rootWords } from "./exec/exec-plan.js";
-import type { MachineConfig, MachineOptions } from "./options.js";
 import { pluginsOf } from "./options.js";
 import type { Pace } from "./pace.js";
+import type { MachineParts } from "./parts.js";
 import { TdGuestCpu } from "./td/guest-cpu.js";
 import { tdHooks } from "./td/hooks.js";
 import { TdHypervisor } from "./td/hypervisor.js";
-import { tdLinuxImage } from "./td/linux.js";
+import { attachIntervalTimer } from "./td/interval-timer.js";
 import { TdBoard } from "./td/platform.js";
 import type { TdxPlugin } from "./td/plugin.js";
 import { quoting, simulatedPlatform } from "./td/quoting.js";
 import { allocateTdRam, GPA_BITS, type TdRam } from "./td/ram.js";
+import { checkTdParts, tdImageOf } from "./td-image.js";
 import { VirtualMachine } from "./virtual-machine.js";
-
-export interface TdParts {
-  readonly config: MachineConfig;
-  readonly options: MachineOptions;
-  readonly kernel: KernelImage | null;
-  readonly pace: Pace;
-}
 
 const PAGE = 4096;
 /** Bits of physical addresses, those of the key id included, and the key ids: the first private one is the module's. */
@@ -50,7 +42,8 @@ const PHYS_BITS = MAX_PHYS_ADDR - 6;
 const TSC_HZ = 1e9;
 /** x87, SSE and PKRU. */
 const SUPPORTED_XFAM = 0x203n;
-const SEPT_VE_DISABLE = 1n << 28n;
+/** Pages that are added and measured between turns of the event loop. */
+const PAGES_AT_ONCE = 8;
 const MAX_CPUID_ENTRIES = 256;
 /** Of the entry for one subleaf. */
 const CPUID_FLAG_SIGNIFICANT_INDEX = 1;
@@ -58,19 +51,21 @@ const ADDRESS_SIZES = 0x8000_0008;
 /** EAX of that leaf: physical and linear address bits; the guest-physical ones are added for the TD. */
 const PHYSICAL_BITS = 0xff;
 const APIC_BASE = 0x1b;
+const MSR_ARCH_CAPABILITIES = 0x10a;
 const APIC_BASE_EXTD = 1 << 10;
 /** Of leaf 1's EDX. */
 const CPUID_MCE = 1 << 7;
+/** Of leaf 7, and a bit of its EDX. */
+const SPECULATION_SUBLEAF = 2;
+const CPUID_BHI_CTRL = 1 << 4;
 
 /**
  * Makes a machine whose guest is a TD: the TDX module, KVM's flow over it, and a Linux kernel that our loader starts, all of it measured.
  * @throws {MachineError} `option` for what a TD cannot have; what `createMachine` throws
  */
-export async function createTd(plugin: TdxPlugin, { config, options, kernel, pace }: TdParts): Promise<VirtualMachine> {
-  if (kernel === null) throw new MachineError("option", "a TD needs a kernel: the built-in guest knows nothing of TDX");
-  for (const name of ["legacyDevices", "kvmClock", "testDevices", "memoryBackend"] as const)
-    if (options[name] !== undefined && options[name] !== false)
-      throw new MachineError("option", `${name} does not go with a TD`);
+export async function createTd(plugin: TdxPlugin, parts: MachineParts): Promise<VirtualMachine> {
+  const { config, options, pace } = parts;
+  checkTdParts(parts);
   const cpuid = tdCpuid(options.cpuid);
   let kvm: KvmTdx | null = null;
   let secure: SecureEpt | undefined;
@@ -93,14 +88,18 @@ export async function createTd(plugin: TdxPlugin, { config, options, kernel, pac
   const guestPorts = { sharedPage: sharedPageOf(ram), reports };
   const { quoteSeed = "vm" } = plugin.tdx;
   const quotes = quoteSeed === null ? null : quoting(ram, simulatedPlatform(quoteSeed, config.unixTime), reports);
+  const onTrace = tracing(plugin, board.vcpus);
   const module: TdxModule = makeModule(machine, ram, { random: config.random, secret }, (vcpu) => {
     secure = vcpu.td.sept;
     const cpu = board.vcpus[vcpu.index] as Vcpu;
     const guest = new TdGuestCpu(cpu);
-    cpu.hooks = tdHooks(cpu, guest, new TdGuest(vcpu, guest, module.state, guestPorts));
+    const td = new TdGuest(vcpu, guest, module.state, guestPorts);
+    td.onTrace = onTrace;
+    cpu.hooks = tdHooks(cpu, guest, td);
     guests[vcpu.index] = guest;
     return guest;
   });
+  module.onTrace = onTrace;
   const { vm } = ram.mmu;
   kvm = new KvmTdx({
     host: bringUpModule({
@@ -120,12 +119,12 @@ export async function createTd(plugin: TdxPlugin, { config, options, kernel, pac
     ...{ tscKhz: TSC_HZ / 1000, maxVcpus: config.cpus, inPlaceConversion: true },
   });
   for (const apic of board.apics) enableX2Apic(apic);
-  const initrd = options.agent === true ? withAgent(options.initrd) : (options.initrd ?? null);
+  if (!config.legacyDevices) attachIntervalTimer(board, machine.clock);
   const td = kvm;
   if (options.agent === true) machine.expectAgent(rootWords(options.commandLine ?? ""));
   const others = pluginsOf(options).filter((other) => other !== plugin);
   await machine.equip(others, options.signal, async () => {
-    const image = tdLinuxImage(machine.board, { ...config, kernel, initrd });
+    const image = tdImageOf(machine.board, parts);
     const vcpus = await initTd(td, plugin, ram, config.cpus);
     await addImage(td, vcpus[0] as VcpuTdx, image, ram, pace);
     await td.vmIoctl(ram.task, { id: TdxCmdId.FinalizeVm, data: null });
@@ -134,19 +133,31 @@ export async function createTd(plugin: TdxPlugin, { config, options, kernel, pac
   return machine;
 }
 
-/** What CPUID has to offer for a TD to be made of it: x2APIC, CR4.MCE, and physical addresses with room for the shared bit. */
+/**
+ * What CPUID has to offer for a TD to be made of it: x2APIC, CR4.MCE, and physical addresses with room for the shared bit. And BHI_CTRL, as all processors with TDX
+ * have it: of one without, Linux believes that it has the ITS flaw, as the module lets no TD see ITS_NO, and changes page tables for every indirect branch there is.
+ */
 function tdCpuid(leaves: readonly CpuidLeaf[] = DEFAULT_CPUID): readonly CpuidLeaf[] {
-  return withFeatures(leaves, "+x2apic").map((leaf) => {
+  const offered = withFeatures(leaves, "+x2apic").map((leaf) => {
     if (leaf.leaf === 1) return { ...leaf, edx: leaf.edx | CPUID_MCE };
+    if (leaf.leaf === 7 && (leaf.subleaf ?? 0) === 0) return { ...leaf, eax: Math.max(leaf.eax, SPECULATION_SUBLEAF) };
     const isSizes = leaf.leaf >>> 0 === ADDRESS_SIZES;
     return isSizes ? { ...leaf, eax: (leaf.eax & ~PHYSICAL_BITS) | GPA_BITS } : leaf;
   });
+  if (offered.some(({ leaf, subleaf }) => leaf === 7 && subleaf === SPECULATION_SUBLEAF)) return offered;
+  return [...offered, { leaf: 7, subleaf: SPECULATION_SUBLEAF, eax: 0, ebx: 0, ecx: 0, edx: CPUID_BHI_CTRL }];
 }
 
 /** There is no other mode in a TD (KVM_TDX_INIT_VCPU). */
 function enableX2Apic(apic: LocalApic): void {
   const lo = apic.readMsr(APIC_BASE);
   apic.writeMsr(APIC_BASE, lo | APIC_BASE_EXTD, apic.hi);
+}
+
+/** Who is told of calls, with the time; undefined if nobody is. */
+function tracing({ tdx: { onTrace } }: TdxPlugin, vcpus: readonly Vcpu[]): TdxModule["onTrace"] {
+  if (onTrace === undefined) return undefined;
+  return (call) => onTrace({ ...call, instructions: vcpus.reduce((sum, { retired }) => sum + retired, 0) });
 }
 
 function fill(random: () => number, to: Uint8Array): boolean {
@@ -173,19 +184,27 @@ function makeModule(
   { random, secret }: { random: () => number; secret: Uint8Array },
   createGuestCpu: (vcpu: TdVcpu) => TdGuestCpu,
 ): TdxModule {
-  const { cpuid } = machine.board.vcpus[0].ports;
+  const [cpu] = machine.board.vcpus;
+  const { cpuid } = cpu.ports;
   return new TdxModule({
     ...{ memory: ram.frames, packages: 1, processors: machine.board.vcpus.map(() => ({ package: 0 })) },
     ...{ cmrs: [ram.range], privateHkids: PRIVATE_HKIDS, maxPhysAddr: MAX_PHYS_ADDR, secret },
     random: (to) => fill(random, to),
     tsc: () => BigInt(machine.clock.now()),
     tscFrequency: TSC_HZ,
+    archCapabilities: archCapabilitiesOf(cpu),
     cpuid: (leaf, subleaf) => {
       const { eax, ebx, ecx, edx } = cpuid.query(leaf, subleaf);
       return [eax >>> 0, ebx >>> 0, ecx >>> 0, edx >>> 0];
     },
     createGuestCpu,
   });
+}
+
+/** What a processor is immune to: a kernel that is not told defends itself against all of it, with two page tables for each process. */
+function archCapabilitiesOf(cpu: Vcpu): bigint {
+  const value = { lo: 0, hi: 0 };
+  return readMsr(cpu, MSR_ARCH_CAPABILITIES, value) ? u64(value.lo, value.hi) : 0n;
 }
 
 /** INIT_VM and its vCPUs. */
@@ -207,7 +226,7 @@ async function initTd(kvm: KvmTdx, { tdx }: TdxPlugin, { task }: TdRam, cpus: nu
   await kvm.vmIoctl(task, {
     id: TdxCmdId.InitVm,
     data: {
-      attributes: tdx.attributes ?? SEPT_VE_DISABLE,
+      attributes: tdx.attributes ?? ATTRIBUTE_SEPT_VE_DISABLE,
       xfam: SUPPORTED_XFAM,
       ...(tdx.mrConfigId === undefined ? {} : { mrconfigid: tdx.mrConfigId }),
       ...(tdx.mrOwner === undefined ? {} : { mrowner: tdx.mrOwner }),
@@ -228,10 +247,13 @@ async function initTd(kvm: KvmTdx, { tdx }: TdxPlugin, { task }: TdRam, cpus: nu
 async function addImage(kvm: KvmTdx, vcpu: VcpuTdx, { runs }: TdImage, ram: TdRam, pace: Pace): Promise<void> {
   for (const { gpa, bytes } of runs) await store(ram.mmu, gpa, bytes, pace);
   await ram.makePrivate();
-  for (const { gpa, bytes } of runs)
-    await kvm.vcpuIoctl(ram.task, vcpu, {
-      id: TdxCmdId.InitMemRegion,
-      flags: MEASURE_MEMORY_REGION,
-      data: { sourceAddr: 0, gpa, nrPages: bytes.length / PAGE },
-    });
+  for (const { gpa, bytes } of runs) {
+    // What is left of the run; the ioctl moves it on.
+    const data = { sourceAddr: 0, gpa, nrPages: 0 };
+    for (let left = bytes.length / PAGE; left > 0; left -= PAGES_AT_ONCE) {
+      data.nrPages = Math.min(left, PAGES_AT_ONCE);
+      await kvm.vcpuIoctl(ram.task, vcpu, { id: TdxCmdId.InitMemRegion, flags: MEASURE_MEMORY_REGION, data });
+      await pace.breathe();
+    }
+  }
 }

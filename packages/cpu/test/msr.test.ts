@@ -199,6 +199,15 @@ describe("what CPUID does not offer", () => {
     control.reset();
     for (let value = 0n; value < 8n; value++) expect(control.write(0x48, value)).toBeNull();
     expect(control.write(0x48, 8n)).toBe("#GP");
+    expect(control.write(0x48, 1n << 10n)).toBe("#GP");
+  });
+
+  it("appears with its bit: SPEC_CTRL.BHI_DIS_S with BHI_CTRL", () => {
+    const machine = new MsrMachine([...DEFAULT_CPUID, { leaf: 7, subleaf: 2, eax: 0, ebx: 0, ecx: 0, edx: 1 << 4 }]);
+    machine.reset();
+    expect(machine.write(0x48, 1n << 10n)).toBeNull();
+    expect(machine.read(0x48)).toBe(1n << 10n);
+    expect(machine.write(0x48, 1n << 11n)).toBe("#GP");
   });
 
   it("appears with its bit: IA32_XSS with XSAVES, with the state components that CPUID lists", () => {

@@ -52,8 +52,7 @@ export function apiReport(entry: Entry, { checker, module }: Declarations, told 
   }
   for (let symbol = mentioned.pop(); symbol !== undefined; symbol = mentioned.pop()) {
     const [first] = symbol.declarations ?? [];
-    if (first === undefined || printed.has(symbol) || told.has(symbol) || !isTopLevel(first))
-      continue;
+    if (first === undefined || printed.has(symbol) || told.has(symbol) || !isTopLevel(first)) continue;
     if (ownerOf(first.getSourceFile().fileName) === owner) print(symbol, ["// not exported"]);
   }
 

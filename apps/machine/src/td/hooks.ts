@@ -48,9 +48,8 @@ export function tdHooks(cpu: Vcpu, guest: TdGuestCpu, td: TdGuest): VcpuHooks {
     rdpmc: () => settle(td.rdpmc()),
     io: (port, size, write) => {
       const form = cpu.ioForm;
-      const access = { port, size: size as 1 | 2 | 4, isIn: !write };
-      if (form === null) return unless(td.io(access));
-      return unless(td.io({ ...access, isString: form.string, hasRep: form.rep, isImmediate: form.immediate }));
+      const { string: isString = false, rep: hasRep = false, immediate: isImmediate = false } = form ?? {};
+      return unless(td.io({ port, size: size as 1 | 2 | 4, isIn: !write, isString, hasRep, isImmediate }));
     },
     // Memory of neither kind is there: the host's tables have an entry that lets #VE through.
     mmio: (gpa, _size, write, _value, address) =>

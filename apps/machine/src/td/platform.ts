@@ -3,6 +3,7 @@ import type { Task } from "@vm/lockdep";
 import { ExitFlag, KvmError, Licence, Status } from "@vm/mmu";
 import type { ConvertResult, CpuidValues, FaultResult, GuestAccess, QuoteService, TdPlatform } from "@vm/tdx";
 import type { Board } from "../board/board.js";
+import { Pace } from "../pace.js";
 import { SHARED_BIT, type TdRam } from "./ram.js";
 
 const PAGE = 4096;
@@ -20,6 +21,7 @@ export class TdBoard implements TdPlatform {
   readonly #board: Board;
   readonly #ram: TdRam;
   readonly #value = { lo: 0, hi: 0 };
+  readonly #pace = new Pace();
   /** Absent without a quoting service. */
   readonly getQuote?: (vcpu: number, gpa: number, size: bigint) => bigint;
 
@@ -68,6 +70,7 @@ export class TdBoard implements TdPlatform {
   async mapGpaRange(_vcpu: number, gpa: number, size: number, toPrivate: boolean): Promise<ConvertResult> {
     try {
       await this.#ram.convert(gpa, size, toPrivate);
+      await this.#pace.breathe();
       return "done";
     } catch (error) {
       if (!(error instanceof KvmError)) throw error;

@@ -1,4 +1,11 @@
+import type { CallRecord } from "@vm/tdx";
 import type { Plugin } from "../plugin.js";
+
+/** A SEAMCALL of the host or a TDCALL of the guest. */
+export interface TdxCall extends CallRecord {
+  /** Instructions that the processors, all together, have retired until then, the TDCALL itself included: one that is repeated is counted once. */
+  readonly instructions: number;
+}
 
 export interface TdxOptions {
   /** TD attributes; default SEPT_VE_DISABLE, without which Linux does not start. */
@@ -9,6 +16,8 @@ export interface TdxOptions {
   readonly mrOwnerConfig?: Uint8Array;
   /** What the platform that signs quotes is made up from; null: it has no quoting service. Default "vm". */
   readonly quoteSeed?: string | null;
+  /** Told of every SEAMCALL when it has ended, also those that build the TD, and of every TDCALL as `TdGuest.onTrace` says. It must not throw. */
+  readonly onTrace?: (call: TdxCall) => void;
 }
 
 /** What {@link tdx} makes. */

@@ -112,7 +112,7 @@ describe("what is private to a TD is not to be had", () => {
     const base = { memory: 16 << 20, kernel };
     expect(await refused({ ...base, plugins: [tdx(), introspection] })).toBe("private");
     expect(await refused({ ...base, plugins: [tdx()], kvmClock: true })).toBe("option");
-    expect(await refused({ ...base, plugins: [tdx()], memoryBackend: "guest-memfd" })).toBe("option");
+    expect(await refused({ ...base, plugins: [tdx()], legacyDevices: true })).toBe("option");
     expect(await refused({ memory: 16 << 20, plugins: [tdx()] })).toBe("option");
   });
 });

@@ -6,7 +6,7 @@ export async function run(...args: string[]): Promise<{ status: number; stdout: 
   const said = { stdout: "", stderr: "" };
   const spies = (["stdout", "stderr"] as const).map((name) =>
     vi.spyOn(process[name], "write").mockImplementation((text) => {
-      said[name] += text;
+      said[name] += typeof text === "string" ? text : new TextDecoder().decode(text);
       return true;
     }),
   );

@@ -10,8 +10,8 @@ import {
   replayEventLog,
   writeCcel,
 } from "@vm/tdx";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { main } from "../../src/cli/program.js";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { run } from "./in-process.js";
 
 let folder = "";
 beforeAll(() => {
@@ -19,21 +19,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** Runs `vm td`, in this process. */
-async function td(...args: string[]): Promise<{ status: number; stdout: string; stderr: string }> {
-  const said = { stdout: "", stderr: "" };
-  const spies = (["stdout", "stderr"] as const).map((name) =>
-    vi.spyOn(process[name], "write").mockImplementation((text) => {
-      said[name] += text;
-      return true;
-    }),
-  );
-  try {
-    return { status: await main(["td", ...args]), ...said };
-  } finally {
-    for (const spy of spies) spy.mockRestore();
-  }
-}
+const td = (...args: string[]) => run("td", ...args);
 
 function file(name: string, bytes: Uint8Array | string): string {
   const path = join(folder, name);
@@ -153,14 +139,14 @@ describe("vm td measure", () => {
     });
   });
 
-  test("refuses in one sentence, with status 2, what is no firmware for TDX", async () => {
+  test("refuses in one sentence, with status 2, what is neither firmware for TDX nor a kernel", async () => {
     const kernel = new Uint8Array(0x1000);
     kernel.set(text("HdrS"), 0x202);
     const broken = firmware();
     broken[0x108] = 2;
     const cases: readonly (readonly [string, RegExp])[] = [
-      [file("nothing", new Uint8Array(4096)), /the image has no TDVF metadata/],
-      [file("kernel", kernel), /it is a kernel or a program; what can be measured is a firmware image/],
+      [file("nothing", new Uint8Array(4096)), /the image has no TDVF metadata.* nor is it a kernel/],
+      [file("kernel", kernel), /kernel: it is a zImage, .* a bzImage is needed/],
       [file("broken", broken), /TDVF metadata of version 2; 1 is defined/],
       [join(folder, "absent"), /no such file/],
     ];

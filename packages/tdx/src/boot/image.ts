@@ -52,13 +52,11 @@ export function tdImage({ chunks, ram, ...loader }: TdImageDesc): TdImage {
   return { runs: [...runs, { gpa: LOADER_BASE, bytes: tdLoader({ ...loader, accept }) }] };
 }
 
-/** The pages that chunks lie in, ascending, those in a row together. */
+/** The pages that chunks lie in, ascending. Whole pages of a chunk are views of it; a page that begins or ends one is put together. */
 function runsOf(chunks: readonly Chunk[], ram: number): PageRun[] {
-  const sorted = chunks.filter(({ bytes }) => bytes.length > 0).sort((a, b) => a.gpa - b.gpa);
-  const groups: { start: number; end: number; chunks: Chunk[] }[] = [];
+  const runs: PageRun[] = [];
   let written = 0;
-  for (const chunk of sorted) {
-    const { gpa, bytes } = chunk;
+  for (const { gpa, bytes } of [...chunks].sort((a, b) => a.gpa - b.gpa)) {
     const end = gpa + bytes.length;
     if (!Number.isInteger(gpa) || gpa < 0 || end > ram)
       throw new TdImageError(
@@ -66,17 +64,24 @@ function runsOf(chunks: readonly Chunk[], ram: number): PageRun[] {
         `${bytes.length} bytes at 0x${gpa.toString(16)} are not in ${ram} bytes of memory`,
       );
     if (gpa < written) throw new TdImageError("overlap", `two parts have the byte at 0x${gpa.toString(16)}`);
+    for (let at = gpa; at < end; ) {
+      const page = Math.floor(at / PAGE) * PAGE;
+      const whole = at === page ? Math.floor((end - at) / PAGE) * PAGE : 0;
+      const part = bytes.subarray(at - gpa, (whole > 0 ? at + whole : Math.min(page + PAGE, end)) - gpa);
+      if (whole > 0) runs.push({ gpa: at, bytes: part });
+      else pageAt(runs, page).set(part, at - page);
+      at += part.length;
+    }
     written = end;
-    const pages = { start: Math.floor(gpa / PAGE) * PAGE, end: Math.ceil(end / PAGE) * PAGE };
-    const last = groups.at(-1);
-    if (last !== undefined && pages.start <= last.end) {
-      last.end = Math.max(last.end, pages.end);
-      last.chunks.push(chunk);
-    } else groups.push({ ...pages, chunks: [chunk] });
   }
-  return groups.map(({ start, end, chunks: inside }) => {
-    const bytes = new Uint8Array(end - start);
-    for (const { gpa, bytes: part } of inside) bytes.set(part, gpa - start);
-    return { gpa: start, bytes };
-  });
+  return runs;
+}
+
+/** The page at `gpa`, which is the last there is, or is behind it. */
+function pageAt(runs: PageRun[], gpa: number): Uint8Array {
+  const last = runs.at(-1);
+  if (last?.gpa === gpa) return last.bytes;
+  const bytes = new Uint8Array(PAGE);
+  runs.push({ gpa, bytes });
+  return bytes;
 }

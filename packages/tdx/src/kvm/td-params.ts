@@ -1,3 +1,4 @@
+import { ATTRIBUTE_SEPT_VE_DISABLE } from "../tables/attributes.js";
 import {
   type CpuidEntry,
   findEntry,
@@ -25,7 +26,6 @@ export interface InitVm {
 }
 
 /** TD attributes that KVM lets a process choose. */
-export const ATTRIBUTE_SEPT_VE_DISABLE = 1n << 28n;
 const SUPPORTED_ATTRIBUTES = ATTRIBUTE_SEPT_VE_DISABLE;
 
 const BYTES = 1024;

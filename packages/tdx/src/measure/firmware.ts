@@ -29,8 +29,8 @@ export interface MeasuredSection {
 
 /** Pages that are added at most: 1 GiB of them. */
 const ADDED_MAX = 2 ** 18;
-/** Pages that are measured at most: as many as the longest image has. */
-const EXTENDED_MAX = 2 ** 16;
+/** Pages that are measured at most: 64 MiB, several times what firmware has. It is done in one go. */
+const EXTENDED_MAX = 2 ** 14;
 
 /**
  * Measures a firmware image as a host does that builds a TD of it.

@@ -1,6 +1,5 @@
 import { sha384 } from "@noble/hashes/sha2.js";
 import { FieldError } from "../bytes/errors.js";
-import { u64 } from "../bytes/struct.js";
 
 /** Bytes of a page. */
 export const PAGE = 4096;
@@ -11,13 +10,23 @@ const BLOCK = 128;
 /** Where the block has the guest-physical address. */
 const GPA_OFFSET = 16;
 
-const PAGE_ADD = name("MEM.PAGE.ADD");
-const EXTEND = name("MR.EXTEND");
+/** The block of one operation, filled in time and again. */
+class Block {
+  readonly bytes = new Uint8Array(BLOCK);
+  readonly #view = new DataView(this.bytes.buffer);
 
-function name(text: string): Uint8Array {
-  const block = new Uint8Array(BLOCK);
-  block.set(new TextEncoder().encode(text));
-  return block;
+  constructor(name: string) {
+    this.bytes.set(new TextEncoder().encode(name));
+  }
+
+  /** @throws {FieldError} unless `gpa` is a multiple of `alignment` below 2^52 */
+  at(gpa: number, alignment: number): Uint8Array {
+    if (!Number.isInteger(gpa) || gpa < 0 || gpa >= 2 ** 52 || gpa % alignment !== 0)
+      throw new FieldError("field-range", `gpa is ${gpa}; it has to be a multiple of ${alignment} below 2^52`);
+    this.#view.setUint32(GPA_OFFSET, gpa % 2 ** 32, true);
+    this.#view.setUint32(GPA_OFFSET + 4, Math.floor(gpa / 2 ** 32), true);
+    return this.bytes;
+  }
 }
 
 /**
@@ -28,6 +37,8 @@ function name(text: string): Uint8Array {
  */
 export class Mrtd {
   readonly #hash: ReturnType<typeof sha384.create>;
+  readonly #pageAdd = new Block("MEM.PAGE.ADD");
+  readonly #extend = new Block("MR.EXTEND");
 
   constructor(hash = sha384.create()) {
     this.#hash = hash;
@@ -35,7 +46,7 @@ export class Mrtd {
 
   /** TDH.MEM.PAGE.ADD. @param gpa aligned to {@link PAGE}, below 2^52 @throws {FieldError} for another */
   pageAdd(gpa: number): void {
-    this.#hash.update(block(PAGE_ADD, gpa, PAGE));
+    this.#hash.update(this.#pageAdd.at(gpa, PAGE));
   }
 
   /**
@@ -48,7 +59,7 @@ export class Mrtd {
   extend(gpa: number, chunk: Uint8Array): void {
     if (chunk.length !== EXTEND_CHUNK)
       throw new FieldError("field-size", `chunk has ${chunk.length} bytes; it has to have ${EXTEND_CHUNK}`);
-    this.#hash.update(block(EXTEND, gpa, EXTEND_CHUNK)).update(chunk);
+    this.#hash.update(this.#extend.at(gpa, EXTEND_CHUNK)).update(chunk);
   }
 
   /** MRTD if the TD were finalized now, 48 bytes. More may follow. */
@@ -60,12 +71,4 @@ export class Mrtd {
   clone(): Mrtd {
     return new Mrtd(this.#hash.clone());
   }
-}
-
-function block(template: Uint8Array, gpa: number, alignment: number): Uint8Array {
-  if (!Number.isInteger(gpa) || gpa < 0 || gpa >= 2 ** 52 || gpa % alignment !== 0)
-    throw new FieldError("field-range", `gpa is ${gpa}; it has to be a multiple of ${alignment} below 2^52`);
-  const filled = template.slice();
-  u64.write(filled, GPA_OFFSET, BigInt(gpa), "gpa");
-  return filled;
 }

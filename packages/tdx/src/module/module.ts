@@ -23,6 +23,10 @@ export class TdxModule {
   readonly state: ModuleState;
   /** Called after every SEAMCALL; for TDCALLs see the guest side. */
   onTrace: ((record: CallRecord) => void) | undefined;
+  /** Room for the inputs of calls to come: one for each call that was ever under way within another. */
+  readonly #inputs: Gprs[] = [];
+  /** XMM registers of hosts that hand none over. */
+  readonly #noXmm = new Uint8Array(XMM_BYTES);
 
   /** @throws {PlatformError} for a platform that no module could be loaded on */
   constructor(platform: PlatformDesc) {
@@ -36,19 +40,22 @@ export class TdxModule {
    * @param xmm 256 bytes, needed for TDVMCALLs that hand XMM registers over
    * @throws {RangeError} if the platform has no such processor
    */
-  seamcall(lp: number, regs: Gprs, xmm = new Uint8Array(XMM_BYTES)): void {
+  seamcall(lp: number, regs: Gprs, xmm = this.#noXmm.fill(0)): void {
     if (this.state.platform.processors[lp] === undefined)
       throw new RangeError(
         `logical processor ${lp}; the platform has 0 to ${this.state.platform.processors.length - 1}`,
       );
     const rax = regs[Gpr.Rax] as bigint;
-    const input = regs.slice();
+    const input = this.#inputs.pop() ?? new BigUint64Array(regs.length);
+    input.set(regs);
     const leaf = SEAMCALLS.get(Number(rax & LEAF_BITS));
     const version = Number((rax & VERSION_BITS) >> 16n);
     const call = new Seamcall(this.state, lp, input, regs, version, xmm);
     const status = this.#dispatch(leaf, call);
     regs[Gpr.Rax] = status;
-    this.onTrace?.({ kind: "seamcall", leaf: Number(rax & LEAF_BITS), version, name: leaf?.name, input, status, lp });
+    if (this.onTrace === undefined) this.#inputs.push(input);
+    else
+      this.onTrace({ kind: "seamcall", leaf: Number(rax & LEAF_BITS), version, name: leaf?.name, input, status, lp });
   }
 
   /** Whether the frame at `hpa` is not the host's: a TD's memory or control page, or the module's own. */

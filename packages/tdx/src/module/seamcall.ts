@@ -19,7 +19,9 @@ export class Seamcall {
   td!: Td;
   /** The vCPU, of leaves that open one. */
   vcpu!: TdVcpu;
-  readonly #held: (readonly [Lock, LockMode])[] = [];
+  /** What it holds, and in the same place how. */
+  readonly #held: Lock[] = [];
+  readonly #modes: LockMode[] = [];
 
   constructor(
     readonly module: ModuleState,
@@ -48,20 +50,23 @@ export class Seamcall {
   take(lock: Lock, mode: LockMode, operand: OperandId | Gpr): bigint {
     const status = lock.acquire(mode);
     if (status !== Status.SUCCESS) return withOperand(status, operand);
-    this.#held.push([lock, mode]);
+    this.#held.push(lock);
+    this.#modes.push(mode);
     return status;
   }
 
   /** Gives back a lock before the leaf ends. */
   drop(lock: Lock): void {
-    const at = this.#held.findIndex(([held]) => held === lock);
-    const [entry] = this.#held.splice(at, 1);
-    if (entry !== undefined) entry[0].release(entry[1]);
+    const at = this.#held.indexOf(lock);
+    if (at < 0) return;
+    this.#held.splice(at, 1);
+    for (const mode of this.#modes.splice(at, 1)) lock.release(mode);
   }
 
   /** Gives back all locks. */
   end(): void {
-    for (const [lock, mode] of this.#held.splice(0).reverse()) lock.release(mode);
+    for (let lock = this.#held.pop(); lock !== undefined; lock = this.#held.pop())
+      lock.release(this.#modes.pop() as LockMode);
   }
 
   /**

@@ -11,6 +11,10 @@ const LEAF = 1 << 7;
 const HOST_PRIORITY = 1 << 20;
 const SUPPRESS_VE = 2 ** 31;
 const ENTRIES = 512;
+const INDEX_BITS = 9;
+/** Levels whose indexes fit into an integer together: a frame number has 40 bits. */
+const LOW_LEVELS = 3;
+const LOW_FRAMES = ENTRIES ** LOW_LEVELS;
 const HIGH_FRAME = 0xf_ffff;
 
 const lowOf = (state: number) => ((state & 1) << 9) | ((state >> 5) << 6);
@@ -183,9 +187,11 @@ export class SecureEpt {
    */
   walk(gfn: number, want: number): number {
     let table = this.root;
-    let span = 512 ** (this.levels - 1);
+    const high = Math.floor(gfn / LOW_FRAMES);
+    const low27 = gfn % LOW_FRAMES;
     for (let level = this.levels - 1; ; level--) {
-      const index = Math.floor(gfn / span) & (ENTRIES - 1);
+      const above = level < LOW_LEVELS ? low27 >>> (INDEX_BITS * level) : high >>> (INDEX_BITS * (level - LOW_LEVELS));
+      const index = above & (ENTRIES - 1);
       const low = table.words[2 * index] as number;
       if ((low & RWX) === 0) {
         const state = table.stateAt(index);
@@ -195,12 +201,11 @@ export class SecureEpt {
       if ((low & LEAF) !== 0) {
         this.rights = low & RWX;
         const frame = (low >>> 12) + ((table.words[2 * index + 1] as number) & HIGH_FRAME) * 2 ** 20;
-        return frame + (gfn % span);
+        return frame + (low27 & (ENTRIES ** level - 1));
       }
       const child = table.children[index];
       if (child === undefined || level === 0) return SEPT_VIOLATION;
       table = child;
-      span /= ENTRIES;
     }
   }
 

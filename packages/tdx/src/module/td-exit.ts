@@ -10,16 +10,21 @@ const ExitReason = { Nmi: 0, ExternalInterrupt: 1, TripleFault: 2, EptViolation:
 const NMI_INFO = 0x8000_0202;
 const REGISTERS = 16;
 const XMM_REGISTER = XMM_BYTES / REGISTERS;
+/** Masks with any XMM register are at least this. */
+const FIRST_XMM = 2 ** REGISTERS;
 /** Extended exit qualification types. */
 const EEQ_ACCEPT = 1n;
 const EEQ_ATTR_WR = 5n;
 const EEQ_PENDING = 6n;
 
-const has = (mask: bigint, bit: number): boolean => ((mask >> BigInt(bit)) & 1n) === 1n;
+/** The registers that a TDVMCALL hands over, as its mask in the guest's RCX says: bits 15:0 general-purpose, 31:16 XMM. */
+const maskOf = (cpu: GuestCpu): number => Number(cpu.gpr.get(Gpr.Rcx) & 0xffff_ffffn);
+const has = (mask: number, bit: number): boolean => ((mask >>> bit) & 1) === 1;
 
-/** Registers of one side in the other's, as the mask of a TDVMCALL says: bits 15:0 general-purpose, 31:16 XMM. */
-function forXmm(mask: bigint, copy: (at: number) => void): void {
-  for (let i = 0; i < REGISTERS; i++) if (has(mask, REGISTERS + i)) copy(i * XMM_REGISTER);
+/** Copies XMM registers of a mask; hardly any TDVMCALL has one. */
+function copyXmm(mask: number, from: Uint8Array, to: Uint8Array): void {
+  for (let i = 0, at = 0; i < REGISTERS; i++, at += XMM_REGISTER)
+    if (has(mask, REGISTERS + i)) to.set(from.subarray(at, at + XMM_REGISTER), at);
 }
 
 /**
@@ -27,30 +32,36 @@ function forXmm(mask: bigint, copy: (at: number) => void): void {
  * @param xmm the host's XMM registers, 256 bytes
  */
 export function copyTdVmCallInputs(cpu: GuestCpu, regs: Gprs, xmm: Uint8Array): void {
-  const mask = cpu.gpr.get(Gpr.Rcx);
+  const mask = maskOf(cpu);
   for (let i = Gpr.Rdx; i < REGISTERS; i++) if (has(mask, i)) cpu.gpr.set(i, regs[i] ?? 0n);
   cpu.gpr.set(Gpr.Rax, Status.SUCCESS);
+  if (mask < FIRST_XMM) return;
   const guest = new Uint8Array(XMM_BYTES);
   cpu.xmm.get(guest);
-  forXmm(mask, (at) => guest.set(xmm.subarray(at, at + XMM_REGISTER), at));
+  copyXmm(mask, xmm, guest);
   cpu.xmm.set(guest);
 }
 
 /** The host's registers after an exit hold nothing but the exit's outputs: all but RSP, which is the host's, and RBP where the TD says so. */
 function clear(td: Td, regs: Gprs, xmm: Uint8Array): void {
   const keepRbp = (td.configFlags & ConfigFlag.NO_RBP_MOD) !== 0n;
-  for (let i = 0; i < REGISTERS; i++) if (i !== Gpr.Rsp && !(i === Gpr.Rbp && keepRbp)) regs[i] = 0n;
+  const rsp = regs[Gpr.Rsp] as bigint;
+  const rbp = keepRbp ? (regs[Gpr.Rbp] as bigint) : 0n;
+  regs.fill(0n);
+  regs[Gpr.Rsp] = rsp;
+  regs[Gpr.Rbp] = rbp;
   xmm.fill(0);
 }
 
 function tdVmCallOutputs(cpu: GuestCpu, regs: Gprs, xmm: Uint8Array): void {
-  const mask = cpu.gpr.get(Gpr.Rcx) & 0xffff_ffffn;
+  const mask = maskOf(cpu);
   for (let i = Gpr.Rdx; i < REGISTERS; i++) if (has(mask, i)) regs[i] = cpu.gpr.get(i);
   regs[Gpr.Rax] = Status.SUCCESS | BigInt(ExitReason.Tdcall);
-  regs[Gpr.Rcx] = mask;
+  regs[Gpr.Rcx] = BigInt(mask);
+  if (mask < FIRST_XMM) return;
   const guest = new Uint8Array(XMM_BYTES);
   cpu.xmm.get(guest);
-  forXmm(mask, (at) => xmm.set(guest.subarray(at, at + XMM_REGISTER), at));
+  copyXmm(mask, guest, xmm);
 }
 
 /** Extended exit qualification: the type in bits 3:0, details in 63:32. */

@@ -1,3 +1,4 @@
+import { ATTRIBUTE_SEPT_VE_DISABLE } from "../tables/attributes.js";
 import type { MrtdContext } from "./measurement.js";
 import type { SecureEpt } from "./sept.js";
 import { TdEpoch } from "./td-epoch.js";
@@ -30,7 +31,7 @@ export enum OpState {
 /** Bits of TDCS.ATTRIBUTES. */
 export const Attribute = {
   DEBUG: 1n << 0n,
-  SEPT_VE_DISABLE: 1n << 28n,
+  SEPT_VE_DISABLE: ATTRIBUTE_SEPT_VE_DISABLE,
   MIGRATABLE: 1n << 29n,
   PKS: 1n << 30n,
   PERFMON: 1n << 63n,

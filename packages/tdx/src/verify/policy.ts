@@ -1,3 +1,4 @@
+import { ATTRIBUTE_SEPT_VE_DISABLE } from "../tables/attributes.js";
 import { VerifyInputError } from "./errors.js";
 import { ACCEPTABLE_STATUSES, type TcbStatus } from "./tcb-status.js";
 
@@ -35,8 +36,6 @@ export interface Policy {
 
 /** Bits 0 to 7 of ATTRIBUTES: any of them means that the TD is under debug. */
 export const ATTRIBUTES_DEBUG = 0xffn;
-/** Bit 28 of ATTRIBUTES: the host cannot inject #VE by taking pages away. */
-export const ATTRIBUTE_SEPT_VE_DISABLE = 1n << 28n;
 /** SEPT_VE_DISABLE, PKS, KL and PERFMON. MIGRATABLE is not among them: who migrates the TD sees into it. */
 export const DEFAULT_ATTRIBUTES = ATTRIBUTE_SEPT_VE_DISABLE | (1n << 30n) | (1n << 31n) | (1n << 63n);
 /** Bits of XFAM that a TDX module demands and those that it accepts: FIXED1 and FIXED0 of Intel's modules. */

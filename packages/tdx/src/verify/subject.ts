@@ -2,15 +2,8 @@ import { bytesToHex } from "@noble/hashes/utils.js";
 import { equal } from "../bytes/equal.js";
 import { BODY_ENCLAVE, BODY_TD_15, type QuoteBody } from "../quote/quote.js";
 import type { TdReport10 } from "../quote/td-report-body.js";
-import {
-  ATTRIBUTE_SEPT_VE_DISABLE,
-  ATTRIBUTES_DEBUG,
-  DEFAULT_ATTRIBUTES,
-  EXPECTABLE,
-  type Policy,
-  XFAM_FIXED0,
-  XFAM_FIXED1,
-} from "./policy.js";
+import { ATTRIBUTE_SEPT_VE_DISABLE } from "../tables/attributes.js";
+import { ATTRIBUTES_DEBUG, DEFAULT_ATTRIBUTES, EXPECTABLE, type Policy, XFAM_FIXED0, XFAM_FIXED1 } from "./policy.js";
 import type { Findings } from "./reasons.js";
 
 const hex = (bits: bigint): string => `0x${bits.toString(16)}`;

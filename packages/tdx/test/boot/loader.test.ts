@@ -63,18 +63,28 @@ describe("the image of a TD", () => {
       { gpa: 0x7ff0, bytes: new Uint8Array(32).fill(3) },
     ]);
     expect(runs.map(({ gpa, bytes }) => [gpa, bytes.length])).toEqual([
-      [0x7000, 8192],
+      [0x7000, 4096],
+      [0x8000, 4096],
       [0x1f000, 4096],
-      [2 * MIB, 8192],
+      [2 * MIB, 4096],
+      [2 * MIB + 4096, 4096],
       [LOADER_BASE, 0x8000],
     ]);
-    expect([runs[0]?.bytes[9], runs[0]?.bytes[10], runs[0]?.bytes[0x100f], runs[2]?.bytes[4096]]).toEqual([1, 0, 3, 2]);
-    expect(accepted(runs[3]?.bytes as Uint8Array)).toEqual([
+    expect([runs[0]?.bytes[9], runs[0]?.bytes[10], runs[0]?.bytes[0xff0], runs[1]?.bytes[15]]).toEqual([1, 0, 3, 3]);
+    expect([runs[3]?.bytes[4095], runs[4]?.bytes[0], runs[4]?.bytes[1]]).toEqual([2, 2, 0]);
+    expect(accepted(runs[5]?.bytes as Uint8Array)).toEqual([
       [0, 0x7000],
       [0x9000, 0x1f000],
       [0x20000, 2 * MIB],
       [2 * MIB + 8192, 16 * MIB],
     ]);
+  });
+
+  it("copies no whole page, however large a part is", () => {
+    const bytes = new Uint8Array(3 * 4096 + 10).fill(7);
+    const { runs } = image([{ gpa: 2 * MIB, bytes }]);
+    const whole = runs.find(({ gpa }) => gpa === 2 * MIB);
+    expect([whole?.bytes.length, whole?.bytes.buffer === bytes.buffer]).toEqual([3 * 4096, true]);
   });
 
   it("refuses parts that overlap and parts outside of memory", () => {

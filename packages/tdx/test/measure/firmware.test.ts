@@ -87,7 +87,7 @@ describe("firmware", () => {
 
   test.each([
     ["adds no more than 1 GiB", 2 ** 30, 0, "262152 pages are added; up to 262144 are possible"],
-    ["measures no more than 256 MiB", 2 ** 28, 1, "65539 pages are measured; up to 65536 are possible"],
+    ["measures no more than 64 MiB", 2 ** 26, 1, "16387 pages are measured; up to 16384 are possible"],
   ])("%s", (_name, size, attributes, words) => {
     const sections = [...SECTIONS, { type: 3, gpa: 2 ** 32, size, attributes }];
     expect(() => measureFirmware(firmwareImage({ sections }))).toThrow(words);

@@ -12,6 +12,10 @@ import { kvmiServer } from "./kvmi-server.js";
 import { loaders } from "./loaders.js";
 import { processList } from "./processes.js";
 import { qcow2 } from "./qcow2.js";
+import { tdCalls } from "./td-calls.js";
+import { tdEventLog } from "./td-event-log.js";
+import { tdFirmware } from "./td-firmware.js";
+import { tdQuote } from "./td-quote.js";
 import { timensOffsets } from "./timens-offsets.js";
 import { virtioBlk } from "./virtio-blk.js";
 import { virtioConsole } from "./virtio-console.js";
@@ -38,4 +42,8 @@ export const doors: readonly Door[] = [
   vvarPages,
   bpfObject,
   bpfGuest,
+  tdQuote,
+  tdEventLog,
+  tdFirmware,
+  tdCalls,
 ];

@@ -8,10 +8,14 @@ const MEASURE_HELP = `
 Examples:
   vm td measure /usr/share/ovmf/OVMF.inteltdx.ms.fd
   vm td measure OVMF.fd --passes 2 --events
+  vm td measure vmlinuz --initrd initramfs.cpio --append quiet --cpus 2
 
-MRTD is what the TDX module has measured when a host has built a TD of the firmware, a section after the other. Linux adds and measures each page
-before the next; kernels that distributions had before 6.16 added all pages of a section first, which is another MRTD: --passes 2.
-Status: 0, or 2 for what is no firmware for TDX.`;
+MRTD is what the TDX module has measured when a host has built a TD, before it runs.
+Of a firmware image, a section after the other: Linux adds and measures each page before the next; kernels that distributions had before 6.16 added
+all pages of a section first, which is another MRTD: --passes 2.
+Of a kernel it is that of vm td boot with the same flags: kernel, ram disk, command line, our loader, and the ACPI tables, which depend on processors,
+memory and the number of disks. --agent is for vm td boot --exec. On a terminal vm td boot adds an agent and the window's size, which are not in it.
+Status: 0, or 2 for what is neither firmware for TDX nor a kernel.`;
 
 const REPLAY_HELP = `
 Examples:
@@ -46,14 +50,28 @@ Status: 0 if the quote is accepted, 1 if it is rejected, 2 for what cannot be us
 export function tdCommands(program: Command, end: (status: number) => void): Command {
   const td = program.command("td").description("what TDs are measured to, and what they say of themselves");
   td.command("measure")
-    .description("print MRTD of a TD that is built of a firmware image")
-    .argument("<firmware>", "image with TDVF metadata: OVMF for TDX, TD-Shim")
+    .description("print MRTD of a TD that is built of a firmware image or a kernel")
+    .argument("<image>", "firmware with TDVF metadata (OVMF for TDX, TD-Shim), or a kernel, bzImage or x86-64 ELF")
     .addOption(
-      new Option("--passes <n>", "pages of a section measured one by one, or after all are added")
-        .choices(["1", "2"])
-        .default("1"),
+      new Option(
+        "--passes <n>",
+        "of firmware: pages of a section measured one by one (1), or after all are added",
+      ).choices(["1", "2"]),
     )
-    .option("--events", "then what was measured, a line a section")
+    .option("--initrd <file>", "of a kernel: initial ram disk")
+    .addOption(
+      new Option("--unpack <who>", "of a kernel: who unpacks a bzImage, as with vm td boot").choices([
+        "host",
+        "guest",
+        "auto",
+      ]),
+    )
+    .option("--append <words>", "of a kernel: words added to its command line")
+    .option("--memory <size>", "of a kernel: RAM (default: 512M)")
+    .option("--cpus <n>", "of a kernel: processors (default: 1)")
+    .option("--disks <n>", "of a kernel: disks (default: 0)")
+    .option("--agent", "of a kernel: with the agent of --exec")
+    .option("--events", "then what was measured, a line a section or a run of pages")
     .option("--json", "as JSON")
     .addHelpText("after", MEASURE_HELP)
     .action(async (image: string, flags: MeasureFlags) => end(await measure(image, flags)));

@@ -15,8 +15,13 @@ const UNUSABLE = [CcelError, EventLogError, QuoteError, TdvfError];
 export async function parsed<T>(what: string, path: string, most: number, parse: (bytes: Uint8Array) => T): Promise<T> {
   const { signal } = new AbortController();
   const bytes = await readFile(what, path, { most, signal });
+  return unusable(what, path, () => parse(bytes));
+}
+
+/** What `parse` makes of the file at `path`. @throws {UsageError} for one that it takes for something else */
+export function unusable<T>(what: string, path: string, parse: () => T): T {
   try {
-    return parse(bytes);
+    return parse();
   } catch (error) {
     if (!UNUSABLE.some((kind) => error instanceof kind)) throw error;
     throw new UsageError(`${what === "" ? "" : `${what} `}${path}: ${(error as Error).message}`);

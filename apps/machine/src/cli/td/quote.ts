@@ -1,15 +1,16 @@
 import { writeFile } from "node:fs/promises";
 import {
+  ATTRIBUTE_SEPT_VE_DISABLE,
   hashesMatch,
   parseTdReport,
   quoteBody,
   ReportError,
   SIMULATED_NOTICE,
   SIMULATED_TCB,
-  SimulatedPlatform,
   type TdReport15,
   writePem,
 } from "@vm/tdx";
+import { simulatedPlatform } from "../../td/quoting.js";
 import { reason, UsageError } from "../errors.js";
 import { ExitCode } from "../exit-code.js";
 import { readFile } from "../read-file.js";
@@ -28,18 +29,12 @@ export interface QuoteFlags {
 }
 
 const REPORT_MAX = 4096;
-/** Days that the collateral is current, as long as Intel's is. */
-const CURRENT_DAYS = 30;
-const DAY = 86_400_000;
 
 /** `vm td quote`: a quote under the simulated root. @throws {UsageError} */
 export async function quoteCommand(flags: QuoteFlags): Promise<number> {
   const report = await reportOf(flags);
   const now = flags.time === undefined ? new Date() : timeFlag("--time", flags.time);
-  // From midnight on, so that what is made on the same day is the same.
-  const from = Math.floor(now.getTime() / DAY) * DAY;
-  const current = { notBefore: new Date(from), notAfter: new Date(from + CURRENT_DAYS * DAY) };
-  const platform = new SimulatedPlatform({ seed: flags.seed, current });
+  const platform = simulatedPlatform(flags.seed, now.getTime() / 1000);
   await write("--out", flags.out, platform.quote(report, flags.version === "5" ? 5 : 4));
   if (flags.collateralOut !== undefined)
     await write("--collateral-out", flags.collateralOut, `${JSON.stringify(platform.collateral, null, 2)}\n`);
@@ -71,7 +66,7 @@ const EMPTY: TdReport15 = {
   mrSeam: SIMULATED_TCB.mrSeam,
   mrSignerSeam: SIMULATED_TCB.mrSignerSeam,
   seamAttributes: SIMULATED_TCB.attributes,
-  tdAttributes: 1n << 28n,
+  tdAttributes: ATTRIBUTE_SEPT_VE_DISABLE,
   xfam: 7n,
   mrTd: zeros,
   mrConfigId: zeros,

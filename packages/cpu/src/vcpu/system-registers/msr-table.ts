@@ -24,6 +24,7 @@ const CPUID = {
   L1D_FLUSH: { leaf: 7, register: "edx", bit: 28 },
   ARCH_CAPABILITIES: { leaf: 7, register: "edx", bit: 29 },
   SSBD: { leaf: 7, register: "edx", bit: 31 },
+  BHI_CTRL: { leaf: 7, subleaf: 2, register: "edx", bit: 4 },
   RDPID: { leaf: 7, register: "ecx", bit: 22 },
   XSAVES: { leaf: 0xd, subleaf: 1, register: "eax", bit: 3 },
   SYSCALL: { leaf: 0x80000001, register: "edx", bit: 11 },
@@ -92,8 +93,8 @@ export const MSR_TABLE: readonly MsrRow[] = [
     number: MSR.SPEC_CTRL,
     name: "IA32_SPEC_CTRL",
     source: "vol. 4, table 2-2",
-    features: [CPUID.IBRS, CPUID.STIBP, CPUID.SSBD],
-    writable: whereOffered([1, CPUID.IBRS], [2, CPUID.STIBP], [4, CPUID.SSBD]),
+    features: [CPUID.IBRS, CPUID.STIBP, CPUID.SSBD, CPUID.BHI_CTRL],
+    writable: whereOffered([1, CPUID.IBRS], [2, CPUID.STIBP], [4, CPUID.SSBD], [1 << 10, CPUID.BHI_CTRL]),
   },
   {
     number: MSR.PRED_CMD,

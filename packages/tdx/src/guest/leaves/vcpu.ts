@@ -35,14 +35,11 @@ function veInfoGet({ vcpu, cpu }: GuestContext): bigint {
   const { veInfo } = vcpu;
   const { valid } = veInfo;
   const lengthAndInfo = BigInt(veInfo.instructionLength) | (BigInt(veInfo.instructionInfo) << 32n);
-  const outputs: readonly [Gpr, bigint][] = [
-    [Gpr.Rcx, BigInt(veInfo.exitReason)],
-    [Gpr.Rdx, veInfo.qualification],
-    [Gpr.R8, veInfo.gla],
-    [Gpr.R9, BigInt(veInfo.gpa)],
-    [Gpr.R10, lengthAndInfo],
-  ];
-  for (const [gpr, value] of outputs) cpu.gpr.set(gpr, valid ? value : 0n);
+  cpu.gpr.set(Gpr.Rcx, valid ? BigInt(veInfo.exitReason) : 0n);
+  cpu.gpr.set(Gpr.Rdx, valid ? veInfo.qualification : 0n);
+  cpu.gpr.set(Gpr.R8, valid ? veInfo.gla : 0n);
+  cpu.gpr.set(Gpr.R9, valid ? BigInt(veInfo.gpa) : 0n);
+  cpu.gpr.set(Gpr.R10, valid ? lengthAndInfo : 0n);
   veInfo.valid = false;
   return valid ? Status.SUCCESS : Status.NO_VALID_VE_INFO;
 }

@@ -212,11 +212,13 @@ const bound: Helper = (vcpu, { insn }) => {
 
 /**
  * CLFLUSH, CLFLUSHOPT and CLWB: there is no cache, but the line's address is checked as that of a load of one byte (SDM vol. 2), except that
- * code which is not readable may be named (recorded from hardware).
+ * code which is not readable may be named (recorded from hardware). Lines come page by page, 64 of each: what is found out for the first is remembered.
  */
 const flushLine: Helper = (vcpu, { insn }) => {
   if (!lineAddress(vcpu, insn, address)) return FAULT;
-  return done(vcpu.linear.probe(address.lo, address.hi, vcpu.accessMode));
+  const { lo, hi } = address;
+  const host = vcpu.linear.hostForPlainRead(lo, hi, 1);
+  return done(host === 0 ? vcpu.linear.probe(lo, hi, vcpu.accessMode) : host > 0);
 };
 
 function lineAddress(vcpu: VcpuContext, insn: Insn, out: Halves): boolean {
