@@ -4,14 +4,13 @@ import { loadLinux } from "./boot/linux.js";
 import { rootWords } from "./exec/exec-plan.js";
 import type { ExecOptions, ExecResult } from "./exec/guest-exec.js";
 import type { MachineExit } from "./exit.js";
+import { makerOf } from "./makers.js";
 import { type MachineOptions, pluginsOf } from "./options.js";
 import { readParts } from "./parts.js";
 import type { MachineHandle } from "./plugin.js";
 import { allocateRam } from "./ram.js";
 import type { SerialLine } from "./serial-line.js";
 import type { MachineStats } from "./stats.js";
-import { isTdx } from "./td/plugin.js";
-import { createTd } from "./td-machine.js";
 import { VirtualMachine } from "./virtual-machine.js";
 
 /** Why a machine ended, and what went wrong when it had. */
@@ -55,8 +54,8 @@ export interface Machine extends MachineHandle, AsyncDisposable {
  */
 export async function createMachine(options: MachineOptions = {}): Promise<Machine> {
   const parts = await readParts(options);
-  const td = pluginsOf(options).find(isTdx);
-  if (td !== undefined) return createTd(td, parts);
+  const make = makerOf(pluginsOf(options));
+  if (make !== undefined) return make(parts);
   const { config, kernel, initrd, pace } = parts;
   const { commandLine, ram } = config;
   const machine = new VirtualMachine(config, options, await allocateRam(config));

@@ -20,18 +20,9 @@ export interface TdxOptions {
   readonly onTrace?: (call: TdxCall) => void;
 }
 
-/** What {@link tdx} makes. */
+/** What `tdx` makes. */
 export interface TdxPlugin extends Plugin {
   readonly tdx: TdxOptions;
-}
-
-/**
- * Makes the guest a TD: a software TDX module keeps its memory and registers, and neither the host nor any other plugin can read them. For Linux kernels that can
- * be TDs (CONFIG_INTEL_TDX_GUEST), 1 to 32 processors.
- * @example const machine = await createMachine({ kernel, initrd, plugins: [tdx()] });
- */
-export function tdx(options: TdxOptions = {}): TdxPlugin {
-  return { name: "tdx", tdx: options, install: () => undefined };
 }
 
 export const isTdx = (plugin: Plugin): plugin is TdxPlugin => "tdx" in plugin;
