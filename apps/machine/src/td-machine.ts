@@ -1,6 +1,6 @@
 import { type CpuidLeaf, DEFAULT_CPUID, readMsr, u64, type Vcpu, withFeatures } from "@vm/cpu";
 import type { LocalApic } from "@vm/devices";
-import { type ExternalPageTable, KvmError, PrivateMemoryError, populate } from "@vm/mmu";
+import { type ExternalPageTable, KvmError, type Pfn, PrivateMemoryError, populate } from "@vm/mmu";
 import {
   ATTRIBUTE_SEPT_VE_DISABLE,
   bringUpModule,
@@ -111,7 +111,7 @@ export async function createTd(plugin: TdxPlugin, parts: MachineParts): Promise<
     locks: vm.locks,
     memory: {
       populate: (task, what) => populate(task, vm, what),
-      mapPrivatePfn: (task, gfn, pfn, pending) => vm.target.mapPrivatePfn(task, gfn, pfn as never, pending),
+      mapPrivatePfn: (task, gfn, pfn, pending) => vm.target.mapPrivatePfn(task, gfn, pfn as Pfn, pending),
     },
     // One thread runs everything: whoever asks for this is not in the guest, nor is anybody else.
     kicks: { kickAll: () => undefined },
