@@ -26,6 +26,7 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     globalSetup: fileURLToPath(new URL("temporary.mjs", import.meta.url)),
+    setupFiles: fileURLToPath(new URL("heartbeat.mjs", import.meta.url)),
     maxWorkers: "100%",
     // Files share modules, the generated interpreter above all: no test file depends on a fresh one.
     isolate: false,

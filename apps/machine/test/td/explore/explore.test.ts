@@ -4,7 +4,7 @@
  */
 
 import { Tdh } from "@vm/tdx";
-import { expect, test, vi } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { Explorer } from "./explore.js";
 import type { Faults } from "./host.js";
 import { Outcomes } from "./tasks.js";
@@ -48,7 +48,9 @@ vi.mock("../../../../../packages/mmu/src/tdp/table-pages.js", async (original) =
 });
 
 // Who lets others go on for a turn of the event loop does so at the next stop: what is ready then must not depend on the time.
-vi.stubGlobal("setTimeout", queueMicrotask);
+beforeAll(() => void vi.stubGlobal("setTimeout", queueMicrotask));
+// The file's process runs others after it.
+afterAll(() => void vi.unstubAllGlobals());
 
 test.runIf(SEED)(`seed ${SEED}`, async () => {
   expect(await new Explorer().failureOf(Number(SEED))).toBeUndefined();
