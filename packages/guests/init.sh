@@ -33,10 +33,21 @@ load() {
 }
 
 # Virtio is modular in Debian's cloud kernels, and loading it costs a plain boot time it need not spend:
-# the transport is loaded when the ACPI tables show one, a driver when the transport shows its device.
-has_virtio() { for device in /sys/bus/acpi/devices/LNRO0005:*; do [ -e "$device" ] && return; done; return 1; }
-if [ "$modules" != 0 ] && { [ "$modules" = 1 ] || has_virtio; }; then
-  load virtio_ring virtio virtio_mmio
+# a transport is loaded when the ACPI tables or PCI show one, a driver when the transport shows its device.
+has_mmio() { for device in /sys/bus/acpi/devices/LNRO0005:*; do [ -e "$device" ] && return; done; return 1; }
+has_pci() {
+  for vendor in /sys/bus/pci/devices/*/vendor; do
+    [ -e "$vendor" ] && read -r id <"$vendor" && [ "$id" = 0x1af4 ] && return
+  done
+  return 1
+}
+transports=
+if [ "$modules" = 1 ] || has_mmio; then transports=virtio_mmio; fi
+if [ "$modules" = 1 ] || has_pci; then
+  transports="$transports virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci"
+fi
+if [ "$modules" != 0 ] && [ -n "$transports" ]; then
+  load virtio_ring virtio $transports
   ids=" $(cat /sys/bus/virtio/devices/*/device 2>/dev/null | tr '\n' ' ')"
   case "$modules$ids" in 1*|*" 0x0002 "*) load virtio_blk ;; esac
   case "$modules$ids" in 1*|*" 0x0004 "*) load virtio-rng ;; esac
@@ -44,7 +55,7 @@ if [ "$modules" != 0 ] && { [ "$modules" = 1 ] || has_virtio; }; then
 fi
 
 # A TD's reports and quotes: /sys/kernel/config/tsm/report.
-if [ -f /lib/modules/tdx-guest.ko ] && grep -qw tdx_guest /proc/cpuinfo; then
+if [ "$modules" != 0 ] && [ -f /lib/modules/tdx-guest.ko ] && grep -qw tdx_guest /proc/cpuinfo; then
   load configfs tsm tdx-guest
   mount -t configfs configfs /sys/kernel/config
 fi

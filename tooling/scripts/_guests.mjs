@@ -1,20 +1,17 @@
 import { root } from "./_paths.mjs";
 import { progress } from "./_step.mjs";
 
-/**
- * The Debian guests, fetched if need be. Undefined, after a sentence on stderr, where this machine cannot have them.
- * The packages must be built.
- */
-export async function guests(otherwise) {
-  const { ensureGuests, GuestError } = await import(`${root}packages/guests/dist/index.js`);
-  const bar = progress("getting the Debian guest");
+/** What `get` fetches of `@vm/guests`, with progress. Undefined, after a sentence on stderr, where this machine cannot have it. */
+async function fetched(name, otherwise, get) {
+  const library = await import(`${root}packages/guests/dist/index.js`);
+  const bar = progress(name);
   try {
-    return await ensureGuests({
+    return await get(library, {
       onProgress: ({ step, percent }) =>
         bar.detail(percent === undefined || !process.stderr.isTTY ? step : `${step} ${Math.round(percent)} %`),
     });
   } catch (error) {
-    if (!(error instanceof GuestError)) throw error;
+    if (!(error instanceof library.GuestError)) throw error;
     bar.end();
     process.stderr.write(`${error.message}${otherwise}\n`);
     return undefined;
@@ -22,3 +19,11 @@ export async function guests(otherwise) {
     bar.end();
   }
 }
+
+/** The Debian guests, fetched if need be. The packages must be built. */
+export const guests = (otherwise) =>
+  fetched("getting the Debian guest", otherwise, ({ ensureGuests }, options) => ensureGuests(options));
+
+/** Firmware for TDs, fetched if need be. */
+export const firmware = (otherwise) =>
+  fetched("getting firmware for TDs", otherwise, ({ ensureFirmware }, options) => ensureFirmware(options));

@@ -1,7 +1,7 @@
 // `npm test`: everything, from a fresh clone. `--force` runs what has not changed as well.
 // With VM_TEST_COUNTS=FILE the counts are left there as JSON for the caller to print.
 import { writeFileSync } from "node:fs";
-import { guests } from "./_guests.mjs";
+import { firmware, guests } from "./_guests.mjs";
 import { prepare } from "./_prepare.mjs";
 import { main } from "./_step.mjs";
 import { runTests } from "./_tests.mjs";
@@ -9,6 +9,7 @@ import { runTests } from "./_tests.mjs";
 await main(async () => {
   await prepare();
   await guests("; the tests that boot Debian's kernel need it");
+  await firmware("; the tests that boot it are skipped");
   const counts = await runTests({ force: process.argv.includes("--force") });
   for (const name of counts.failures) process.stderr.write(`${name}: tests failed\n`);
   for (const name of counts.broken) process.stderr.write(`${name}: the test run ended without a result\n`);

@@ -15,7 +15,7 @@ export type { Mmu } from "@vm/mmu";
 export { VmClockError, type VmClockErrorCode } from "@vm/vdso-timens";
 export { type BareOptions, createBareMachine } from "./bare.js";
 export type { Additions, CpuidProvider, HypercallProvider, MsrProvider } from "./board/additions.js";
-export type { VirtioSlot } from "./board/virtio-slots.js";
+export type { VirtioFunction, VirtioSlot, VirtioWindow } from "./board/virtio-slots.js";
 export { BootError, type BootErrorCode, KernelError, type KernelErrorCode } from "./boot/error.js";
 export type { Unpack } from "./boot/kernel.js";
 export type { BootModule } from "./boot/multiboot.js";

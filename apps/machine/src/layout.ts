@@ -53,6 +53,23 @@ export const MAX_CPUS = 32;
 export const FREE_MMIO = [MAX_RAM, VIRTIO] as const;
 export const FREE_PORTS = [0x1000, 0x10000] as const;
 
+/** The power management block of machines with PCI, where firmware for Intel's Q35 puts it; they have no {@link POWER} and no {@link ACPI_PM}. */
+export const ICH9_PM = 0x600;
+/** Memory-mapped configuration space of machines with PCI, 256 buses of 1 MiB, where that firmware wants it. */
+export const PCI_ECAM = 0xe0000000;
+export const PCI_ECAM_SIZE = 2 ** 28;
+/** The room for plugins' devices on such machines: addresses that PCI devices cannot decode. */
+export const PCI_FREE_MMIO = [PCI_ECAM + PCI_ECAM_SIZE, VIRTIO] as const;
+
+/**
+ * Guest-physical addresses that PCI devices can decode: from RAM on, rounded up so that one variable MTRR covers the rest of 4 GiB, as OVMF does it.
+ * @param ram bytes
+ */
+export const pciMemory = (ram: number): readonly [number, number] => [
+  2 ** 32 - 2 ** Math.floor(Math.log2(2 ** 32 - ram)),
+  PCI_ECAM,
+];
+
 const PAGE = 4096;
 const WASM_PAGE = 65536;
 /** Frames beyond RAM, for memslots that plugins add; untouched they cost nothing. */

@@ -5,6 +5,7 @@ import { rootWords } from "./exec/exec-plan.js";
 import type { ExecOptions, ExecResult } from "./exec/guest-exec.js";
 import type { MachineExit } from "./exit.js";
 import { makerOf } from "./makers.js";
+import { checkOptions } from "./option-checks.js";
 import { type MachineOptions, pluginsOf } from "./options.js";
 import { readParts } from "./parts.js";
 import type { MachineHandle } from "./plugin.js";
@@ -53,15 +54,15 @@ export interface Machine extends MachineHandle, AsyncDisposable {
  * @example const exit = await (await createMachine({ kernel, initrd })).run();
  */
 export async function createMachine(options: MachineOptions = {}): Promise<Machine> {
-  const parts = await readParts(options);
+  checkOptions(options);
   const make = makerOf(pluginsOf(options));
-  if (make !== undefined) return make(parts);
-  const { config, kernel, initrd, pace } = parts;
+  if (make !== undefined) return make(options);
+  const { config, kernel, initrd, pace } = await readParts(options);
   const { commandLine, ram } = config;
   const machine = new VirtualMachine(config, options, await allocateRam(config));
   const { mmu, rsdp, vcpus } = machine.board;
   const [bootstrap] = vcpus;
-  if (kernel === null) loadBuiltinGuest(mmu, bootstrap, commandLine);
+  if (kernel === null) loadBuiltinGuest(mmu, bootstrap, commandLine, machine.board.power);
   else await loadLinux(mmu, bootstrap, { kernel, initrd, commandLine, ram, rsdp, pace });
   if (options.agent === true) machine.expectAgent(rootWords(options.commandLine ?? ""));
   await machine.equip(pluginsOf(options), options.signal);

@@ -1,9 +1,9 @@
-import type { MachineParts } from "./parts.js";
+import type { MachineOptions } from "./options.js";
 import type { Plugin } from "./plugin.js";
 import type { VirtualMachine } from "./virtual-machine.js";
 
 /** Makes the machine of a guest that is started otherwise than others. */
-export type Maker = (parts: MachineParts) => Promise<VirtualMachine>;
+export type Maker = (options: MachineOptions) => Promise<VirtualMachine>;
 
 /** Of the plugins that bring one with them: who does not use such a plugin does not load what it takes to make its machine. */
 const makers = new WeakMap<Plugin, Maker>();

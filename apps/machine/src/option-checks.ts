@@ -82,6 +82,7 @@ const CHECKS: { readonly [K in keyof MachineOptions]-?: Check } = {
   engine: oneOf("interpreter", "jit", "auto"),
   plugins: listOf("plugins", ["name", "install"]),
   legacyDevices: flag,
+  pci: flag,
   kvmClock: flag,
   testDevices: flag,
   cpuid: listOf("CPUID leaves", ["leaf", "eax", "ebx", "ecx", "edx"]),

@@ -54,6 +54,8 @@ export interface MachineOptions {
    * that is told to do without something newer (`nosmp`, `noapic`, `nolapic`, `acpi=off` and the like) or is not a 64-bit Linux.
    */
   readonly legacyDevices?: boolean | undefined;
+  /** Devices behind PCI: virtio-pci instead of virtio-mmio, in what the guest takes for an Intel Q35. Default false. */
+  readonly pci?: boolean | undefined;
   /** KVM's paravirtual clock, announced in CPUID. Default false: Linux does well with the TSC alone. */
   readonly kvmClock?: boolean | undefined;
   /**
@@ -93,7 +95,10 @@ export interface MachineConfig extends RamOptions {
   readonly clock: ClockMode;
   readonly engine: Engine;
   readonly legacyDevices: boolean;
+  readonly pci: boolean;
   readonly testDevices: boolean;
+  /** With what firmware looks for: fw_cfg. Default false. */
+  readonly firmware?: boolean;
   readonly unpack: Unpack;
   readonly commandLine: string;
   readonly unixTime: number;
@@ -115,6 +120,7 @@ export function resolveOptions(options: MachineOptions): MachineConfig {
     clock,
     engine: options.engine ?? "auto",
     legacyDevices: options.legacyDevices ?? false,
+    pci: options.pci ?? false,
     testDevices: options.testDevices ?? false,
     unpack: options.unpack ?? "auto",
     commandLine: [DEFAULT_COMMAND_LINE, options.agent ? withAgentAsInit(own).trim() : own].join(" ").trim(),

@@ -1,60 +1,63 @@
-import { measureTdImage, type TdImage } from "@vm/tdx";
+import { LOADER_BASE, measureTdImage, type TdImage } from "@vm/tdx";
 import type { Board } from "./board/board.js";
-import type { KernelImage } from "./boot/kernel.js";
 import { MachineError } from "./error.js";
 import { type MachineOptions, pluginsOf } from "./options.js";
 import { type MachineParts, readParts } from "./parts.js";
 import { allocateRam } from "./ram.js";
+import { firmwareStart, hasFirmware } from "./td/firmware.js";
 import { tdLinuxImage } from "./td/linux.js";
-import { isTdx } from "./td/plugin.js";
+import { isTdx, type TdxOptions } from "./td/plugin.js";
+import type { TdStart } from "./td/start.js";
 import { VirtualMachine } from "./virtual-machine.js";
 
-/** Parts that a TD can be made of. */
-export type TdParts = MachineParts & { readonly kernel: KernelImage };
-
-/** @throws {MachineError} `option` for what a TD cannot have, or lacks */
-export function checkTdParts(parts: MachineParts): asserts parts is TdParts {
-  const { kernel, options } = parts;
-  if (kernel === null) throw new MachineError("option", "a TD needs a kernel: the built-in guest knows nothing of TDX");
+/**
+ * Options of a machine that is a TD, and how it is started.
+ * @throws {MachineError} `option` for what a TD cannot have, or lacks; what `readParts` throws
+ */
+export async function readTdParts(
+  td: TdxOptions,
+  options: MachineOptions,
+): Promise<{ readonly parts: MachineParts; readonly start: TdStart }> {
+  // Firmware has the kernel unpack itself, and looks for PCI.
+  const parts = await readParts(hasFirmware(td) ? { ...options, unpack: "guest", pci: true } : options);
+  const { kernel, initrd, config } = parts;
   for (const name of ["legacyDevices", "kvmClock", "testDevices"] as const)
     if (options[name] !== undefined && options[name] !== false)
       throw new MachineError("option", `${name} does not go with a TD`);
-}
-
-/**
- * What is added to a TD on `board`, and measured. Nothing can be attached to the board afterwards.
- * @throws {KernelError} if the kernel does not fit, or cannot be entered in 64-bit mode
- * @throws {BootError} if kernel, ram disk and command line do not go together
- */
-export function tdImageOf(board: Board, { config, kernel, initrd }: TdParts): TdImage {
-  return tdLinuxImage(board, { ...config, kernel, initrd });
+  if (hasFirmware(td)) return { parts, start: firmwareStart(td, parts) };
+  for (const name of ["shim", "secureBoot"] as const)
+    if (td[name] !== undefined) throw new MachineError("option", `${name} is for firmware, and there is none`);
+  if (kernel === null)
+    throw new MachineError("option", "a TD needs a kernel or firmware: the built-in guest knows nothing of TDX");
+  const image = (board: Board): TdImage => tdLinuxImage(board, { ...config, kernel, initrd });
+  return { parts, start: { high: LOADER_BASE, firmware: false, image } };
 }
 
 /** What a TD would be measured to. */
 export interface TdMeasurement {
   /** MRTD, 48 bytes. */
   readonly mrtd: Uint8Array;
-  /** The pages that are added and measured, in that order. */
+  /** The pages that are added, in that order. */
   readonly runs: TdImage["runs"];
 }
 
 /**
  * Measures the TD that `createMachine` would make of the same options, without making it. Options and plugins that change what the guest is told of its
- * machine, as processors, memory and disks, change the measurement.
+ * machine, as processors, memory and disks, change the measurement; not that of firmware, which is told while it runs.
  * @throws what `createMachine` throws
  * @example const { mrtd } = await measureTd({ kernel, initrd, commandLine: "quiet" });
  */
 export async function measureTd(options: MachineOptions): Promise<TdMeasurement> {
-  const parts: MachineParts = await readParts(options);
-  checkTdParts(parts);
-  const { config } = parts;
+  const plugins = pluginsOf(options);
+  const { parts, start } = await readTdParts(plugins.find(isTdx)?.tdx ?? {}, options);
+  const { config, pace } = parts;
   // The tables that the guest is told by are the same on a machine that is no TD.
-  const machine = new VirtualMachine(config, options, await allocateRam(config));
+  const machine = new VirtualMachine({ ...config, firmware: start.firmware }, options, await allocateRam(config));
   let runs: TdImage["runs"] = [];
-  const others = pluginsOf(options).filter((plugin) => !isTdx(plugin));
+  const others = plugins.filter((plugin) => !isTdx(plugin));
   await machine.equip(others, options.signal, async () => {
-    runs = tdImageOf(machine.board, parts).runs;
+    runs = start.image(machine.board).runs;
   });
   await machine[Symbol.asyncDispose]();
-  return { mrtd: await measureTdImage({ runs }, () => parts.pace.breathe()), runs };
+  return { mrtd: await measureTdImage({ runs }, () => pace.breathe()), runs };
 }

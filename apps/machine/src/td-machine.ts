@@ -20,18 +20,17 @@ import {
 } from "@vm/tdx";
 import { store } from "./boot/placing.js";
 import { rootWords } from "./exec/exec-plan.js";
-import { pluginsOf } from "./options.js";
+import { type MachineOptions, pluginsOf } from "./options.js";
 import type { Pace } from "./pace.js";
-import type { MachineParts } from "./parts.js";
 import { TdGuestCpu } from "./td/guest-cpu.js";
 import { tdHooks } from "./td/hooks.js";
 import { TdHypervisor } from "./td/hypervisor.js";
-import { attachIntervalTimer } from "./td/interval-timer.js";
+import { attachIntervalTimer, attachNoIntervalTimer } from "./td/interval-timer.js";
 import { TdBoard } from "./td/platform.js";
 import type { TdxPlugin } from "./td/plugin.js";
 import { quoting, simulatedPlatform } from "./td/quoting.js";
 import { allocateTdRam, GPA_BITS, type TdRam } from "./td/ram.js";
-import { checkTdParts, tdImageOf } from "./td-image.js";
+import { readTdParts } from "./td-image.js";
 import { VirtualMachine } from "./virtual-machine.js";
 
 const PAGE = 4096;
@@ -60,12 +59,12 @@ const SPECULATION_SUBLEAF = 2;
 const CPUID_BHI_CTRL = 1 << 4;
 
 /**
- * Makes a machine whose guest is a TD: the TDX module, KVM's flow over it, and a Linux kernel that our loader starts, all of it measured.
+ * Makes a machine whose guest is a TD: the TDX module, KVM's flow over it, and what starts in it: a Linux kernel with our loader, or firmware.
  * @throws {MachineError} `option` for what a TD cannot have; what `createMachine` throws
  */
-export async function createTd(plugin: TdxPlugin, parts: MachineParts): Promise<VirtualMachine> {
-  const { config, options, pace } = parts;
-  checkTdParts(parts);
+export async function createTd(plugin: TdxPlugin, options: MachineOptions): Promise<VirtualMachine> {
+  const { parts, start } = await readTdParts(plugin.tdx, options);
+  const { config, pace } = parts;
   const cpuid = tdCpuid(options.cpuid);
   let kvm: KvmTdx | null = null;
   let secure: SecureEpt | undefined;
@@ -77,9 +76,9 @@ export async function createTd(plugin: TdxPlugin, parts: MachineParts): Promise<
     freeSpt: () => sept().freeSpt(),
     walk: (gfn, want) => secure?.walk(gfn, want) ?? 0,
   };
-  const ram = await allocateTdRam({ ...config, external });
+  const ram = await allocateTdRam({ ...config, high: start.high, external });
   const hypervisor = new TdHypervisor((exit) => machine.end(exit));
-  const machine = new VirtualMachine(config, { ...options, cpuid }, ram, hypervisor);
+  const machine = new VirtualMachine({ ...config, firmware: start.firmware }, { ...options, cpuid }, ram, hypervisor);
   const guests: TdGuestCpu[] = [];
   const { board } = machine;
   const secret = new Uint8Array(32);
@@ -87,7 +86,7 @@ export async function createTd(plugin: TdxPlugin, parts: MachineParts): Promise<
   const reports = new ReportPlatform({ secret });
   const guestPorts = { sharedPage: sharedPageOf(ram), reports };
   const { quoteSeed = "vm" } = plugin.tdx;
-  const quotes = quoteSeed === null ? null : quoting(ram, simulatedPlatform(quoteSeed, config.unixTime), reports);
+  const quotes = quoteSeed === null ? null : quoting(ram, () => simulatedPlatform(quoteSeed, config.unixTime), reports);
   const onTrace = tracing(plugin, board.vcpus);
   const module: TdxModule = makeModule(machine, ram, { random: config.random, secret }, (vcpu) => {
     secure = vcpu.td.sept;
@@ -119,13 +118,16 @@ export async function createTd(plugin: TdxPlugin, parts: MachineParts): Promise<
     ...{ tscKhz: TSC_HZ / 1000, maxVcpus: config.cpus, inPlaceConversion: true },
   });
   for (const apic of board.apics) enableX2Apic(apic);
-  if (!config.legacyDevices) attachIntervalTimer(board, machine.clock);
+  if (!config.legacyDevices) {
+    if (start.firmware) attachIntervalTimer(board, machine.clock);
+    else attachNoIntervalTimer(board);
+  }
   const td = kvm;
   if (options.agent === true) machine.expectAgent(rootWords(options.commandLine ?? ""));
   const others = pluginsOf(options).filter((other) => other !== plugin);
   await machine.equip(others, options.signal, async () => {
-    const image = tdImageOf(machine.board, parts);
-    const vcpus = await initTd(td, plugin, ram, config.cpus);
+    const image = start.image(machine.board);
+    const vcpus = await initTd(td, plugin, ram, { ...image, cpus: config.cpus });
     await addImage(td, vcpus[0] as VcpuTdx, image, ram, pace);
     await td.vmIoctl(ram.task, { id: TdxCmdId.FinalizeVm, data: null });
     hypervisor.start(td, vcpus, guests);
@@ -208,7 +210,12 @@ function archCapabilitiesOf(cpu: Vcpu): bigint {
 }
 
 /** INIT_VM and its vCPUs. */
-async function initTd(kvm: KvmTdx, { tdx }: TdxPlugin, { task }: TdRam, cpus: number): Promise<VcpuTdx[]> {
+async function initTd(
+  kvm: KvmTdx,
+  { tdx }: TdxPlugin,
+  { task }: TdRam,
+  { cpus, argument }: { readonly cpus: number; readonly argument: number },
+): Promise<VcpuTdx[]> {
   const data: { nent: number; capabilities?: TdxCapabilities } = { nent: MAX_CPUID_ENTRIES };
   await kvm.vmIoctl(task, { id: TdxCmdId.Capabilities, data });
   const offered = data.capabilities?.cpuid ?? [];
@@ -237,7 +244,7 @@ async function initTd(kvm: KvmTdx, { tdx }: TdxPlugin, { task }: TdRam, cpus: nu
   const vcpus: VcpuTdx[] = [];
   for (let id = 0; id < cpus; id++) {
     const vcpu = await kvm.createVcpu(task, id);
-    await kvm.vcpuIoctl(task, vcpu, { id: TdxCmdId.InitVcpu, data: 0n });
+    await kvm.vcpuIoctl(task, vcpu, { id: TdxCmdId.InitVcpu, data: BigInt(argument) });
     vcpus.push(vcpu);
   }
   return vcpus;
@@ -247,12 +254,13 @@ async function initTd(kvm: KvmTdx, { tdx }: TdxPlugin, { task }: TdRam, cpus: nu
 async function addImage(kvm: KvmTdx, vcpu: VcpuTdx, { runs }: TdImage, ram: TdRam, pace: Pace): Promise<void> {
   for (const { gpa, bytes } of runs) await store(ram.mmu, gpa, bytes, pace);
   await ram.makePrivate();
-  for (const { gpa, bytes } of runs) {
+  for (const { gpa, bytes, measured = true } of runs) {
+    const flags = measured ? MEASURE_MEMORY_REGION : 0;
     // What is left of the run; the ioctl moves it on.
     const data = { sourceAddr: 0, gpa, nrPages: 0 };
     for (let left = bytes.length / PAGE; left > 0; left -= PAGES_AT_ONCE) {
       data.nrPages = Math.min(left, PAGES_AT_ONCE);
-      await kvm.vcpuIoctl(ram.task, vcpu, { id: TdxCmdId.InitMemRegion, flags: MEASURE_MEMORY_REGION, data });
+      await kvm.vcpuIoctl(ram.task, vcpu, { id: TdxCmdId.InitMemRegion, flags, data });
       await pace.breathe();
     }
   }

@@ -9,6 +9,6 @@ import { createTd } from "./td-machine.js";
  */
 export function tdx(options: TdxOptions = {}): TdxPlugin {
   const plugin: TdxPlugin = { name: "tdx", tdx: options, install: () => undefined };
-  setMaker(plugin, (parts) => createTd(plugin, parts));
+  setMaker(plugin, (machine) => createTd(plugin, machine));
   return plugin;
 }

@@ -1,30 +1,8 @@
-import { type Assembler, al, dx, eax, ebx, ecx, edi, edx, esi, mem, short } from "@vm/asm";
+import { type Assembler, dx, eax, ebx, ecx, edi, edx, esi, mem, short } from "@vm/asm";
 import { describe, expect, it } from "vitest";
-import { type BareOptions, createBareMachine, type Machine } from "../src/index.js";
-import { debugExit, multiboot } from "./bare-images.js";
+import type { BareOptions } from "../src/index.js";
+import { out8, RESULTS, runBoard } from "./run-board.js";
 
-const RESULTS = 0x6000;
-
-/** A machine that runs `write` in 32-bit mode; `keep` stores EAX or another register as the next result. */
-async function runBoard(
-  write: (a: Assembler, keep: (register: typeof eax) => void) => void,
-  options: Partial<BareOptions> = {},
-): Promise<{ machine: Machine; results: number[] }> {
-  let kept = 0;
-  const image = multiboot((a) => {
-    a.mov(edi, RESULTS);
-    write(a, (register) => a.mov(mem(edi, { disp: 4 * kept++, size: 4 }), register));
-    debugExit(a, 0);
-  });
-  const machine = await createBareMachine({ image, memory: 16 << 20, clock: "icount", ...options });
-  expect(await machine.run()).toEqual({ reason: "debug-exit", code: 0 });
-  const results = Array.from({ length: kept }, (_, k) => machine.memory.readU32(RESULTS + 4 * k) >>> 0);
-  return { machine, results };
-}
-
-const out8 = (a: Assembler, port: number, ...values: number[]): void => {
-  for (const value of values) a.mov(dx, port).mov(al, value).out(dx, al);
-};
 const rdmsr = (a: Assembler, msr: number): Assembler => a.mov(ecx, msr).emit([0x0f, 0x32]);
 const wrmsr = (a: Assembler, msr: number): Assembler => a.mov(ecx, msr).emit([0x0f, 0x30]);
 

@@ -1,3 +1,4 @@
+import { type AcpiPci, pciDevices } from "./acpi-pci.js";
 import {
   type Aml,
   AmlError,
@@ -46,6 +47,8 @@ export interface DsdtDesc {
   /** Index port of the real-time clock (PNP0B00); absent if the machine has none. */
   readonly rtcPort?: number;
   readonly virtio: readonly AcpiVirtio[];
+  /** Absent if the machine has no PCI. */
+  readonly pci?: AcpiPci;
   /** Up to 256. */
   readonly devices?: readonly AcpiDevice[];
   /** SLP_TYP that the sleep control register takes as S5. */
@@ -58,7 +61,7 @@ const ACPI_ID = /^[A-Z][A-Z0-9]{3}[0-9A-F]{4}$/;
 const numbered = (prefix: string, index: number, digits: number): string =>
   prefix + index.toString(16).toUpperCase().padStart(digits, "0");
 
-/** The body of the DSDT (without its header): the devices no bus can enumerate, and \_S5. */
+/** The body of the DSDT (without its header): the devices no bus can enumerate, the host bridge of PCI, and \_S5. */
 export function dsdtBody(desc: DsdtDesc): Aml {
   const rtc = desc.rtcPort;
   const devices = [
@@ -78,6 +81,7 @@ export function dsdtBody(desc: DsdtDesc): Aml {
       }),
     ),
     ...(desc.devices ?? []).map((own, i) => deviceOf(numbered("PL", i, 2), i, own)),
+    ...(desc.pci === undefined ? [] : pciDevices(desc.pci)),
   ];
   const s5 = packageOf(integer(desc.s5Type), integer(0), integer(0), integer(0));
   return [...scope("\\_SB", ...devices), ...name("\\_S5", s5)];

@@ -36,7 +36,7 @@ export function fadt(desc: AcpiDesc, dsdt: number, facs: number): Uint8Array {
     u16(
       BOOT_ARCH.noVga |
         (rtcPort === undefined ? BOOT_ARCH.noRtc : 0) |
-        (fixed === undefined ? 0 : BOOT_ARCH.legacyDevices),
+        (desc.legacyDevices === true ? BOOT_ARCH.legacyDevices : 0),
     ),
   );
   put(112, u32(FLAGS | (fixed === undefined ? HW_REDUCED_ACPI : TIMER_32)));
@@ -45,8 +45,8 @@ export function fadt(desc: AcpiDesc, dsdt: number, facs: number): Uint8Array {
   put(131, [5]);
   put(140, u64(dsdt));
   if (fixed === undefined) {
-    put(244, portAddress(power.sleepControlPort));
-    put(256, portAddress(power.sleepStatusPort));
+    if (power.sleepControlPort !== undefined) put(244, portAddress(power.sleepControlPort));
+    if (power.sleepStatusPort !== undefined) put(256, portAddress(power.sleepStatusPort));
     return table("FACP", 6, body);
   }
   const [event, control, timer] = [PM1_EVENT, PM1_CONTROL, PM_TIMER].map((at) => fixed.basePort + at) as [

@@ -1,6 +1,7 @@
 import type { AcpiDesc } from "./acpi-desc.js";
 import { dsdtBody } from "./acpi-dsdt.js";
 import { FACS_SIZE, FADT_SIZE, facs, fadt } from "./acpi-fadt.js";
+import { mcfg } from "./acpi-pci.js";
 import { ascii, checksum, HEADER, OEM, table, u16, u32, u64 } from "./acpi-table.js";
 
 export interface AcpiImage {
@@ -39,13 +40,12 @@ const ALL_PROCESSORS_8 = 0xff;
 const ALL_PROCESSORS_32 = 0xffffffff;
 
 /**
- * The ACPI tables of the machine (ACPI 6.5 chapter 5): RSDP revision 2, XSDT, FADT, MADT, DSDT.
+ * The ACPI tables of the machine (ACPI 6.5 chapter 5): RSDP revision 2, XSDT, FADT, MADT, DSDT; with `pci`, MCFG.
  *
- * MADT: a local APIC (or x2APIC) per CPU, one IO-APIC, LINT1 = NMI on all CPUs, PCAT_COMPAT clear (no 8259), and
- * the mailbox of `wakeupMailbox`.
- * DSDT: see `dsdtBody`. There is no HPET, no MCFG and no SSDT.
- * Without `fixedHardware` the machine is hardware-reduced and has no FACS. With it there are a FACS, PCAT_COMPAT, and overrides that lead
- * IRQ 0 to input 2 of the I/O APIC, as on every PC, and make the SCI active-high and level-triggered.
+ * MADT: a local APIC (or x2APIC) per CPU, one IO-APIC, LINT1 = NMI on all CPUs, and the mailbox of `wakeupMailbox`.
+ * DSDT: see `dsdtBody`. There is no HPET and no SSDT.
+ * Without `fixedHardware` the machine is hardware-reduced and has no FACS. With it there are a FACS and an override that makes the SCI active-high and
+ * level-triggered; with `legacyDevices`, PCAT_COMPAT and one that leads IRQ 0 to input 2 of the I/O APIC, as on every PC.
  * @throws {AcpiError} if `base` or an address does not fit its field, or there is no CPU.
  * @throws {AmlError} if a device of the DSDT cannot be encoded.
  */
@@ -61,18 +61,22 @@ export function buildAcpiTables(desc: AcpiDesc): AcpiImage {
       throw new AcpiError("address", `${what} address ${address} is not below 4 GiB`);
   const dsdt = table("DSDT", 2, Uint8Array.from(dsdtBody(desc)));
   const madt = table("APIC", 5, Uint8Array.from(madtBody(desc)));
-  const xsdtSize = HEADER + 2 * 8;
+  const config = desc.pci === undefined ? null : mcfg(desc.pci);
+  const xsdtSize = HEADER + (config === null ? 2 : 3) * 8;
   const xsdtAt = desc.base + align(RSDP_SIZE);
   const fadtAt = xsdtAt + align(xsdtSize);
   const madtAt = fadtAt + align(FADT_SIZE);
-  const dsdtAt = madtAt + align(madt.length);
+  const configAt = madtAt + align(madt.length);
+  const dsdtAt = configAt + align(config?.length ?? 0);
   const facsAt = Math.ceil((dsdtAt + dsdt.length) / FACS_ALIGN) * FACS_ALIGN;
-  const xsdt = table("XSDT", 1, Uint8Array.from([...u64(fadtAt), ...u64(madtAt)]));
+  const pointers = [fadtAt, madtAt, ...(config === null ? [] : [configAt])];
+  const xsdt = table("XSDT", 1, Uint8Array.from(pointers.flatMap(u64)));
   const parts: readonly (readonly [number, Uint8Array])[] = [
     [desc.base, rsdp(xsdtAt)],
     [xsdtAt, xsdt],
     [fadtAt, fadt(desc, dsdtAt, facsAt)],
     [madtAt, madt],
+    ...(config === null ? [] : [[configAt, config] as const]),
     [dsdtAt, dsdt],
     ...(desc.fixedHardware === undefined ? [] : [[facsAt, facs()] as const]),
   ];
@@ -101,11 +105,11 @@ function madtBody(desc: AcpiDesc): number[] {
   );
   const { id, address, gsiBase } = desc.ioApic;
   const override = (irq: number, gsi: number, flags: number): number[] => [2, 10, 0, irq, ...u32(gsi), ...u16(flags)];
-  const fixed = desc.fixedHardware;
-  const overrides =
-    fixed === undefined
-      ? []
-      : [...override(0, gsiBase + TIMER_INPUT, INTI.bus), ...override(fixed.sci, gsiBase + fixed.sci, INTI.highLevel)];
+  const { fixedHardware: fixed, legacyDevices = false } = desc;
+  const overrides = [
+    ...(legacyDevices ? override(0, gsiBase + TIMER_INPUT, INTI.bus) : []),
+    ...(fixed === undefined ? [] : override(fixed.sci, gsiBase + fixed.sci, INTI.highLevel)),
+  ];
   const ioApic = [1, 12, id, 0, ...u32(address), ...u32(gsiBase)];
   const nmi = [4, 6, ALL_PROCESSORS_8, 0, 0, 1];
   const largeNmi = large.length > 0 ? [10, 12, 0, 0, ...u32(ALL_PROCESSORS_32), 1, 0, 0, 0] : [];
@@ -114,7 +118,7 @@ function madtBody(desc: AcpiDesc): number[] {
   const wakeup = mailbox === undefined ? [] : [0x10, 16, ...u16(0), ...u32(0), ...u64(mailbox)];
   return [
     ...u32(desc.localApicAddress),
-    ...u32(fixed === undefined ? 0 : PCAT_COMPAT),
+    ...u32(legacyDevices ? PCAT_COMPAT : 0),
     ...small,
     ...large,
     ...ioApic,

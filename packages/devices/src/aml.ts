@@ -71,6 +71,15 @@ export const device = (path: string, ...terms: Aml[]): Aml => [
   ...sized([...nameString(path), ...terms.flat()]),
 ];
 
+/** `Method (name, count) { ... }` of up to 7 arguments, not serialized. */
+export const method = (path: string, count: number, ...terms: Aml[]): Aml => [
+  0x14,
+  ...sized([...nameString(path), count, ...terms.flat()]),
+];
+
+/** `Return (Arg0)` to `Return (Arg6)`. */
+export const returnArgument = (index: number): Aml => [0xa4, 0x68 + index];
+
 /** `EisaId ("PNP0501")`: three letters of 5 bits and four hex digits, big-endian (19.6.36). */
 export function eisaId(id: string): Aml {
   if (!/^[A-Z]{3}[0-9A-F]{4}$/.test(id)) throw new AmlError("eisa-id", `"${id}" is not an EISA ID such as PNP0501`);
@@ -92,6 +101,31 @@ export const ioPorts = (base: number, count: number): Aml => [0x47, 1, ...u16(ba
 
 /** `Memory32Fixed (ReadWrite, base, size)` (6.4.3.4). */
 export const memory32Fixed = (base: number, size: number): Aml => [0x86, ...u16(9), 1, ...u32(base), ...u32(size)];
+
+/** Kinds of an address space, and the flags of one: a producer, whose first and last address are fixed. */
+const Space = { Memory: 0, Io: 1, BusNumber: 2 } as const;
+const FIXED = 0x0c;
+/** All of the ports, not only those of ISA or others; read and write, not cacheable. */
+const ENTIRE_RANGE = 0x03;
+const READ_WRITE = 0x01;
+
+/** A word address space descriptor (6.4.3.5.3) of `first` to `last` inclusive. */
+const word = (kind: number, flags: number, first: number, last: number): Aml => {
+  const range = [u16(0), u16(first), u16(last), u16(0), u16(last - first + 1)].flat();
+  return [0x88, ...u16(3 + range.length), kind, FIXED, flags, ...range];
+};
+
+/** `WordBusNumber (ResourceProducer, MinFixed, MaxFixed, PosDecode, 0, first, last, 0, count)`. */
+export const wordBusNumbers = (first: number, last: number): Aml => word(Space.BusNumber, 0, first, last);
+
+/** `WordIO (ResourceProducer, MinFixed, MaxFixed, PosDecode, EntireRange, 0, first, last, 0, count)`. */
+export const wordIo = (first: number, last: number): Aml => word(Space.Io, ENTIRE_RANGE, first, last);
+
+/** `DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable, ReadWrite, 0, first, last, 0, size)` (6.4.3.5.2). */
+export const dwordMemory = (first: number, last: number): Aml => {
+  const range = [u32(0), u32(first), u32(last), u32(0), u32(last - first + 1)].flat();
+  return [0x87, ...u16(3 + range.length), Space.Memory, FIXED, READ_WRITE, ...range];
+};
 
 /** `Interrupt (ResourceConsumer, Edge | Level, ActiveHigh, Exclusive) { gsi }` (6.4.3.6). */
 export const interrupt = (gsi: number, trigger: "edge" | "level"): Aml => [

@@ -1,6 +1,8 @@
 export { AcpiError, type AcpiErrorCode, type AcpiImage, buildAcpiTables } from "./acpi.js";
 export type { AcpiDesc } from "./acpi-desc.js";
 export type { AcpiDevice, AcpiUart, AcpiVirtio, DsdtDesc } from "./acpi-dsdt.js";
+export { type AcpiFiles, acpiLoaderFiles } from "./acpi-loader.js";
+export type { AcpiPci } from "./acpi-pci.js";
 export { AcpiPm, type AcpiPmDesc, type AcpiPmState, PM_PORTS } from "./acpi-pm.js";
 export { AmlError, type AmlErrorCode } from "./aml.js";
 export {
@@ -17,7 +19,15 @@ export { BusRangeError, type BusRangeErrorCode, MmioBus, PortBus } from "./bus.j
 export { CmosRtc, type CmosRtcDesc, type CmosRtcState, type WallClock } from "./cmos-rtc.js";
 export { DEBUG_EXIT_PORTS, DebugExit, type DebugExitDesc, debugExitStatus } from "./debug-exit.js";
 export { DescriptorChain, type Segment } from "./descriptor-chain.js";
-export { FW_CFG_PORTS, FwCfg, type FwCfgDesc, FwCfgItem, type FwCfgState } from "./fw-cfg.js";
+export {
+  FW_CFG_DMA_PORTS,
+  FW_CFG_PORTS,
+  FwCfg,
+  type FwCfgDesc,
+  FwCfgError,
+  FwCfgItem,
+  type FwCfgState,
+} from "./fw-cfg.js";
 export { I8254, type I8254Desc, type I8254State, PIT_PORTS } from "./i8254.js";
 export type { CounterState } from "./i8254-counter.js";
 export { I8259, type I8259State } from "./i8259.js";
@@ -33,6 +43,30 @@ export {
 } from "./kvm-clock.js";
 export { LocalApic, type LocalSource } from "./local-apic.js";
 export type { CpuSignals, LocalApicDesc, LocalApicMode, LocalApicState } from "./local-apic-desc.js";
+export {
+  Command as PciCommand,
+  ConfigSpace,
+  type ConfigSpaceState,
+  Header as PciHeader,
+  type PciIdentity,
+} from "./pci/config-space.js";
+export type { PciAddress, PciFunction } from "./pci/function.js";
+export {
+  PCI_PORT,
+  PCI_PORTS,
+  PCI_RESET_PORT,
+  PCI_RESET_VALUE,
+  PciHost,
+  type PciHostDesc,
+  type PciHostState,
+} from "./pci/host.js";
+export { Ich9Lpc, type Ich9LpcDesc } from "./pci/ich9-lpc.js";
+export { ICH9_PM_PORTS, ICH9_S5_TYPE, Ich9Pm } from "./pci/ich9-pm.js";
+export { type MemoryBar, MemoryBars } from "./pci/memory-bars.js";
+export { decodeMsi, type MsiMessage } from "./pci/msi.js";
+export { Msix, type MsixDesc, type MsixState } from "./pci/msix.js";
+export { Q35Mch, type Q35MchDesc } from "./pci/q35-mch.js";
+export { type PciMemory, type PciRange, type PciWindow, PciWindows, type PciWindowsDesc } from "./pci/windows.js";
 export {
   ELCR_PORTS,
   type ExternalInterrupts,
@@ -69,6 +103,9 @@ export { type BlockBackend, SECTOR_SIZE, VirtioBlk, type VirtioBlkDesc, type Vir
 export { VirtioConsole, type VirtioConsoleDesc, type VirtioConsoleState } from "./virtio-console.js";
 export type { VirtioDevice, VirtioHost } from "./virtio-device.js";
 export { VIRTIO_MMIO_SIZE, VirtioMmio, type VirtioMmioDesc, type VirtioMmioState } from "./virtio-mmio.js";
+export { VirtioPci, type VirtioPciDesc, type VirtioPciState } from "./virtio-pci.js";
+export type { VirtioPciVectors } from "./virtio-pci-registers.js";
 export { type Entropy, VirtioRng, type VirtioRngDesc } from "./virtio-rng.js";
+export type { VirtioTransportState } from "./virtio-transport.js";
 export type { VirtqueueState } from "./virtqueue.js";
 export { WorkBudget } from "./work-budget.js";

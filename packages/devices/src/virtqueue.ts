@@ -19,6 +19,11 @@ const DESC_SIZE = 16;
 const AVAIL_NO_INTERRUPT = 1;
 const MAX_CHAIN_BYTES = 2 ** 32 - 1;
 
+/** An address with its low 32 bits replaced, as transports write addresses by halves. */
+export const withLow = (value: number, low: number): number => Math.floor(value / 2 ** 32) * 2 ** 32 + low;
+/** An address with its high 32 bits replaced. */
+export const withHigh = (value: number, high: number): number => high * 2 ** 32 + (value % 2 ** 32);
+
 /**
  * The device side of a split virtqueue (virtio 1.2, 2.7): takes descriptor chains from the available ring and gives them
  * back through the used ring.

@@ -22,6 +22,19 @@ const desc: AcpiDesc = {
   s5Type: 5,
 };
 
+const withPci: AcpiDesc = {
+  ...desc,
+  virtio: [],
+  pci: {
+    ecam: { base: 0xe0000000, size: 2 ** 28 },
+    memory: [0x80000000, 0xe0000000],
+    interrupts: [
+      { device: 1, gsi: 16 },
+      { device: 2, gsi: 17 },
+    ],
+  },
+};
+
 const sum = (bytes: Uint8Array) => bytes.reduce((total, byte) => (total + byte) & 0xff, 0);
 const ascii = (bytes: Uint8Array) => String.fromCharCode(...bytes);
 
@@ -34,8 +47,9 @@ function parse(from: AcpiDesc) {
   const xsdt = table(u64(24));
   const at = xsdt.byteOffset;
   const [fadt, madt] = [table(u64(at + 36)), table(u64(at + 44))];
+  const mcfg = xsdt.length > 52 ? table(u64(at + 52)) : new Uint8Array(0);
   const dsdt = table(u64(fadt.byteOffset + 140));
-  return { bytes, rsdp, xsdt, fadt, madt, dsdt, tables: { XSDT: xsdt, FACP: fadt, APIC: madt, DSDT: dsdt } };
+  return { bytes, rsdp, xsdt, fadt, madt, mcfg, dsdt, tables: { XSDT: xsdt, FACP: fadt, APIC: madt, DSDT: dsdt } };
 }
 
 const gas = (port: number) => [1, 8, 0, 1, port & 0xff, port >> 8, 0, 0, 0, 0, 0, 0];
@@ -72,7 +86,7 @@ describe("tables", () => {
   });
 
   describe("with the devices of old PCs", () => {
-    const old = { ...desc, fixedHardware: { basePort: 0x640, sci: 9 } };
+    const old = { ...desc, fixedHardware: { basePort: 0x640, sci: 9 }, legacyDevices: true };
 
     test("FADT: not hardware-reduced, PM1a event and control blocks, a timer of 32 bits, legacy devices", () => {
       const { fadt } = parse(old);
@@ -100,6 +114,19 @@ describe("tables", () => {
       const entries = [...madt.subarray(36 + 8 + 16 + 12, -6)];
       expect(entries).toEqual([2, 10, 0, 0, 2, 0, 0, 0, 0, 0, 2, 10, 0, 9, 9, 0, 0, 0, 0b1101, 0]);
     });
+  });
+
+  test("with fixed hardware but no old devices: no sleep registers, neither PCAT_COMPAT nor IRQ 0's override, the SCI's alone", () => {
+    const power = { resetPort: 0xcf9, resetValue: 6 };
+    const { fadt, madt } = parse({ ...desc, power, fixedHardware: { basePort: 0x600, sci: 9 } });
+    const view = new DataView(fadt.buffer, fadt.byteOffset);
+    expect([(view.getUint32(112, true) >> 20) & 1, view.getUint16(109, true), view.getUint32(76, true)]).toEqual([
+      0, 4, 0x608,
+    ]);
+    expect([...fadt.subarray(116, 129)]).toEqual([...gas(0xcf9), 6]);
+    expect([...fadt.subarray(244, 268)].every((byte) => byte === 0)).toBe(true);
+    expect(madt[40]).toBe(0);
+    expect([...madt.subarray(36 + 8 + 16 + 12, -6)]).toEqual([2, 10, 0, 9, 9, 0, 0, 0, 0b1101, 0]);
   });
 
   test("MADT: local APICs, IO-APIC and NMI on LINT1, no 8259", () => {
@@ -149,6 +176,44 @@ describe("DSDT", () => {
     expect(has(dsdt, resources)).toBe(true);
   });
 
+  describe("with PCI", () => {
+    const { dsdt, mcfg } = parse(withPci);
+
+    test("PNP0A08, with the compatible PNP0A03", () => {
+      expect(has(dsdt, [0x0c, 0x41, 0xd0, 0x0a, 0x08])).toBe(true);
+      expect(has(dsdt, [0x0c, 0x41, 0xd0, 0x0a, 0x03])).toBe(true);
+    });
+
+    test("hands on buses 0-255, all ports but those of the configuration mechanism, and memory (6.4.3.5)", () => {
+      const buses = [0x88, 13, 0, 2, 12, 0, 0, 0, 0, 0, 0xff, 0, 0, 0, 0, 1];
+      const own = [0x47, 1, 0xf8, 0x0c, 0xf8, 0x0c, 1, 8];
+      const low = [0x88, 13, 0, 1, 12, 3, 0, 0, 0, 0, 0xf7, 0x0c, 0, 0, 0xf8, 0x0c];
+      const high = [0x88, 13, 0, 1, 12, 3, 0, 0, 0, 0x0d, 0xff, 0xff, 0, 0, 0, 0xf3];
+      const memory = [0, 0, 0, 0, 0, 0, 0, 0x80, 0xff, 0xff, 0xff, 0xdf, 0, 0, 0, 0, 0, 0, 0, 0x60];
+      const resources = [...buses, ...own, ...low, ...high, 0x87, 23, 0, 0, 12, 1, ...memory, 0x79, 0];
+      expect(has(dsdt, resources)).toBe(true);
+    });
+
+    test("_PRT: INTA of each device is its own interrupt", () => {
+      const route = (device: number, gsi: number) => [0x12, 11, 4, 0x0c, 0xff, 0xff, device, 0, 0, 0, 0x0a, gsi];
+      expect(has(dsdt, [0x12, 26, 2, ...route(1, 16), ...route(2, 17)])).toBe(true);
+    });
+
+    test("_OSC grants what the operating system asks for: it returns its fourth argument", () => {
+      expect(has(dsdt, [0x14, 8, ...Buffer.from("_OSC"), 4, 0xa4, 0x6b])).toBe(true);
+    });
+
+    test("MCFG says where configuration space is mapped, and PNP0C02 reserves it", () => {
+      expect([...mcfg.subarray(36)]).toEqual([
+        ...[0, 0, 0, 0, 0, 0, 0, 0],
+        ...[0, 0, 0, 0xe0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0, 0, 0, 0],
+      ]);
+      expect([ascii(mcfg.subarray(0, 4)), sum(mcfg), mcfg.byteOffset % 16]).toEqual(["MCFG", 0, 0]);
+      expect(has(dsdt, [0x0c, 0x41, 0xd0, 0x0c, 0x02])).toBe(true);
+      expect(has(dsdt, [0x86, 9, 0, 1, 0, 0, 0, 0xe0, 0, 0, 0, 0x10, 0x79, 0])).toBe(true);
+    });
+  });
+
   test("\\_S5 is the type the sleep register takes", () => {
     expect([...parse(desc).dsdt.subarray(-14)]).toEqual([
       0x08, 0x5c, 0x5f, 0x53, 0x35, 0x5f, 0x12, 7, 4, 0x0a, 5, 0, 0, 0,
@@ -162,8 +227,9 @@ describe("DSDT", () => {
     try {
       for (const [signature, table] of Object.entries(parse(desc).tables))
         writeFileSync(join(folder, `${signature}.aml`), table);
+      writeFileSync(join(folder, "MCFG.aml"), parse(withPci).mcfg);
       const run = (...args: string[]) => spawnSync("iasl", args, { cwd: folder, encoding: "utf8" });
-      for (const signature of ["XSDT", "FACP", "APIC", "DSDT"]) {
+      for (const signature of ["XSDT", "FACP", "APIC", "DSDT", "MCFG"]) {
         const { status, stdout, stderr } = run("-d", `${signature}.aml`);
         expect([signature, status, /warning|error/i.exec(stdout + stderr)]).toEqual([signature, 0, null]);
       }
@@ -174,6 +240,12 @@ describe("DSDT", () => {
       expect(source).toContain('EisaId ("PNP0B00")');
       expect(source).toContain('EisaId ("PNP0A06")');
       expect(source).toContain('Name (_HID, "ACME0001")');
+      writeFileSync(join(folder, "DSDT.aml"), parse(withPci).dsdt);
+      expect(run("-d", "DSDT.aml").status).toBe(0);
+      expect(run("-p", "again", "DSDT.dsl").stdout).toContain("0 Errors, 0 Warnings");
+      const bridge = readFileSync(join(folder, "DSDT.dsl"), "utf8");
+      for (const part of ["WordBusNumber", "WordIO", "DWordMemory", "Method (_OSC, 4", "Return (Arg3)"])
+        expect(bridge).toContain(part);
     } finally {
       rmSync(folder, { recursive: true });
     }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { DebugExit, debugExitStatus, FwCfg, PortBus, ShutdownPort, TestDevice } from "../src/index.js";
+import { DebugExit, debugExitStatus, PortBus, ShutdownPort, TestDevice } from "../src/index.js";
 import { FakeLine } from "./fakes.js";
 
 describe("DebugExit", () => {
@@ -48,49 +48,6 @@ describe("ShutdownPort", () => {
     copy.device.restore(spell("Shut").device.save());
     expect(spell("down", copy).offs).toBe(1);
     expect(copy.device.ioRead(0x8900, 1)).toBe(0xff);
-  });
-});
-
-describe("FwCfg", () => {
-  const setup = (ram = 0x1_8000_1000, processors = 300) => {
-    const device = new FwCfg({ ram, processors });
-    const ports = new PortBus();
-    ports.attach(0x510, 2, device);
-    const item = (selector: number, size: number) => {
-      ports.write(0x510, 2, selector);
-      return Array.from({ length: size }, () => ports.read(0x511, 1));
-    };
-    return { device, ports, item };
-  };
-
-  test.each([
-    ["signature", 0, [0x51, 0x45, 0x4d, 0x55, 0]],
-    ["features", 1, [1, 0, 0, 0, 0]],
-    ["RAM size", 3, [0, 0x10, 0, 0x80, 1, 0, 0, 0, 0]],
-    ["processors", 5, [44, 1, 0]],
-    ["most processors", 15, [44, 1, 0]],
-    ["RAM limit", 0x11, [0, 0, 0, 0, 0, 0, 0, 0, 0]],
-    ["an item that is not there", 0x19, [0, 0]],
-  ])("%s", (_, selector, bytes) => expect(setup().item(selector, bytes.length)).toEqual(bytes));
-
-  test("selecting starts over; other widths and directions do nothing", () => {
-    const { ports, item } = setup();
-    expect([item(0, 2), item(0, 2)]).toEqual([
-      [0x51, 0x45],
-      [0x51, 0x45],
-    ]);
-    ports.write(0x510, 1, 5);
-    ports.write(0x511, 1, 5);
-    expect(ports.read(0x511, 1)).toBe(0x4d);
-    expect([ports.read(0x510, 1), ports.read(0x510, 2)]).toEqual([0xff, 0xffff]);
-  });
-
-  test("save and restore carry selector and position", () => {
-    const { device, item } = setup();
-    item(0, 1);
-    const copy = setup();
-    copy.device.restore(device.save());
-    expect(copy.ports.read(0x511, 1)).toBe(0x45);
   });
 });
 

@@ -28,10 +28,15 @@ export class Apt {
   /**
    * Sets up (or reuses) a private apt state in `dir` and brings its lists up to date.
    *
+   * @param source a line of sources.list that takes the place of the system's sources
    * @throws GuestError `no-apt` where apt-get, apt-cache or dpkg-deb is missing. A failing update does not throw: some
    * sources of a machine may be out of reach while the ones needed are not, and the look-up that follows tells.
    */
-  static async open(dir: string, onProgress?: TransferProgress): Promise<{ apt: Apt; updateError: string }> {
+  static async open(
+    dir: string,
+    onProgress?: TransferProgress,
+    source?: string,
+  ): Promise<{ apt: Apt; updateError: string }> {
     for (const program of ["apt-get", "apt-cache", "dpkg-deb"])
       if (!(await exists(program)))
         throw new GuestError("no-apt", `this machine has no ${program}, so no Debian package can be fetched`);
@@ -41,7 +46,11 @@ export class Apt {
     await mkdir(join(cache, "archives", "partial"), { recursive: true });
     await writeFile(join(dir, "status"), "");
     const config = join(dir, "apt.conf");
-    await writeFile(config, aptConfig(dir, lists, cache));
+    const sourceList = join(dir, "sources.list");
+    if (source !== undefined) await writeFile(sourceList, `${source}\n`);
+    const sources =
+      source === undefined ? [] : [`Dir::Etc::sourcelist "${sourceList}";`, 'Dir::Etc::sourceparts "/dev/null";'];
+    await writeFile(config, aptConfig(dir, lists, cache, sources));
     const apt = new Apt(dir, config);
     const update = await apt.get(["update"], onProgress);
     return { apt, updateError: update.status === 0 ? "" : lastLines(update.stderr) };
@@ -105,8 +114,9 @@ export class Apt {
 }
 
 /** The system's hooks are cleared: they would write outside the private state. The sandbox user could not write into it. */
-function aptConfig(dir: string, lists: string, cache: string): string {
+function aptConfig(dir: string, lists: string, cache: string, sources: readonly string[]): string {
   return [
+    ...sources,
     "#clear APT::Update::Pre-Invoke;",
     "#clear APT::Update::Post-Invoke;",
     "#clear APT::Update::Post-Invoke-Success;",

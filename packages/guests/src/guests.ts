@@ -95,7 +95,7 @@ async function fetchPackages(dir: string, progress: (progress: GuestProgress) =>
 }
 
 /** Counts the changes of what is kept of a package: a tree of before lacks something. */
-const KEPT = 2;
+const KEPT = 3;
 
 /** Directory of a package's unpacked files. Epochs and tildes of Debian versions are kept out of file names. */
 const treeName = (pkg: AptPackage): string => `${pkg.name}_${pkg.version.replace(/[^\w.+-]/g, "-")}_${KEPT}`;

@@ -31,7 +31,8 @@ const DIRECTORIES = [
 
 /** The drivers the guest's /init can load, of virtio and of a TD's reports, each in the order the kernel needs them. */
 export const MODULES = [
-  ...["virtio_ring", "virtio", "virtio_mmio", "virtio_blk", "virtio-rng", "virtio_console"],
+  ...["virtio_ring", "virtio", "virtio_mmio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci"],
+  ...["virtio_blk", "virtio-rng", "virtio_console"],
   ...["configfs", "tsm", "tdx-guest"],
 ] as const;
 

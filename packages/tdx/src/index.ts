@@ -1,4 +1,5 @@
 export { TdImageError, type TdImageErrorCode } from "./boot/errors.js";
+export { type TdFirmware, type TdFirmwareDesc, tdFirmware } from "./boot/firmware.js";
 export { type Chunk, type PageRun, type TdImage, type TdImageDesc, tdImage } from "./boot/image.js";
 export { LOADER_BASE, LOADER_END } from "./boot/layout.js";
 export { type GpaRange, type LoaderDesc, tdLoader } from "./boot/loader.js";

@@ -6,15 +6,12 @@ import {
   type BlockBackend,
   buildAcpiTables,
   CmosRtc,
+  FW_CFG_DMA_PORTS,
+  FwCfg,
   type IoApic,
   type LocalApic,
   MmioBus,
   POWER_PORTS,
-  POWER_RESET,
-  POWER_RESET_VALUE,
-  POWER_S5_TYPE,
-  POWER_SLEEP_CONTROL,
-  POWER_SLEEP_STATUS,
   PortBus,
   PowerControl,
   type Turns,
@@ -37,6 +34,8 @@ import { AdditionsTable } from "./additions.js";
 import { ownsHypercall } from "./hypercalls.js";
 import { Interrupts } from "./interrupts.js";
 import { attachLegacy } from "./legacy.js";
+import { acpiOf, attachPci, type PciBus } from "./pci.js";
+import { type Power, powerOf } from "./power.js";
 import { buildProcessor } from "./processor.js";
 import { attachTestDevices } from "./test-devices.js";
 import { type VirtioSlot, VirtioSlots } from "./virtio-slots.js";
@@ -54,8 +53,12 @@ export interface BoardOptions {
   readonly turns: Turns;
   /** With two 8259A, an 8254 and system control port B. */
   readonly legacyDevices: boolean;
+  /** With PCI, as Intel's Q35 has it, and virtio devices behind it. Default false. */
+  readonly pci?: boolean;
   /** The guest's memory is private: nothing is written there but by the guest, and devices reach what it shares. */
   readonly privateGuest?: boolean;
+  /** With fw_cfg, by which firmware learns what there is; see {@link Board.fwCfg}. */
+  readonly firmware?: boolean;
   /** With the devices of test programs; without them the exit-status port is a single byte that ends nothing. */
   readonly testDevices: boolean;
   readonly cpuid?: readonly CpuidLeaf[];
@@ -104,8 +107,13 @@ export class Board {
   /** COM2. */
   readonly auxiliary: Uart16550A;
   readonly additions: AdditionsTable;
+  /** What firmware is told; null on a board without firmware. */
+  readonly fwCfg: FwCfg | null;
   /** Guest-physical address of the ACPI root pointer. */
   readonly rsdp = L.ACPI_TABLES;
+  /** Where the guest powers off and resets. */
+  readonly power: Power;
+  readonly #pci: PciBus | null;
   readonly #virtio: VirtioSlots;
   readonly #described: AcpiDevice[] = [];
   readonly #legacy: boolean;
@@ -129,8 +137,8 @@ export class Board {
     mmio.attach(L.IO_APIC, 4096, interrupts.ioApic);
 
     const onRequest = (): void => this.apics[0]?.externalChanged();
-    const { onPowerOff } = options;
-    const legacy = options.legacyDevices ? attachLegacy({ ports, interrupts, clock, onRequest, onPowerOff }) : null;
+    const { onPowerOff, onReset, pci = false } = options;
+    const legacy = options.legacyDevices ? attachLegacy({ ...options, ports, interrupts, pci, onRequest }) : null;
 
     // A person's line is paced, since its guest may have no flow control; on the other one both sides know what the other can take.
     const { onConsole, onAuxiliary } = options;
@@ -139,8 +147,9 @@ export class Board {
     ports.attach(L.COM1, 8, this.uart);
     ports.attach(L.COM2, 8, this.auxiliary);
     ports.attach(L.RTC, 2, new CmosRtc({ clock: { unixTime: options.unixTime } }));
-    const { onReset } = options;
-    ports.attach(L.POWER, POWER_PORTS, new PowerControl({ basePort: L.POWER, onPowerOff, onReset }));
+    this.power = powerOf({ ...options, pci });
+    this.#pci = pci ? attachPci({ ...options, ports, mmio, mmu }) : null;
+    if (!pci) ports.attach(L.POWER, POWER_PORTS, new PowerControl({ basePort: L.POWER, onPowerOff, onReset }));
     if (options.testDevices)
       attachTestDevices({ ...options, ports, mmio, lines: interrupts.lines(), processors: options.cpus });
     else
@@ -150,8 +159,10 @@ export class Board {
         ioWrite: (_port, _size, status) => options.onExitStatus(status),
       });
 
+    const reachable = new ReachableMemory(mmu);
+    this.fwCfg = options.firmware === true ? this.#attachFwCfg(options, reachable) : null;
     this.#virtio = new VirtioSlots({
-      ...{ mmio, interrupts, memory: new ReachableMemory(mmu), turns },
+      ...{ mmio, pci: this.#pci, apicBus, interrupts, memory: reachable, turns },
       accessPlatform: options.privateGuest === true,
     });
     this.#attachDisks(options);
@@ -178,6 +189,12 @@ export class Board {
 
   get ioApic(): IoApic {
     return this.interrupts.ioApic;
+  }
+
+  #attachFwCfg({ ram, cpus, turns }: BoardOptions, memory: ReachableMemory): FwCfg {
+    const fwCfg = new FwCfg({ basePort: L.FW_CFG, ram, processors: cpus, dma: { memory, turns } });
+    this.ports.attach(L.FW_CFG, FW_CFG_DMA_PORTS, fwCfg);
+    return fwCfg;
   }
 
   #attachDisks({ disks, clock, random, onDiskError }: BoardOptions): void {
@@ -214,9 +231,10 @@ export class Board {
   }
 
   freeAddresses(size: number): number | null {
-    let from: number = L.FREE_MMIO[0];
+    const [first, to] = this.#pci === null ? L.FREE_MMIO : L.PCI_FREE_MMIO;
+    let from: number = first;
     for (;;) {
-      const base = this.mmio.free(size, from, L.FREE_MMIO[1]);
+      const base = this.mmio.free(size, from, to);
       const slot = this.mmu.memslots.find(
         ({ gpa, size: length }) => base !== null && gpa < base + size && base < gpa + length,
       );
@@ -243,21 +261,16 @@ export class Board {
       apicIds: this.vcpus.map((vcpu) => vcpu.id),
       localApicAddress: L.LOCAL_APIC,
       ioApic: { id: 0, address: L.IO_APIC, gsiBase: 0 },
-      power: {
-        sleepControlPort: L.POWER + POWER_SLEEP_CONTROL,
-        sleepStatusPort: L.POWER + POWER_SLEEP_STATUS,
-        resetPort: L.POWER + POWER_RESET,
-        resetValue: POWER_RESET_VALUE,
-      },
-      ...(this.#legacy ? { fixedHardware: { basePort: L.ACPI_PM, sci: L.SCI } } : {}),
+      ...this.power.acpi,
+      legacyDevices: this.#legacy,
       uarts: [
         { port: L.COM1, gsi: L.COM1_GSI },
         { port: L.COM2, gsi: L.COM2_GSI },
       ],
       rtcPort: L.RTC,
-      virtio: this.#virtio.all,
+      virtio: this.#virtio.windows,
+      ...(this.#pci === null ? {} : { pci: acpiOf(this.#pci, this.#virtio.functions) }),
       devices: this.#described,
-      s5Type: POWER_S5_TYPE,
     }).bytes;
   }
 }

@@ -18,6 +18,8 @@ export interface LegacyDesc {
   readonly ports: PortBus;
   readonly interrupts: Interrupts;
   readonly clock: VirtualClock;
+  /** Without ACPI's fixed hardware, which the board has elsewhere. */
+  readonly pci: boolean;
   /** INTR rose. */
   readonly onRequest: () => void;
   readonly onPowerOff: () => void;
@@ -30,7 +32,7 @@ export interface LegacyDevices {
 }
 
 /** Puts two 8259A, an 8254, system control port B and ACPI's fixed hardware on the board. */
-export function attachLegacy({ ports, interrupts, clock, onRequest, onPowerOff }: LegacyDesc): LegacyDevices {
+export function attachLegacy({ ports, interrupts, clock, pci, onRequest, onPowerOff }: LegacyDesc): LegacyDevices {
   const pics = new PicPair({ onRequest });
   interrupts.connect(pics);
   ports.attach(L.PIC_MASTER, PIC_PORTS, pics.master);
@@ -39,7 +41,9 @@ export function attachLegacy({ ports, interrupts, clock, onRequest, onPowerOff }
   const pit = new I8254({ clock, irq: interrupts.line(0) });
   ports.attach(L.PIT, PIT_PORTS, pit);
   ports.attach(L.SYSTEM_CONTROL, 1, new SystemControlPort({ clock, pit }));
-  const pm = new AcpiPm({ clock, basePort: L.ACPI_PM, s5Type: POWER_S5_TYPE, onPowerOff });
-  ports.attach(L.ACPI_PM, PM_PORTS, pm);
+  if (!pci) {
+    const pm = new AcpiPm({ clock, basePort: L.ACPI_PM, s5Type: POWER_S5_TYPE, onPowerOff });
+    ports.attach(L.ACPI_PM, PM_PORTS, pm);
+  }
   return { pics, pit };
 }

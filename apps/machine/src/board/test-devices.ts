@@ -33,5 +33,5 @@ export function attachTestDevices({ ports, mmio, lines, ...desc }: TestDevicesDe
   mmio.attach(L.TEST_MEMORY, TEST_DEVICE_MEMORY, device);
   ports.attach(L.EXIT_STATUS, DEBUG_EXIT_PORTS, new DebugExit({ onExit: desc.onDebugExit }));
   ports.attach(L.SHUTDOWN_PORT, 1, new ShutdownPort({ onShutdown: desc.onPowerOff }));
-  ports.attach(L.FW_CFG, FW_CFG_PORTS, new FwCfg({ ram: desc.ram, processors: desc.processors }));
+  ports.attach(L.FW_CFG, FW_CFG_PORTS, new FwCfg({ basePort: L.FW_CFG, ram: desc.ram, processors: desc.processors }));
 }

@@ -24,12 +24,12 @@ const BUILTIN_NOTE =
 /**
  * `vm boot`: returns the status of the program.
  * @param plugins that look on, or make the machine what it is
- * @param series of Debian's kernel, where none is named
+ * @param series of Debian's kernel, where none is named; null: of none, something on a disk is booted
  * @throws {UsageError} before anything has started
  */
-export async function boot(typed: BootFlags, plugins: readonly Plugin[] = [], series?: Series): Promise<number> {
+export async function boot(typed: BootFlags, plugins: readonly Plugin[] = [], series?: Series | null): Promise<number> {
   const numbers = parseFlags(typed);
-  const flags = await withGuest(typed, series);
+  const flags = series === null ? typed : await withGuest(typed, series);
   const began = performance.now();
   const session = chooseSession(flags);
   const disks: Disk[] = [];
@@ -44,7 +44,7 @@ export async function boot(typed: BootFlags, plugins: readonly Plugin[] = [], se
       }),
     );
     collectGarbage();
-    if (flags.kernel === undefined && flags.exec === undefined) say(BUILTIN_NOTE);
+    if (flags.builtin && flags.exec === undefined) say(BUILTIN_NOTE);
     const { timeout } = numbers;
     const statistics = flags.stats === true;
     return await runMachine({ machine, session, began, timeout, statistics }, (exit) =>
@@ -98,6 +98,7 @@ async function makeMachine(
       initrd: session.initrd === undefined ? parts.initrd : session.initrd(parts.initrd),
       unpack: flags.unpack,
       legacyDevices: flags.legacyDevices,
+      pci: flags.pci,
       commandLine,
       ...size,
       memoryBackend: flags.memoryBackend,

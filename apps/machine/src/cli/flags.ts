@@ -27,6 +27,7 @@ export interface BootFlags extends MachineFlags, KvmiFlags, BpfFlags {
   readonly initrd?: string;
   readonly unpack?: Unpack;
   readonly legacyDevices?: true;
+  readonly pci?: true;
   readonly disk?: readonly string[];
   readonly exec?: string;
   readonly memoryBackend?: MemoryBackend;

@@ -1,4 +1,3 @@
-import { DIALECTS } from "@vm/kvmi";
 import { Command, CommanderError, Option } from "commander";
 import { version } from "../../package.json";
 import { boot } from "./boot.js";
@@ -10,13 +9,12 @@ import { type ExplainFlags, explain } from "./jit/explain.js";
 import { type ConfFlags, conf } from "./kvmi/conf.js";
 import { type TraceFlags, trace } from "./kvmi/trace.js";
 import { type LockdepDemoFlags, lockdepDemo } from "./lockdep/demo.js";
+import { bootOptions, collect, machineOptions, toolOptions } from "./options.js";
 import { printableLines } from "./printable.js";
 import { type PsFlags, ps } from "./ps.js";
 import { say } from "./report.js";
 import { runBare } from "./run-bare.js";
-import { bootTd } from "./td/boot.js";
-import { tdCommands } from "./td/commands.js";
-import { type TdxTraceFlags, traceTdx } from "./tdx/trace.js";
+import { tdPrograms } from "./tdx/programs.js";
 import { TimeoutError } from "./within-time.js";
 
 const BOOT_HELP = `
@@ -45,27 +43,6 @@ The image is a multiboot (version 1), PVH or x86-64 ELF file. Its console is COM
 
 Status: ((code << 1) | 1) & 255 for a code written to port 0xf4, 0 after a power-off or a reset, 2 for what cannot be used,
 3 after a triple fault or a halt for good, 124 after --timeout, 130 after Ctrl-C.`;
-
-const TD_BOOT_HELP = `
-Examples:
-  vm td boot
-  vm td boot --exec 'dmesg | grep -i tdx'
-  vm td boot --kernel vmlinuz --initrd initramfs.cpio --cpus 2
-
-The kernel needs CONFIG_INTEL_TDX_GUEST. Kernel, ram disk and command line are added to the TD page by page and measured before it runs; what it does
-not share is read by nobody, this program's other options included: --kvmi, --bpf and the registers after a crash are refused.
-Everything is SIMULATED: it protects nothing from whoever runs this program.`;
-
-const TDX_TRACE_HELP = `
-Examples:
-  vm tdx trace --exec true
-  vm tdx trace --exec true --calls --output calls.txt
-  vm tdx trace --kernel vmlinuz --initrd initramfs.cpio --json --output calls.json
-
-Calls by leaf, and what they ended with by Intel's names; TDH.VP.ENTER by what ended the guest's turn; TDG.VP.VMCALL also by sub-function, with what the host
-answered. With --calls: instructions that were retired until then, logical processor, name, operands and status. A call is told of when it has ended, so
-what a guest does comes before the TDH.VP.ENTER that it does it in. Building a TD takes 17 calls a page.
-Status: that of vm td boot.`;
 
 const TRACE_HELP = `
 Examples:
@@ -131,17 +108,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     status = ended;
   };
   bpfCommands(program, end);
-  bootOptions(tdCommands(program, end).command("boot"))
-    .description("boot Debian's kernel 6.12, or the Linux kernel that --kernel names, as a TD of a software TDX module")
-    .addHelpText("after", TD_BOOT_HELP)
-    .action(async (flags: BootFlags) => end(await bootTd(flags)));
-  bootOptions(program.command("tdx").description("look into the software TDX module").command("trace"))
-    .description("boot as vm td boot does, and count the SEAMCALLs and TDCALLs")
-    .option("--calls", "first every call, a line each, as they happen")
-    .option("--json", "as JSON; with --calls a line of it each, and the counts in the last")
-    .option("-o, --output <file>", "where to write it, instead of between and behind what the guest prints")
-    .addHelpText("after", TDX_TRACE_HELP)
-    .action(async (flags: TdxTraceFlags) => end(await traceTdx(flags)));
+  tdPrograms(program, end);
   try {
     await program.parseAsync(argv, { from: "user" });
   } catch (error) {
@@ -239,98 +206,3 @@ function makeProgram(actions: Actions): Command {
     .action(actions.lockdepDemo);
   return program;
 }
-
-/** The options of what looks into a machine: it listens, the machine comes. */
-function toolOptions(command: Command): Command {
-  return command
-    .requiredOption("--kvmi <socket>", "where to listen for the machine")
-    .addOption(dialectOption())
-    .option("--kvmi-key <file>", "secret to prove to the machine")
-    .option("--timeout <seconds>", "stop after so many seconds, with status 124");
-}
-
-const dialectOption = (): Option =>
-  new Option("--kvmi-dialect <name>", "numbering of the protocol").choices(Object.keys(DIALECTS)).default("libkvmi");
-
-/** The options of a machine that boots a kernel. */
-function bootOptions(command: Command): Command {
-  command
-    .option("--kernel <file>", "bzImage or x86-64 ELF kernel")
-    .option("--initrd <file>", "initial ram disk")
-    .option("--builtin", "the small guest that comes with the program, instead of a kernel")
-    .addOption(
-      new Option(
-        "--unpack <who>",
-        "who unpacks a bzImage: host, guest (by the image's own code), or the host where it can",
-      )
-        .choices(["host", "guest", "auto"])
-        .default("auto"),
-    )
-    .option("--append <words>", "words added to the kernel command line");
-  return machineOptions(command, "512M")
-    .option(
-      "--disk <file[:ro|:overlay]>",
-      "disk image, raw or qcow2; with :ro the guest cannot write, with :overlay what it writes stays in memory; " +
-        "repeatable, up to 7; options behind it: ,format=raw ,lock=off",
-      collect,
-    )
-    .option("--exec <command>", "run one shell command in the guest's root, with our input, output and status")
-    .addOption(
-      new Option("--memory-backend <what>", "RAM of the machine's own, or a guest_memfd that the host has mapped")
-        .choices(["anonymous", "guest-memfd"])
-        .default("anonymous"),
-    )
-    .option(
-      "--legacy-devices",
-      "with the interrupt controllers and the timer of old PCs, even if nothing asks for them",
-    )
-    .option("--lockdep", "validate the locks of guest memory, and report on stderr")
-    .option("-v, --verbose", "with --exec, show the kernel's log on stderr")
-    .option("--kvmi <socket>", "let the introspection tool that listens there look into the machine")
-    .addOption(dialectOption())
-    .option("--kvmi-key <file>", "secret that the tool must know")
-    .option(
-      "--kvmi-filter <conditions>",
-      "events the tool sees: cr3=N, rip=FROM-TO, value=MASK:VALUE, separated by commas",
-    )
-    .option(
-      "--bpf <object>",
-      "attach the eBPF programs of an object of clang's to events of the guest's Linux, from outside; repeatable",
-      collect,
-    )
-    .option(
-      "--bpf-record <fields>",
-      "what is in the records that they put out, as in 'comm:char[16] delta_us:u64 pid:s32'",
-    )
-    .option(
-      "--bpf-socket <socket>",
-      "listen there, once they are attached, for vm bpf prog, map, btf and link with --machine",
-    );
-}
-
-/** The options of every machine. */
-function machineOptions(command: Command, memory: string): Command {
-  return command
-    .option("--memory <size>", "RAM, 16M to 3G; a bare number counts MiB", memory)
-    .option("--cpus <n>", "processors, 1 to 32", "1")
-    .option("--cpu <features>", "features to add or take away, as in +la57,-pcid")
-    .addOption(
-      new Option("--clock <mode>", "virtual time follows the host, or counts instructions and so repeats exactly")
-        .choices(["host", "icount"])
-        .default("host"),
-    )
-    .option(
-      "--clock-offset <offset>",
-      "time of day to start at: +1y, -3d, +2h30m from what it would be, or an ISO date",
-    )
-    .option("--clock-rate <n>", "how fast virtual time goes, 0.001 to 1000; 10 is ten times as fast")
-    .addOption(
-      new Option("--engine <name>", "what executes the guest: generated code where it is hot, everywhere, or nowhere")
-        .choices(["auto", "jit", "interpreter"])
-        .default("auto"),
-    )
-    .option("--stats", "print statistics as a line of JSON on stderr at the end")
-    .option("--timeout <seconds>", "stop after so many seconds, with status 124");
-}
-
-const collect = (value: string, previous: readonly string[] = []): readonly string[] => [...previous, value];

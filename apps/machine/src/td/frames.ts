@@ -11,6 +11,9 @@ export class TdFrames implements PhysicalMemory {
   /** By frame: the module, KVM or the guest may have written there. */
   readonly #touched: Uint8Array;
   #untold = false;
+  /** The page that was asked for last: pages are measured piece by piece. */
+  #last: Uint8Array = new Uint8Array();
+  #lastHpa = -1;
 
   constructor(memory: WebAssembly.Memory) {
     this.#bytes = new Uint8Array(memory.buffer);
@@ -18,8 +21,12 @@ export class TdFrames implements PhysicalMemory {
   }
 
   page(hpa: number): Uint8Array {
-    this.#touched[hpa / PAGE] = 1;
-    return this.#bytes.subarray(hpa, hpa + PAGE);
+    if (hpa !== this.#lastHpa) {
+      this.#touched[hpa / PAGE] = 1;
+      this.#last = this.#bytes.subarray(hpa, hpa + PAGE);
+      this.#lastHpa = hpa;
+    }
+    return this.#last;
   }
 
   zero(hpa: number): void {

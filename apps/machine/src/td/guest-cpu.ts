@@ -21,17 +21,29 @@ export class TdGuestCpu implements GuestCpu {
   budget = 0;
   /** Why a hook has had the guest left. */
   #exit: VmExit | null = null;
+  /** A register on its way, whole and by halves: a bigint that is shifted together costs several. */
+  readonly #whole = new BigUint64Array(1);
+  readonly #halves = new Uint32Array(this.#whole.buffer);
 
   constructor(cpu: Vcpu) {
     this.cpu = cpu;
     this.gpr = {
-      get: (index) => u64(cpu.regLo(index), cpu.regHi(index)),
-      set: (index, value) => cpu.setReg(index, ...halvesOf(value)),
+      get: (index) => this.#join(cpu.regLo(index), cpu.regHi(index)),
+      set: (index, value) => {
+        this.#whole[0] = value;
+        cpu.setReg(index, this.#halves[0] as number, this.#halves[1] as number);
+      },
     };
     this.xmm = {
       get: (to) => to.set(cpu.xmm),
       set: (from) => cpu.xmm.set(from.subarray(0, XMM_BYTES)),
     };
+  }
+
+  #join(lo: number, hi: number): bigint {
+    this.#halves[0] = lo;
+    this.#halves[1] = hi;
+    return this.#whole[0] as bigint;
   }
 
   get cpl(): number {
@@ -67,7 +79,7 @@ export class TdGuestCpu implements GuestCpu {
   }
 
   get rip(): bigint {
-    return u64(this.cpu.ripLo, this.cpu.ripHi);
+    return this.#join(this.cpu.ripLo, this.cpu.ripHi);
   }
 
   set rip(value: bigint) {

@@ -7,8 +7,7 @@ import { Pace } from "../pace.js";
 import { SHARED_BIT, type TdRam } from "./ram.js";
 
 const PAGE = 4096;
-/** Pages that are mapped with one that the guest needs, up to the end of its 2 MiB. */
-const FAULT_AROUND = 64;
+/** Pages of 2 MiB, to whose end those are mapped that come behind one that the guest needs. */
 const RUN = 512;
 const LEAF_TOPOLOGY = 0xb;
 const WANT = { read: Licence.Read, write: Licence.Write, fetch: Licence.Fetch } as const;
@@ -99,7 +98,7 @@ export class TdBoard implements TdPlatform {
   /** A guest that accepts a page accepts those behind it next: they are there then. */
   #faultAround(gfn: number): void {
     const { mmu } = this.#ram;
-    const end = Math.min(gfn + FAULT_AROUND, gfn - (gfn % RUN) + RUN);
+    const end = gfn - (gfn % RUN) + RUN;
     for (let next = gfn + 1; next < end; next++) if (mmu.tryFaultIn(next, Licence.Write) !== Status.Ok) return;
   }
 

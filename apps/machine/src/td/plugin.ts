@@ -8,6 +8,15 @@ export interface TdxCall extends CallRecord {
 }
 
 export interface TdxOptions {
+  /**
+   * Firmware with TDVF metadata (OVMF for TDX) that starts the TD: it boots the kernel of the options, a bzImage, or else what it finds on a disk.
+   * Default: a loader of our own starts the kernel.
+   */
+  readonly firmware?: Uint8Array;
+  /** What firmware with Secure Boot starts the kernel by: a distribution's shim, an EFI program. */
+  readonly shim?: Uint8Array;
+  /** False: the firmware's variables start empty, and with them Secure Boot off. It is measured to the same MRTD, but to another RTMR0. Default true. */
+  readonly secureBoot?: boolean;
   /** TD attributes; default SEPT_VE_DISABLE, without which Linux does not start. */
   readonly attributes?: bigint;
   /** 48 bytes each, which reports and quotes carry; default zeros. */

@@ -17,14 +17,16 @@ export function simulatedPlatform(seed: string, unixTime: number): SimulatedPlat
   });
 }
 
-/** Answers GetQuote by quotes of `platform`, of reports that are really the module's. */
-export function quoting(ram: TdRam, platform: SimulatedPlatform, reports: ReportPlatform): QuoteService {
+/** Answers GetQuote by quotes of a platform, of reports that are really the module's. @param makePlatform called for the first quote: its keys and certificates take their time */
+export function quoting(ram: TdRam, makePlatform: () => SimulatedPlatform, reports: ReportPlatform): QuoteService {
+  let platform: SimulatedPlatform | null = null;
   return new QuoteService({
     memory: new ReachableMemory(ram.mmu),
     makeQuote: async (bytes) => {
       const verdict = reports.verify(bytes.subarray(0, MAC_STRUCT));
       if (verdict !== "valid") throw new RangeError(`the report is not this platform's: ${verdict}`);
       if (!hashesMatch(bytes)) throw new RangeError("the report says something else than its hashes");
+      platform ??= makePlatform();
       return platform.quote(quoteBody(parseTdReport(bytes)), 4);
     },
   });

@@ -38,7 +38,9 @@ export class GmemInode {
   /** In force where attributes are those of a guest_memfd; under invalidate_lock. */
   readonly attributes: AttributeMap;
   readonly #pool: FolioPool;
-  readonly #folios = new Map<number, Folio>();
+  /** By page: a guest that takes all of its memory into use fills it, and asks for pages at every fault. */
+  readonly #folios: (Folio | undefined)[];
+  #allocated = 0;
 
   /** @throws KvmError ENOMEM if the arena does not have `pages` frames */
   constructor(
@@ -48,6 +50,7 @@ export class GmemInode {
     readonly flags: number,
   ) {
     this.#pool = new FolioPool(arena, pages);
+    this.#folios = new Array(pages);
     this.invalidateLock = new RwSemaphore(lockdep, INVALIDATE_LOCK);
     this.attributes = new AttributeMap(pages, this.initShared ? MemoryAttribute.None : MemoryAttribute.Private);
   }
@@ -62,26 +65,28 @@ export class GmemInode {
 
   /** Pages that are there. */
   get allocated(): number {
-    return this.#folios.size;
+    return this.#allocated;
   }
 
   /** Page `index`, if it is there. */
   peek(index: number): Folio | undefined {
-    return this.#folios.get(index);
+    return this.#folios[index];
   }
 
   /** Page `index`, made now if it is not there; null if there is no memory. Its content is undefined if it is not uptodate. */
   folio(index: number): Folio | null {
-    const known = this.#folios.get(index);
+    const known = this.#folios[index];
     if (known !== undefined) return known;
     const fresh = this.#pool.take();
-    if (fresh !== null) this.#folios.set(index, fresh);
+    if (fresh === null) return null;
+    this.#folios[index] = fresh;
+    this.#allocated++;
     return fresh;
   }
 
   /** Whether something else than this cache refers to a page of `[start, end)`: the first such page, or undefined. */
   firstReferenced(start: number, end: number): number | undefined {
-    for (let index = start; index < end; index++) if ((this.#folios.get(index)?.refs ?? 1) > 1) return index;
+    for (let index = start; index < end; index++) if ((this.#folios[index]?.refs ?? 1) > 1) return index;
     return undefined;
   }
 
@@ -94,16 +99,20 @@ export class GmemInode {
   truncate(task: Task, start: number, end: number): void {
     this.invalidateLock.assertHeldExclusive(task);
     this.unmapUser(task, start, end);
-    for (let index = start; index < end; index++) {
-      this.#folios.get(index)?.put();
-      this.#folios.delete(index);
-    }
+    for (let index = start; index < end; index++) this.#drop(index);
   }
 
   /** The last file is gone, and with it everything. */
   evict(): void {
-    for (const folio of this.#folios.values()) folio.put();
-    this.#folios.clear();
+    for (let index = 0; this.#allocated > 0; index++) this.#drop(index);
     this.#pool.close();
+  }
+
+  #drop(index: number): void {
+    const folio = this.#folios[index];
+    if (folio === undefined) return;
+    folio.put();
+    this.#folios[index] = undefined;
+    this.#allocated--;
   }
 }

@@ -31,9 +31,12 @@ export enum Qualification {
   Final = 1 << 8,
 }
 
-/** Guest frames that an entry of `level` covers: 1, 512, 512^2, ... */
+/** By level from 1 on; a walk asks at every step, and a power is a call. */
+const FRAMES = [Number.NaN, 1, 512, 512 ** 2, 512 ** 3, 512 ** 4, 512 ** 5] as const;
+
+/** Guest frames that an entry of `level`, 1 to 6, covers: 1, 512, 512^2, ... */
 export function framesAt(level: number): number {
-  return 2 ** (9 * (level - 1));
+  return FRAMES[level] as number;
 }
 
 /** Index in a table of `level` of the entry that covers `gfn`. */

@@ -4,7 +4,7 @@ export type TdImageErrorCode =
   | "overlap"
   /** An address or a size is not what it must be. */
   | "range"
-  /** There are more ranges to accept than the loader has room for. */
+  /** There are more ranges to accept than the loader has room for, or more pages to add than firmware may want. */
   | "too-many";
 
 /** Parts of a TD that do not go together, before anything was made of them. */

@@ -1,6 +1,7 @@
 import { TdImageError } from "./errors.js";
 import { LOADER_BASE } from "./layout.js";
 import { type GpaRange, tdLoader } from "./loader.js";
+import { withoutZeros } from "./zero-runs.js";
 
 /** Bytes at a guest-physical address, anywhere below the loader. */
 export interface Chunk {
@@ -9,7 +10,7 @@ export interface Chunk {
 }
 
 export interface TdImageDesc {
-  /** What is in memory when the TD starts: kernel, ram disk, zero page, tables. All of it is measured. */
+  /** What is in memory when the TD starts: kernel, ram disk, zero page, tables. All of it is measured; where it is zero for long, by the loader's having to accept it. */
   readonly chunks: readonly Chunk[];
   /** Guest-physical memory from 0, bytes, a multiple of 4096. What no chunk has is accepted by the loader. */
   readonly ram: number;
@@ -24,24 +25,31 @@ export interface TdImageDesc {
 export interface PageRun {
   readonly gpa: number;
   readonly bytes: Uint8Array;
+  /** Whether its bytes are measured; its address always is. Default true. */
+  readonly measured?: boolean;
 }
 
-/** What is added to a TD before it is finalized, page by page in this order; the loader comes last. */
+/** What is added to a TD before it is finalized, page by page in this order. */
 export interface TdImage {
   readonly runs: readonly PageRun[];
+  /** What every vCPU finds in RCX when it starts. */
+  readonly argument: number;
 }
 
 const PAGE = 4096;
+/** Runs of zeros that are accepted instead of added. The loader has room for as many ranges again, which parts of an image leave between them. */
+const MAX_ZERO_RUNS = 128;
 
 /**
- * A TD that our own loader starts.
+ * A TD that our own loader starts, which is added last.
  * @throws TdImageError if parts overlap, or lie outside of memory
  */
 export function tdImage({ chunks, ram, ...loader }: TdImageDesc): TdImage {
   if (!Number.isInteger(ram / PAGE) || ram <= 0 || ram > LOADER_BASE)
     throw new TdImageError("range", `${ram} bytes of memory: expected pages below 0x${LOADER_BASE.toString(16)}`);
   // Processors look into the mailbox before the first of them has accepted anything.
-  const runs = runsOf([...chunks, { gpa: loader.mailbox, bytes: new Uint8Array(PAGE) }], ram);
+  const parts = runsOf([...chunks, { gpa: loader.mailbox, bytes: new Uint8Array(PAGE) }], ram);
+  const runs = withoutZeros(parts, MAX_ZERO_RUNS);
   const accept: GpaRange[] = [];
   let from = 0;
   for (const { gpa, bytes } of runs) {
@@ -49,7 +57,7 @@ export function tdImage({ chunks, ram, ...loader }: TdImageDesc): TdImage {
     from = gpa + bytes.length;
   }
   if (from < ram) accept.push({ start: from, end: ram });
-  return { runs: [...runs, { gpa: LOADER_BASE, bytes: tdLoader({ ...loader, accept }) }] };
+  return { runs: [...runs, { gpa: LOADER_BASE, bytes: tdLoader({ ...loader, accept }) }], argument: 0 };
 }
 
 /** The pages that chunks lie in, ascending. Whole pages of a chunk are views of it; a page that begins or ends one is put together. */

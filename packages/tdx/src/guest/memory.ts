@@ -3,12 +3,12 @@ import { privateViolation, sharedViolation } from "./ept.js";
 import type { Outcome } from "./outcome.js";
 
 const PAGE = 4096;
-const MAX_PA = 2n ** 52n;
+const MAX_PA = 1n << 52n;
 
 /** Whether a TDCALL operand is an address of the TD: private, or either; the bits above its width are zero. */
 export function isGpa({ td }: GuestContext, gpa: bigint, privateOnly: boolean): boolean {
-  if (gpa >= MAX_PA || gpa >= 2n ** BigInt(td.gpaBits)) return false;
-  return !privateOnly || Number(gpa) < td.sharedBit;
+  if (gpa >= MAX_PA) return false;
+  return Number(gpa) < (privateOnly ? td.sharedBit : 2 * td.sharedBit);
 }
 
 /**

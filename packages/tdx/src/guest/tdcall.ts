@@ -5,13 +5,17 @@ import { isOutcome } from "./leaves/leaf.js";
 import { TDCALLS } from "./leaves/table.js";
 import type { Outcome } from "./outcome.js";
 
-const LEAF_BITS = 0xffffn;
-const VERSION_SHIFT = 16n;
-const VERSION_BITS = 0xffn << VERSION_SHIFT;
+const LEAF_BITS = 0xffff;
+const VERSION_SHIFT = 16;
+const VERSION_BITS = 0xff;
+/** What RAX is below, with a leaf and a version and nothing else. */
+const RESERVED = 1n << 24n;
+const LOW_32 = 0xffff_ffffn;
 
 /** The leaf and version that RAX names. */
 export function leafOf(rax: bigint): { leaf: number; version: number } {
-  return { leaf: Number(rax & LEAF_BITS), version: Number((rax & VERSION_BITS) >> VERSION_SHIFT) };
+  const low = Number(rax & LOW_32);
+  return { leaf: low & LEAF_BITS, version: (low >>> VERSION_SHIFT) & VERSION_BITS };
 }
 
 /** What a TDCALL ends with. `status` is undefined if it ended without one. */
@@ -19,6 +23,8 @@ export interface TdcallResult {
   readonly outcome: Outcome;
   readonly status: bigint | undefined;
 }
+
+const DONE: TdcallResult = { outcome: "done", status: Status.SUCCESS };
 
 /** TSC ticks of the host that HP_LOCK_TIMEOUT is. */
 function timeoutTicks({ td, module }: GuestContext): bigint {
@@ -31,6 +37,11 @@ function timeoutTicks({ td, module }: GuestContext): bigint {
  */
 function conclude(context: GuestContext, status: bigint): TdcallResult {
   const { vcpu, cpu, module } = context;
+  if (status === Status.SUCCESS) {
+    cpu.gpr.set(Gpr.Rax, status);
+    vcpu.hostPrioritySince = undefined;
+    return DONE;
+  }
   const isTurnedAway = (status & STATUS_CODE) === Status.OPERAND_BUSY_HOST_PRIORITY;
   const shown = isTurnedAway ? withOperand(Status.OPERAND_BUSY, Number(status & ~STATUS_CODE)) : status;
   cpu.gpr.set(Gpr.Rax, shown);
@@ -50,7 +61,7 @@ export function tdcall(context: GuestContext): TdcallResult {
   const rax = cpu.gpr.get(Gpr.Rax);
   const { leaf: number, version } = leafOf(rax);
   const leaf = TDCALLS.get(number);
-  const isKnown = leaf !== undefined && (rax & ~(LEAF_BITS | VERSION_BITS)) === 0n && version <= (leaf.versions ?? 0);
+  const isKnown = leaf !== undefined && rax < RESERVED && version <= (leaf.versions ?? 0);
   const result = isKnown ? leaf.run(context, version) : withOperand(Status.OPERAND_INVALID, OperandId.Rax);
   return isOutcome(result) ? { outcome: result, status: undefined } : conclude(context, result);
 }

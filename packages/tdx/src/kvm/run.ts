@@ -97,18 +97,20 @@ function enter(task: Task, vm: TdVm, sept: KvmSept, vcpu: VcpuTdx): Eventually<T
   }
 }
 
-/** Statuses of an entry that got into the guest; with any other there is no exit reason. Linux: tdx_is_exit_reason_valid. */
+/** Statuses of an entry that got into the guest without success; with any other there is no exit reason. Linux: tdx_is_exit_reason_valid. */
 const ENTERED: ReadonlySet<bigint> = new Set([
-  Status.SUCCESS,
   Status.NON_RECOVERABLE_VCPU,
   Status.NON_RECOVERABLE_TD,
   Status.NON_RECOVERABLE_TD_NON_ACCESSIBLE,
   Status.NON_RECOVERABLE_TD_WRONG_APIC_MODE,
 ]);
 
+/** Statuses up to this are a success: most are. */
+const LOW_32 = 0xffff_ffffn;
+
 /** The exit reason, if the vCPU was in the guest at all. */
 function reasonOf(status: bigint): number | null {
-  return ENTERED.has(status & STATUS_CODE) ? Number(status & BASIC_REASON) : null;
+  return status <= LOW_32 || ENTERED.has(status & STATUS_CODE) ? Number(status & BASIC_REASON) : null;
 }
 
 function exception({ args }: VcpuTdx): TdExit {

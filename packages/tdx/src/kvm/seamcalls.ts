@@ -1,4 +1,4 @@
-import { Gpr, type Gprs } from "../module/gpr.js";
+import { Gpr, type Gprs, RegisterFile } from "../module/gpr.js";
 import { STATUS_CODE, Status } from "../module/status.js";
 
 /** Who takes SEAMCALLs: the TDX module. RAX has leaf and version, and afterwards the status. */
@@ -44,11 +44,19 @@ export enum Tdh {
 
 /** Times a call without entropy is made before that is the answer. Linux: RDRAND_RETRY_LOOPS. */
 const ENTROPY_RETRIES = 10;
-const VERSION_1 = 1n << 16n;
+const VERSION_SHIFT = 16;
+
+function put(file: RegisterFile, gpr: Gpr, value: number | bigint): void {
+  if (typeof value === "number") file.setNumber(gpr, value);
+  else file.regs[gpr] = value;
+}
+
+/** Statuses up to this are a success. */
+const LOW_32 = 0xffff_ffffn;
 
 /** Whether a lock of the module was taken: the call changed nothing and may be made again. */
 export function isOperandBusy(status: bigint): boolean {
-  return (status & STATUS_CODE) === Status.OPERAND_BUSY;
+  return status > LOW_32 && (status & STATUS_CODE) === Status.OPERAND_BUSY;
 }
 
 /**
@@ -57,7 +65,8 @@ export function isOperandBusy(status: bigint): boolean {
  */
 export class Seamcalls {
   readonly #port: SeamcallPort;
-  readonly #regs: Gprs = new BigUint64Array(16);
+  readonly #file = new RegisterFile();
+  readonly #regs: Gprs = this.#file.regs;
 
   constructor(port: SeamcallPort) {
     this.#port = port;
@@ -175,7 +184,7 @@ export class Seamcalls {
   /** @param x2apicId null for a module that does not take one (it has no topology enumeration) */
   vpInit(lp: number, tdvpr: number, rcx: bigint, x2apicId: number | null): bigint {
     if (x2apicId === null) return this.#call(lp, Tdh.VpInit, tdvpr, rcx);
-    return this.#call(lp, Tdh.VpInit, tdvpr, rcx, x2apicId, 0, VERSION_1);
+    return this.#call(lp, Tdh.VpInit, tdvpr, rcx, x2apicId, 0, 1);
   }
 
   /** {@link r8} has the value of the field. */
@@ -222,16 +231,17 @@ export class Seamcalls {
     rdx: number | bigint = 0,
     r8: number | bigint = 0,
     r9: number | bigint = 0,
-    version = 0n,
+    version = 0,
   ): bigint {
     const regs = this.#regs;
+    const file = this.#file;
     for (let tries = 1; ; tries++) {
-      regs.fill(0n);
-      regs[Gpr.Rax] = BigInt(leaf) | version;
-      regs[Gpr.Rcx] = BigInt(rcx);
-      regs[Gpr.Rdx] = BigInt(rdx);
-      regs[Gpr.R8] = BigInt(r8);
-      regs[Gpr.R9] = BigInt(r9);
+      file.halves.fill(0);
+      file.setNumber(Gpr.Rax, leaf + (version << VERSION_SHIFT));
+      put(file, Gpr.Rcx, rcx);
+      put(file, Gpr.Rdx, rdx);
+      put(file, Gpr.R8, r8);
+      put(file, Gpr.R9, r9);
       this.#port.seamcall(lp, regs);
       const status = regs[Gpr.Rax] as bigint;
       if (status !== Status.RND_NO_ENTROPY || tries === ENTROPY_RETRIES) return status;

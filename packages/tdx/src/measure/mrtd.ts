@@ -1,5 +1,5 @@
-import { sha384 } from "@noble/hashes/sha2.js";
 import { FieldError } from "../bytes/errors.js";
+import { type RunningSha384, runningSha384 } from "./running-sha384.js";
 
 /** Bytes of a page. */
 export const PAGE = 4096;
@@ -7,6 +7,8 @@ export const PAGE = 4096;
 export const EXTEND_CHUNK = 256;
 /** Bytes of the block that says what is done and where; the rest of it is zero. */
 const BLOCK = 128;
+/** Bytes that are gathered before they are hashed: pieces as small as these cost the call more than the hash. */
+const GATHERED = 2 ** 15;
 /** Where the block has the guest-physical address. */
 const GPA_OFFSET = 16;
 
@@ -36,17 +38,20 @@ class Block {
  * Source: Intel TDX module, TDH.MEM.PAGE.ADD and TDH.MR.EXTEND.
  */
 export class Mrtd {
-  readonly #hash: ReturnType<typeof sha384.create>;
+  readonly #hash: RunningSha384;
+  /** What came and is not hashed yet: the first {@link #waiting} bytes. */
+  readonly #gathered = new Uint8Array(GATHERED);
+  #waiting = 0;
   readonly #pageAdd = new Block("MEM.PAGE.ADD");
   readonly #extend = new Block("MR.EXTEND");
 
-  constructor(hash = sha384.create()) {
+  constructor(hash = runningSha384()) {
     this.#hash = hash;
   }
 
   /** TDH.MEM.PAGE.ADD. @param gpa aligned to {@link PAGE}, below 2^52 @throws {FieldError} for another */
   pageAdd(gpa: number): void {
-    this.#hash.update(this.#pageAdd.at(gpa, PAGE));
+    this.#take(this.#pageAdd.at(gpa, PAGE));
   }
 
   /**
@@ -59,16 +64,30 @@ export class Mrtd {
   extend(gpa: number, chunk: Uint8Array): void {
     if (chunk.length !== EXTEND_CHUNK)
       throw new FieldError("field-size", `chunk has ${chunk.length} bytes; it has to have ${EXTEND_CHUNK}`);
-    this.#hash.update(this.#extend.at(gpa, EXTEND_CHUNK)).update(chunk);
+    this.#take(this.#extend.at(gpa, EXTEND_CHUNK));
+    this.#take(chunk);
   }
 
   /** MRTD if the TD were finalized now, 48 bytes. More may follow. */
   digest(): Uint8Array {
-    return this.#hash.clone().digest();
+    return this.#hashed().digest();
   }
 
   /** Another measurement, that has seen the same so far. */
   clone(): Mrtd {
-    return new Mrtd(this.#hash.clone());
+    return new Mrtd(this.#hashed().clone());
+  }
+
+  #take(bytes: Uint8Array): void {
+    if (this.#waiting + bytes.length > GATHERED) this.#hashed();
+    this.#gathered.set(bytes, this.#waiting);
+    this.#waiting += bytes.length;
+  }
+
+  /** The hash of all that came. */
+  #hashed(): RunningSha384 {
+    this.#hash.update(this.#gathered.subarray(0, this.#waiting));
+    this.#waiting = 0;
+    return this.#hash;
   }
 }

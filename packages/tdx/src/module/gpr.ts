@@ -20,5 +20,18 @@ export enum Gpr {
 
 /** Sixteen registers of 64 bits, indexed by {@link Gpr}. */
 export type Gprs = BigUint64Array;
+
+/** Registers that are also there as halves of 32 bits: number 2n is the low half of register n. Whoever counts with numbers needs no bigints then. */
+export class RegisterFile {
+  readonly regs: Gprs = new BigUint64Array(16);
+  readonly halves = new Uint32Array(this.regs.buffer);
+
+  /** Puts a number below 2^53 into a register. */
+  setNumber(gpr: Gpr, value: number): void {
+    this.halves[2 * gpr] = value;
+    this.halves[2 * gpr + 1] = Math.floor(value / 2 ** 32);
+  }
+}
+
 /** XMM0 to XMM15, 16 bytes each. */
 export const XMM_BYTES = 256;

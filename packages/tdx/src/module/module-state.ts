@@ -64,6 +64,8 @@ export class ModuleState {
   readonly lastVcpu: (TdVcpu | undefined)[];
   /** Bits of a physical address below those of the key id. */
   readonly hkidShift: number;
+  /** The first physical address with a key id other than 0. */
+  readonly firstKeyed: number;
   /** State of the generator behind {@link scramble}; never zero. */
   #noise = 0x9e37_79b1;
 
@@ -74,6 +76,7 @@ export class ModuleState {
     this.lastVcpu = platform.processors.map(() => undefined);
     this.writeBacks = Array.from({ length: platform.packages }, () => ({ lock: new TryLock(), part: 0, keys: [] }));
     this.hkidShift = platform.maxPhysAddr - keyIdBits(platform.privateHkids);
+    this.firstKeyed = 2 ** this.hkidShift;
   }
 
   /** One bit for every package, all set. */
@@ -117,12 +120,12 @@ export class ModuleState {
     let noise = this.#noise;
     for (let i = 0; i < pages; i++) {
       const frame = this.platform.memory.page(hpa + i * PAGE_BYTES[PageSize.Size4K]);
-      const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
-      for (let at = 0; at < frame.length; at += 4) {
+      const words = new Int32Array(frame.buffer, frame.byteOffset, frame.byteLength / Int32Array.BYTES_PER_ELEMENT);
+      for (let at = 0; at < words.length; at++) {
         noise ^= noise << 13;
         noise ^= noise >>> 17;
         noise ^= noise << 5;
-        view.setInt32(at, noise);
+        words[at] = noise;
       }
     }
     this.#noise = noise;

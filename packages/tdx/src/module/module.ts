@@ -6,13 +6,17 @@ import { ModuleState, SysState } from "./module-state.js";
 import { open } from "./open.js";
 import type { PlatformDesc } from "./platform.js";
 import { PrivateFrameError } from "./private-frame-error.js";
-import { Seamcall } from "./seamcall.js";
+import { CallFrame, Seamcall } from "./seamcall.js";
 import { OperandId, Status, withOperand } from "./status.js";
 import type { CallRecord } from "./trace.js";
 import type { LockMode } from "./try-lock.js";
 
-const LEAF_BITS = 0xffffn;
-const VERSION_BITS = 0xff_0000n;
+const LEAF_BITS = 0xffff;
+const VERSION_SHIFT = 16;
+const VERSION_BITS = 0xff;
+/** Bits of RAX's lower half that are neither leaf nor version. */
+const RESERVED_SHIFT = 24;
+const VP_ENTER = 0;
 const LP_SHUTDOWN = 44;
 
 /**
@@ -23,8 +27,8 @@ export class TdxModule {
   readonly state: ModuleState;
   /** Called after every SEAMCALL; for TDCALLs see the guest side. */
   onTrace: ((record: CallRecord) => void) | undefined;
-  /** Room for the inputs of calls to come: one for each call that was ever under way within another. */
-  readonly #inputs: Gprs[] = [];
+  /** For calls to come: one for each call that was ever under way within another. */
+  readonly #frames: CallFrame[] = [];
   /** XMM registers of hosts that hand none over. */
   readonly #noXmm = new Uint8Array(XMM_BYTES);
 
@@ -40,22 +44,28 @@ export class TdxModule {
    * @param xmm 256 bytes, needed for TDVMCALLs that hand XMM registers over
    * @throws {RangeError} if the platform has no such processor
    */
-  seamcall(lp: number, regs: Gprs, xmm = this.#noXmm.fill(0)): void {
+  seamcall(lp: number, regs: Gprs, xmm?: Uint8Array): void {
     if (this.state.platform.processors[lp] === undefined)
       throw new RangeError(
         `logical processor ${lp}; the platform has 0 to ${this.state.platform.processors.length - 1}`,
       );
-    const rax = regs[Gpr.Rax] as bigint;
-    const input = this.#inputs.pop() ?? new BigUint64Array(regs.length);
-    input.set(regs);
-    const leaf = SEAMCALLS.get(Number(rax & LEAF_BITS));
-    const version = Number((rax & VERSION_BITS) >> 16n);
-    const call = new Seamcall(this.state, lp, input, regs, version, xmm);
+    const frame = this.#frames.pop() ?? new CallFrame();
+    const { input } = frame;
+    input.regs.set(regs);
+    const rax = input.halves[2 * Gpr.Rax] as number;
+    const number = rax & LEAF_BITS;
+    const leaf = SEAMCALLS.get(number);
+    const version = (rax >>> VERSION_SHIFT) & VERSION_BITS;
+    const call = new Seamcall(this.state, lp, frame, regs, version, xmm ?? this.#zeroXmm(number));
     const status = this.#dispatch(leaf, call);
     regs[Gpr.Rax] = status;
-    if (this.onTrace === undefined) this.#inputs.push(input);
-    else
-      this.onTrace({ kind: "seamcall", leaf: Number(rax & LEAF_BITS), version, name: leaf?.name, input, status, lp });
+    if (this.onTrace === undefined) this.#frames.push(frame);
+    else this.onTrace({ kind: "seamcall", leaf: number, version, name: leaf?.name, input: input.regs, status, lp });
+  }
+
+  /** Only an entry looks at them, and leaves the guest's there. */
+  #zeroXmm(leaf: number): Uint8Array {
+    return leaf === VP_ENTER ? this.#noXmm.fill(0) : this.#noXmm;
   }
 
   /** Whether the frame at `hpa` is not the host's: a TD's memory or control page, or the module's own. */
@@ -75,14 +85,15 @@ export class TdxModule {
 
   #dispatch(leaf: SeamcallLeaf | undefined, call: Seamcall): bigint {
     const { state } = this;
-    const rax = call.regs[Gpr.Rax] as bigint;
-    if ((rax & ~(LEAF_BITS | VERSION_BITS)) !== 0n || (call.version > 0 && !leaf?.versions))
-      return withOperand(Status.OPERAND_INVALID, OperandId.Rax);
+    const { halves } = call;
+    const isReserved =
+      (halves[2 * Gpr.Rax] as number) >>> RESERVED_SHIFT !== 0 || (halves[2 * Gpr.Rax + 1] as number) !== 0;
+    if (isReserved || (call.version > 0 && !leaf?.versions)) return withOperand(Status.OPERAND_INVALID, OperandId.Rax);
     if (state.sys === SysState.Shutdown && leaf?.number !== LP_SHUTDOWN) return Status.SYS_SHUTDOWN;
     if (state.sys !== SysState.Ready && !leaf?.beforeReady) return Status.SYS_NOT_READY;
     if (leaf === undefined || call.version > (leaf.versions ?? 0))
       return withOperand(Status.OPERAND_INVALID, OperandId.Rax);
-    for (const gpr of leaf.outputs ?? []) call.out[gpr] = 0n;
+    if (leaf.outputs !== undefined) for (const gpr of leaf.outputs) call.out[gpr] = 0n;
     try {
       const opened = open(call, leaf);
       return opened === Status.SUCCESS ? leaf.run(call) : opened;

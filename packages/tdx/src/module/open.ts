@@ -43,7 +43,7 @@ function openTdvpr(call: Seamcall, { operand, lock, tdrLock, tdrLockV1, flags }:
   const vcpu = call.module.vcpus.get(page.hpa);
   const tdr = call.module.pamt.entry(page.entry.owner, PageSize.Size4K);
   if (vcpu === undefined || tdr === undefined) return withOperand(Status.PAGE_METADATA_INCORRECT, operand);
-  const busy = call.take(tdr.lock, (call.version > 0 && tdrLockV1) || tdrLock, OperandId.Tdr);
+  const busy = call.take(tdr, (call.version > 0 && tdrLockV1) || tdrLock, OperandId.Tdr);
   if (busy !== Status.SUCCESS) return busy;
   call.vcpu = vcpu;
   call.td = vcpu.td;

@@ -13,7 +13,7 @@ class Entries {
   /** Physical address of the owner's TDR. */
   readonly owners: Float64Array;
   readonly epochs: Float64Array;
-  /** Words of {@link PamtLock}. */
+  /** Words of the locks. */
   readonly locks: Uint16Array;
 
   constructor(count: number) {
@@ -24,33 +24,15 @@ class Entries {
   }
 }
 
-/** The lock of a page: the first 16 bits of its entry. */
-class PamtLock extends WordLock {
-  protected readonly withHostPriority = true;
-
+/** One entry of the PAMT: what a page of one size is used for, by whom. Its first 16 bits are the page's lock. */
+export class PamtEntry extends WordLock {
   constructor(
+    readonly size: PageSize,
     readonly entries: Entries,
     readonly index: number,
   ) {
     super();
   }
-
-  protected get word(): number {
-    return this.entries.locks[this.index] as number;
-  }
-
-  protected set word(word: number) {
-    this.entries.locks[this.index] = word;
-  }
-}
-
-/** One entry of the PAMT: what a page of one size is used for, by whom. */
-export class PamtEntry {
-  constructor(
-    readonly size: PageSize,
-    readonly entries: Entries,
-    readonly index: number,
-  ) {}
 
   get type(): PageType {
     return this.entries.types[this.index] as PageType;
@@ -78,19 +60,35 @@ export class PamtEntry {
     this.entries.epochs[this.index] = epoch;
   }
 
-  get lock(): WordLock {
-    return new PamtLock(this.entries, this.index);
+  protected get withHostPriority(): boolean {
+    return true;
+  }
+
+  protected get word(): number {
+    return this.entries.locks[this.index] as number;
+  }
+
+  protected set word(word: number) {
+    this.entries.locks[this.index] = word;
   }
 }
 
 /** The metadata of 1 GiB of physical memory: an entry for it, 512 for its 2 MiB and 262144 for its 4 KiB pages. */
-class Block {
+export class Block {
   readonly levels = [new Entries(FRAMES * FRAMES), new Entries(FRAMES), new Entries(1)] as const;
+
+  /** Those of the larger pages, which every way to a smaller one goes by, as far as they were asked for. */
+  readonly #large: PamtEntry[][] = [[], [], []];
 
   constructor(readonly base: number) {}
 
+  /** The entry of the page of `size` that contains `hpa`. */
   entry(hpa: number, size: PageSize): PamtEntry {
-    return new PamtEntry(size, this.levels[size], Math.floor((hpa - this.base) / PAGE_BYTES[size]));
+    const index = Math.floor((hpa - this.base) / PAGE_BYTES[size]);
+    if (size === PageSize.Size4K) return new PamtEntry(size, this.levels[size], index);
+    const known = this.#large[size] as PamtEntry[];
+    known[index] ??= new PamtEntry(size, this.levels[size], index);
+    return known[index];
   }
 }
 
@@ -126,14 +124,19 @@ export class Pamt {
     this.#blocks.set(base / BLOCK, block);
   }
 
+  /** The entries of the 1 GiB that `hpa` lies in, or undefined where there is no initialised TDMR. */
+  block(hpa: number): Block | undefined {
+    return this.#blocks.get(Math.floor(hpa / BLOCK));
+  }
+
   /** The entry of the page of `size` that contains `hpa`, or undefined where there is no initialised TDMR. */
   entry(hpa: number, size: PageSize): PamtEntry | undefined {
-    return this.#block(hpa)?.entry(hpa, size);
+    return this.block(hpa)?.entry(hpa, size);
   }
 
   /** The entries from the 1 GiB one down to that of the leaf that contains `hpa`, at most down to `size`. */
   path(hpa: number, size: PageSize = PageSize.Size4K): readonly PamtEntry[] {
-    const block = this.#block(hpa);
+    const block = this.block(hpa);
     if (block === undefined) return [];
     const path: PamtEntry[] = [];
     for (let level = PageSize.Size1G; level >= size; level--) {
@@ -146,7 +149,7 @@ export class Pamt {
 
   /** What the frame at `hpa` is used for, by whatever size of page; {@link PageType.Nda} where there is no PAMT. */
   typeOf(hpa: number): PageType {
-    const block = this.#block(hpa);
+    const block = this.block(hpa);
     if (block === undefined) return PageType.Nda;
     if (block.levels[PageSize.Size1G].types[0] === PageType.Reg) return PageType.Reg;
     const at = hpa - block.base;
@@ -157,7 +160,7 @@ export class Pamt {
 
   /** Whether all 4 KiB pages of the 2 MiB at `hpa` are NDA. */
   isRangeFree(hpa: number): boolean {
-    const block = this.#block(hpa);
+    const block = this.block(hpa);
     if (block === undefined) return false;
     const first = Math.floor((hpa - block.base) / PAGE_BYTES[PageSize.Size2M]) * FRAMES;
     return block.levels[PageSize.Size4K].types.subarray(first, first + FRAMES).every((type) => type === PageType.Nda);
@@ -189,13 +192,9 @@ export class Pamt {
   }
 
   #family(hpa: number, size: PageSize.Size2M | PageSize.Size1G) {
-    const block = this.#block(hpa);
+    const block = this.block(hpa);
     if (block === undefined) throw new RangeError(`no PAMT covers the page at 0x${hpa.toString(16)}`);
     const parent = block.entry(hpa, size);
     return { parent, children: block.levels[(size - 1) as PageSize], first: parent.index * FRAMES };
-  }
-
-  #block(hpa: number): Block | undefined {
-    return this.#blocks.get(Math.floor(hpa / BLOCK));
   }
 }

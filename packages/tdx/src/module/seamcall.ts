@@ -1,4 +1,4 @@
-import type { Gpr, Gprs } from "./gpr.js";
+import { type Gpr, type Gprs, RegisterFile } from "./gpr.js";
 import type { ModuleState } from "./module-state.js";
 import { PAGE_BYTES, PageSize, PageType } from "./page-type.js";
 import type { PamtEntry } from "./pamt.js";
@@ -7,8 +7,18 @@ import type { Td } from "./td.js";
 import type { TdVcpu } from "./td-vcpu.js";
 import type { Lock, LockMode } from "./try-lock.js";
 
+/** What a call works in; the next one may have it when it has ended. */
+export class CallFrame {
+  /** Registers as the host gave them. */
+  readonly input = new RegisterFile();
+  /** Locks that the call holds, and in the same place how. */
+  readonly held: Lock[] = [];
+  readonly modes: LockMode[] = [];
+}
+
 /** Physical addresses have fewer bits than this. */
-const MAX_PA = 2n ** 52n;
+const MAX_PA = 2 ** 52;
+const HALF = 2 ** 32;
 
 /**
  * One call of the host: its registers, the TD and vCPU that it opened, and the locks it holds. What a leaf asks of it answers with what was asked for, or with the
@@ -19,23 +29,30 @@ export class Seamcall {
   td!: Td;
   /** The vCPU, of leaves that open one. */
   vcpu!: TdVcpu;
-  /** What it holds, and in the same place how. */
-  readonly #held: Lock[] = [];
-  readonly #modes: LockMode[] = [];
+  /** Registers as the host gave them. */
+  readonly regs: Gprs;
+  /** The same, number 2n being the low half of register n. */
+  readonly halves: Uint32Array;
+  readonly #held: Lock[];
+  readonly #modes: LockMode[];
 
   constructor(
     readonly module: ModuleState,
     /** Number of the logical processor. */
     readonly lp: number,
-    /** Registers as the host gave them. */
-    readonly regs: Gprs,
+    { input, held, modes }: CallFrame,
     /** Registers as the host gets them. */
     readonly out: Gprs,
     /** 0 to 255. */
     readonly version: number,
     /** XMM0 to XMM15 of the host, for TDVMCALLs that hand them over. */
     readonly xmm: Uint8Array,
-  ) {}
+  ) {
+    this.regs = input.regs;
+    this.halves = input.halves;
+    this.#held = held;
+    this.#modes = modes;
+  }
 
   get package(): number {
     return this.module.packageOf(this.lp);
@@ -43,7 +60,7 @@ export class Seamcall {
 
   /** Number in a register, up to 2^53; what is more loses low bits and is out of every range that is checked for. */
   number(gpr: Gpr): number {
-    return Number(this.regs[gpr]);
+    return (this.halves[2 * gpr] as number) + (this.halves[2 * gpr + 1] as number) * HALF;
   }
 
   /** Takes a lock until the leaf ends. @returns SUCCESS, or busy with `operand` */
@@ -57,10 +74,11 @@ export class Seamcall {
 
   /** Gives back a lock before the leaf ends. */
   drop(lock: Lock): void {
-    const at = this.#held.indexOf(lock);
+    const at = this.#held.lastIndexOf(lock);
     if (at < 0) return;
-    this.#held.splice(at, 1);
-    for (const mode of this.#modes.splice(at, 1)) lock.release(mode);
+    lock.release(this.#modes[at] as LockMode);
+    this.#held.copyWithin(at, at + 1).pop();
+    this.#modes.copyWithin(at, at + 1).pop();
   }
 
   /** Gives back all locks. */
@@ -74,9 +92,8 @@ export class Seamcall {
    * @param flags bits that are no part of the address
    */
   privateAddress(gpr: Gpr, size: PageSize, flags = 0n): number | bigint {
-    const raw = (this.regs[gpr] as bigint) & ~flags;
-    const address = Number(raw);
-    if (raw >= MAX_PA || address % PAGE_BYTES[size] !== 0 || address >= 2 ** this.module.hkidShift)
+    const address = flags === 0n ? this.number(gpr) : Number((this.regs[gpr] as bigint) & ~flags);
+    if (address >= MAX_PA || address % PAGE_BYTES[size] !== 0 || address >= this.module.firstKeyed)
       return withOperand(Status.OPERAND_INVALID, gpr);
     return address;
   }
@@ -85,15 +102,17 @@ export class Seamcall {
   page(gpr: Gpr, type: PageType, mode: LockMode, size: PageSize = PageSize.Size4K, flags = 0n): Page | bigint {
     const hpa = this.privateAddress(gpr, size, flags);
     if (typeof hpa === "bigint") return hpa;
-    const path = this.module.pamt.path(hpa, size);
-    const entry = path.at(-1);
-    if (entry === undefined) return withOperand(Status.OPERAND_ADDR_RANGE_ERROR, gpr);
-    for (const node of path) {
-      const busy = this.take(node.lock, node === entry ? mode : "shared", gpr);
+    const block = this.module.pamt.block(hpa);
+    if (block === undefined) return withOperand(Status.OPERAND_ADDR_RANGE_ERROR, gpr);
+    for (let level = PageSize.Size1G; ; level--) {
+      const entry = block.entry(hpa, level);
+      const isLast = level === size || entry.type === PageType.Reg;
+      const busy = this.take(entry, isLast ? mode : "shared", gpr);
       if (busy !== Status.SUCCESS) return busy;
+      if (!isLast) continue;
+      if (level !== size || entry.type !== type) return withOperand(Status.PAGE_METADATA_INCORRECT, gpr);
+      return { hpa, entry };
     }
-    if (entry.size !== size || entry.type !== type) return withOperand(Status.PAGE_METADATA_INCORRECT, gpr);
-    return { hpa, entry };
   }
 
   /** The page of `size` that a register names, locked: it has to be nobody's, and so all there is in it. */
@@ -110,10 +129,9 @@ export class Seamcall {
 
   /** As {@link sharedMemory}, by address. */
   sharedAt(address: bigint, size: number): Uint8Array | undefined {
-    const { hkidShift, platform } = this.module;
-    const key = 2 ** hkidShift;
+    const { firstKeyed: key, platform } = this.module;
     const raw = Number(address);
-    if (address >= MAX_PA || raw % size !== 0 || Math.floor(raw / key) >= platform.privateHkids.first) return undefined;
+    if (raw >= MAX_PA || raw % size !== 0 || Math.floor(raw / key) >= platform.privateHkids.first) return undefined;
     const hpa = raw % key;
     if (!this.module.isConvertible(hpa, size) || !this.module.isShared(hpa)) return undefined;
     const at = hpa % PAGE_BYTES[PageSize.Size4K];

@@ -14,8 +14,11 @@ export interface PageInfo {
   readonly level: number;
 }
 
-const LEVEL = 7n;
-const RESERVED = 0xfff0_0000_0000_0ff8n;
+const LEVEL = 7;
+/** Reserved bits of RCX, by halves. */
+const RESERVED_LOW = 0xff8;
+const RESERVED_HIGH = 0xfff0_0000;
+const PAGE = 4096;
 /** What hosts are told of leaf and other entries: rights, memory type, address, IPAT, PS and suppress-VE of the one, rights and PS of the other. */
 const LEAF_MASK = 0x800f_ffff_ffff_f4ffn;
 const TABLE_MASK = 0x487n;
@@ -24,11 +27,12 @@ const WRONG = withOperand(Status.OPERAND_INVALID, OperandId.Rcx);
 
 /** RCX of a leaf that works on an entry, which has to have a level of `min` to `max`. */
 export function pageInfo(call: Seamcall, min: number, max: number): PageInfo | bigint {
-  const raw = call.regs[Gpr.Rcx] as bigint;
-  const level = Number(raw & LEVEL);
-  const gpa = Number(raw & ~LEVEL & ~RESERVED);
-  if ((raw & RESERVED) !== 0n || level < min || level > max || gpa % (4096 * 512 ** level) !== 0) return WRONG;
-  return { gpa, level };
+  const low = call.halves[2 * Gpr.Rcx] as number;
+  const high = call.halves[2 * Gpr.Rcx + 1] as number;
+  const level = low & LEVEL;
+  if ((low & RESERVED_LOW) !== 0 || (high & RESERVED_HIGH) !== 0 || level < min || level > max) return WRONG;
+  const gpa = low - level + high * 2 ** 32;
+  return level > 0 && gpa % (PAGE * 512 ** level) !== 0 ? WRONG : { gpa, level };
 }
 
 /** SUCCESS for an address that is private and not too high. */
@@ -86,7 +90,7 @@ export function pamtOf(call: Seamcall, entry: SeptEntry): PamtEntry {
 /** As {@link pamtOf}, locked. */
 export function lockPamtOf(call: Seamcall, entry: SeptEntry): PamtEntry | bigint {
   const page = pamtOf(call, entry);
-  const busy = call.take(page.lock, "exclusive", OperandId.Rcx);
+  const busy = call.take(page, "exclusive", OperandId.Rcx);
   return busy === Status.SUCCESS ? page : busy;
 }
 

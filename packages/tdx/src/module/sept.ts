@@ -160,6 +160,10 @@ export class SeptEntry implements Lock {
   }
 }
 
+/** The index into a table of `level`, of a frame number's bits from 27 on and those below. */
+const indexAt = (high: number, low27: number, level: number): number =>
+  (level < LOW_LEVELS ? low27 >>> (INDEX_BITS * level) : high >>> (INDEX_BITS * (level - LOW_LEVELS))) & (ENTRIES - 1);
+
 /** The processor found nothing that allows the access. */
 export const SEPT_VIOLATION = 0;
 /** The page is there and waits for TDG.MEM.PAGE.ACCEPT. */
@@ -190,8 +194,7 @@ export class SecureEpt {
     const high = Math.floor(gfn / LOW_FRAMES);
     const low27 = gfn % LOW_FRAMES;
     for (let level = this.levels - 1; ; level--) {
-      const above = level < LOW_LEVELS ? low27 >>> (INDEX_BITS * level) : high >>> (INDEX_BITS * (level - LOW_LEVELS));
-      const index = above & (ENTRIES - 1);
+      const index = indexAt(high, low27, level);
       const low = table.words[2 * index] as number;
       if ((low & RWX) === 0) {
         const state = table.stateAt(index);
@@ -212,11 +215,15 @@ export class SecureEpt {
   /** The entry for `gpa` at `level`, or the one above it where the way down ends: at a leaf, or at an entry that is not present. */
   find(gpa: number, level: number): SeptEntry {
     let table = this.root;
+    const gfn = Math.floor(gpa / 4096);
+    const high = Math.floor(gfn / LOW_FRAMES);
+    const low27 = gfn % LOW_FRAMES;
     for (let at = this.levels - 1; ; at--) {
-      const index = Math.floor(gpa / (4096 * 512 ** at)) % ENTRIES;
-      const entry = new SeptEntry(table, index, at);
-      const child = entry.child;
-      if (at === level || entry.rights === 0 || entry.isLeaf || child === undefined) return entry;
+      const index = indexAt(high, low27, at);
+      const low = table.words[2 * index] as number;
+      const child = table.children[index];
+      if (at === level || (low & RWX) === 0 || (low & LEAF) !== 0 || child === undefined)
+        return new SeptEntry(table, index, at);
       table = child;
     }
   }

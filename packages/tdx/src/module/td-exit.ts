@@ -6,6 +6,8 @@ import { LastExit, type TdVcpu, VcpuState } from "./td-vcpu.js";
 
 /** Basic VMX exit reasons that the TDX module itself writes. */
 const ExitReason = { Nmi: 0, ExternalInterrupt: 1, TripleFault: 2, EptViolation: 48, Tdcall: 77 } as const;
+/** RAX after a TDVMCALL. */
+const TDCALL = Status.SUCCESS | BigInt(ExitReason.Tdcall);
 /** Interruption information of an NMI: valid, type 2, vector 2. */
 const NMI_INFO = 0x8000_0202;
 const REGISTERS = 16;
@@ -18,7 +20,7 @@ const EEQ_ATTR_WR = 5n;
 const EEQ_PENDING = 6n;
 
 /** The registers that a TDVMCALL hands over, as its mask in the guest's RCX says: bits 15:0 general-purpose, 31:16 XMM. */
-const maskOf = (cpu: GuestCpu): number => Number(cpu.gpr.get(Gpr.Rcx) & 0xffff_ffffn);
+const maskOf = (cpu: GuestCpu): number => Number(BigInt.asUintN(32, cpu.gpr.get(Gpr.Rcx)));
 const has = (mask: number, bit: number): boolean => ((mask >>> bit) & 1) === 1;
 
 /** Copies XMM registers of a mask; hardly any TDVMCALL has one. */
@@ -56,7 +58,7 @@ function clear(td: Td, regs: Gprs, xmm: Uint8Array): void {
 function tdVmCallOutputs(cpu: GuestCpu, regs: Gprs, xmm: Uint8Array): void {
   const mask = maskOf(cpu);
   for (let i = Gpr.Rdx; i < REGISTERS; i++) if (has(mask, i)) regs[i] = cpu.gpr.get(i);
-  regs[Gpr.Rax] = Status.SUCCESS | BigInt(ExitReason.Tdcall);
+  regs[Gpr.Rax] = TDCALL;
   regs[Gpr.Rcx] = BigInt(mask);
   if (mask < FIRST_XMM) return;
   const guest = new Uint8Array(XMM_BYTES);

@@ -63,6 +63,9 @@ export function cpuidKey(leaf: number, subleaf?: number): number {
   return leaf * 0x1000 + (subleaf === undefined ? 0xfff : subleaf);
 }
 
+const SHARED_BIT_52 = 2 ** 51;
+const SHARED_BIT_48 = 2 ** 47;
+
 /** Bytes of a measurement register: a SHA-384. */
 export const MEASUREMENT_BYTES = 48;
 const zeroes = () => new Uint8Array(MEASUREMENT_BYTES);
@@ -155,7 +158,7 @@ export class Td {
 
   /** The bit of a guest physical address that says shared, as its value. */
   get sharedBit(): number {
-    return 2 ** (this.gpaBits - 1);
+    return this.gpaw ? SHARED_BIT_52 : SHARED_BIT_48;
   }
 }
 

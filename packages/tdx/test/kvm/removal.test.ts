@@ -151,7 +151,7 @@ describe("a lock that a vCPU holds in the module", () => {
     await td.init();
     await td.addVcpu();
     const tdr = module.state.pamt.entry(td.vm.tdr ?? 0, PageSize.Size4K);
-    const release = module.hold(tdr?.lock as never, "shared");
+    const release = module.hold(tdr as never, "shared");
     const cmd = { id: TdxCmdId.FinalizeVm, data: null, hwError: 0n } as const;
     expect(await errnoOf(() => td.vm.vmIoctl(td.task, cmd))).toBe("EBUSY");
     expect(cmd.hwError >> 32n).toBe(0x8000_0200n);

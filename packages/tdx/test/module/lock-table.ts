@@ -24,7 +24,7 @@ export class Scene {
   page(hpa: number): Lock {
     const entry = this.host.module.state.pamt.entry(hpa, 0);
     if (entry === undefined) throw new Error("no PAMT");
-    return entry.lock;
+    return entry;
   }
 
   readonly locks = {

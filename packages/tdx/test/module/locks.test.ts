@@ -54,7 +54,7 @@ describe("locks of leaves: what another call holds is answered with OPERAND_BUSY
   it("include those of the 2 MiB and 1 GiB around a page, and of a TDMR", () => {
     const { host, spare } = scenes.runnable;
     for (const size of [1, 2]) {
-      const lock = host.module.state.pamt.entry(spare, size)?.lock ?? new TryLock();
+      const lock = host.module.state.pamt.entry(spare, size) ?? new TryLock();
       const release = host.module.hold(lock, "exclusive");
       expect(host.call(Tdh.PageRdMd, { rcx: spare }).text).toBe("OPERAND_BUSY|1");
       release();

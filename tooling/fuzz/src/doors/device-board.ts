@@ -4,6 +4,7 @@ import {
   CmosRtc,
   DEBUG_EXIT_PORTS,
   DebugExit,
+  decodeMsi,
   ELCR_PORTS,
   FW_CFG_PORTS,
   FwCfg,
@@ -13,6 +14,8 @@ import {
   LocalApic,
   MmioBus,
   type MmioSize,
+  PCI_PORT,
+  PCI_PORTS,
   PIC_PORTS,
   PIT_PORTS,
   PicPair,
@@ -30,9 +33,11 @@ import {
   Uart16550A,
   VIRTIO_MMIO_SIZE,
   VirtioMmio,
+  VirtioPci,
   VirtioRng,
 } from "@vm/devices";
 import { Interrupts } from "../../../../apps/machine/src/board/interrupts.js";
+import { attachPci } from "../../../../apps/machine/src/board/pci.js";
 import { VirtualClock } from "../../../../apps/machine/src/clock.js";
 import * as L from "../../../../apps/machine/src/layout.js";
 import { RingHost } from "../rings/ring-host.js";
@@ -57,7 +62,13 @@ export const PORT_RANGES: readonly (readonly [number, number])[] = [
   [L.EXIT_STATUS, DEBUG_EXIT_PORTS],
   [L.SHUTDOWN_PORT, 1],
   [L.FW_CFG, FW_CFG_PORTS],
+  [PCI_PORT, PCI_PORTS],
 ];
+
+/** Device numbers of the PCI bus: those that there are, and one that is not. */
+export const PCI_DEVICES = [0, 1, 2, 3, 31] as const;
+/** Where they can decode memory: its first address. */
+export const [PCI_MEMORY] = L.pciMemory(MEMORY);
 
 /** Windows of device memory, as address and bytes; those of the local APICs are asked by processor. */
 export const WINDOWS: readonly (readonly [number, number])[] = [
@@ -134,7 +145,7 @@ export class Board {
     ports.attach(L.EXIT_STATUS, DEBUG_EXIT_PORTS, new DebugExit({ onExit: hear("exit") }));
     const shutdown = new ShutdownPort({ onShutdown: hear("off") });
     ports.attach(L.SHUTDOWN_PORT, 1, shutdown);
-    const fwCfg = new FwCfg({ ram: MEMORY, processors: CPUS });
+    const fwCfg = new FwCfg({ basePort: L.FW_CFG, ram: MEMORY, processors: CPUS });
     ports.attach(L.FW_CFG, FW_CFG_PORTS, fwCfg);
     const entropy = { fill: (to: Uint8Array): void => void to.fill(0x5a) };
     const rng = new VirtioRng({ entropy });
@@ -145,8 +156,28 @@ export class Board {
       turns: this.host,
     });
     mmio.attach(L.VIRTIO, VIRTIO_MMIO_SIZE, virtio);
+    // The power management block has no place until the guest finds it one: where firmware would put it there is `power`.
+    const pci = attachPci({
+      ...{ ports, mmio, mmu: { memslots: [] }, ram: MEMORY, clock },
+      ...{ onPowerOff: hear("off"), onReset: hear("reset") },
+    });
+    const [first, second] = [17, 18].map((gsi, k) => {
+      const transport = new VirtioPci({
+        ...{ device: new VirtioRng({ entropy }), memory: this.host, turns: this.host, irq: ioApic.line(gsi) },
+        sendMsi: (message) => {
+          const interrupt = decodeMsi(message);
+          if (interrupt !== null) bus.send(interrupt);
+        },
+        decode: pci.memory,
+      });
+      pci.host.attach({ device: 1 + k, function: 0 }, transport);
+      return transport;
+    }) as [VirtioPci<unknown>, VirtioPci<unknown>];
+    const { host, mch, lpc, pm: ich9 } = pci;
+    const bridges = { host, mch, lpc, ich9, first, second };
     // Those that drive interrupt lines come before those that the lines lead to.
-    this.#parts = { com1, com2, pit, control, test, virtio, rtc, power, pm, shutdown, fwCfg, pics, ioApic };
+    const drivers = { com1, com2, pit, control, test, virtio, ...bridges };
+    this.#parts = { ...drivers, rtc, power, pm, shutdown, fwCfg, pics, ioApic };
   }
 
   /** The memory access of processor `cpu`, whose APIC comes before the bus. */

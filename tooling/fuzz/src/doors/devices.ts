@@ -1,7 +1,7 @@
 import type { MmioSize, PortSize } from "@vm/devices";
 import { type Door, Violation } from "../door.js";
 import { Random } from "../random.js";
-import { Board, CPUS, PORT_RANGES, WINDOWS } from "./device-board.js";
+import { Board, CPUS, PCI_DEVICES, PCI_MEMORY, PORT_RANGES, WINDOWS } from "./device-board.js";
 
 const ACTS = 300;
 /** So that a turn which is too long tells of an act that is. */
@@ -54,6 +54,34 @@ function memoryAct(random: Random): Act {
     const gpa = apic ? (board.apics[cpu]?.pageBase ?? 0xfee00000) + registers : chosen;
     if (reading) return [board.read(cpu, gpa, size)];
     board.write(cpu, gpa, size, lo, hi);
+    return [];
+  };
+}
+
+/** Registers of configuration space behind which there is more than a byte that is kept. */
+const PCI_REGISTERS = [0x04, 0x10, 0x14, 0x40, 0x42, 0x44, 0x60, 0x64, 0x9c, 0xa0, 0xa8] as const;
+
+/** Configuration space, by which devices are moved; and what they decode. */
+function pciAct(random: Random): Act {
+  const size = random.pick([1, 2, 4, 4] as const) as MmioSize & PortSize;
+  const where = PCI_MEMORY + 0x4000 * random.below(4);
+  const value = random.pick([number(random), where, where, 0xe000_0001, 2, 6, 0x8000, 0xc000]) >>> 0;
+  const reading = random.chance(35);
+  if (random.chance(50)) {
+    const gpa = where + random.pick([random.below(0x40), 0x1000, 0x3000, random.below(0x4000)]);
+    return (board) => {
+      if (reading) return [board.read(0, gpa, size)];
+      board.write(0, gpa, size, value % 2 ** (8 * size), 0);
+      return [];
+    };
+  }
+  const device = random.pick(PCI_DEVICES);
+  const register = random.chance(80) ? random.pick(PCI_REGISTERS) : random.below(0x100);
+  const port = 0xcfc + (register & 3);
+  return (board) => {
+    board.ports.write(0xcf8, 4, (0x8000_0000 + device * 0x800 + (register & 0xfc)) >>> 0);
+    if (reading) return [board.portRead(port, size)];
+    board.ports.write(port, size, value % 2 ** (8 * size));
     return [];
   };
 }
@@ -130,7 +158,8 @@ function otherAct(random: Random): Act {
 function act(random: Random): Act {
   const kind = random.below(100);
   if (kind < 35) return portAct(random);
-  if (kind < 60) return memoryAct(random);
+  if (kind < 50) return memoryAct(random);
+  if (kind < 62) return pciAct(random);
   if (kind < 70) return msrAct(random);
   return kind < 85 ? timeAct(random) : otherAct(random);
 }

@@ -4,6 +4,7 @@ import { bpfObject } from "./bpf-object.js";
 import { btf } from "./btf.js";
 import { devices } from "./devices.js";
 import { execFrames } from "./exec-frames.js";
+import { fwCfg } from "./fw-cfg.js";
 import { guest } from "./guest.js";
 import { instructions } from "./instructions.js";
 import { kallsyms } from "./kallsyms.js";
@@ -27,6 +28,7 @@ export const doors: readonly Door[] = [
   instructions,
   guest,
   devices,
+  fwCfg,
   execFrames,
   kvmiServer,
   loaders,

@@ -21,7 +21,18 @@ export interface ExplainFlags extends BootFlags {
 }
 
 /** Flags of `vm boot` that mean nothing to an image without an operating system. */
-const BOOT_ONLY = ["kernel", "initrd", "builtin", "exec", "disk", "lockdep", "legacyDevices", "kvmi", "bpf"] as const;
+const BOOT_ONLY = [
+  "kernel",
+  "initrd",
+  "builtin",
+  "exec",
+  "disk",
+  "lockdep",
+  "legacyDevices",
+  "pci",
+  "kvmi",
+  "bpf",
+] as const;
 
 /** `vm jit explain`: runs a machine to its end, and then tells what became of the code at an address. @throws {UsageError} before anything has started */
 export async function explain(text: string, flags: ExplainFlags): Promise<number> {

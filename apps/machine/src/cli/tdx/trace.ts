@@ -1,14 +1,13 @@
-import { type TdxCall, tdx } from "../../index.js";
+import type { TdxCall } from "../../index.js";
 import { reason, UsageError } from "../errors.js";
-import type { BootFlags } from "../flags.js";
-import { bootTd } from "../td/boot.js";
+import { bootTd, type TdBootFlags } from "../td/boot.js";
 import { CallTable } from "./call-table.js";
 import { callJson, callLine } from "./call-text.js";
 import { FileLines, type Lines, StdoutLines } from "./lines.js";
 import { tableJson, tableText } from "./table-text.js";
 
 /** The flags of `vm tdx trace`: those of `vm td boot`, and its own. */
-export interface TdxTraceFlags extends BootFlags {
+export interface TdxTraceFlags extends TdBootFlags {
   readonly calls?: true;
   readonly json?: true;
   readonly output?: string;
@@ -28,7 +27,7 @@ export async function traceTdx(flags: TdxTraceFlags): Promise<number> {
     if (calls) lines.write(`${tell(call)}\n`);
   };
   try {
-    const status = await bootTd(flags, [tdx({ onTrace }), lines]);
+    const status = await bootTd(flags, { onTrace }, [lines]);
     const rows = tableJson(table.rows);
     lines.write(json ? `${JSON.stringify(rows, null, calls ? 0 : 2)}\n` : tableText(table.rows));
     return status;

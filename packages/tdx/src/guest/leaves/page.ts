@@ -12,8 +12,7 @@ const RWX = 7;
 /** Levels that may be accepted: 4 KiB and 2 MiB. */
 const MAX_ACCEPT_LEVEL = 1;
 const MAX_ATTRIBUTE_LEVEL = 2;
-const LEVEL_BITS = 7n;
-const GPA_BITS = 0xf_ffff_ffff_f000n;
+const GPA_LIMIT = 1n << 52n;
 /** Bit 62 of what TDG.MEM.PAGE.ATTR.RD says of a page. */
 const PENDING = 1n << 62n;
 
@@ -26,11 +25,12 @@ interface PageInfo {
 /** The page that RCX names; undefined unless it is private, aligned to its level, and nothing is reserved. */
 function pageInfo(context: GuestContext, maxLevel: number): PageInfo | undefined {
   const raw = context.cpu.gpr.get(Gpr.Rcx);
-  const level = Number(raw & LEVEL_BITS);
-  const gpa = raw & GPA_BITS;
-  const isLegal = (raw & ~(LEVEL_BITS | GPA_BITS)) === 0n && level <= maxLevel;
-  if (!isLegal || Number(gpa) % (PAGE * 512 ** level) !== 0 || !isGpa(context, gpa, true)) return undefined;
-  return { gpa: Number(gpa), level };
+  if (raw >= GPA_LIMIT) return undefined;
+  // The level has three bits, those from there to the page are reserved: it is the offset into the page.
+  const level = Number(raw) % PAGE;
+  const gpa = Number(raw) - level;
+  if (level > maxLevel || gpa % (PAGE * 512 ** level) !== 0 || gpa >= context.td.sharedBit) return undefined;
+  return { gpa, level };
 }
 
 /** Whether the guest can use the page of a leaf: present, or only writes are blocked. */

@@ -8,6 +8,7 @@ import type { TdcallLeaf } from "./leaf.js";
 const bit = (n: number) => 1n << BigInt(n);
 /** What TDG.VP.VMCALL never hands over: RAX, RCX and RSP; bits 63:32 of the mask are reserved. */
 const NEVER = bit(Gpr.Rax) | bit(Gpr.Rcx) | bit(Gpr.Rsp) | (0xffff_ffffn << 32n);
+const NEVER_WITH_RBP = NEVER | bit(Gpr.Rbp);
 /** TDG.VP.INFO R10: TDG.SYS.RD is there. */
 const SYS_RD = 1n;
 const SUPERVISOR = 1n;
@@ -16,8 +17,7 @@ const USER = 2n;
 function vmcall(context: GuestContext): bigint | Outcome {
   const mask = context.cpu.gpr.get(Gpr.Rcx);
   const keepsRbp = (context.td.configFlags & ConfigFlag.NO_RBP_MOD) !== 0n;
-  const never = keepsRbp ? NEVER | bit(Gpr.Rbp) : NEVER;
-  if ((mask & never) !== 0n) return withOperand(Status.OPERAND_INVALID, OperandId.Rcx);
+  if ((mask & (keepsRbp ? NEVER_WITH_RBP : NEVER)) !== 0n) return withOperand(Status.OPERAND_INVALID, OperandId.Rcx);
   return context.leave({ reason: "tdcall" }, true);
 }
 

@@ -69,7 +69,7 @@ function promote(call: Seamcall): bigint {
   if (isInterrupted(call)) return Status.INTERRUPTED_RESTARTABLE;
   const { hpa, state: merged } = new SeptEntry(child, 0, info.level - 1);
   const large = module.pamt.entry(hpa, info.level as PageSize);
-  const busy = large === undefined ? Status.SUCCESS : call.take(large.lock, "exclusive", OperandId.Rcx);
+  const busy = large === undefined ? Status.SUCCESS : call.take(large, "exclusive", OperandId.Rcx);
   if (busy !== Status.SUCCESS) return busy;
   module.pamt.promote(hpa, info.level as Large);
   entry.setLeaf(merged, hpa, merged === SeptState.Pending ? 0 : RIGHTS_ALL);
@@ -96,7 +96,7 @@ function demote(call: Seamcall): bigint {
   const page = call.freePage(Gpr.R8);
   if (typeof page === "bigint") return page;
   if (isInterrupted(call)) return Status.INTERRUPTED_RESTARTABLE;
-  const busy = call.take(large.lock, "exclusive", OperandId.Rcx);
+  const busy = call.take(large, "exclusive", OperandId.Rcx);
   if (busy !== Status.SUCCESS) return busy;
   unblockEntry(entry);
   const { hpa, rights, state: small } = entry;

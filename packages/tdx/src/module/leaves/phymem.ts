@@ -18,7 +18,7 @@ function anyPage(call: Seamcall, mode: LockMode): Page | bigint {
   const entry = path.at(-1);
   if (entry === undefined) return withOperand(Status.OPERAND_ADDR_RANGE_ERROR, OperandId.Rcx);
   for (const node of path) {
-    const busy = call.take(node.lock, node === entry ? mode : "shared", OperandId.Rcx);
+    const busy = call.take(node, node === entry ? mode : "shared", OperandId.Rcx);
     if (busy !== Status.SUCCESS) return busy;
   }
   return { hpa, entry };
@@ -45,7 +45,7 @@ function reclaimFrom(call: Seamcall, entry: PamtEntry): bigint {
   const tdr = module.pamt.entry(entry.owner, PageSize.Size4K);
   const td = module.tds.get(entry.owner);
   if (tdr === undefined || td === undefined) return withOperand(Status.PAGE_METADATA_INCORRECT, OperandId.Rcx);
-  const busy = call.take(tdr.lock, "shared", OperandId.Tdr);
+  const busy = call.take(tdr, "shared", OperandId.Tdr);
   if (busy !== Status.SUCCESS) return busy;
   if (td.lifecycle !== Lifecycle.Teardown) return Status.LIFECYCLE_STATE_INCORRECT;
   td.chldcnt -= framesOf(entry.size);

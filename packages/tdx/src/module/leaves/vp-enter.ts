@@ -14,19 +14,19 @@ const HOST_RECOVERABILITY_HINT = 1n << 52n;
 const RESUME_L1 = 1n << 53n;
 /** The same hint in the status that a guest's TDCALL ends with. */
 const GUEST_HINT = 1n << 60n;
-const SIGN = 1n << 63n;
-const MASK_64 = (1n << 64n) - 1n;
+/** The flags in the upper half of RCX. */
+const HINT_HIGH = Number(HOST_RECOVERABILITY_HINT >> 32n);
+const RESUME_HIGH = Number(RESUME_L1 >> 32n);
 
 /** Everything that can be wrong before the vCPU is entered; SUCCESS if nothing is. */
-function check({ td, vcpu, regs, lp, module }: Seamcall): bigint {
-  const flags = regs[Gpr.Rcx] as bigint;
+function check({ td, vcpu, halves, lp, module }: Seamcall): bigint {
+  const flags = halves[2 * Gpr.Rcx + 1] as number;
   const associated = associate(td, vcpu, lp, false);
   if (associated !== Status.SUCCESS) return associated;
-  const hint = (flags & HOST_RECOVERABILITY_HINT) !== 0n;
-  if ((hint && vcpu.lastExit !== LastExit.AsyncTrap) || (flags & RESUME_L1) !== 0n)
+  const hint = (flags & HINT_HIGH) !== 0;
+  if ((hint && vcpu.lastExit !== LastExit.AsyncTrap) || (flags & RESUME_HIGH) !== 0)
     return withOperand(Status.OPERAND_INVALID, OperandId.Rcx);
-  const since = (module.platform.tsc() - vcpu.lastExitTsc) & MASK_64;
-  return (since & SIGN) === 0n ? Status.SUCCESS : Status.TSC_ROLLBACK;
+  return BigInt.asIntN(64, module.platform.tsc() - vcpu.lastExitTsc) >= 0n ? Status.SUCCESS : Status.TSC_ROLLBACK;
 }
 
 /** What the guest gets for having left: the host's answer to a TDVMCALL, or its hint. */
