@@ -20,6 +20,7 @@ const WITH_REGIONS = [
   "memory",
   "multiprocessor",
   "oracle",
+  "save/hostile",
   "self-modifying",
   "sse-availability",
   "sse-float",

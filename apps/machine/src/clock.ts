@@ -1,4 +1,5 @@
-import { VmClock, type VmClockDesc } from "@vm/vdso-timens";
+import type { Clock } from "@vm/devices";
+import { VmClock, type VmClockDesc, type VmClockState } from "@vm/vdso-timens";
 import { type Timer, TimerQueue } from "./timer-queue.js";
 
 export type { Timer };
@@ -13,6 +14,12 @@ export type ClockMode = "host" | "icount";
 export interface VirtualClockDesc extends Omit<VmClockDesc, "source"> {
   /** Monotonic host time in ms. */
   readonly hostNow?: () => number;
+}
+
+export interface VirtualClockState {
+  /** Instructions, of all processors together. */
+  readonly retired: number;
+  readonly time: VmClockState;
 }
 
 /** The virtual clock that drives every device of a machine. Times in ns since the machine was made. */
@@ -85,10 +92,28 @@ export class VirtualClock {
   }
   #onReconsider: () => void = () => undefined;
 
-  schedule(at: number, fn: () => void): Timer {
-    const timer = this.#queue.add(at, fn);
+  schedule(at: number, fn: () => void, rank = 0): Timer {
+    const timer = this.#queue.add(at, fn, rank);
     this.#onSchedule();
     return timer;
+  }
+
+  /**
+   * The clock for one device: its timers come before those that another has for the same time if its rank is lower, whichever was set first. So they have
+   * the same order where they are all set anew, as after a restore.
+   */
+  ranked(rank: number): Clock {
+    return { now: () => this.now(), schedule: (at, fn) => this.schedule(at, fn, rank) };
+  }
+
+  save(): VirtualClockState {
+    return { retired: this.#retired, time: this.time.save() };
+  }
+
+  /** Goes on where the saved clock was. Timers are their owners' to set again. @throws {VmClockError} `rate` */
+  restore({ retired, time }: VirtualClockState): void {
+    this.#retired = retired;
+    this.time.restore(time);
   }
 
   /** Called when the earliest timer may have changed: the running slice must end in time. */

@@ -117,6 +117,17 @@ export class MachineConsole {
     for (const listener of this.#listeners) listener(bytes.slice());
   }
 
+  /** @internal What the guest sent and nobody has been given yet. */
+  save(): Uint8Array {
+    return this.#chunk.slice(0, this.#used);
+  }
+
+  /** @internal */
+  restore(bytes: Uint8Array): void {
+    this.#used = 0;
+    for (const byte of bytes) this.transmit(byte);
+  }
+
   /** @internal The machine has ended. */
   end(): void {
     this.#ended = true;

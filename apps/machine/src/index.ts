@@ -41,7 +41,8 @@ export { type Size as WindowDimensions, WindowSize } from "./exec/window-size.js
 export type { MachineExit, VcpuExit } from "./exit.js";
 export type { Hook, HookName } from "./hooks.js";
 export type { HostUsage } from "./host-usage.js";
-export { createMachine, type Machine, type MachineEnd } from "./machine.js";
+export { createMachine, type Machine, type MachineEnd, type SnapshotOptions } from "./machine.js";
+export type { MachineShape, MachineSnapshot, MemoryPiece } from "./machine-snapshot.js";
 export type { MachineTime } from "./machine-time.js";
 export { DEFAULT_COMMAND_LINE, type MachineOptions } from "./options.js";
 export type {

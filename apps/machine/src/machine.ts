@@ -4,6 +4,7 @@ import { loadLinux } from "./boot/linux.js";
 import { rootWords } from "./exec/exec-plan.js";
 import type { ExecOptions, ExecResult } from "./exec/guest-exec.js";
 import type { MachineExit } from "./exit.js";
+import { type MachineSnapshot, optionsOf, restoreSnapshot } from "./machine-snapshot.js";
 import { makerOf } from "./makers.js";
 import { checkOptions } from "./option-checks.js";
 import { type MachineOptions, pluginsOf } from "./options.js";
@@ -19,6 +20,13 @@ export type MachineEnd = MachineExit & {
   /** What listeners of `end` and the disposers of plugins threw, each of which was called all the same; absent if nothing. */
   readonly pluginErrors?: readonly unknown[];
 };
+
+export interface SnapshotOptions {
+  /** Instructions that the processors have retired, all together, when it is taken. Default: at once. */
+  readonly at?: number | undefined;
+  /** Stops the machine then. Default false. */
+  readonly stop?: boolean | undefined;
+}
 
 /** A virtual machine; see {@link createMachine}. `await using` stops it at the end of a block. */
 export interface Machine extends MachineHandle, AsyncDisposable {
@@ -37,6 +45,12 @@ export interface Machine extends MachineHandle, AsyncDisposable {
   exec(command: string, options?: ExecOptions): Promise<ExecResult>;
   /** Stops at an instruction boundary; resolves when the guest stands still. Virtual time stands still with it. */
   pause(): Promise<void>;
+  /**
+   * Saves the machine between two instructions, and starts it if nobody has: copies it while the guest stands still, which then goes on. What is on its disks is not saved. With
+   * `icount` the guest finds no trace of it, and one that `createMachine({ snapshot })` makes goes on as this one does, to the instruction.
+   * @throws {MachineError} `option` for a machine that cannot be saved (one with plugins or an agent, a TD), `state` if it has ended, or ends before
+   */
+  snapshot(options?: SnapshotOptions): Promise<MachineSnapshot>;
   /** Ends the machine at the next instruction boundary: `run` resolves with `stopped`, unless it has ended otherwise. */
   stop(): void;
   /** Host time spent in the guest so far, ms. */
@@ -55,6 +69,7 @@ export interface Machine extends MachineHandle, AsyncDisposable {
  */
 export async function createMachine(options: MachineOptions = {}): Promise<Machine> {
   checkOptions(options);
+  if (options.snapshot !== undefined) return goOn(options.snapshot, options);
   const make = makerOf(pluginsOf(options));
   if (make !== undefined) return make(options);
   const { config, kernel, initrd, pace } = await readParts(options);
@@ -66,5 +81,18 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
   else await loadLinux(mmu, bootstrap, { kernel, initrd, commandLine, ram, rsdp, pace });
   if (options.agent === true) machine.expectAgent(rootWords(options.commandLine ?? ""));
   await machine.equip(pluginsOf(options), options.signal);
+  return machine;
+}
+
+/** A machine that goes on where `snapshot` was. */
+async function goOn(snapshot: MachineSnapshot, given: MachineOptions): Promise<Machine> {
+  const options = optionsOf(snapshot, given);
+  const { config, pace } = await readParts(options);
+  const machine = new VirtualMachine(config, options, await allocateRam(config));
+  await machine.equip([], options.signal, async () => {
+    // The guest has been told what there is.
+    machine.board.seal();
+    await restoreSnapshot(machine, snapshot, pace);
+  });
   return machine;
 }

@@ -1,6 +1,7 @@
 import { MAX_RATE, MAX_TIME, MIN_RATE } from "@vm/vdso-timens";
 import { MachineError } from "./error.js";
 import * as L from "./layout.js";
+import type { MachineSnapshot } from "./machine-snapshot.js";
 import type { MachineOptions } from "./options.js";
 
 /** What is wrong with a value, as the end of a sentence that begins with the option's name; null if nothing is. */
@@ -90,6 +91,8 @@ const CHECKS: { readonly [K in keyof MachineOptions]-?: Check } = {
   clockOffset: number("seconds", -MAX_UNIX_TIME, MAX_UNIX_TIME),
   clockRate: number("a number", MIN_RATE, MAX_RATE),
   seed: integer(-(2 ** 31), 2 ** 32 - 1),
+  snapshot: (value) =>
+    typeof (value as MachineSnapshot | null)?.pieces === "function" ? null : `takes a snapshot, not ${quoted(value)}`,
   signal: (value) => (kindOf(value) === "AbortSignal" ? null : `takes an AbortSignal, not ${quoted(value)}`),
   hostUsage: callable,
 };

@@ -7,11 +7,12 @@ import type { Engine } from "./engine.js";
 import { MachineError } from "./error.js";
 import { withAgentAsInit } from "./exec/exec-plan.js";
 import type { HostUsage } from "./host-usage.js";
+import type { MachineSnapshot } from "./machine-snapshot.js";
 import { checkOptions, MAX_UNIX_TIME } from "./option-checks.js";
 import type { Plugin } from "./plugin.js";
 import { kvmClock } from "./plugins/kvm-clock.js";
 import type { MemoryBackend, RamOptions } from "./ram.js";
-import { hostRandom, seededRandom } from "./random.js";
+import { hostRandom, type Random, seededRandom } from "./random.js";
 
 /** What a machine is made of; everything has a default. */
 export interface MachineOptions {
@@ -73,6 +74,11 @@ export interface MachineOptions {
   readonly clockRate?: number | undefined;
   /** 32-bit seed of the guest's random numbers. Default: the host's cryptographic generator, or 1 with `icount`. */
   readonly seed?: number | undefined;
+  /**
+   * Goes on where a machine was saved, see `Machine.snapshot`: memory, processors, clock and devices are what they were there. `disks` have what they had then; what else would
+   * change the guest is refused. With the clock `host` the time of day is the host's.
+   */
+  readonly snapshot?: MachineSnapshot | undefined;
   /** Ends the making of the machine, which then rejects with the signal's reason; stops a machine that is made, as `stop` does. */
   readonly signal?: AbortSignal | undefined;
   /** What this program has used of its host, for statistics. Default: what Node tells. */
@@ -103,7 +109,7 @@ export interface MachineConfig extends RamOptions {
   readonly commandLine: string;
   readonly unixTime: number;
   readonly clockRate: number;
-  readonly random: () => number;
+  readonly random: Random;
 }
 
 /** @throws {MachineError} `option`, which names the value and what would be accepted */

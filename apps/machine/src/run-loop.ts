@@ -1,27 +1,11 @@
 import type { Exit, Vcpu } from "@vm/cpu";
-import type { Backlog } from "./backlog.js";
-import type { VirtualClock } from "./clock.js";
 import type { Disposer } from "./emitter.js";
 import type { MachineExit, VcpuExit } from "./exit.js";
-import type { FastForward } from "./fast-forward.js";
+import type { RunLoopDesc, RunLoopState, Slice, Stop } from "./run-loop-desc.js";
 import { RunQueue } from "./run-queue.js";
 import { MAX_SLEEP_MS, Sleeper } from "./sleep.js";
 import { turn } from "./turn.js";
 import type { VcpuState } from "./vcpu-handle.js";
-
-export interface RunLoopDesc {
-  readonly clock: VirtualClock;
-  readonly forward: FastForward;
-  readonly vcpus: readonly Vcpu[];
-  /** What devices do between two slices; in `icount` the guest stands still until all of it is done. */
-  readonly backlog: Backlog;
-  /** Runs a processor for at most `budget` instructions, and returns soon once the slice `ends`. Default: it runs by itself. */
-  readonly enter?: (vcpu: Vcpu, budget: number, ends: () => boolean) => Exit;
-  /** Called after every slice that was not cut, and when the loop comes to rest. */
-  readonly settle: () => void;
-  /** A processor left the guest. True: run on as if nothing had happened. What is answered later keeps that processor alone. */
-  readonly onExit: (exit: VcpuExit, vcpu: Vcpu) => boolean | Promise<boolean>;
-}
 
 /** Instructions of a slice. Bounded because an engine compiles a loop better once it is entered again. */
 const SLICE = 100_000;
@@ -34,12 +18,6 @@ const MIN_SLICE = 1000;
 const TURN_MS = 10;
 /** The same while devices are at work, so that what the host has done for them reaches a busy guest soon. */
 const DEVICE_TURN_MS = 1;
-
-interface Slice {
-  readonly vcpu: Vcpu;
-  /** Instructions. */
-  readonly budget: number;
-}
 
 /**
  * Runs the processors of a machine in slices, round-robin on this thread, fires the clock's timers between slices and gives the
@@ -65,6 +43,7 @@ export class RunLoop {
   #nsPerInstruction = 50;
   #paused = false;
   #started = false;
+  #stop: Stop | null = null;
   #wake: (() => void) | null = null;
   readonly #sleeper = new Sleeper();
   readonly #atRest: (() => void)[] = [];
@@ -162,6 +141,40 @@ export class RunLoop {
     this.#wake?.();
   }
 
+  /** See `VirtualMachine.stopAt`. A slice that is cut goes on behind it. */
+  stopAt(at: number, reached: () => Promise<void>): void {
+    this.#stop = { at, reached };
+    if (this.#running !== null && this.#desc.clock.mode === "host") this.#running.kick();
+    this.#wake?.();
+  }
+
+  /** As the loop is between two slices. */
+  save(): RunLoopState {
+    const { vcpus } = this.#desc;
+    const cut = this.#cut === null ? null : { vcpu: vcpus.indexOf(this.#cut.vcpu), budget: this.#cut.budget };
+    return { next: this.#queue.save(), sharedSlice: this.#sharedSlice, cut };
+  }
+
+  /** Before {@link run}. */
+  restore({ next, sharedSlice, cut }: RunLoopState): void {
+    this.#queue.restore(next);
+    this.#sharedSlice = sharedSlice;
+    const vcpu = this.#desc.vcpus[cut?.vcpu ?? -1];
+    this.#cut = cut === null || vcpu === undefined ? null : { vcpu, budget: cut.budget };
+  }
+
+  /** Instructions until the guest is to stand still, or Infinity. */
+  get #untilStop(): number {
+    return this.#stop === null ? Number.POSITIVE_INFINITY : this.#stop.at - this.#desc.clock.retired;
+  }
+
+  async #standStillAt({ reached }: Stop): Promise<void> {
+    this.#stop = null;
+    this.#desc.clock.pause();
+    await reached().catch((error: unknown) => this.end({ reason: "internal-error", vcpu: null, error }));
+    this.#desc.clock.resume();
+  }
+
   /** Runs until the machine ends. */
   async run(): Promise<MachineExit> {
     const { clock, backlog } = this.#desc;
@@ -176,7 +189,11 @@ export class RunLoop {
       this.#guard(null, () => clock.fire());
       this.#guard(null, () => backlog.step());
       if (this.#end !== null) break;
-      const waiting = clock.mode === "icount" && backlog.busy;
+      if (this.#stop !== null && this.#untilStop <= 0 && !backlog.busy) {
+        await this.#standStillAt(this.#stop);
+        continue;
+      }
+      const waiting = (clock.mode === "icount" || this.#untilStop <= 0) && backlog.busy;
       const next = waiting ? null : this.#next();
       if (waiting) await this.#standStill();
       else if (next === null) await this.#idle();
@@ -209,8 +226,9 @@ export class RunLoop {
     return Math.max(1, Math.floor(Math.min(most, wanted)));
   }
 
-  #slice({ vcpu, budget }: Slice): Exit | null {
+  #slice({ vcpu, budget: whole }: Slice): Exit | null {
     const { clock } = this.#desc;
+    const budget = Math.min(whole, this.#untilStop);
     this.#sliceTimer = clock.next;
     this.#sliceEnds = false;
     this.#retiredBefore = vcpu.retired;
@@ -225,8 +243,9 @@ export class RunLoop {
     this.executingMs += ms;
     if (retired >= MIN_SLICE) this.#nsPerInstruction += ((ms * 1e6) / retired - this.#nsPerInstruction) / 8;
     // Which processor is next, and when what the guest has written is seen, must not depend on how fast the host is.
-    if (clock.mode === "icount" && exit?.reason === "kicked" && !this.#sliceEnds && retired < budget)
-      this.#cut = { vcpu, budget: budget - retired };
+    const isCut = exit?.reason === "kicked" || (exit?.reason === "budget" && budget < whole);
+    if (clock.mode === "icount" && isCut && !this.#sliceEnds && retired < whole)
+      this.#cut = { vcpu, budget: whole - retired };
     else {
       this.#settle();
       this.#desc.forward.busy();
@@ -263,11 +282,11 @@ export class RunLoop {
 
   /** Nothing can run: waits for the next timer, or for input. */
   #idle(): Promise<void> | void {
-    const { clock, forward, vcpus, backlog } = this.#desc;
+    const { clock, forward, backlog } = this.#desc;
     if (backlog.ready) return;
     const { next } = clock;
     const held = this.#queue.keeping;
-    if (next === Number.POSITIVE_INFINITY && vcpus.every(isDead) && !held && !backlog.busy) {
+    if (next === Number.POSITIVE_INFINITY && this.#queue.isDead && !held && !backlog.busy) {
       this.end({ reason: "halted" });
       return;
     }
@@ -325,9 +344,4 @@ export class RunLoop {
       return null;
     }
   }
-}
-
-/** Nothing short of an NMI will wake it. */
-function isDead(vcpu: Vcpu): boolean {
-  return vcpu.activity === "hlt" ? vcpu.stuck : vcpu.activity !== "active";
 }

@@ -51,9 +51,23 @@ export class RunQueue {
     return null;
   }
 
+  /** Whose turn is next, by its place. */
+  save(): number {
+    return this.#next;
+  }
+
+  restore(next: number): void {
+    this.#next = next;
+  }
+
   /** Whether another processor than `vcpu` wants its turn. */
   contended(vcpu: Vcpu): boolean {
     return this.#vcpus.some((other) => other !== vcpu && this.ready(other));
+  }
+
+  /** Whether nothing short of an NMI will wake any of them. */
+  get isDead(): boolean {
+    return this.#vcpus.every(({ activity, stuck }) => (activity === "hlt" ? stuck : activity !== "active"));
   }
 
   /** Whether `vcpu` can run and nobody keeps it. */

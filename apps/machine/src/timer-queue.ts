@@ -12,7 +12,8 @@ class Entry implements Timer {
   constructor(
     queue: TimerQueue,
     readonly at: number,
-    /** Ties go in the order they were added. */
+    /** Of calls for the same time those with the lowest rank are first, and of these the one that was added first. */
+    readonly rank: number,
     readonly order: number,
     public fn: (() => void) | null,
   ) {
@@ -24,7 +25,8 @@ class Entry implements Timer {
   }
 
   isBefore(other: Entry): boolean {
-    return this.at < other.at || (this.at === other.at && this.order < other.order);
+    if (this.at !== other.at) return this.at < other.at;
+    return this.rank < other.rank || (this.rank === other.rank && this.order < other.order);
   }
 }
 
@@ -52,9 +54,9 @@ export class TimerQueue {
   }
 
   /** @throws {RangeError} when `at` is not a number */
-  add(at: number, fn: () => void): Timer {
+  add(at: number, fn: () => void, rank = 0): Timer {
     if (Number.isNaN(at)) throw new RangeError("a timer's time is NaN, not a number of ns");
-    const entry = new Entry(this, at, this.#order++, fn);
+    const entry = new Entry(this, at, rank, this.#order++, fn);
     this.#heap.push(entry);
     this.#rise(entry, this.#heap.length - 1);
     return entry;

@@ -1,4 +1,4 @@
-import type { Vcpu } from "@vm/cpu";
+import type { Vcpu, VcpuState } from "@vm/cpu";
 import type { Clock } from "@vm/devices";
 import { ExitFlag, type Mmu } from "@vm/mmu";
 import { Backlog } from "./backlog.js";
@@ -14,7 +14,9 @@ import type { MachineExit, VcpuExit } from "./exit.js";
 import { FastForward } from "./fast-forward.js";
 import { processUsage } from "./host-usage.js";
 import type { Hypervisor } from "./hypervisor.js";
-import type { Machine, MachineEnd } from "./machine.js";
+import type { Machine, MachineEnd, SnapshotOptions } from "./machine.js";
+import { type MachineSnapshot, shapeOf, takeSnapshot } from "./machine-snapshot.js";
+import type { MachineState } from "./machine-state.js";
 import { MachineTime } from "./machine-time.js";
 import type { MachineConfig, MachineOptions } from "./options.js";
 import {
@@ -27,6 +29,7 @@ import {
   type Undo,
 } from "./plugin.js";
 import type { GuestRam } from "./ram.js";
+import type { Random } from "./random.js";
 import { ReachableMemory } from "./reach.js";
 import { RunLoop } from "./run-loop.js";
 import { SerialLine } from "./serial-line.js";
@@ -53,19 +56,17 @@ export class VirtualMachine implements Machine {
   readonly #exits = new ExitHandlers();
   readonly #usage: NonNullable<MachineOptions["hostUsage"]>;
   #undo: Undo = () => [];
-  readonly #random: () => number;
+  readonly #random: Random;
+  readonly #shape: () => ReturnType<typeof shapeOf>;
   #exec: GuestExec | null = null;
   #memoryFaults = 0;
   #exitStatus: number | null = null;
   #ended: Promise<MachineEnd> | null = null;
 
-  constructor(
-    config: MachineConfig,
-    { cpuid, hostUsage = processUsage }: MachineOptions,
-    guest: GuestRam,
-    hypervisor: Hypervisor | null = null,
-  ) {
+  constructor(config: MachineConfig, options: MachineOptions, guest: GuestRam, hypervisor: Hypervisor | null = null) {
+    const { cpuid, hostUsage = processUsage } = options;
     this.#hypervisor = hypervisor;
+    this.#shape = () => shapeOf(config, options);
     this.#usage = hostUsage;
     this.#guest = guest;
     this.#random = config.random;
@@ -139,6 +140,60 @@ export class VirtualMachine implements Machine {
 
   get memory(): Mmu {
     return this.board.mmu;
+  }
+
+  /**
+   * Has the guest stand still once its processors have retired `at` instructions together, or at once if they have: calls `reached` then, and goes on when that is
+   * done. Devices have finished what they had to do. Where time is counted, the guest finds no trace of it.
+   */
+  stopAt(at: number, reached: () => Promise<void>): void {
+    this.#loop.stopAt(at, reached);
+  }
+
+  async snapshot({ at = 0, stop = false }: SnapshotOptions = {}): Promise<MachineSnapshot> {
+    if (this.#hypervisor !== null)
+      throw new MachineError("option", "a TD cannot be saved: its state is nobody's but its own");
+    const shape = this.#shape();
+    if (this.ended !== null) throw new MachineError("state", "the machine has ended: there is nothing to save");
+    const taken = new Promise<MachineSnapshot>((resolve, reject) => {
+      this.stopAt(at, async () => {
+        await takeSnapshot(this, shape).then(resolve, reject);
+        if (stop) this.stop();
+      });
+      this.#events.on("end", ({ reason }) =>
+        reject(new MachineError("state", `the machine has ended (${reason}) before it could be saved`)),
+      );
+    });
+    void this.run();
+    return taken;
+  }
+
+  /** All but memory, while the guest stands still. */
+  save(): MachineState {
+    const { board } = this;
+    return {
+      clock: this.#clock.save(),
+      loop: this.#loop.save(),
+      random: this.#random.save(),
+      vcpus: board.vcpus.map((vcpu) => vcpu.save()),
+      board: board.save(),
+      console: this.console.save(),
+      exitStatus: this.#exitStatus,
+    };
+  }
+
+  /** Takes the state of a machine with the same devices, once memory is as it was there, before this one runs. */
+  restore(state: MachineState): void {
+    const { board } = this;
+    this.#clock.restore(state.clock);
+    this.#random.restore(state.random);
+    for (const [k, vcpu] of board.vcpus.entries()) vcpu.restore(state.vcpus[k] as VcpuState);
+    board.restore(state.board);
+    this.console.restore(state.console);
+    this.#exitStatus = state.exitStatus;
+    // What was restored may have asked for attention.
+    this.#loop.restore(state.loop);
+    if (this.#clock.mode === "host") this.#clock.time.step((Date.now() / 1000 - this.unixTime()) * 1e9);
   }
 
   get clock(): Clock {

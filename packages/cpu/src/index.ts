@@ -44,6 +44,8 @@ export { Seg } from "./vcpu/registers/constants.js";
 export type { SegmentCache } from "./vcpu/registers/segment-cache.js";
 export { halvesOf, u64 } from "./vcpu/registers/u64.js";
 export type { IoForm } from "./vcpu/run/current-instruction.js";
+export { VcpuStateError } from "./vcpu/state/error.js";
+export type { VcpuState } from "./vcpu/state/vcpu-state.js";
 export { writeControlRegister } from "./vcpu/system-registers/control-registers.js";
 export { isModelMsr, readMsr, writeMsr } from "./vcpu/system-registers/msr.js";
 export { Vcpu, type VcpuOptions } from "./vcpu/vcpu.js";

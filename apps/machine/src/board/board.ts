@@ -9,8 +9,11 @@ import {
   FW_CFG_DMA_PORTS,
   FwCfg,
   type IoApic,
+  type IoApicState,
   type LocalApic,
+  type LocalApicState,
   MmioBus,
+  type PicPairState,
   POWER_PORTS,
   PortBus,
   PowerControl,
@@ -34,6 +37,7 @@ import { AdditionsTable } from "./additions.js";
 import { ownsHypercall } from "./hypercalls.js";
 import { Interrupts } from "./interrupts.js";
 import { attachLegacy } from "./legacy.js";
+import { type PartStates, Parts } from "./parts.js";
 import { acpiOf, attachPci, type PciBus } from "./pci.js";
 import { type Power, powerOf } from "./power.js";
 import { buildProcessor } from "./processor.js";
@@ -83,8 +87,18 @@ export interface BoardOptions {
   readonly handle: (id: number) => VcpuHandle;
 }
 
+export interface BoardState {
+  readonly parts: PartStates;
+  readonly ioApic: IoApicState;
+  readonly pics: PicPairState | null;
+  readonly apics: readonly LocalApicState[];
+}
+
 /** Where tables are that the guest is handed. */
 export type TablePlaces = Pick<AcpiDesc, "base" | "wakeupMailbox">;
+
+/** Of the devices' timers, in the order in which those go that are due at the same time. The local APIC's follow, by number. */
+const Rank = { Uart: 1, Auxiliary: 2, Pit: 3, LocalApic: 8 } as const;
 
 /** Requests of a disk that are in flight at a time. */
 const DISK_DEPTH = 16;
@@ -113,6 +127,8 @@ export class Board {
   readonly rsdp = L.ACPI_TABLES;
   /** Where the guest powers off and resets. */
   readonly power: Power;
+  /** Its devices, by name. */
+  readonly parts = new Parts();
   readonly #pci: PciBus | null;
   readonly #virtio: VirtioSlots;
   readonly #described: AcpiDevice[] = [];
@@ -121,6 +137,7 @@ export class Board {
 
   constructor(options: BoardOptions) {
     const { clock, turns } = options;
+    const { parts } = this;
     const { memory, layout, mmu } = options.guest;
     this.memory = memory;
     this.mmu = mmu;
@@ -138,20 +155,26 @@ export class Board {
 
     const onRequest = (): void => this.apics[0]?.externalChanged();
     const { onPowerOff, onReset, pci = false } = options;
-    const legacy = options.legacyDevices ? attachLegacy({ ...options, ports, interrupts, pci, onRequest }) : null;
+    const legacy = options.legacyDevices
+      ? attachLegacy({ ...options, clock: clock.ranked(Rank.Pit), parts, ports, interrupts, pci, onRequest })
+      : null;
 
     // A person's line is paced, since its guest may have no flow control; on the other one both sides know what the other can take.
     const { onConsole, onAuxiliary } = options;
-    this.uart = new Uart16550A({ irq: interrupts.line(L.COM1_GSI), onTransmit: onConsole, clock, paced: true });
-    this.auxiliary = new Uart16550A({ irq: interrupts.line(L.COM2_GSI), onTransmit: onAuxiliary, clock });
+    const lines = [
+      { irq: interrupts.line(L.COM1_GSI), onTransmit: onConsole, clock: clock.ranked(Rank.Uart), paced: true },
+      { irq: interrupts.line(L.COM2_GSI), onTransmit: onAuxiliary, clock: clock.ranked(Rank.Auxiliary) },
+    ] as const;
+    this.uart = parts.add("uart", new Uart16550A(lines[0]));
+    this.auxiliary = parts.add("auxiliary", new Uart16550A(lines[1]));
     ports.attach(L.COM1, 8, this.uart);
     ports.attach(L.COM2, 8, this.auxiliary);
-    ports.attach(L.RTC, 2, new CmosRtc({ clock: { unixTime: options.unixTime } }));
+    ports.attach(L.RTC, 2, parts.add("rtc", new CmosRtc({ clock: { unixTime: options.unixTime } })));
     this.power = powerOf({ ...options, pci });
-    this.#pci = pci ? attachPci({ ...options, ports, mmio, mmu }) : null;
+    this.#pci = pci ? attachPci({ ...options, parts, ports, mmio, mmu }) : null;
     if (!pci) ports.attach(L.POWER, POWER_PORTS, new PowerControl({ basePort: L.POWER, onPowerOff, onReset }));
     if (options.testDevices)
-      attachTestDevices({ ...options, ports, mmio, lines: interrupts.lines(), processors: options.cpus });
+      attachTestDevices({ ...options, parts, ports, mmio, lines: interrupts.lines(), processors: options.cpus });
     else
       ports.attach(L.EXIT_STATUS, 1, {
         ioWidth: 1,
@@ -162,7 +185,7 @@ export class Board {
     const reachable = new ReachableMemory(mmu);
     this.fwCfg = options.firmware === true ? this.#attachFwCfg(options, reachable) : null;
     this.#virtio = new VirtioSlots({
-      ...{ mmio, pci: this.#pci, apicBus, interrupts, memory: reachable, turns },
+      ...{ parts, mmio, pci: this.#pci, apicBus, interrupts, memory: reachable, turns },
       accessPlatform: options.privateGuest === true,
     });
     this.#attachDisks(options);
@@ -172,7 +195,21 @@ export class Board {
     this.additions = new AdditionsTable({ cpuid, ownsMsr, ownsHypercall });
     const { additions } = this;
     const external = legacy?.pics ?? null;
-    const shared = { ...options, memory, layout, mmu, code, jit, ports, mmio, apicBus, cpuid, additions, external };
+    const shared = {
+      ...options,
+      firstRank: Rank.LocalApic,
+      memory,
+      layout,
+      mmu,
+      code,
+      jit,
+      ports,
+      mmio,
+      apicBus,
+      cpuid,
+      additions,
+      external,
+    };
     const bootstrap = buildProcessor(0, shared);
     const others = Array.from({ length: options.cpus - 1 }, (_, k) => buildProcessor(k + 1, shared));
     const processors = [bootstrap, ...others];
@@ -191,10 +228,31 @@ export class Board {
     return this.interrupts.ioApic;
   }
 
+  /**
+   * What all devices are like: interrupt controllers, which know the levels of all wires, after what drives these, and local APICs last, whose timers go by the
+   * processors' time stamp counters.
+   */
+  save(): BoardState {
+    return {
+      parts: this.parts.save(),
+      ioApic: this.interrupts.ioApic.save(),
+      pics: this.interrupts.pics?.save() ?? null,
+      apics: this.apics.map((apic) => apic.save()),
+    };
+  }
+
+  /** Takes a saved state of a board with the same devices, when its processors and the clock have theirs. */
+  restore({ parts, ioApic, pics, apics }: BoardState): void {
+    this.parts.restore(parts);
+    if (pics !== null) this.interrupts.pics?.restore(pics);
+    this.interrupts.ioApic.restore(ioApic);
+    for (const [k, apic] of this.apics.entries()) apic.restore(apics[k] as LocalApicState);
+  }
+
   #attachFwCfg({ ram, cpus, turns }: BoardOptions, memory: ReachableMemory): FwCfg {
     const fwCfg = new FwCfg({ basePort: L.FW_CFG, ram, processors: cpus, dma: { memory, turns } });
     this.ports.attach(L.FW_CFG, FW_CFG_DMA_PORTS, fwCfg);
-    return fwCfg;
+    return this.parts.add("fw-cfg", fwCfg);
   }
 
   #attachDisks({ disks, clock, random, onDiskError }: BoardOptions): void {

@@ -24,6 +24,11 @@ export class Interrupts {
     this.#pics = pics;
   }
 
+  /** The pair of 8259A, null if there is none. */
+  get pics(): PicPair | null {
+    return this.#pics;
+  }
+
   /** Interrupts that a device can have and that nobody has, lowest first. */
   get free(): readonly number[] {
     return (this.#pics === null ? APIC_FREE : ISA_FREE).filter((gsi) => !this.#taken.has(gsi));

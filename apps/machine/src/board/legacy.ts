@@ -1,5 +1,6 @@
 import {
   AcpiPm,
+  type Clock,
   ELCR_PORTS,
   I8254,
   PIC_PORTS,
@@ -10,14 +11,15 @@ import {
   type PortBus,
   SystemControlPort,
 } from "@vm/devices";
-import type { VirtualClock } from "../clock.js";
 import * as L from "../layout.js";
 import type { Interrupts } from "./interrupts.js";
+import type { Parts } from "./parts.js";
 
 export interface LegacyDesc {
   readonly ports: PortBus;
   readonly interrupts: Interrupts;
-  readonly clock: VirtualClock;
+  readonly clock: Clock;
+  readonly parts: Parts;
   /** Without ACPI's fixed hardware, which the board has elsewhere. */
   readonly pci: boolean;
   /** INTR rose. */
@@ -32,18 +34,26 @@ export interface LegacyDevices {
 }
 
 /** Puts two 8259A, an 8254, system control port B and ACPI's fixed hardware on the board. */
-export function attachLegacy({ ports, interrupts, clock, pci, onRequest, onPowerOff }: LegacyDesc): LegacyDevices {
+export function attachLegacy({
+  parts,
+  ports,
+  interrupts,
+  clock,
+  pci,
+  onRequest,
+  onPowerOff,
+}: LegacyDesc): LegacyDevices {
   const pics = new PicPair({ onRequest });
   interrupts.connect(pics);
   ports.attach(L.PIC_MASTER, PIC_PORTS, pics.master);
   ports.attach(L.PIC_SLAVE, PIC_PORTS, pics.slave);
   ports.attach(L.ELCR, ELCR_PORTS, pics.elcr);
-  const pit = new I8254({ clock, irq: interrupts.line(0) });
+  const pit = parts.add("pit", new I8254({ clock, irq: interrupts.line(0) }));
   ports.attach(L.PIT, PIT_PORTS, pit);
-  ports.attach(L.SYSTEM_CONTROL, 1, new SystemControlPort({ clock, pit }));
+  ports.attach(L.SYSTEM_CONTROL, 1, parts.add("system-control", new SystemControlPort({ clock, pit })));
   if (!pci) {
     const pm = new AcpiPm({ clock, basePort: L.ACPI_PM, s5Type: POWER_S5_TYPE, onPowerOff });
-    ports.attach(L.ACPI_PM, PM_PORTS, pm);
+    ports.attach(L.ACPI_PM, PM_PORTS, parts.add("acpi-pm", pm));
   }
   return { pics, pit };
 }

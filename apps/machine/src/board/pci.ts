@@ -15,8 +15,10 @@ import {
 import type { Mmu } from "@vm/mmu";
 import type { VirtualClock } from "../clock.js";
 import * as L from "../layout.js";
+import type { Parts } from "./parts.js";
 
 export interface PciDesc {
+  readonly parts: Parts;
   readonly ports: PortBus;
   readonly mmio: MmioBus;
   readonly mmu: Pick<Mmu, "memslots">;
@@ -45,7 +47,7 @@ export interface PciBus {
  *
  * A guest that moves a window to where something else is, or where the bus is not, has none.
  */
-export function attachPci({ ports, mmio, mmu, ram, clock, onPowerOff, onReset }: PciDesc): PciBus {
+export function attachPci({ parts, ports, mmio, mmu, ram, clock, onPowerOff, onReset }: PciDesc): PciBus {
   const window = L.pciMemory(ram);
   const memory = new PciWindows({
     mmio,
@@ -55,11 +57,11 @@ export function attachPci({ ports, mmio, mmu, ram, clock, onPowerOff, onReset }:
       return !mmu.memslots.some((slot) => slot.gpa < end && base < slot.gpa + slot.size);
     },
   });
-  const host = new PciHost({ onReset });
+  const host = parts.add("pci-host", new PciHost({ onReset }));
   ports.attach(PCI_PORT, PCI_PORTS, host);
   const ecam = memory.window(host);
-  const mch = new Q35Mch({ ecamBase: L.PCI_ECAM, onEcam: (range) => ecam.move(range) });
-  const pm = new Ich9Pm({ clock, onPowerOff });
+  const mch = parts.add("mch", new Q35Mch({ ecamBase: L.PCI_ECAM, onEcam: (range) => ecam.move(range) }));
+  const pm = parts.add("ich9-pm", new Ich9Pm({ clock, onPowerOff }));
   let undoPm: (() => void) | null = null;
   const lpc = new Ich9Lpc({
     pmBase: L.ICH9_PM,
@@ -70,7 +72,7 @@ export function attachPci({ ports, mmio, mmu, ram, clock, onPowerOff, onReset }:
     },
   });
   host.attach({ device: 0, function: 0 }, mch);
-  host.attach({ device: 31, function: 0 }, lpc);
+  host.attach({ device: 31, function: 0 }, parts.add("lpc", lpc));
   return { host, mch, lpc, pm, memory, window };
 }
 

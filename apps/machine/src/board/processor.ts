@@ -27,6 +27,8 @@ export interface ProcessorDesc {
   readonly mmio: MmioBus;
   readonly apicBus: ApicBus;
   readonly clock: VirtualClock;
+  /** Of the first local APIC's timers. */
+  readonly firstRank: number;
   readonly cpuid: CpuidPort;
   readonly additions: AdditionsTable;
   readonly random: () => number;
@@ -70,7 +72,7 @@ export function buildProcessor(id: number, desc: ProcessorDesc): Processor {
     id,
     bootstrap: id === 0,
     bus: desc.apicBus,
-    clock,
+    clock: clock.ranked(desc.firstRank + id),
     tsc: tscOf(() => vcpu),
     cpu: {
       interrupt: attending(() => vcpu.interrupt()),

@@ -11,6 +11,7 @@ import {
 } from "@vm/devices";
 import * as L from "../layout.js";
 import type { Interrupts } from "./interrupts.js";
+import type { Parts } from "./parts.js";
 import type { PciBus } from "./pci.js";
 
 /** A virtio-mmio window. */
@@ -34,6 +35,7 @@ export interface VirtioFunction {
 export type VirtioSlot = VirtioWindow | VirtioFunction;
 
 export interface VirtioSlotsDesc {
+  readonly parts: Parts;
   readonly mmio: MmioBus;
   /** Where devices go if there is PCI. */
   readonly pci: PciBus | null;
@@ -74,16 +76,17 @@ export class VirtioSlots {
   }
 
   #attachMmio<S>(device: VirtioDevice<S>): VirtioWindow {
-    const { mmio, interrupts, memory, turns, accessPlatform } = this.#desc;
+    const { parts, mmio, interrupts, memory, turns, accessPlatform } = this.#desc;
     const { gsi, line } = interrupts.take();
     const slot = { base: L.VIRTIO + this.#windows.length * L.VIRTIO_STRIDE, size: VIRTIO_MMIO_SIZE, gsi };
-    mmio.attach(slot.base, slot.size, new VirtioMmio({ device, memory, irq: line, turns, accessPlatform }));
+    const transport = new VirtioMmio({ device, memory, irq: line, turns, accessPlatform });
+    mmio.attach(slot.base, slot.size, parts.add(`virtio${this.#windows.length}`, transport));
     this.#windows.push(slot);
     return slot;
   }
 
   #attachPci<S>(device: VirtioDevice<S>, pci: PciBus): VirtioFunction {
-    const { apicBus, interrupts, memory, turns, accessPlatform } = this.#desc;
+    const { parts, apicBus, interrupts, memory, turns, accessPlatform } = this.#desc;
     const { gsi, line } = interrupts.take();
     const slot = { pciDevice: 1 + this.#functions.length, gsi };
     const transport = new VirtioPci({
@@ -93,6 +96,7 @@ export class VirtioSlots {
         if (interrupt !== null) apicBus.send(interrupt);
       },
     });
+    parts.add(`virtio${this.#functions.length}`, transport);
     pci.host.attach({ device: slot.pciDevice, function: 0 }, transport);
     this.#functions.push(slot);
     return slot;

@@ -15,6 +15,7 @@ import { IMAGE_MAX, readFile } from "./read-file.js";
 import { report, say } from "./report.js";
 import { runMachine } from "./run-machine.js";
 import type { Session } from "./session.js";
+import { parseSavePoint, type SavingSession, savingSession } from "./snapshot/save-at.js";
 import { usage } from "./usage.js";
 import { withinTime } from "./within-time.js";
 
@@ -31,7 +32,9 @@ export async function boot(typed: BootFlags, plugins: readonly Plugin[] = [], se
   const numbers = parseFlags(typed);
   const flags = series === null ? typed : await withGuest(typed, series);
   const began = performance.now();
-  const session = chooseSession(flags);
+  const chosen = chooseSession(flags);
+  const saving = savingOf(flags, chosen);
+  const session = saving ?? chosen;
   const disks: Disk[] = [];
   try {
     for (const argument of flags.disk ?? []) disks.push(await openDisk(argument));
@@ -47,7 +50,7 @@ export async function boot(typed: BootFlags, plugins: readonly Plugin[] = [], se
     if (flags.builtin && flags.exec === undefined) say(BUILTIN_NOTE);
     const { timeout } = numbers;
     const statistics = flags.stats === true;
-    return await runMachine({ machine, session, began, timeout, statistics }, (exit) =>
+    const status = await runMachine({ machine, session, began, timeout, statistics }, (exit) =>
       report(machine, exit, {
         status: session.status(exit),
         why: session.why?.() ?? null,
@@ -55,9 +58,25 @@ export async function boot(typed: BootFlags, plugins: readonly Plugin[] = [], se
         verbose: flags.verbose === true,
       }),
     );
+    return (await saving?.ended(status)) ?? status;
   } finally {
     await closeAll(disks);
   }
+}
+
+/** The session with what `--snapshot-at` asks for; null if it asks for nothing. @throws {UsageError} */
+function savingOf(flags: BootFlags, session: Session): SavingSession | null {
+  const { snapshotAt, stopAfterSnapshot } = flags;
+  if (flags.snapshot !== undefined)
+    throw new UsageError("--snapshot does not go with vm td boot, nor with vm tdx trace");
+  if (snapshotAt === undefined) {
+    if (stopAfterSnapshot) throw new UsageError("--stop-after-snapshot needs --snapshot-at");
+    return null;
+  }
+  for (const name of ["exec", "kvmi", "bpf"] as const)
+    if (flags[name] !== undefined)
+      throw new UsageError(`--${name} does not go with --snapshot-at: what is outside of the machine is not saved`);
+  return savingSession(session, parseSavePoint(snapshotAt), stopAfterSnapshot === true);
 }
 
 interface Parts {

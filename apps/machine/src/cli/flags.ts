@@ -33,6 +33,9 @@ export interface BootFlags extends MachineFlags, KvmiFlags, BpfFlags {
   readonly memoryBackend?: MemoryBackend;
   readonly lockdep?: true;
   readonly verbose?: true;
+  readonly snapshot?: string;
+  readonly snapshotAt?: string;
+  readonly stopAfterSnapshot?: true;
 }
 
 /** The flags of `vm run-bare`. */

@@ -47,6 +47,9 @@ export function bootOptions(command: Command): Command {
     )
     .option("--pci", "with PCI as on an Intel Q35, and disks behind it, instead of virtio-mmio")
     .option("--lockdep", "validate the locks of guest memory, and report on stderr")
+    .option("--snapshot <folder>", "go on where a machine was saved, instead of booting a kernel")
+    .option("--snapshot-at <n:folder>", "save the machine to a folder once it has retired n instructions")
+    .option("--stop-after-snapshot", "with --snapshot-at, end then")
     .option("-v, --verbose", "with --exec, show the kernel's log on stderr")
     .option("--kvmi <socket>", "let the introspection tool that listens there look into the machine")
     .addOption(dialectOption())
@@ -94,6 +97,10 @@ export function machineOptions(command: Command, memory: string): Command {
     .option("--stats", "print statistics as a line of JSON on stderr at the end")
     .option("--timeout <seconds>", "stop after so many seconds, with status 124");
 }
+
+/** Names of the options that were on the command line. */
+export const typedOptions = (command: Command): readonly string[] =>
+  Object.keys(command.opts()).filter((name) => command.getOptionValueSource(name) === "cli");
 
 /** Of an option that may be there more than once: all that were there. */
 export const collect = (value: string, previous: readonly string[] = []): readonly string[] => [...previous, value];

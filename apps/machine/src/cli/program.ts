@@ -9,11 +9,13 @@ import { type ExplainFlags, explain } from "./jit/explain.js";
 import { type ConfFlags, conf } from "./kvmi/conf.js";
 import { type TraceFlags, trace } from "./kvmi/trace.js";
 import { type LockdepDemoFlags, lockdepDemo } from "./lockdep/demo.js";
-import { bootOptions, collect, machineOptions, toolOptions } from "./options.js";
+import { bootOptions, collect, machineOptions, toolOptions, typedOptions } from "./options.js";
 import { printableLines } from "./printable.js";
 import { type PsFlags, ps } from "./ps.js";
 import { say } from "./report.js";
 import { runBare } from "./run-bare.js";
+import { bootSnapshot } from "./snapshot/boot.js";
+import { snapshotCommands } from "./snapshot/commands.js";
 import { tdPrograms } from "./tdx/programs.js";
 import { TimeoutError } from "./within-time.js";
 
@@ -30,6 +32,7 @@ Examples:
 
 Without --kernel it boots Debian's cloud kernel, unmodified, with a ram disk of busybox, or with the Linux root on the first --disk. apt-get fetches
 them once, 62 MB, without root rights and without installing anything; VM_GUEST=6.12 in the environment takes that series of kernels.
+--snapshot-at 900000000:FOLDER saves the machine at that instruction, with --clock icount always the same one, and --snapshot FOLDER goes on from there.
 --builtin boots a guest of 5 KB that comes with the program, a monitor on the serial line.
 
 Ctrl-A x quits an interactive session, Ctrl-A h lists the keys.
@@ -82,8 +85,11 @@ Status: 0 if nothing was found, 1 after a report or a deadlock.`;
 export async function main(argv: readonly string[]): Promise<number> {
   let status: number = ExitCode.Ok;
   const program = makeProgram({
-    boot: async (flags) => {
-      status = await boot(flags);
+    boot: async (flags, command) => {
+      status =
+        flags.snapshot === undefined
+          ? await boot(flags)
+          : await bootSnapshot(flags.snapshot, flags, typedOptions(command));
     },
     runBare: async (image, flags) => {
       status = await runBare(image, flags);
@@ -108,6 +114,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     status = ended;
   };
   bpfCommands(program, end);
+  snapshotCommands(program, end);
   tdPrograms(program, end);
   try {
     await program.parseAsync(argv, { from: "user" });
@@ -125,7 +132,7 @@ export async function main(argv: readonly string[]): Promise<number> {
 }
 
 interface Actions {
-  readonly boot: (flags: BootFlags) => Promise<void>;
+  readonly boot: (flags: BootFlags, command: Command) => Promise<void>;
   readonly runBare: (image: string, flags: BareFlags) => Promise<void>;
   readonly ps: (flags: PsFlags) => Promise<void>;
   readonly trace: (flags: TraceFlags) => Promise<void>;

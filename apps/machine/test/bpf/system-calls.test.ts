@@ -66,7 +66,9 @@ describe.skipIf(guests === null)("a program of clang's, attached to a booted Deb
       await machine.run();
       const { taskStorage } = attached.get("syscount") as AttachedBpf;
       const total = Number(variables(attached.get("syscount")).getBigUint64(0, true));
-      expect(total).toBe(seen.calls);
+      // Stopped at any instruction, each processor may stand between the one that calls and the tracepoint.
+      expect(seen.calls - total).toBeGreaterThanOrEqual(0);
+      expect(seen.calls - total).toBeLessThanOrEqual(2);
       const rows = [...taskStorage("counts")].map(({ value: { buffer } }) => {
         const view = new DataView(buffer);
         return { calls: Number(view.getBigUint64(0, true)), pid: view.getUint32(8, true) };

@@ -93,7 +93,8 @@ describe("a guest that asks a disk for a terabyte by one notification", () => {
   it.each(["host", "icount"])("does not keep --timeout waiting, clock %s", async (clock) => {
     const { status, stdout } = await run(...flood, "--timeout", "1", "--clock", clock);
     expect(status).toBe(124);
-    expect(stdout).toBe(clock === "host" ? "D" : "");
+    // Where time is the host's, the guest goes on meanwhile: as far as a busy host lets it.
+    expect(clock === "host" ? ["", "D"] : [""]).toContain(stdout);
   });
 
   it("does not keep SIGTERM waiting", async () => {

@@ -25,6 +25,8 @@ import { CodeGuard } from "./run/code-guard.js";
 import { CurrentInstruction, type IoForm } from "./run/current-instruction.js";
 import { GeneratedCode } from "./run/generated-code.js";
 import { RunLoop } from "./run/run-loop.js";
+import { ArchitecturalState } from "./state/architectural-state.js";
+import type { VcpuState } from "./state/vcpu-state.js";
 
 export interface VcpuOptions {
   /** Index of this CPU, from 0; also its initial APIC id. */
@@ -76,6 +78,7 @@ export class Vcpu extends Registers implements VcpuContext {
   readonly #guard = new CodeGuard(this, this.#events);
   readonly #loop: RunLoop;
   readonly #instruction: CurrentInstruction;
+  readonly #state: ArchitecturalState;
 
   /** Bytes of shared memory a vCPU needs: state block, a record of its own, TLBs. */
   static readonly bytes = 2 * S.STATE_SIZE + Tlb.bytes;
@@ -99,7 +102,9 @@ export class Vcpu extends Registers implements VcpuContext {
     const events = this.#events;
     const generated = new GeneratedCode(this, { interpreter, memory, code, events, misses, fetcher, jit });
     const [interrupts, guard] = [this.#interrupts, this.#guard];
-    this.#loop = new RunLoop(this, { generated, events, interrupts, guard, misses, fetcher });
+    const loop = new RunLoop(this, { generated, events, interrupts, guard, misses, fetcher });
+    this.#loop = loop;
+    this.#state = new ArchitecturalState({ vcpu: this, events, interrupts, loop }, code);
     code.onDrop((page) => this.#dropped(page));
     code.onWatch((gfn) => this.tlb.flushOwner(1, gfn));
     this.reset();
@@ -121,9 +126,28 @@ export class Vcpu extends Registers implements VcpuContext {
   override reset(): void {
     super.reset();
     this.#events.reset();
+    this.#interrupts.reset();
     this.activity = "active";
     this.shadow = false;
     this.nmiBlocked = false;
+  }
+
+  /**
+   * Everything this vCPU is, for {@link restore}. A snapshot needs besides: guest memory; what is behind `ports`: the local APIC with
+   * IA32_APIC_BASE, TSC deadline and CR8, second-level views, devices, CPUID, and the clock: it has to go on from the same TSC, to which the
+   * guest's is relative. Hooks, `watchCode` and `counts` are the host's.
+   * @throws {VcpuStateError} `running`, from within `run`
+   */
+  save(): VcpuState {
+    return this.#state.save();
+  }
+
+  /**
+   * Makes this vCPU what `state` says, whoever wrote it. TLBs are empty then, and nothing is decoded: guest memory may be another one.
+   * @throws {VcpuStateError} `state`, for what no vCPU with these ports can be: nothing has changed; `running`, from within `run`
+   */
+  restore(state: VcpuState): void {
+    this.#state.restore(state);
   }
 
   /** INIT: back to the reset state, waiting for SIPI. Caches of code stay. */

@@ -237,6 +237,20 @@ export class EngineMachine implements BusPort {
     vcpu.bytes(S.XMM, 256).fill(0);
   }
 
+  /** Goes on where `other` is, with what its vCPU's state is as a file, and nothing else of that vCPU. What the host has asked of it is not done yet. */
+  continueFrom(other: EngineMachine): void {
+    this.reset(other.mmu.base, 0);
+    this.ram.set(other.ram);
+    this.mmu.places.splice(0, Infinity, ...other.mmu.places.map((place) => ({ ...place })));
+    this.apic.waiting.push(...other.apic.waiting);
+    this.apic.cr8 = other.apic.cr8;
+    this.log.push(...other.log);
+    this.mmioHigh = other.mmioHigh;
+    this.host = other.host;
+    this.vcpu.restore(structuredClone(other.vcpu.save()));
+    this.#before = other.#before;
+  }
+
   #tables(base: bigint): void {
     const { view } = this;
     const code = 0x00af9b000000ffffn;

@@ -43,14 +43,21 @@ const CR0_TS = 8;
 const NM = 7;
 const FAULTS = new Set([0, 1, 5, 6, 7, 10, 11, 12, 13, 14, 16, 17, 19]);
 
-/** Runs `program` on `machine`; with the cuts of the program, or at its events only. */
-export function run(program: Program, machine: EngineMachine, { cut }: { readonly cut: boolean }): Trace {
-  return new Run(program, machine).go(cut);
+/** Where a run stops besides its events: at the cuts of the program, everywhere, nowhere. */
+export interface RunOptions {
+  readonly cut: boolean | "everywhere";
+  /** Gives the machine to go on with at a stop, which takes over from the one there is; by default they are one. */
+  readonly next?: (machine: EngineMachine) => EngineMachine;
+}
+
+export function run(program: Program, machine: EngineMachine, options: RunOptions): Trace {
+  return new Run(program, machine).go(options);
 }
 
 class Run {
   readonly #program: Program;
-  readonly #m: EngineMachine;
+  #m: EngineMachine;
+  readonly #watched = new Set<bigint>();
   readonly #layout: Layout;
   /** Times that something was decided. */
   #decisions = 0;
@@ -117,6 +124,15 @@ class Run {
 
   #note(text: string): void {
     this.#m.log.push(`${this.#m.retired} ${text}`);
+  }
+
+  /** Goes on on another machine, with what the host has asked of the one there was. */
+  #move(machine: EngineMachine): void {
+    if (machine === this.#m) return;
+    machine.continueFrom(this.#m);
+    this.#m = machine;
+    this.#observe();
+    for (const address of this.#watched) machine.vcpu.watchCode(...halves(address), true);
   }
 
   #observe(): void {
@@ -259,9 +275,11 @@ class Run {
         break;
       case "watch":
         vcpu.watchCode(...halves(code), true);
+        this.#watched.add(code);
         break;
       case "unwatch":
         vcpu.unwatchCode();
+        this.#watched.clear();
         break;
       case "withhold":
         m.map(a & 1 ? WATCHED : DATA + 0x1000, { withheld: a & 2 ? Licence.Write : Licence.Write | Licence.Read });
@@ -305,18 +323,20 @@ class Run {
     vcpu.debugRegistersChanged();
   }
 
-  go(cut: boolean): Trace {
-    const { events, cuts, length } = this.#program;
-    const m = this.#m;
-    const stops = [...new Set([...events.map(({ at }) => at), ...(cut ? cuts : [])])].filter((at) => at < length);
+  go({ cut, next = (machine) => machine }: RunOptions): Trace {
+    const { events, length } = this.#program;
+    const cuts = cut === "everywhere" ? Array.from({ length }, (_, k) => k) : cut ? this.#program.cuts : [];
+    const stops = [...new Set([...events.map(({ at }) => at), ...cuts])].filter((at) => at < length);
     stops.sort((a, b) => a - b);
     const taken: Cut[] = [];
     for (const stop of stops) {
       if (!this.#until(stop)) break;
-      taken.push({ at: m.retired, state: this.#registers() });
+      taken.push({ at: this.#m.retired, state: this.#registers() });
       for (const event of events) if (event.at === stop) this.#event(event);
+      this.#move(next(this.#m));
     }
     if (taken.length === stops.length) this.#until(length);
+    const m = this.#m;
     const end = { at: m.retired, state: this.#registers() };
     return { cuts: taken, end, log: [...m.log], ram: m.ram };
   }

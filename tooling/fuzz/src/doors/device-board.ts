@@ -37,6 +37,7 @@ import {
   VirtioRng,
 } from "@vm/devices";
 import { Interrupts } from "../../../../apps/machine/src/board/interrupts.js";
+import { Parts } from "../../../../apps/machine/src/board/parts.js";
 import { attachPci } from "../../../../apps/machine/src/board/pci.js";
 import { VirtualClock } from "../../../../apps/machine/src/clock.js";
 import * as L from "../../../../apps/machine/src/layout.js";
@@ -158,6 +159,7 @@ export class Board {
     mmio.attach(L.VIRTIO, VIRTIO_MMIO_SIZE, virtio);
     // The power management block has no place until the guest finds it one: where firmware would put it there is `power`.
     const pci = attachPci({
+      parts: new Parts(),
       ...{ ports, mmio, mmu: { memslots: [] }, ram: MEMORY, clock },
       ...{ onPowerOff: hear("off"), onReset: hear("reset") },
     });

@@ -13,6 +13,7 @@ import { kvmiServer } from "./kvmi-server.js";
 import { loaders } from "./loaders.js";
 import { processList } from "./processes.js";
 import { qcow2 } from "./qcow2.js";
+import { snapshot } from "./snapshot.js";
 import { tdCalls } from "./td-calls.js";
 import { tdEventLog } from "./td-event-log.js";
 import { tdFirmware } from "./td-firmware.js";
@@ -37,6 +38,7 @@ export const doors: readonly Door[] = [
   kallsyms,
   processList,
   qcow2,
+  snapshot,
   virtioBlk,
   virtioConsole,
   virtioRng,

@@ -25,6 +25,11 @@ export interface LinearAccess {
   hostForRead(lo: number, hi: number, size: number): number;
   /** Host address for writing plain RAM without code in it, within one page; 0 if that is not to be had, with nothing pending. */
   hostForWrite(lo: number, hi: number, size: number): number;
+  /**
+   * Host address of `size` bytes within one page of plain RAM that are about to be written: what was decoded from them is void. 0 if it is none, or somebody looks
+   * on, with nothing pending; -1 with a fault pending.
+   */
+  hostForPlainWrite(lo: number, hi: number, size: number): number;
   /** `read` as the processor itself: descriptor tables, TSS. */
   readSystem(lo: number, hi: number, size: number, out: Halves): boolean;
   /** Writes as the processor itself. */

@@ -16,6 +16,24 @@ export class Interrupts {
     this.#vcpu = vcpu;
   }
 
+  /** No NMI has come. */
+  reset(): void {
+    this.#nmi = false;
+    this.wakeMasked = false;
+  }
+
+  /** An NMI waits. */
+  get nmiPending(): boolean {
+    return this.#nmi;
+  }
+
+  /** What the local APIC has is looked for again. */
+  restore(nmiPending: boolean, wakeMasked: boolean): void {
+    this.#nmi = nmiPending;
+    this.wakeMasked = wakeMasked;
+    this.#vcpu.setI32(S.INTR_PENDING, 1);
+  }
+
   nmi(): void {
     this.#nmi = true;
     this.arrived();

@@ -24,6 +24,18 @@ export class PendingEvents implements Raising {
     this.stackShadow = false;
   }
 
+  /** Makes everything that waits what it was: an event, causes of a #DB, and whether MOV SS holds that. */
+  restore(event: Pending | null, debugTraps: number, stackShadow: boolean): void {
+    this.#pending = event;
+    this.#debug = debugTraps;
+    this.stackShadow = stackShadow;
+  }
+
+  /** Causes of a #DB that waits, as bits of DR6. */
+  get debugTraps(): number {
+    return this.#debug;
+  }
+
   get pending(): Pending | null {
     return this.#pending;
   }

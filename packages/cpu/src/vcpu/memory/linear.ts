@@ -112,6 +112,16 @@ export class LinearMemory implements LinearAccess {
     return page <= 0 ? page : page + (lo & 0xfff);
   }
 
+  hostForPlainWrite(lo: number, hi: number, size: number): number {
+    const host = this.hostForWrite(lo, hi, size);
+    if (host !== 0) return host;
+    const page = this.#pages.resolveWrite(lo, hi);
+    if (page <= 0) return page;
+    if (crosses(lo, size) || !this.#pages.writable || this.#pages.watched(lo, hi)) return 0;
+    if (this.#code.wrote(this.#pages.gfn, lo & 0xfff, size)) this.#vcpu.endSlice();
+    return page + (lo & 0xfff);
+  }
+
   hostForRead(lo: number, hi: number, size: number): number {
     return this.#tlb.probe(this.#vcpu.tlbBases.tlb[0], lo, hi, size);
   }

@@ -53,6 +53,8 @@ export class RunLoop {
   readonly #guard: CodeGuard;
   readonly #misses: Misses;
   readonly #fetcher: Fetcher;
+  /** `run` has been called and has not returned. */
+  running = false;
   #exit: Exit | null = null;
   #kicked = false;
   /** The next instruction is executed by itself, and can be undone. */
@@ -78,6 +80,13 @@ export class RunLoop {
     return this.#retired + this.#vcpu.i32(S.SLICE) - this.#vcpu.i32(S.BUDGET);
   }
 
+  /** Goes on after `retired` instructions. Nothing of a run that was left half-way stays. */
+  restore(retired: number): void {
+    this.#retired = retired;
+    this.#repeats = false;
+    this.#misses.discard();
+  }
+
   #is(activity: Activity): boolean {
     return this.#vcpu.activity === activity;
   }
@@ -88,6 +97,15 @@ export class RunLoop {
   }
 
   run(budget: number): Exit {
+    this.running = true;
+    try {
+      return this.#run(budget);
+    } finally {
+      this.running = false;
+    }
+  }
+
+  #run(budget: number): Exit {
     const vcpu = this.#vcpu;
     if (this.#is("wait-for-sipi")) return EXIT_SIPI;
     if (this.#is("shutdown")) return EXIT_SHUTDOWN;

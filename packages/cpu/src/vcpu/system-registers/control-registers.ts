@@ -1,4 +1,4 @@
-import type { CpuidResult } from "../../ports.js";
+import type { CpuidResult, VcpuPorts } from "../../ports.js";
 import type { VcpuContext } from "../context/context.js";
 import {
   CR0_PE,
@@ -28,7 +28,7 @@ import {
 } from "../registers/constants.js";
 
 /** Bits of CR0 that exist. */
-const CR0_MASK = 0xe005003f | 0;
+export const CR0_MASK = 0xe005003f | 0;
 
 function writeCr0(vcpu: VcpuContext, lo: number, hi: number): boolean {
   const next = (lo & CR0_MASK) | 0x10;
@@ -68,10 +68,10 @@ const CR4_FEATURES: readonly (readonly [number, number, keyof CpuidResult, numbe
 ];
 
 /** Bits of CR4 that this processor has; what was set from outside besides may stay. */
-function cr4Offered(vcpu: VcpuContext): number {
+export function cr4Offered({ ports }: { readonly ports: Pick<VcpuPorts, "cpuid"> }): number {
   let offered = CR4_PCE;
   for (const [bits, leaf, register, bit] of CR4_FEATURES) {
-    if ((vcpu.ports.cpuid.query(leaf, 0)[register] >>> bit) & 1) offered |= bits;
+    if ((ports.cpuid.query(leaf, 0)[register] >>> bit) & 1) offered |= bits;
   }
   return offered;
 }

@@ -69,13 +69,12 @@ const repeated =
     return made === wanted || ended ? NEXT : JUMP;
   };
 
-/** Host address for writing, after making sure that it can be written; 0 = not plain memory; -1 = fault pending. */
+/**
+ * Host address for writing to plain memory, where code that was decoded from it is void; 0 = not plain memory; -1 = fault pending. How many elements are one chunk, and so
+ * one instruction, must not depend on what has been decoded.
+ */
 function writable(vcpu: VcpuContext, at: Halves, bytes: number, size: number, down: boolean): number {
-  const lo = down ? (at.lo - bytes + size) | 0 : at.lo;
-  const host = vcpu.linear.hostForWrite(lo, at.hi, bytes);
-  if (host !== 0) return host;
-  if (!vcpu.linear.probeWrite(lo, at.hi)) return -1;
-  return vcpu.linear.hostForWrite(lo, at.hi, bytes);
+  return vcpu.linear.hostForPlainWrite(down ? (at.lo - bytes + size) | 0 : at.lo, at.hi, bytes);
 }
 
 const plain = (n: number, size: number): boolean => n > 1 && n * size <= 4096;

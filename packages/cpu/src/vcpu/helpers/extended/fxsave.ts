@@ -7,7 +7,7 @@ import { canonical } from "../../registers/canonical.js";
 import { CR0_EM, CR0_TS, CR4_OSFXSR, Vector } from "../../registers/constants.js";
 import type { Halves } from "../../registers/halves.js";
 import { done, FAULT, NEXT } from "../common.js";
-import { summarize } from "../x87/x87-unit.js";
+import { fcwOf, summarize } from "../x87/x87-unit.js";
 import { area, type StateArea } from "./state-area.js";
 
 /** FXSAVE and the legacy region of the XSAVE area: SDM vol. 1, 10.5 and 13.4.1. */
@@ -67,7 +67,7 @@ export type Source = "keep" | "initialize" | "load";
 
 export function loadX87(vcpu: VcpuContext, from: StateArea, source: Source): void {
   if (source === "load") {
-    vcpu.setU16(S.FCW, (from.i32(0) & 0x1f7f) | 0x40);
+    vcpu.setU16(S.FCW, fcwOf(from.i32(0)));
     vcpu.setU16(S.FSW, from.i32(0) >>> 16);
     vcpu.setU8(S.FTW, from.i32(4));
     summarize(vcpu);

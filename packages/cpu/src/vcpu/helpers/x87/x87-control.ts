@@ -8,6 +8,7 @@ import { done, FAULT, NEXT } from "../common.js";
 import { readArea, writeArea } from "./x87-memory.js";
 import {
   exceptionPending,
+  fcwOf,
   highWord,
   lowWord,
   nonWaiting,
@@ -28,9 +29,8 @@ const FSW_KEPT = 0x7f00;
 /** Bytes of a register in FNSAVE's area. */
 const REGISTER = 10;
 
-/** Sets the control word: bit 6 reads as one, bits 7 and 13-15 as zero. */
 function setControl(vcpu: VcpuContext, value: number): void {
-  vcpu.setU16(S.FCW, (value & 0x1f7f) | 0x40);
+  vcpu.setU16(S.FCW, fcwOf(value));
   summarize(vcpu);
 }
 

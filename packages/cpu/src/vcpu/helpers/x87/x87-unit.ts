@@ -131,11 +131,17 @@ export function noteOperation(vcpu: VcpuContext): boolean {
   return unit.written();
 }
 
+/** `fsw` with ES and B as the exceptions and their masks have them. */
+export const summarized = (fsw: number, fcw: number): number =>
+  fsw & ~fcw & EXCEPTIONS ? fsw | FSW_SUMMARY : fsw & ~FSW_SUMMARY;
+
 /** Brings ES and B in line with the exceptions and their masks. */
 export function summarize(vcpu: VcpuContext): void {
-  const fsw = vcpu.u16(S.FSW) & ~FSW_SUMMARY;
-  vcpu.setU16(S.FSW, fsw & ~vcpu.u16(S.FCW) & EXCEPTIONS ? fsw | FSW_SUMMARY : fsw);
+  vcpu.setU16(S.FSW, summarized(vcpu.u16(S.FSW), vcpu.u16(S.FCW)));
 }
+
+/** A control word as it is kept: bit 6 reads as one, bits 7 and 13-15 as zero. */
+export const fcwOf = (value: number): number => (value & 0x1f7f) | 0x40;
 
 /** Replaces condition codes `mask` by `codes`. */
 export function setCodes(vcpu: VcpuContext, mask: number, codes: number): void {

@@ -1,0 +1,34 @@
+/** A part of a machine that saves and restores itself. What it saves is data: numbers, strings, booleans, bytes, lists and records of them. */
+export interface Saveable {
+  save(): unknown;
+  /** @param state what {@link save} gave */
+  restore(state: never): void;
+}
+
+/** What each part saved, by its name. */
+export type PartStates = Readonly<Record<string, unknown>>;
+
+/** The parts of a board by their names, in the order in which they are restored. */
+export class Parts {
+  readonly #parts = new Map<string, Saveable>();
+
+  /** Adds a part whose name no other has, and returns it. */
+  add<T extends Saveable>(name: string, part: T): T {
+    if (this.#parts.has(name)) throw new RangeError(`there is a part ${name} already`);
+    this.#parts.set(name, part);
+    return part;
+  }
+
+  get names(): readonly string[] {
+    return [...this.#parts.keys()];
+  }
+
+  save(): PartStates {
+    return Object.fromEntries([...this.#parts].map(([name, part]) => [name, part.save()]));
+  }
+
+  /** Restores all parts. @param states what {@link save} gave for the same parts */
+  restore(states: PartStates): void {
+    for (const [name, part] of this.#parts) part.restore(states[name] as never);
+  }
+}

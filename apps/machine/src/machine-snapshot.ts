@@ -1,0 +1,154 @@
+import type { CpuidLeaf, VcpuStateError } from "@vm/cpu";
+import type { MemoryImage, PageImage } from "@vm/mmu";
+import { MachineError } from "./error.js";
+import type { MachineState } from "./machine-state.js";
+import type { MachineConfig, MachineOptions } from "./options.js";
+import { Pace } from "./pace.js";
+import type { VirtualMachine } from "./virtual-machine.js";
+
+/** What a machine is made of, for one that goes on where it was. */
+export interface MachineShape {
+  /** Of what is saved: 1. */
+  readonly version: number;
+  readonly cpus: number;
+  /** Bytes of RAM. */
+  readonly memory: number;
+  readonly clock: string;
+  readonly pci: boolean;
+  readonly legacyDevices: boolean;
+  readonly testDevices: boolean;
+  /** How many there are. What is on them is not saved. */
+  readonly disks: number;
+  /** Null: the default of the version that saved it. */
+  readonly cpuid: readonly CpuidLeaf[] | null;
+  /** Instructions that its processors had retired, all together. */
+  readonly instructions: number;
+}
+
+/** A machine as it was between two instructions. */
+export interface MachineSnapshot {
+  readonly meta: unknown;
+  readonly state: unknown;
+  /** Memory that is not all zeros, in pieces. */
+  pieces(): Iterable<MemoryPiece> | AsyncIterable<MemoryPiece>;
+}
+
+/** Bytes at a guest-physical address. */
+export interface MemoryPiece {
+  readonly gpa: number;
+  readonly bytes: Uint8Array;
+}
+
+const VERSION = 1;
+const PAGE = 4096;
+/** Pages copied between looks at the time. */
+const PAGES = 512;
+
+/** A snapshot in this program's memory, which nothing changes any more. */
+export class TakenSnapshot implements MachineSnapshot {
+  constructor(
+    readonly meta: MachineShape,
+    readonly state: MachineState,
+    readonly memory: MemoryImage,
+  ) {}
+
+  *pieces(): Iterable<MemoryPiece> {
+    for (const { gfn, bytes } of this.memory.pages) yield { gpa: gfn * PAGE, bytes };
+  }
+}
+
+/** What a machine is made of. @throws {MachineError} `option` for a machine that cannot be saved yet */
+export function shapeOf(config: MachineConfig, options: MachineOptions): Omit<MachineShape, "instructions"> {
+  const { cpus, ram: memory, clock, pci, legacyDevices, testDevices, disks } = config;
+  for (const [what, is] of [
+    ["a plugin", (options.plugins?.length ?? 0) > 0],
+    ["kvmClock", options.kvmClock === true],
+    ["agent", options.agent === true],
+    ["memoryBackend guest-memfd", config.backend !== "anonymous"],
+  ] as const)
+    if (is) throw new MachineError("option", `a machine with ${what} cannot be saved`);
+  return {
+    ...{ version: VERSION, cpus, memory, clock, pci, legacyDevices, testDevices, disks: disks.length },
+    cpuid: options.cpuid ?? null,
+  };
+}
+
+/** Copies a machine that stands still; the event loop has its turns. */
+export async function takeSnapshot(
+  machine: VirtualMachine,
+  shape: Omit<MachineShape, "instructions">,
+): Promise<TakenSnapshot> {
+  const pace = new Pace();
+  const { memslots, pages } = machine.memory.save();
+  const copies: PageImage[] = [];
+  for (const { gfn, bytes } of pages) {
+    if (bytes.some((byte) => byte !== 0)) copies.push({ gfn, bytes: bytes.slice() });
+    if (copies.length % PAGES === 0) await pace.breathe();
+  }
+  const state = structuredClone(machine.save());
+  return new TakenSnapshot({ ...shape, instructions: state.clock.retired }, state, { memslots, pages: copies });
+}
+
+/** What the options of a machine that goes on are made of, and those that would contradict it. */
+const SHAPE = ["cpus", "memory", "clock", "pci", "legacyDevices", "testDevices"] as const;
+const NOT_WITH = [
+  "kernel",
+  "initrd",
+  "agent",
+  "commandLine",
+  "unpack",
+  "plugins",
+  "kvmClock",
+  "seed",
+  "memoryBackend",
+] as const;
+
+/**
+ * The options of a machine that goes on where `snapshot` was, with those of the user that change nothing in the guest.
+ * @throws {MachineError} `option` for what the snapshot says otherwise, or is no snapshot of a machine
+ */
+export function optionsOf(snapshot: MachineSnapshot, options: MachineOptions): MachineOptions {
+  const meta = snapshot.meta as Partial<MachineShape> | null;
+  if (typeof meta !== "object" || meta === null || meta.version !== VERSION)
+    throw new MachineError(
+      "option",
+      `snapshot is none of a machine of this version: its version is ${meta?.version}, ${VERSION} is known`,
+    );
+  for (const name of NOT_WITH)
+    if (options[name] !== undefined)
+      throw new MachineError(
+        "option",
+        `${name} does not go with snapshot, which has all that the guest was started with`,
+      );
+  for (const name of SHAPE)
+    if (options[name] !== undefined && options[name] !== meta[name])
+      throw new MachineError("option", `${name} is ${options[name]}, and ${meta[name]} in the snapshot`);
+  const disks = options.disks?.length ?? 0;
+  if (disks !== meta.disks)
+    throw new MachineError("option", `the snapshot is of a machine with ${meta.disks} disks, and there are ${disks}`);
+  const shape = Object.fromEntries(SHAPE.map((name) => [name, meta[name]]));
+  return {
+    ...options,
+    ...shape,
+    ...(meta.cpuid === null ? {} : { cpuid: meta.cpuid }),
+    snapshot: undefined,
+  } as MachineOptions;
+}
+
+/**
+ * Makes a machine, which has not run, what the snapshot was.
+ * @throws {MachineError} `option` if its state is none of such a machine; what reading it throws
+ */
+export async function restoreSnapshot(machine: VirtualMachine, snapshot: MachineSnapshot, pace: Pace): Promise<void> {
+  for await (const { gpa, bytes } of snapshot.pieces()) {
+    if (!machine.memory.write(gpa, bytes))
+      throw new MachineError("option", `the snapshot has memory at 0x${gpa.toString(16)}, where the machine has none`);
+    await pace.breathe();
+  }
+  try {
+    machine.restore(snapshot.state as MachineState);
+  } catch (cause) {
+    const why = (cause as VcpuStateError).message;
+    throw new MachineError("option", `the snapshot's state is none of such a machine: ${why}`, { cause });
+  }
+}

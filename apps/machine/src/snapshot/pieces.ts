@@ -1,0 +1,36 @@
+import type { MachineSnapshot, MemoryPiece } from "../machine-snapshot.js";
+import { CHUNK_BYTES } from "./layout.js";
+import type { Snapshot } from "./snapshot.js";
+
+/** A stored snapshot as a machine takes it. Its files stay open until {@link close}. */
+export class StoredSnapshot implements MachineSnapshot {
+  readonly #snapshot: Snapshot;
+
+  constructor(snapshot: Snapshot) {
+    this.#snapshot = snapshot;
+  }
+
+  get meta(): unknown {
+    return this.#snapshot.meta;
+  }
+
+  get state(): unknown {
+    return this.#snapshot.state;
+  }
+
+  /** Chunk by chunk, each checked. What of a chunk is outside of the memory has no meaning and is left out. @throws {SnapshotError} what `Snapshot.readChunk` does */
+  async *pieces(): AsyncIterable<MemoryPiece> {
+    for (const chunk of this.#snapshot.chunks) {
+      const bytes = await this.#snapshot.readChunk(chunk);
+      const begin = chunk * CHUNK_BYTES;
+      for (const { gpa, size } of this.#snapshot.memslots) {
+        const [from, to] = [Math.max(gpa, begin), Math.min(gpa + size, begin + CHUNK_BYTES)];
+        if (from < to) yield { gpa: from, bytes: bytes.subarray(from - begin, to - begin) };
+      }
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#snapshot.close();
+  }
+}
