@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { guestCacheDir } from "@vm/guests";
@@ -47,6 +47,16 @@ function foreign(folders: readonly string[], found = new Map<string, string>()):
   return found;
 }
 
+const tarballOf = ({ name, version }: Manifest): string => `${name.replace("@", "").replace("/", "-")}-${version}.tgz`;
+
+/** Packs an installed package as it is. npm would ask its manifest how, which is for its authors: some cannot be packed from what is installed. */
+async function tar(folder: string, to: string): Promise<void> {
+  const stage = `${to}.stage`;
+  cpSync(folder, join(stage, "package"), { recursive: true, dereference: true });
+  await run(stage, "tar", ["-czf", to, "package"]);
+  rmSync(stage, { recursive: true });
+}
+
 /**
  * Packs the packages in `folders` as they would be published, and what they need of others as it is installed here, and installs the tarballs
  * with npm into a project below `scratch`, without asking a registry. Returns the project's folder.
@@ -57,17 +67,12 @@ export async function installTarballs(folders: readonly string[], scratch: strin
   const pnpm = join(ROOT, "node_modules/.bin/pnpm");
   const packed = [
     ...folders.map((folder) => run(folder, pnpm, ["pack", "--pack-destination", tarballs])),
-    ...[...foreign(folders).values()].map((folder) =>
-      run(folder, "npm", ["pack", "--ignore-scripts", "--pack-destination", tarballs]),
-    ),
+    ...[...foreign(folders).values()].map((folder) => tar(folder, join(tarballs, tarballOf(readManifest(folder))))),
   ];
   await Promise.all(packed);
   const manifests = [...folders, ...foreign(folders).values()].map(readManifest);
   const dependencies = Object.fromEntries(
-    manifests.map(({ name, version }) => [
-      name,
-      `file:${tarballs}/${name.replace("@", "").replace("/", "-")}-${version}.tgz`,
-    ]),
+    manifests.map((manifest) => [manifest.name, `file:${tarballs}/${tarballOf(manifest)}`]),
   );
   writeFileSync(join(project, "package.json"), JSON.stringify({ type: "module", private: true, dependencies }));
   await run(project, "npm", ["install", "--offline", "--ignore-scripts", "--no-audit", "--no-fund"]);

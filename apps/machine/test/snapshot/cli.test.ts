@@ -14,7 +14,8 @@ describe("vm boot --snapshot-at and --snapshot", () => {
       ...["boot", "--builtin", "--clock", "icount", "--memory", "16M"],
       ...["--snapshot-at", `9000:${BOOTED}`, "--stop-after-snapshot"],
     );
-    expect(saved).toMatchObject({ status: 0, stderr: expect.stringMatching(/vm: saved to .*booted, 0\.\d MB\n/) });
+    expect(saved.status).toBe(0);
+    expect(saved.stderr).toMatch(/vm: saved to .*booted, 0\.\d MB\n/);
 
     const told = await run("snapshot", "inspect", BOOTED, "--verify");
     expect(told).toMatchObject({ status: 0, stderr: "" });
@@ -23,7 +24,8 @@ describe("vm boot --snapshot-at and --snapshot", () => {
     expect(JSON.parse(json.stdout)).toMatchObject({ meta: { instructions: 9000, memory: 16 << 20 }, parents: [] });
 
     const on = await run("boot", "--snapshot", BOOTED, "--timeout", "0.5");
-    expect(on).toMatchObject({ status: 124, stderr: "vm: timed out after 0.5 s\n" });
+    expect(on.status).toBe(124);
+    expect(on.stderr).toContain("vm: timed out after 0.5 s\n");
   });
 
   it.each<[string, string[], RegExp]>([
