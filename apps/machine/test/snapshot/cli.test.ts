@@ -46,6 +46,16 @@ describe("vm boot --snapshot-at and --snapshot", () => {
     expect(stderr.trim()).not.toContain("\n");
   });
 
+  it.each(["--snapshot", "--snapshot-at"])("%s does not go with a TD, and leaves no file", async (flag) => {
+    const folder = join(BOOTED, "..", "td");
+    const { status, stderr } = await run("td", "boot", flag, `1:${folder}`);
+    expect({ status, stderr }).toEqual({
+      status: 2,
+      stderr: `vm: ${flag} does not go with a TD: nobody looks into it\n`,
+    });
+    expect(existsSync(folder)).toBe(false);
+  });
+
   it("a machine that ends before says so, and leaves nothing", async () => {
     const late = join(folder, "late");
     const { status, stderr } = await run(

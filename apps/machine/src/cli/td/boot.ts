@@ -35,6 +35,8 @@ export async function bootTd(
     ["--kvmi", flags.kvmi],
     ["--bpf", flags.bpf],
     ["--legacy-devices", flags.legacyDevices],
+    ["--snapshot", flags.snapshot],
+    ["--snapshot-at", flags.snapshotAt],
   ] as const)
     if (value !== undefined) throw new UsageError(`${flag} does not go with a TD: nobody looks into it`);
   for (const [flag, given] of [
