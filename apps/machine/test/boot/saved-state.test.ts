@@ -31,27 +31,31 @@ async function finish(machine: Machine, seen: { readonly text: string }, disk: U
 }
 
 describe.skipIf(guests === null)("Debian, saved in the middle and restored", () => {
-  it.each(KERNELS)("%s goes on as the run that never was saved, to the instruction and the byte", async (series) => {
-    const disk = new Uint8Array(DISK);
-    const whole = await createMachine(optionsOf(series, disk));
-    whole.console.write(`${TYPED.join("\n")}\n`);
-    const expected = await finish(whole, transcript(whole), disk);
-    expect(expected.reason).toBe("power-off");
-    for (let k = 1; k <= POINTS; k++) {
-      // In the later half, and never at a round number.
-      const at = Math.floor((expected.instructions * (POINTS + k)) / (2 * POINTS + 1)) + 7 * k;
-      const firstDisk = new Uint8Array(DISK);
-      const first = await createMachine(optionsOf(series, firstDisk));
-      first.console.write(`${TYPED.join("\n")}\n`);
-      const seen = transcript(first);
-      const save = savedAt(first, at).then((state) => ({ state, text: seen.text, disk: firstDisk.slice() }));
-      void first.run();
-      const { state, text, disk: then } = await save;
-      expect(await finish(first, seen, firstDisk), `saved at ${at}`).toEqual(expected);
-      const second = await createMachine(optionsOf(series, then));
-      restore(second, state);
-      const rest = await finish(second, transcript(second), then);
-      expect({ ...rest, text: text + rest.text }, `restored at ${at}`).toEqual(expected);
-    }
-  });
+  it.each(KERNELS)(
+    "%s goes on as the run that never was saved, to the instruction and the byte",
+    { timeout: 1_200_000 * POINTS },
+    async (series) => {
+      const disk = new Uint8Array(DISK);
+      const whole = await createMachine(optionsOf(series, disk));
+      whole.console.write(`${TYPED.join("\n")}\n`);
+      const expected = await finish(whole, transcript(whole), disk);
+      expect(expected.reason).toBe("power-off");
+      for (let k = 1; k <= POINTS; k++) {
+        // In the later half, and never at a round number.
+        const at = Math.floor((expected.instructions * (POINTS + k)) / (2 * POINTS + 1)) + 7 * k;
+        const firstDisk = new Uint8Array(DISK);
+        const first = await createMachine(optionsOf(series, firstDisk));
+        first.console.write(`${TYPED.join("\n")}\n`);
+        const seen = transcript(first);
+        const save = savedAt(first, at).then((state) => ({ state, text: seen.text, disk: firstDisk.slice() }));
+        void first.run();
+        const { state, text, disk: then } = await save;
+        expect(await finish(first, seen, firstDisk), `saved at ${at}`).toEqual(expected);
+        const second = await createMachine(optionsOf(series, then));
+        restore(second, state);
+        const rest = await finish(second, transcript(second), then);
+        expect({ ...rest, text: text + rest.text }, `restored at ${at}`).toEqual(expected);
+      }
+    },
+  );
 });
