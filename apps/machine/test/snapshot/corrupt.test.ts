@@ -11,7 +11,7 @@ import { temporaryFolder } from "./temporary-folder.js";
 
 const CASES = Number(process.env.VM_SNAPSHOT_CORRUPT ?? 3000);
 /** Bytes that the process may have more behind all cases than in their middle. */
-const GROWTH = 64 * 2 ** 20;
+const GROWTH = 256 * 2 ** 20;
 
 const folder = temporaryFolder();
 
