@@ -19,10 +19,6 @@ export class Parts {
     return part;
   }
 
-  get names(): readonly string[] {
-    return [...this.#parts.keys()];
-  }
-
   save(): PartStates {
     return Object.fromEntries([...this.#parts].map(([name, part]) => [name, part.save()]));
   }

@@ -3,7 +3,7 @@ import { type InspectFlags, inspectSnapshot } from "./inspect.js";
 
 const INSPECT_HELP = `
 Examples:
-  vm boot --snapshot-at 900000000:booted --stop-after-snapshot
+  vm boot --clock icount --snapshot-at 650000000:booted --stop-after-snapshot
   vm snapshot inspect booted
   vm boot --snapshot booted
 
