@@ -11,7 +11,7 @@ await main(async () => {
   await guests("; the tests that boot Debian's kernel need it");
   await firmware("; the tests that boot it are skipped");
   const counts = await runTests({ force: process.argv.includes("--force") });
-  for (const name of counts.failures) process.stderr.write(`${name}: tests failed\n`);
+  for (const text of counts.failures) process.stderr.write(`failed: ${text}\n`);
   for (const name of counts.broken) process.stderr.write(`${name}: the test run ended without a result\n`);
   const failed = counts.failed + counts.broken.length;
   if (process.env.VM_TEST_COUNTS)

@@ -32,8 +32,10 @@ export interface VmClockDesc {
 }
 
 export interface VmClockState {
-  /** Virtual ns. */
+  /** Virtual ns, whole. */
   readonly ns: number;
+  /** What has passed of the next one, 0 to below 1. */
+  readonly fraction: number;
   /** Seconds since 1970 at virtual time 0. */
   readonly origin: number;
   readonly rate: number;
@@ -49,8 +51,13 @@ export interface VmClockState {
  */
 export class VmClock {
   readonly #source: () => number;
-  /** Virtual ns when the source was at `since`, with a fraction, so that changes of the rate lose nothing. */
+  /** Whole virtual ns when the source was at `since`. */
   #base = 0;
+  /**
+   * What had passed of the next one then, 0 to below 1, so that changes of the rate lose nothing; by itself, because in a sum of both it would be rounded,
+   * to a ns more.
+   */
+  #fraction = 0;
   #since: number;
   /** Virtual ns for each unit of the source: the rate, or 0 while frozen. */
   #speed: number;
@@ -73,7 +80,7 @@ export class VmClock {
 
   /** What {@link now} is when the source is at `source`, unless something changes before; not for what was before the last change. */
   at(source: number): number {
-    return Math.floor(this.#base + (source - this.#since) * this.#speed);
+    return this.#base + Math.floor(this.#fraction + (source - this.#since) * this.#speed);
   }
 
   /** The time of day: seconds since 1970, with a fraction. */
@@ -114,7 +121,7 @@ export class VmClock {
   jump(ns: number): void {
     this.checkJump(ns);
     this.#goOnAt(this.#speed);
-    this.#base += ns;
+    this.#advance(Math.floor(ns), ns % 1);
   }
 
   /** Whether {@link jump} could do it when the clock is at `from`. @throws {VmClockError} as that does */
@@ -130,7 +137,9 @@ export class VmClock {
     this.checkJump(to - from, from);
     this.#goOnAt(this.#speed);
     // Over a source that moves by itself time may have got there meanwhile.
-    this.#base = Math.max(this.#base, to);
+    if (this.#base >= to) return;
+    this.#base = to;
+    this.#fraction = 0;
   }
 
   /**
@@ -152,7 +161,8 @@ export class VmClock {
     const source = this.#source();
     if (this.at(source) >= deadline) return 0;
     if (this.#speed === 0 || deadline === Number.POSITIVE_INFINITY) return Number.POSITIVE_INFINITY;
-    let units = Math.ceil((Math.ceil(deadline) - this.#base) / this.#speed - (source - this.#since));
+    const ahead = Math.ceil(deadline) - this.#base - this.#fraction;
+    let units = Math.ceil(ahead / this.#speed - (source - this.#since));
     // The quotient is rounded: it may be a unit off, either way.
     for (let more = 1; this.at(source + units) < deadline; more *= 2) units += more;
     return this.at(source + units - 1) >= deadline ? units - 1 : units;
@@ -160,22 +170,31 @@ export class VmClock {
 
   save(): VmClockState {
     this.#goOnAt(this.#speed);
-    return { ns: this.#base, origin: this.#origin, rate: this.#rate, frozen: this.frozen };
+    const { frozen } = this;
+    return { ns: this.#base, fraction: this.#fraction, origin: this.#origin, rate: this.#rate, frozen };
   }
 
   /** Goes on, from where the source is now, as the saved clock would have. @throws {VmClockError} `rate` */
-  restore({ ns, origin, rate, frozen }: VmClockState): void {
+  restore({ ns, fraction, origin, rate, frozen }: VmClockState): void {
     this.#rate = checkedRate(rate);
     this.#goOnAt(frozen ? 0 : rate);
     this.#base = ns;
+    this.#fraction = fraction;
     this.#origin = origin;
   }
 
   #goOnAt(speed: number): void {
     const at = this.#source();
-    this.#base += (at - this.#since) * this.#speed;
+    this.#advance(0, (at - this.#since) * this.#speed);
     this.#since = at;
     this.#speed = speed;
+  }
+
+  /** @param more with a fraction */
+  #advance(whole: number, more: number): void {
+    const sum = this.#fraction + more;
+    this.#base += whole + Math.floor(sum);
+    this.#fraction = sum % 1;
   }
 }
 

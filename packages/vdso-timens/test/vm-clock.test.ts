@@ -66,6 +66,14 @@ describe("virtual time", () => {
   });
 });
 
+it("a jump is as long as it says, however near the next ns is", () => {
+  const { clock, source } = clockOf(1000 - 2 ** -30);
+  source.at = 1;
+  clock.freeze();
+  clock.jump(2 ** 31);
+  expect(clock.now()).toBe(999 + 2 ** 31);
+});
+
 describe("the time of day", () => {
   it("is that of the start and what has passed", () => {
     const { clock, source } = clockOf(10, 1_700_000_000.5);
