@@ -237,7 +237,8 @@ int main(int argc, char **argv)
 		if (pid < 0) die("waitpid");
 		if (WIFEXITED(status) || WIFSIGNALED(status)) {
 			if (pid != child) continue;
-			return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+			/* Not exit(), which would write out the part of a line that the other thread has got to. */
+			_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
 		}
 		int sig = WSTOPSIG(status), event = status >> 16;
 		if (pid == child && !begun) {

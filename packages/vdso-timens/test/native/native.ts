@@ -185,18 +185,27 @@ export class Native {
       NodeJS.WritableStream,
     ];
     let begun = false;
-    createInterface({ input: readings }).on("line", (line) => {
-      const reading = readingOf(line, mode === "none" ? ClockMode.None : ClockMode.Tsc);
-      show({ ...reading, realtime: { ...reading.realtime, sec: reading.realtime.sec + ahead } });
-      if (begun) return;
-      begun = true;
-      go.write("g");
+    const lines = createInterface({ input: readings });
+    const shown = new Promise<void>((resolve, reject) => {
+      lines.on("close", resolve).on("line", (line) => {
+        try {
+          const reading = readingOf(line, mode === "none" ? ClockMode.None : ClockMode.Tsc);
+          show({ ...reading, realtime: { ...reading.realtime, sec: reading.realtime.sec + ahead } });
+        } catch (error) {
+          // Thrown from here it would keep the stream from closing.
+          reject(error);
+        }
+        if (begun) return;
+        begun = true;
+        go.write("g");
+      });
     });
     child.stderr?.on("data", (text: string) => {
       const pid = /^stopped (\d+)$/m.exec(text)?.[1];
       if (pid !== undefined) stopped?.(Number(pid));
     });
-    return ended(child);
+    const [run] = await Promise.all([ended(child), shown]);
+    return run;
   }
 }
 
