@@ -8,6 +8,8 @@ export const AGENT_END = 0x440000;
 /** Eight bytes that open every frame of the agent: {@link FIRST_TAG} until the host writes others here. */
 export const TAG = 0x410000;
 export const REQUEST = 0x410040;
+/** The byte that a request opens with. */
+export const REQUEST_HEAD = 0x410080;
 export const POLL = 0x410100;
 export const SIGNAL = 0x410200;
 export const FRAME = 0x411000;
@@ -19,8 +21,8 @@ export const SCRATCH_SIZE = AGENT_END - SCRATCH;
 /** The tag of a frame before there is a secret one. */
 export const FIRST_TAG = "vm-agent";
 
-/** Bytes of a request: its number, then seven arguments, 64 bits each. */
-export const REQUEST_SIZE = 64;
+/** Words of a request, 64 bits each in the agent's memory: its number, then seven arguments. */
+export const REQUEST_WORDS = 8;
 /** Bytes of a frame's head: tag, 32 bits of type, 32 bits of length. */
 export const HEAD_SIZE = 16;
 /** Most bytes that a frame, or a piece of data for the agent, carries. */

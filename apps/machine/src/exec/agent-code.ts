@@ -29,7 +29,7 @@ export const qword = (address: number) => mem(address, { size: 8 });
 export const argument = (n: number) => qword(REQUEST + 8 * n);
 
 /** The agent's subroutines; what they take is told where they are made. */
-export type Subroutines = Readonly<Record<"send" | "receive" | "relay" | "serve" | "pump" | "fail", Label>>;
+export type Subroutines = Readonly<Record<"send" | "receive" | "request" | "relay" | "serve" | "pump" | "fail", Label>>;
 
 /** A system call whose arguments are in place. It keeps all registers but RAX, RCX and R11. */
 export function call(a: Assembler, number: number): void {

@@ -20,10 +20,23 @@ import {
   rsi,
   rsp,
 } from "@vm/asm";
-import { Ask, FIRST_TAG, FRAME, HEAD_SIZE, INPUT, PAYLOAD_MAX, REQUEST, REQUEST_SIZE, Say, TAG } from "./agent-abi.js";
-import { argument, call, dword, qword, type Subroutines, SYS } from "./agent-code.js";
+import {
+  Ask,
+  FIRST_TAG,
+  FRAME,
+  HEAD_SIZE,
+  INPUT,
+  PAYLOAD_MAX,
+  REQUEST,
+  REQUEST_HEAD,
+  REQUEST_WORDS,
+  Say,
+  TAG,
+} from "./agent-abi.js";
+import { argument, byte, call, dword, qword, type Subroutines, SYS } from "./agent-code.js";
 import { CODE, elf } from "./agent-elf.js";
 import { emitPump } from "./agent-pump.js";
+import { WIDE } from "./agent-request.js";
 
 const O_RDWR_NOCTTY_CLOEXEC = 2 | 0o400 | 0o2000000;
 const TCSETS = 0x5402;
@@ -45,6 +58,8 @@ export function agentImage(): Uint8Array {
     send: a.label("send"),
     /** Reads RDX bytes to RSI. */
     receive: a.label("receive"),
+    /** Reads a request; RAX is its number. */
+    request: a.label("request"),
     /** Passes on what can be read from poll entry R8 as a frame of type R9D. */
     relay: a.label("relay"),
     serve: a.label("serve"),
@@ -113,8 +128,8 @@ function emitServe(a: Assembler, sub: Subroutines): void {
     a.label(name),
   ) as [Label, Label, Label, Label, Label];
   a.bind(sub.serve);
-  a.mov(esi, REQUEST).mov(edx, REQUEST_SIZE).call(sub.receive);
-  a.mov(rax, argument(0)).test(rax, rax).jnz(notSyscall);
+  a.call(sub.request);
+  a.test(rax, rax).jnz(notSyscall);
   loadCall(a, REQUEST + 8);
   a.syscall();
   a.bind(reply8);
@@ -204,14 +219,36 @@ function emitTransfers(a: Assembler, sub: Subroutines): void {
   a.add(rsi, rax).sub(edx, eax).jnz(write);
   a.ret();
 
+  a.bind(sub.request);
+  const [narrow, expand, done] = [a.label("narrow"), a.label("expand"), a.label("done")];
+  a.mov(edi, REQUEST)
+    .mov(ecx, 8 * REQUEST_WORDS)
+    .xor(eax, eax)
+    .rep()
+    .stosb();
+  a.mov(esi, REQUEST_HEAD).mov(edx, 1).call(sub.receive);
+  a.movzx(ecx, byte(REQUEST_HEAD)).mov(edx, ecx).and(edx, ~WIDE).shl(edx, 2);
+  a.test(ecx, WIDE).jz(narrow);
+  a.shl(edx, 1);
+  a.bind(narrow).mov(esi, REQUEST).call(sub.receive);
+  a.movzx(ecx, byte(REQUEST_HEAD));
+  a.cmp(ecx, WIDE).jae(done);
+  // From the last word on: where one goes there are others that have gone already.
+  a.bind(expand).test(ecx, ecx).jz(done);
+  a.dec(ecx)
+    .movsxd(rax, mem(REQUEST, { index: rcx, scale: 4, size: 4 }))
+    .mov(mem(REQUEST, { index: rcx, scale: 8 }), rax)
+    .jmp(expand);
+  a.bind(done).mov(rax, argument(0)).ret();
+
   a.bind(sub.receive);
-  const [read, done] = [a.here("read"), a.label("done")];
-  a.test(rdx, rdx).jz(done);
+  const [read, received] = [a.here("read"), a.label("received")];
+  a.test(rdx, rdx).jz(received);
   a.mov(edi, r12d);
   call(a, SYS.read);
   a.test(rax, rax).jle(sub.fail);
   a.add(rsi, rax).sub(rdx, rax).jmp(read);
-  a.bind(done).ret();
+  a.bind(received).ret();
 }
 
 function littleEndian(text: string): bigint {

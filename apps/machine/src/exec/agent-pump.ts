@@ -22,7 +22,7 @@ import {
   rdx,
   rsi,
 } from "@vm/asm";
-import { Ask, FRAME, HEAD_SIZE, INPUT, POLL, REQUEST, REQUEST_SIZE, Say, SIGNAL } from "./agent-abi.js";
+import { Ask, FRAME, HEAD_SIZE, INPUT, POLL, Say, SIGNAL } from "./agent-abi.js";
 import { argument, byte, call, dword, type Subroutines, SYS, word } from "./agent-code.js";
 
 const POLLIN = 1;
@@ -95,8 +95,8 @@ export function emitPump(a: Assembler, sub: Subroutines): void {
   a.bind(noChild);
 
   a.test(byte(TTY + 6), POLLIN).jz(noLine);
-  a.mov(esi, REQUEST).mov(edx, REQUEST_SIZE).call(sub.receive);
-  a.mov(rax, argument(0)).cmp(rax, Ask.Data).je(data);
+  a.call(sub.request);
+  a.cmp(rax, Ask.Data).je(data);
   a.cmp(rax, Ask.Kill).jne(noLine);
   a.mov(rdi, r13).neg(rdi).mov(rsi, argument(1));
   call(a, SYS.kill);

@@ -1,19 +1,11 @@
-import { Ask, FRAME, PAYLOAD_MAX, REQUEST_SIZE, SCRATCH, SCRATCH_SIZE } from "./agent-abi.js";
+import { Ask, FRAME, PAYLOAD_MAX, SCRATCH, SCRATCH_SIZE } from "./agent-abi.js";
+import { request } from "./agent-request.js";
 
 /** What the host does with an agent, written as a straight line of requests: each `yield` is one, and comes back with the reply to it. */
 export type Script<T> = Generator<Uint8Array, T, Uint8Array>;
 
 /** An argument of a system call. A string is passed as a pointer to it with a zero at its end, bytes as a pointer to them. */
 export type Argument = number | bigint | string | Uint8Array;
-
-/** A request with what follows it. */
-export function request(words: readonly (number | bigint)[], data: Uint8Array = new Uint8Array(0)): Uint8Array {
-  const bytes = new Uint8Array(REQUEST_SIZE + data.length);
-  const view = new DataView(bytes.buffer);
-  words.forEach((word, k) => void view.setBigInt64(8 * k, BigInt(word), true));
-  bytes.set(data, REQUEST_SIZE);
-  return bytes;
-}
 
 /** Stores bytes in the agent's memory. */
 export function* poke(address: number, bytes: Uint8Array): Script<void> {

@@ -1,6 +1,7 @@
 import { AGENT_BASE, Ask, SCRATCH } from "./agent-abi.js";
 import { AGENT_IN_DEV, AGENT_IN_INITRD } from "./agent-paths.js";
-import { peek, poke, request, resultOf, type Script } from "./agent-script.js";
+import { request } from "./agent-request.js";
+import { peek, poke, resultOf, type Script } from "./agent-script.js";
 import { errnoName } from "./errno-name.js";
 import { ExecFailure, type ExecPlan } from "./exec-plan.js";
 import {

@@ -1,6 +1,7 @@
 import { Ask, FIRST_TAG, PAYLOAD_MAX, Say, TAG } from "./agent-abi.js";
 import { FrameReader } from "./agent-frames.js";
-import { poke, request, type Script } from "./agent-script.js";
+import { parseRequest, request } from "./agent-request.js";
+import { poke, type Script } from "./agent-script.js";
 import { enterRoot } from "./enter-root.js";
 import { type ExecCommand, ExecFailure, type ExecPlan } from "./exec-plan.js";
 import { leaveRoot } from "./leave-root.js";
@@ -166,8 +167,7 @@ export class ExecAgent {
     try {
       const { done, value } = this.#script.next(reply);
       if (done === true) return;
-      const [number] = new BigInt64Array(value.slice(0, 8).buffer);
-      const starts = number === BigInt(Ask.Pump);
+      const starts = parseRequest(value).words[0] === BigInt(Ask.Pump);
       if (starts) this.#answer = Say.Exit;
       this.#port.send(value);
       if (starts) this.#port.begin();

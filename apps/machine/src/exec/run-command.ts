@@ -1,5 +1,6 @@
 import { Ask, SCRATCH } from "./agent-abi.js";
-import { peek, poke, request, resultOf, Scratch, type Script } from "./agent-script.js";
+import { request } from "./agent-request.js";
+import { peek, poke, resultOf, Scratch, type Script } from "./agent-script.js";
 import { errnoName } from "./errno-name.js";
 import { type ExecCommand, ExecFailure, type ExecPlan } from "./exec-plan.js";
 import {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { Say } from "../../src/exec/agent-abi.js";
+import { Ask, Say } from "../../src/exec/agent-abi.js";
+import { parseRequest } from "../../src/exec/agent-request.js";
 import { ExecAgent } from "../../src/exec/exec-agent.js";
 import { type ExecCommand, rootWords } from "../../src/exec/exec-plan.js";
 import { Nr } from "../../src/exec/guest-syscalls.js";
@@ -74,8 +75,8 @@ describe("a command in a guest", () => {
     // An execve that succeeds is not answered; the next thing the agent says is hello.
     const receive = guest.receive.bind(guest);
     guest.receive = (bytes) => {
-      const [, number] = new BigInt64Array(bytes.slice(0, 16).buffer);
-      if (number !== BigInt(Nr.execve)) receive(bytes);
+      const [ask, number] = parseRequest(bytes).words;
+      if (ask !== BigInt(Ask.Syscall) || number !== BigInt(Nr.execve)) receive(bytes);
     };
     guest.say(Say.Hello, int64(0x7000));
     expect(heard).toEqual([]);

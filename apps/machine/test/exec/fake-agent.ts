@@ -1,4 +1,5 @@
-import { Ask, FIRST_TAG, HEAD_SIZE, REQUEST_SIZE, Say, TAG } from "../../src/exec/agent-abi.js";
+import { Ask, FIRST_TAG, HEAD_SIZE, Say, TAG } from "../../src/exec/agent-abi.js";
+import { parseRequest } from "../../src/exec/agent-request.js";
 import { Nr } from "../../src/exec/guest-syscalls.js";
 
 /** Bytes of the fake's file. */
@@ -36,7 +37,6 @@ export class FakeAgent {
   tag: Uint8Array = new TextEncoder().encode(FIRST_TAG);
   readonly #memory = new Map<number, number>();
   readonly #heard: (bytes: Uint8Array) => void;
-  #pending = new Uint8Array(0);
 
   /** @param heard gets what the agent sends */
   constructor(heard: (bytes: Uint8Array) => void) {
@@ -49,12 +49,8 @@ export class FakeAgent {
 
   /** The host's bytes. */
   receive(bytes: Uint8Array): void {
-    const all = new Uint8Array(this.#pending.length + bytes.length);
-    all.set(this.#pending);
-    all.set(bytes, this.#pending.length);
-    this.#pending = new Uint8Array(0);
-    const word = (n: number): number => Number(new DataView(all.buffer).getBigInt64(8 * n, true));
-    const data = all.subarray(REQUEST_SIZE);
+    const { words, data } = parseRequest(bytes);
+    const word = (n: number): number => Number(words[n]);
     switch (word(0)) {
       case Ask.Poke:
         for (let k = 0; k < word(2); k++) this.#memory.set(word(1) + k, data[k] ?? 0);
