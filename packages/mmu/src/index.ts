@@ -20,6 +20,7 @@ export type { KvmParams } from "./kvm/params.js";
 export type * from "./kvm/ports.js";
 export { type MemslotDesc, MemslotError } from "./memslots.js";
 export { Mmu } from "./mmu.js";
+export { CHUNK_PAGES, type ChunkSource, NotResidentError, Residency } from "./residency.js";
 export type { SecondLevel } from "./second-level.js";
 export type { MemoryImage, PageImage } from "./snapshot.js";
 export type { ExternalErrno, ExternalPageTable, PrivateMemory } from "./tdp/external.js";

@@ -3,6 +3,7 @@ import { Page } from "./bits.js";
 import { DirtyLog } from "./dirty-log.js";
 import type { GmemRegion, SlotEditor } from "./gmem/region.js";
 import type { BackedSlot, GmemBinding } from "./kvm/ports.js";
+import type { Residency } from "./residency.js";
 import type { Gfn, Gpa } from "./units.js";
 
 /** A memslot as its user describes it; the fields of `struct kvm_userspace_memory_region`. */
@@ -102,6 +103,8 @@ const NOWHERE = new Memslot(-1, 0, 0);
  * the same size at another address moves, other flags switch dirty logging; any other change is EINVAL.
  */
 export class Memslots implements SlotEditor {
+  /** What of the memory has not arrived; null: all of it is here. No slot is made or moved over what has not. */
+  residency: Residency | null = null;
   readonly #byId = new Map<number, Memslot>();
   /** Ascending by gfn. */
   #sorted: Memslot[] = [];
@@ -197,6 +200,7 @@ export class Memslots implements SlotEditor {
   #create(desc: MemslotDesc): void {
     const slot = new Memslot(desc.slot, desc.gpa / Page.Size, desc.size / Page.Size, desc);
     this.#refuseOverlap(slot.gfn, slot.pages, null);
+    this.#refuseAbsent(slot.gfn, slot.pages);
     if (slot.pages > this.arena.available) {
       throw new MemslotError(
         "ENOMEM",
@@ -220,6 +224,7 @@ export class Memslots implements SlotEditor {
     if (size === 0) throw new MemslotError("EINVAL", `memslot ${id} would be empty`);
     const slot = new Memslot(id, gpa / Page.Size, size / Page.Size, { userAddr, own: false });
     this.#refuseOverlap(slot.gfn, slot.pages, null);
+    this.#refuseAbsent(slot.gfn, slot.pages);
     this.#add(slot);
     return slot;
   }
@@ -239,6 +244,7 @@ export class Memslots implements SlotEditor {
     }
     this.#refuseOverlap(gfn, slot.pages, slot);
     const oldGfn = slot.gfn;
+    if (gfn !== oldGfn) for (const at of [oldGfn, gfn]) this.#refuseAbsent(at, slot.pages);
     slot.gfn = gfn;
     const log = desc.dirtyLog ?? false;
     if (log !== (slot.dirty !== null)) slot.dirty = log ? new DirtyLog(slot.pages) : null;
@@ -279,6 +285,12 @@ export class Memslots implements SlotEditor {
         `memslot ${slot} ends at ${gpa + size}, beyond the guest-physical address space of ${limit} bytes`,
       );
     }
+  }
+
+  #refuseAbsent(gfn: Gfn, pages: number): void {
+    const absent = this.residency?.firstAbsent(gfn, pages) ?? -1;
+    if (absent >= 0)
+      throw new MemslotError("EBUSY", `memory at ${absent * Page.Size} has not arrived yet: wait until it has`);
   }
 
   #refuseOverlap(gfn: Gfn, pages: number, self: Memslot | null): void {

@@ -8,6 +8,7 @@ import { KvmError } from "./kvm/errors.js";
 import { type MemslotDesc, MemslotError } from "./memslots.js";
 import { PhysicalMemory } from "./physical.js";
 import { QuietWalk } from "./quiet-walk.js";
+import { type ChunkSource, Residency } from "./residency.js";
 import { type MemoryImage, restorePages, TouchedPages } from "./snapshot.js";
 import { walks } from "./tdp/external.js";
 import { ExternalLevel } from "./tdp/external-level.js";
@@ -266,9 +267,36 @@ export class Mmu extends PhysicalMemory {
   }
 
   /**
+   * From now on these chunks of memory are not here: they come from `source` when somebody needs them. What was in them is forgotten.
+   * @param chunks of 64 KiB by number, each once
+   * @throws RangeError for what are none, KvmError EBUSY while others are on their way or where memory is not the machine's own; nothing has changed then
+   */
+  expect(source: ChunkSource, chunks: ArrayLike<number>): void {
+    const { slots } = this.vm;
+    if ((slots.residency?.left ?? 0) > 0) throw new KvmError("EBUSY", "memory is on its way already");
+    if (slots.all.some(({ own }) => !own)) throw new KvmError("EBUSY", "guest_memfds have no memory that comes later");
+    slots.residency = new Residency(source, chunks, (gfn, bytes) => {
+      const slot = slots.find(gfn);
+      if (slot !== null) slots.arena.u8.set(bytes, slots.touch(slot, gfn) * Page.Size);
+    });
+    this.vm.target.changed(0, slots.maxGfn);
+  }
+
+  /** What of memory is here; null: all that there is. */
+  get residency(): Residency | null {
+    return this.vm.slots.residency;
+  }
+
+  /** Waits until `[gpa, gpa + size)` is here: before `read` and `write`, which do not wait. What the source throws. */
+  async ensureResident(gpa: Gpa, size: number): Promise<void> {
+    const gfn = Math.floor(gpa / Page.Size);
+    await this.residency?.ensure(gfn, Math.ceil((gpa + size) / Page.Size) - gfn);
+  }
+
+  /**
    * Memslots and touched pages. The pages are read when iterated and are views: consume or copy them before the machine runs on. What was in a guest_memfd
    * is restored to memory of the machine's own.
-   * @throws PrivateMemoryError unless all memory is shared, MemslotError EINVAL if some of that is user memory
+   * @throws PrivateMemoryError unless all memory is shared, MemslotError EINVAL if some of that is user memory, NotResidentError while some has not arrived
    */
   save(): MemoryImage {
     return { memslots: this.memslots, pages: new TouchedPages(this.vm) };

@@ -2,14 +2,15 @@ import { Page } from "./bits.js";
 import type { HostPages } from "./host-pages.js";
 import { Listeners } from "./listeners.js";
 import type { Memslot, Memslots } from "./memslots.js";
+import { NotResidentError } from "./residency.js";
 import type { Gfn, Gpa } from "./units.js";
 
 /**
  * Guest-physical memory as the host and the devices see it: little-endian, any alignment, page crossings included.
  *
  * Reads never take frames: untouched memory reads as zero. Writes ignore a slot's `readonly` and page watches (both are about the guest), mark the
- * dirty log and tell the listeners. A `gpa` is an integer in 0..2^52-1. Memory that is private to the guest throws PrivateMemoryError, before anything is read
- * or written.
+ * dirty log and tell the listeners. A `gpa` is an integer in 0..2^52-1. Memory that is private to the guest throws PrivateMemoryError, and memory that has not
+ * arrived NotResidentError, before anything is read or written.
  */
 export class PhysicalMemory {
   readonly #slots: Memslots;
@@ -37,6 +38,7 @@ export class PhysicalMemory {
   frameOf(gfn: Gfn): number {
     const slot = this.#slots.find(gfn);
     if (slot === null) return 0;
+    this.#present(gfn, 1);
     return (slot.own ? this.#slots.touch(slot, gfn) : this.#pages.pfn(slot, gfn)) * Page.Size;
   }
 
@@ -44,6 +46,7 @@ export class PhysicalMemory {
   peekFrame(gfn: Gfn): number {
     const slot = this.#slots.find(gfn);
     if (slot === null) return 0;
+    this.#present(gfn, 1);
     return (slot.own ? (slot.pfns[gfn - slot.gfn] as number) : this.#pages.pfn(slot, gfn)) * Page.Size;
   }
 
@@ -65,12 +68,19 @@ export class PhysicalMemory {
     if (size === 0 || !this.backed(gpa, size)) return size === 0;
     const end = (gpa + size) / Page.Size;
     let gfn = Math.floor(gpa / Page.Size);
+    this.#present(gfn, end - gfn);
     while (gfn < end) {
       const slot = this.#slots.find(gfn) as Memslot;
       if (!slot.own) this.#pages.pfn(slot, gfn);
       gfn = slot.own ? slot.gfn + slot.pages : gfn + 1;
     }
     return true;
+  }
+
+  /** @throws NotResidentError */
+  #present(gfn: Gfn, pages: number): void {
+    const absent = this.#slots.residency?.firstAbsent(gfn, pages) ?? -1;
+    if (absent >= 0) throw new NotResidentError(absent);
   }
 
   /** Fills `dst` from `gpa`. False, with `dst` unchanged, if any byte is unbacked. */

@@ -3,6 +3,7 @@ import { Page } from "./bits.js";
 import type { GuestVm } from "./guest-vm.js";
 import { PrivateMemoryError } from "./kvm/errors.js";
 import { type Memslot, type MemslotDesc, MemslotError, type Memslots } from "./memslots.js";
+import { CHUNK_PAGES, NotResidentError } from "./residency.js";
 import type { Gfn } from "./units.js";
 
 /** The contents of one touched page. */
@@ -27,10 +28,11 @@ export class TouchedPages implements Iterable<PageImage> {
 
   /**
    * @throws PrivateMemoryError if there is private memory: only what the host can read can be saved; MemslotError EINVAL for shared memory outside of the
-   * guest_memfd
+   * guest_memfd; NotResidentError while memory has not arrived
    */
   constructor(readonly vm: SavedVm) {
     this.#layout = vm.slots.all;
+    for (const chunk of vm.slots.residency?.absent() ?? []) throw new NotResidentError(chunk * CHUNK_PAGES);
     for (const slot of this.#layout) {
       if (!slot.own && !slot.gmemOnly)
         throw new MemslotError(
@@ -80,6 +82,7 @@ export function restorePages(slots: Memslots, image: MemoryImage): void {
     throw new MemslotError("EINVAL", message);
   }
   for (const { slot } of [...slots.all]) slots.set({ slot, gpa: 0, size: 0 });
+  slots.residency = null;
   for (const desc of image.memslots) slots.set(desc);
   for (const { gfn, bytes } of image.pages) {
     const slot = slots.find(gfn);

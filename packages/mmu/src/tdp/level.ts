@@ -155,7 +155,7 @@ export class TdpLevel implements SecondLevel {
     const gfn = this.#view.target(seeming);
     const slot = this.#vm.slots.find(gfn);
     if (slot === null) return -1;
-    if (slot.own && slot.pfns[gfn - slot.gfn] === 0) return 0;
+    if (slot.own && slot.pfns[gfn - slot.gfn] === 0 && this.#vm.slots.residency?.has(gfn) !== false) return 0;
     const at = this.#root.find(seeming);
     const lo = this.#u32[at] as number;
     if (isPresent(lo)) {

@@ -79,11 +79,13 @@ export class TdpMmu implements GfnRangeTarget {
   }
 
   #tryFaultin({ slot, target, isPrivate }: PageFault): Faultin {
+    if (this.#vm.slots.residency?.has(target) === false) return { error: "EAGAIN" };
     if (slot.own) return this.#ownPage(slot, target, isPrivate);
     return this.#vm.source.tryFaultinPfn(this.#vcpu, slot, target, isPrivate);
   }
 
   async #faultin(task: Task, { slot, target, isPrivate }: PageFault): Promise<Faultin> {
+    await this.#vm.slots.residency?.ensure(target, 1);
     if (slot.own) return this.#ownPage(slot, target, isPrivate);
     return await this.#vm.source.faultinPfn(task, slot, target, isPrivate);
   }
@@ -177,6 +179,7 @@ export class TdpMmu implements GfnRangeTarget {
   #isLarge({ view, root, slot, gfn, target }: PageFault, pfn: Pfn): boolean {
     if (!slot.hugepages || slot.dirty !== null || target !== gfn) return false;
     const first = gfn - (gfn % RUN);
+    if (this.#vm.slots.residency?.hasAll(first, RUN) === false) return false;
     return slot.isRun(first, pfn - (gfn % RUN)) && view.isPlain(first, first + RUN) && !root.isSplit(gfn);
   }
 
