@@ -22,6 +22,11 @@ export interface GuestMemory {
   read(gpa: Gpa, dst: Uint8Array): boolean;
   /** Stores `src` at guest-physical address `gpa` (bytes, < 2^53). */
   write(gpa: Gpa, src: Uint8Array): boolean;
+  /**
+   * Whether `[gpa, gpa + size)` can be read and written now; it can from then on. If not, `retry` is called when it can, and never from inside this call. Absent: all
+   * memory can, always.
+   */
+  ready?(gpa: Gpa, size: number, retry: () => void): boolean;
 }
 
 /** A scheduled call that has not happened yet. Cancelling one that has is allowed and does nothing. */

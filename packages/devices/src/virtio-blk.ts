@@ -162,9 +162,10 @@ export class VirtioBlk implements VirtioDevice<VirtioBlkState> {
   #take(budget: WorkBudget): Request | null | undefined {
     if (this.#inFlight.size >= this.#depth || !this.#host) return null;
     for (const { chain } of this.#busy) if (!chain.live) return null;
-    const head = this.#again.shift();
+    const [head] = this.#again;
     const chain = head === undefined ? this.#host.take(QUEUE) : this.#host.retake(QUEUE, head);
     if (chain === null) return null;
+    if (head !== undefined) this.#again.shift();
     budget.spend(chain, 0);
     const header = new Uint8Array(HEADER);
     if (chain.writableLength < 1 || !chain.read(0, header)) {

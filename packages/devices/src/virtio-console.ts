@@ -131,9 +131,10 @@ export class VirtioConsole implements VirtioDevice<VirtioConsoleState> {
 
   #nextSent(): { readonly chain: DescriptorChain; sent: number } | null {
     const resumed = this.#resumed;
-    this.#resumed = null;
     const chain = resumed === null ? this.#host?.take(TX) : this.#host?.retake(TX, resumed.head);
-    return chain ? { chain, sent: Math.min(resumed?.sent ?? 0, chain.readableLength) } : null;
+    if (!chain) return null;
+    this.#resumed = null;
+    return { chain, sent: Math.min(resumed?.sent ?? 0, chain.readableLength) };
   }
 
   #pass(bytes: Uint8Array): void {

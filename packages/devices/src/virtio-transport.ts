@@ -80,7 +80,7 @@ export class VirtioTransport<S> {
     this.#desc = desc;
     this.#device = desc.device;
     this.#required = desc.accessPlatform === true ? F_VERSION_1_HIGH | F_ACCESS_PLATFORM_HIGH : F_VERSION_1_HIGH;
-    this.#queues = desc.device.queueSizes.map((size) => new Virtqueue(desc.memory, size));
+    this.#queues = desc.device.queueSizes.map((size) => new Virtqueue(desc.memory, size, () => this.#wake()));
     desc.device.connect(this.#host());
   }
 

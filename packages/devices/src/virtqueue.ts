@@ -47,12 +47,16 @@ export class Virtqueue {
   readonly #scratch = new Uint8Array(DESC_SIZE);
   readonly #view = new DataView(this.#scratch.buffer);
   readonly #memory: GuestMemory;
+  readonly #retry: () => void;
 
+  /** @param retry called when a chain may be had that {@link take} or {@link retake} had to leave, because its memory had not arrived */
   constructor(
     memory: GuestMemory,
     readonly maxSize: number,
+    retry: () => void = () => {},
   ) {
     this.#memory = memory;
+    this.#retry = retry;
     this.size = maxSize;
   }
 
@@ -78,11 +82,12 @@ export class Virtqueue {
   }
 
   /**
-   * Takes the next available chain; null if there is none or the queue is broken.
+   * Takes the next available chain; null if there is none, the queue is broken, or memory of the rings or the chain has not arrived. All that a chain names can be
+   * reached for as long as it lives.
    * @param live says whether the chain may still be used; see {@link DescriptorChain}.
    */
   take(live: () => boolean): DescriptorChain | null {
-    if (!this.ready || this.broken !== null) return null;
+    if (!this.ready || this.broken !== null || !this.#hasRings()) return null;
     const available = this.#u16(this.driver + 2);
     if (available === null) return null;
     const waiting = (available - this.#nextAvail) & 0xffff;
@@ -95,9 +100,9 @@ export class Virtqueue {
     return chain;
   }
 
-  /** Follows the chain at `head` again: one that was taken before a save and not given back. */
+  /** Follows the chain at `head` again: one that was taken before a save and not given back. Null as for {@link take}. */
   retake(head: number, live: () => boolean): DescriptorChain | null {
-    return this.ready && this.broken === null ? this.#walk(head, live) : null;
+    return this.ready && this.broken === null && this.#hasRings() ? this.#walk(head, live) : null;
   }
 
   /** Gives a chain back with the number of bytes written into it; true if the driver wants an interrupt. */
@@ -133,6 +138,14 @@ export class Virtqueue {
     this.broken = null;
   }
 
+  #hasRings(): boolean {
+    return this.#has(this.driver, 4 + 2 * this.size) && this.#has(this.device, 4 + 8 * this.size);
+  }
+
+  #has(gpa: Gpa, size: number): boolean {
+    return this.#memory.ready?.(gpa, size, this.#retry) ?? true;
+  }
+
   #walk(head: number, live: () => boolean): DescriptorChain | null {
     const readable: Segment[] = [];
     const writable: Segment[] = [];
@@ -143,6 +156,7 @@ export class Virtqueue {
     let bytes = 0;
     for (let budget = this.size; ; ) {
       if (index >= entries) return this.#fail(`descriptor ${index} of ${entries}`);
+      if (!this.#has(table + DESC_SIZE * index, DESC_SIZE)) return null;
       if (!this.#memory.read(table + DESC_SIZE * index, this.#scratch))
         return this.#fail("descriptor cannot be reached");
       const gpa = this.#view.getUint32(4, true) * 2 ** 32 + this.#view.getUint32(0, true);
@@ -159,6 +173,7 @@ export class Virtqueue {
       if (budget-- === 0) return this.#fail("a chain is longer than its queue");
       bytes += length;
       if (bytes > MAX_CHAIN_BYTES) return this.#fail("a chain is longer than 2^32 bytes");
+      if (!this.#has(gpa, length)) return null;
       if ((flags & DESC_WRITE) !== 0) writable.push({ gpa, length });
       else if (writable.length > 0) return this.#fail("a readable buffer follows a writable one");
       else readable.push({ gpa, length });
