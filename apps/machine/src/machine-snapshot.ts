@@ -1,5 +1,5 @@
 import type { CpuidLeaf, VcpuStateError } from "@vm/cpu";
-import type { MemoryImage, PageImage } from "@vm/mmu";
+import type { ChunkSource, MemoryImage, PageImage } from "@vm/mmu";
 import { MachineError } from "./error.js";
 import type { MachineState } from "./machine-state.js";
 import type { MachineConfig, MachineOptions } from "./options.js";
@@ -31,6 +31,14 @@ export interface MachineSnapshot {
   readonly state: unknown;
   /** Memory that is not all zeros, in pieces. */
   pieces(): Iterable<MemoryPiece> | AsyncIterable<MemoryPiece>;
+  /** The same for a machine that starts before it has arrived: used instead of {@link pieces} where it is there. */
+  readonly late?: LateMemory | undefined;
+}
+
+/** Memory that comes when the guest needs it. */
+export interface LateMemory extends ChunkSource {
+  /** Numbers of the chunks of 64 KiB that are not all zeros. */
+  readonly chunks: ArrayLike<number>;
 }
 
 /** Bytes at a guest-physical address. */
@@ -41,6 +49,7 @@ export interface MemoryPiece {
 
 const VERSION = 1;
 const PAGE = 4096;
+const CHUNK = 65536;
 /** Pages copied between looks at the time. */
 const PAGES = 512;
 
@@ -79,6 +88,8 @@ export async function takeSnapshot(
   shape: Omit<MachineShape, "instructions">,
 ): Promise<TakenSnapshot> {
   const pace = new Pace();
+  const { residency } = machine.memory;
+  for (const chunk of residency?.absent() ?? []) await residency?.fetch(chunk);
   const { memslots, pages } = machine.memory.save();
   const copies: PageImage[] = [];
   for (const { gfn, bytes } of pages) {
@@ -140,11 +151,18 @@ export function optionsOf(snapshot: MachineSnapshot, options: MachineOptions): M
  * @throws {MachineError} `option` if its state is none of such a machine; what reading it throws
  */
 export async function restoreSnapshot(machine: VirtualMachine, snapshot: MachineSnapshot, pace: Pace): Promise<void> {
-  for await (const { gpa, bytes } of snapshot.pieces()) {
-    if (!machine.memory.write(gpa, bytes))
-      throw new MachineError("option", `the snapshot has memory at 0x${gpa.toString(16)}, where the machine has none`);
-    await pace.breathe();
-  }
+  const { memory } = machine;
+  const nowhere = (gpa: number): MachineError =>
+    new MachineError("option", `the snapshot has memory at 0x${gpa.toString(16)}, where the machine has none`);
+  if (snapshot.late !== undefined) {
+    const { late } = snapshot;
+    for (const chunk of Array.from(late.chunks)) if (!memory.backed(chunk * CHUNK, 1)) throw nowhere(chunk * CHUNK);
+    memory.expect(late, late.chunks);
+  } else
+    for await (const { gpa, bytes } of snapshot.pieces()) {
+      if (!memory.write(gpa, bytes)) throw nowhere(gpa);
+      await pace.breathe();
+    }
   try {
     machine.restore(snapshot.state as MachineState);
   } catch (cause) {

@@ -1,6 +1,14 @@
-import type { GuestMemory } from "@vm/devices";
+import type { GuestMemory, Turns } from "@vm/devices";
 import type { Gpa } from "@vm/mmu";
 import { KvmError, type Mmu, PrivateMemoryError } from "@vm/mmu";
+
+const PAGE = 4096;
+
+/** Who is told that memory is on its way. */
+export interface Waiting extends Pick<Turns, "begin"> {
+  /** It cannot be had. */
+  readonly onLost: (error: unknown) => void;
+}
 
 /**
  * Guest memory as devices and introspection reach it. What is private to the guest, broken, or being changed just now is a failed transfer, as is what
@@ -8,9 +16,12 @@ import { KvmError, type Mmu, PrivateMemoryError } from "@vm/mmu";
  */
 export class ReachableMemory implements GuestMemory {
   readonly #mmu: Mmu;
+  readonly #waiting: Waiting | undefined;
 
-  constructor(mmu: Mmu) {
+  /** @param waiting for who uses {@link ready} */
+  constructor(mmu: Mmu, waiting?: Waiting) {
     this.#mmu = mmu;
+    this.#waiting = waiting;
   }
 
   read(gpa: Gpa, dst: Uint8Array): boolean {
@@ -19,6 +30,19 @@ export class ReachableMemory implements GuestMemory {
 
   write(gpa: Gpa, src: Uint8Array): boolean {
     return succeeds(() => this.#mmu.write(gpa, src));
+  }
+
+  ready(gpa: Gpa, size: number, retry: () => void): boolean {
+    const { residency } = this.#mmu;
+    const first = Math.floor(gpa / PAGE);
+    const pages = Math.ceil((gpa + size) / PAGE) - first;
+    if (residency === null || residency.hasAll(first, pages)) return true;
+    const done = this.#waiting?.begin();
+    residency
+      .ensure(first, pages)
+      .then(retry, (error: unknown) => this.#waiting?.onLost(error))
+      .finally(done);
+    return false;
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Exit, Vcpu } from "@vm/cpu";
+import { ExitFlag } from "@vm/mmu";
 import type { Disposer } from "./emitter.js";
 import type { MachineExit, VcpuExit } from "./exit.js";
 import type { RunLoopDesc, RunLoopState, Slice, Stop } from "./run-loop-desc.js";
@@ -18,6 +19,9 @@ const MIN_SLICE = 1000;
 const TURN_MS = 10;
 /** The same while devices are at work, so that what the host has done for them reaches a busy guest soon. */
 const DEVICE_TURN_MS = 1;
+
+/** The processor waits for the host to have something done. */
+const isWait = (exit: Exit | null): boolean => exit?.reason === "memory-fault" && (exit.access & ExitFlag.Retry) !== 0;
 
 /**
  * Runs the processors of a machine in slices, round-robin on this thread, fires the clock's timers between slices and gives the
@@ -243,7 +247,7 @@ export class RunLoop {
     this.executingMs += ms;
     if (retired >= MIN_SLICE) this.#nsPerInstruction += ((ms * 1e6) / retired - this.#nsPerInstruction) / 8;
     // Which processor is next, and when what the guest has written is seen, must not depend on how fast the host is.
-    const isCut = exit?.reason === "kicked" || (exit?.reason === "budget" && budget < whole);
+    const isCut = exit?.reason === "kicked" || (exit?.reason === "budget" && budget < whole) || isWait(exit);
     if (clock.mode === "icount" && isCut && !this.#sliceEnds && retired < whole)
       this.#cut = { vcpu, budget: whole - retired };
     else {

@@ -97,6 +97,7 @@ export class VirtualMachine implements Machine {
       onDebugExit: (code) => this.#loop.end({ reason: "debug-exit", code }),
       onAttention: (vcpu) => this.#loop.attend(vcpu),
       onLook: () => this.#loop.look(),
+      onMemoryLost: (error) => this.#loop.end({ reason: "internal-error", vcpu: null, error }),
       onDiskError: (error) => throwAll(this.#events.emit("disk-error", error), "observers of disk errors failed"),
       handle: (id) => this.vcpus[id] as VcpuHandle,
     });

@@ -1,4 +1,4 @@
-import type { MemoryImage } from "@vm/mmu";
+import { CHUNK_PAGES, type MemoryImage } from "@vm/mmu";
 import type { Machine } from "../src/index.js";
 import type { MachineState } from "../src/machine-state.js";
 import type { VirtualMachine } from "../src/virtual-machine.js";
@@ -28,5 +28,26 @@ export function savedAt(machine: Machine, instructions: number): Promise<Saved> 
 export function restore(machine: Machine, { state, memory }: Saved): void {
   const vm = machine as VirtualMachine;
   vm.memory.restore(memory);
+  vm.restore(structuredClone(state));
+}
+
+const PAGE = 4096;
+
+/** The same, but memory comes when it is needed, each chunk after some turns of the event loop. */
+export function restoreLate(machine: Machine, { state, memory }: Saved): void {
+  const vm = machine as VirtualMachine;
+  vm.memory.restore({ memslots: memory.memslots, pages: [] });
+  const chunks = new Map<number, Uint8Array>();
+  for (const { gfn, bytes } of memory.pages) {
+    const number = Math.floor(gfn / CHUNK_PAGES);
+    const chunk = chunks.get(number) ?? new Uint8Array(CHUNK_PAGES * PAGE);
+    chunk.set(bytes, (gfn % CHUNK_PAGES) * PAGE);
+    chunks.set(number, chunk);
+  }
+  const fetch = async (chunk: number): Promise<Uint8Array> => {
+    for (let turns = chunk % 5; turns > 0; turns--) await new Promise(setImmediate);
+    return chunks.get(chunk) ?? new Uint8Array(CHUNK_PAGES * PAGE);
+  };
+  vm.memory.expect({ fetch }, [...chunks.keys()]);
   vm.restore(structuredClone(state));
 }

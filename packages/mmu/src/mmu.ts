@@ -279,7 +279,7 @@ export class Mmu extends PhysicalMemory {
       const slot = slots.find(gfn);
       if (slot !== null) slots.arena.u8.set(bytes, slots.touch(slot, gfn) * Page.Size);
     });
-    this.vm.target.changed(0, slots.maxGfn);
+    for (const { gfn, pages } of slots.all) this.vm.target.changed(gfn, pages);
   }
 
   /** What of memory is here; null: all that there is. */

@@ -1,6 +1,6 @@
 import { Page } from "./bits.js";
 import { Listeners } from "./listeners.js";
-import type { Gfn, Gpa } from "./units.js";
+import type { Gfn } from "./units.js";
 
 /** Pages that arrive together: 64 KiB. */
 export const CHUNK_PAGES = 16;
@@ -87,17 +87,6 @@ export class Residency {
       all.push(this.fetch(chunk));
     }
     await Promise.all(all);
-  }
-
-  /**
-   * Whether the bytes `[gpa, gpa + size)` are here. If not they are fetched, and `retry` is called once they are; `failed` if they cannot be had.
-   */
-  ready(gpa: Gpa, size: number, retry: () => void, failed: (error: unknown) => void): boolean {
-    const gfn = Math.floor(gpa / Page.Size);
-    const pages = Math.ceil((gpa + size) / Page.Size) - gfn;
-    if (this.hasAll(gfn, pages)) return true;
-    this.ensure(gfn, pages).then(retry, failed);
-    return false;
   }
 
   /** Fetches one chunk, without counting it as wanted by the guest. Nothing to do if it is here. */

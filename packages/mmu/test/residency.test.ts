@@ -164,28 +164,6 @@ describe("the host", () => {
     expect(mmu.residency?.left).toBe(0);
   });
 
-  it("is told whether a range is here, and called when it is", async () => {
-    const { mmu, source } = setup();
-    const heard: unknown[] = [];
-    const ready = (gpa: number, size: number): boolean | undefined =>
-      mmu.residency?.ready(
-        ...([gpa, size] as const),
-        () => heard.push("retry"),
-        (error) => heard.push(error),
-      );
-    expect(ready(0, CHUNK)).toBe(true);
-    expect(ready(CHUNK - 1, 2)).toBe(false);
-    expect(ready(4 * CHUNK, 1)).toBe(false);
-    source.arrive(1);
-    await settled();
-    expect(heard).toEqual(["retry"]);
-    const lost = new Error("gone");
-    source.fail(4, lost);
-    await settled();
-    expect(heard).toEqual(["retry", lost]);
-    expect(ready(CHUNK - 1, 2)).toBe(true);
-  });
-
   it("hears of what arrives, and what was waited for in that order; a prefetch is not", async () => {
     const { mmu, source } = setup();
     const heard: number[] = [];

@@ -81,6 +81,8 @@ export interface BoardOptions {
   /** Something waits for a processor that may be idle or not the one that is running. */
   readonly onAttention: (vcpu: Vcpu) => void;
   readonly onDiskError: (error: unknown) => void;
+  /** Memory that a device waits for cannot be had. */
+  readonly onMemoryLost: (error: unknown) => void;
   /** A processor has done much: it is to be kicked if it has run for long enough. */
   readonly onLook: () => void;
   /** A processor as plugins know it. */
@@ -182,7 +184,8 @@ export class Board {
         ioWrite: (_port, _size, status) => options.onExitStatus(status),
       });
 
-    const reachable = new ReachableMemory(mmu);
+    const { onMemoryLost: onLost } = options;
+    const reachable = new ReachableMemory(mmu, { begin: () => turns.begin(), onLost });
     this.fwCfg = options.firmware === true ? this.#attachFwCfg(options, reachable) : null;
     this.#virtio = new VirtioSlots({
       ...{ parts, mmio, pci: this.#pci, apicBus, interrupts, memory: reachable, turns },

@@ -69,6 +69,7 @@ function savingOf(flags: BootFlags, session: Session): SavingSession | null {
   const { snapshotAt, stopAfterSnapshot } = flags;
   if (flags.snapshot !== undefined)
     throw new UsageError("--snapshot does not go with vm td boot, nor with vm tdx trace");
+  if (flags.lazy) throw new UsageError("--lazy needs --snapshot");
   if (snapshotAt === undefined) {
     if (stopAfterSnapshot) throw new UsageError("--stop-after-snapshot needs --snapshot-at");
     return null;

@@ -34,6 +34,7 @@ export interface BootFlags extends MachineFlags, KvmiFlags, BpfFlags {
   readonly lockdep?: true;
   readonly verbose?: true;
   readonly snapshot?: string;
+  readonly lazy?: boolean;
   readonly snapshotAt?: string;
   readonly stopAfterSnapshot?: true;
 }

@@ -1,13 +1,16 @@
-import type { MachineSnapshot, MemoryPiece } from "../machine-snapshot.js";
+import type { LateMemory, MachineSnapshot, MemoryPiece } from "../machine-snapshot.js";
 import { CHUNK_BYTES } from "./layout.js";
 import type { Snapshot } from "./snapshot.js";
 
-/** A stored snapshot as a machine takes it. Its files stay open until {@link close}. */
+/** A stored snapshot as a machine takes it. Its files stay open until {@link close}, which a lazy one needs until the machine has ended. */
 export class StoredSnapshot implements MachineSnapshot {
+  readonly late: LateMemory | undefined;
   readonly #snapshot: Snapshot;
 
-  constructor(snapshot: Snapshot) {
+  /** @param lazy the machine starts without its memory, which is read when the guest needs it; each chunk is checked then */
+  constructor(snapshot: Snapshot, lazy = false) {
     this.#snapshot = snapshot;
+    if (lazy) this.late = { chunks: snapshot.chunks, fetch: (chunk) => snapshot.readChunk(chunk) };
   }
 
   get meta(): unknown {

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { createMachine, type Machine, type MachineOptions, MemoryDisk } from "../../src/index.js";
 import { transcript } from "../guest.js";
-import { restore, savedAt } from "../saving.js";
+import { restore, restoreLate, savedAt } from "../saving.js";
 import { guests, KERNELS } from "./debian.js";
 
 /** Boundaries at which a boot is saved; what must be shown is 1000 of them. */
@@ -51,10 +51,13 @@ describe.skipIf(guests === null)("Debian, saved in the middle and restored", () 
         void first.run();
         const { state, text, disk: then } = await save;
         expect(await finish(first, seen, firstDisk), `saved at ${at}`).toEqual(expected);
-        const second = await createMachine(optionsOf(series, then));
-        restore(second, state);
-        const rest = await finish(second, transcript(second), then);
-        expect({ ...rest, text: text + rest.text }, `restored at ${at}`).toEqual(expected);
+        for (const restored of [restore, restoreLate]) {
+          const disk = then.slice();
+          const second = await createMachine(optionsOf(series, disk));
+          restored(second, state);
+          const rest = await finish(second, transcript(second), disk);
+          expect({ ...rest, text: text + rest.text }, `${restored.name} at ${at}`).toEqual(expected);
+        }
       }
     },
   );

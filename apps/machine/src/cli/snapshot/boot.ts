@@ -1,6 +1,6 @@
 import type { Disk } from "../../disk/disk.js";
 import { createMachine, MachineError } from "../../index.js";
-import { loadSnapshot, SnapshotError } from "../../node.js";
+import { loadSnapshot, SnapshotError, type StoredSnapshot } from "../../node.js";
 import { openDisk } from "../disk-argument.js";
 import { UsageError } from "../errors.js";
 import { type BootFlags, parseFlags } from "../flags.js";
@@ -11,7 +11,7 @@ import { usage } from "../usage.js";
 import { withinTime } from "../within-time.js";
 
 /** What goes with `--snapshot`: everything else is in the snapshot. */
-const WITH: ReadonlySet<string> = new Set(["snapshot", "disk", "engine", "stats", "timeout", "verbose"]);
+const WITH: ReadonlySet<string> = new Set(["snapshot", "lazy", "disk", "engine", "stats", "timeout", "verbose"]);
 
 /**
  * `vm boot --snapshot`: returns the status of the program.
@@ -27,25 +27,27 @@ export async function bootSnapshot(folder: string, flags: BootFlags, typed: read
   const { timeout } = parseFlags(flags);
   const began = performance.now();
   const disks: Disk[] = [];
+  let snapshot: StoredSnapshot | null = null;
   try {
     for (const argument of flags.disk ?? []) disks.push(await openDisk(argument));
-    const machine = await withinTime({ began, timeout }, (signal) => make(folder, flags, disks, signal));
+    const machine = await withinTime({ began, timeout }, (signal) =>
+      explained(folder, async () => {
+        snapshot = await loadSnapshot(folder, { signal, lazy: flags.lazy });
+        return createMachine({ snapshot, disks, engine: flags.engine, signal, hostUsage: usage });
+      }),
+    );
     const session = interactiveSession();
     const statistics = flags.stats === true;
     return await runMachine({ machine, session, began, timeout, statistics }, (exit) => report(machine, exit));
   } finally {
+    await (snapshot as StoredSnapshot | null)?.close();
     for (const disk of disks) await disk.close();
   }
 }
 
-async function make(folder: string, { engine }: BootFlags, disks: readonly Disk[], signal: AbortSignal) {
+async function explained<T>(folder: string, work: () => Promise<T>): Promise<T> {
   try {
-    const snapshot = await loadSnapshot(folder, { signal });
-    try {
-      return await createMachine({ snapshot, disks, engine, signal, hostUsage: usage });
-    } finally {
-      await snapshot.close();
-    }
+    return await work();
   } catch (error) {
     if (error instanceof SnapshotError) throw new UsageError(`--snapshot: ${error.message}`);
     if (error instanceof MachineError) throw new UsageError(`--snapshot ${folder}: ${error.message}`);

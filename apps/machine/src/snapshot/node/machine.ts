@@ -29,14 +29,23 @@ export function saveSnapshot(
   return writeSnapshot(folder, { meta, state, memory, parent }, work);
 }
 
+export interface LoadSnapshotOptions extends Pick<SnapshotWork, "signal"> {
+  /**
+   * The machine starts before its memory has been read, which is done when the guest needs it. Close the snapshot when the machine has ended. If memory cannot be
+   * read the machine ends with `internal-error` and what was wrong. Default false.
+   */
+  readonly lazy?: boolean | undefined;
+}
+
 /**
- * Opens the snapshot in a folder, which is not changed; any number of machines can go on from it.
+ * Opens the snapshot in a folder, or at a URL where a web server has the files of one; nothing of it is changed, and any number of machines can go on from it.
+ * @param folder a path, or an `http:` or `https:` URL
  * @throws {SnapshotError}
  * @example await using machine = await createMachine({ snapshot: await loadSnapshot("booted") });
  */
 export async function loadSnapshot(
   folder: string,
-  options: Pick<SnapshotWork, "signal"> = {},
+  { lazy = false, signal }: LoadSnapshotOptions = {},
 ): Promise<StoredSnapshot> {
-  return new StoredSnapshot(await openSnapshot(folder, options));
+  return new StoredSnapshot(await openSnapshot(folder, { signal }), lazy);
 }

@@ -1,10 +1,11 @@
+import { HttpSource } from "../http-source.js";
 import { type ReadOptions, Snapshot } from "../snapshot.js";
 import { FolderSource } from "./folder-source.js";
 
 /**
- * Opens the snapshot in a folder, without changing anything of it.
+ * Opens the snapshot in a folder, or at an `http:` or `https:` URL of one, without changing anything of it.
  * @throws {SnapshotError} see {@link Snapshot.read}
  * @example const { state, memslots } = await openSnapshot("booted");
  */
-export const openSnapshot = (path: string, options?: ReadOptions): Promise<Snapshot> =>
-  Snapshot.read(new FolderSource(path), options);
+export const openSnapshot = (place: string, options: ReadOptions = {}): Promise<Snapshot> =>
+  Snapshot.read(/^https?:\/\//i.test(place) ? new HttpSource(place, options) : new FolderSource(place), options);
