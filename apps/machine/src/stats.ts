@@ -1,4 +1,5 @@
 import type { JitCounts, Vcpu } from "@vm/cpu";
+import type { Residency } from "@vm/mmu";
 import type { HostUsage } from "./host-usage.js";
 
 /** What a machine has done so far. */
@@ -17,6 +18,17 @@ export interface MachineStats extends HostUsage {
   readonly faults: number;
   /** Guest RAM that was ever touched, in bytes. */
   readonly touchedRamBytes: number;
+  /** Memory that the machine started without; null if it had all of it. */
+  readonly lateMemory: LateMemoryStats | null;
+}
+
+/** Chunks of 64 KiB that were not there when the machine started. */
+export interface LateMemoryStats {
+  readonly chunks: number;
+  /** How many have come. */
+  readonly arrived: number;
+  /** How many of them the guest or a device waited for. */
+  readonly demanded: number;
 }
 
 /** Code that was generated for what is hot. */
@@ -38,6 +50,7 @@ export function collectStats(
   touchedRamBytes: number,
   usage: HostUsage,
   jit: JitCounts | null,
+  residency: Residency | null,
 ): MachineStats {
   const sum = (of: (vcpu: Vcpu) => number): number => vcpus.reduce((total, vcpu) => total + of(vcpu), 0);
   const instructions = sum((vcpu) => vcpu.retired);
@@ -62,5 +75,10 @@ export function collectStats(
     tlbMisses: sum((vcpu) => vcpu.tlb.misses),
     faults: sum((vcpu) => vcpu.counts.faults),
     touchedRamBytes,
+    lateMemory: residency && {
+      chunks: residency.total,
+      arrived: residency.total - residency.left,
+      demanded: residency.demanded.length,
+    },
   };
 }

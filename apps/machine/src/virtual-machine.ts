@@ -284,6 +284,7 @@ export class VirtualMachine implements Machine {
       mmu.touchedFrames * 4096,
       this.#usage(),
       jit?.counts ?? null,
+      mmu.residency,
     );
   }
 

@@ -41,6 +41,8 @@ export class Residency {
   readonly #arrived = new Listeners<[gfn: Gfn, pages: number]>();
   readonly #demanded: number[] = [];
   #left = 0;
+  /** Chunks that were not here at first. */
+  readonly total: number;
 
   /** @param chunks numbers of those that are not here, each at most once @throws RangeError for what is none, with nothing changed */
   constructor(source: ChunkSource, chunks: ArrayLike<number>, store: StorePage) {
@@ -55,6 +57,7 @@ export class Residency {
       this.#absent[chunk >>> 5] = (this.#absent[chunk >>> 5] as number) | (1 << (chunk & 31));
       this.#left++;
     }
+    this.total = this.#left;
   }
 
   /** Chunks that are not here. */

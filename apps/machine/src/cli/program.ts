@@ -33,7 +33,8 @@ Examples:
 Without --kernel it boots Debian's cloud kernel, unmodified, with a ram disk of busybox, or with the Linux root on the first --disk. apt-get fetches
 them once, 62 MB, without root rights and without installing anything; VM_GUEST=6.12 in the environment takes that series of kernels.
 --snapshot-at 650000000:FOLDER saves the machine at that instruction, and --snapshot FOLDER goes on from there. With --clock icount it is always the same
-instruction, and comes soon; a guest that waits for the host's time may never get there.
+instruction, and comes soon; a guest that waits for the host's time may never get there. FOLDER can be the URL of one on a web server, and with
+--lazy the guest goes on at once: memory is read when it needs it.
 --builtin boots a guest of 5 KB that comes with the program, a monitor on the serial line.
 
 Ctrl-A x quits an interactive session, Ctrl-A h lists the keys.

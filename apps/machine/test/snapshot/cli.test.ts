@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { run } from "../td/in-process.js";
+import { RangedServer } from "./ranged-server.js";
 
 const folder = mkdtempSync(join(tmpdir(), "vm-snapshot-cli-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -26,10 +27,18 @@ describe("vm boot --snapshot-at and --snapshot", () => {
     const on = await run("boot", "--snapshot", BOOTED, "--timeout", "0.5");
     expect(on.status).toBe(124);
     expect(on.stderr).toContain("vm: timed out after 0.5 s\n");
+
+    const server = await new RangedServer(folder).listen();
+    const late = await run("boot", "--snapshot", `${server.url}/booted`, "--lazy", "--stats", "--timeout", "0.5");
+    await server.close();
+    expect(late.status).toBe(124);
+    expect(late.stderr).toMatch(/"lateMemory":\{"chunks":\d+,"arrived":[1-9]/);
   });
 
   it.each<[string, string[], RegExp]>([
     ["nothing there", ["--snapshot", join(folder, "none")], /^vm: --snapshot: .*none.* is not there/],
+    ["no URL", ["--snapshot", "http://["], /^vm: --snapshot: http:.* is no URL of a folder/],
+    ["laziness of nothing", ["--builtin", "--lazy"], /^vm: --lazy needs --snapshot/],
     ["other memory", ["--snapshot", BOOTED, "--memory", "64M"], /^vm: --memory does not go with --snapshot/],
     ["a command", ["--snapshot", BOOTED, "--exec", "true"], /^vm: --exec does not go with --snapshot/],
     ["a point that is none", ["--builtin", "--snapshot-at", "soon"], /^vm: --snapshot-at soon: expected a number/],
