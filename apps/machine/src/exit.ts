@@ -1,5 +1,5 @@
 import type { Exit } from "@vm/cpu";
-import type { Gfn } from "@vm/mmu";
+import { ExitFlag, type Gfn } from "@vm/mmu";
 
 /**
  * Why a machine ended. The processor's own reasons are named as in `@vm/cpu` and KVM; `vcpu` is the index of the processor that
@@ -33,3 +33,8 @@ export type MachineExit =
  * nobody handles starts its instruction over.
  */
 export type VcpuExit = Exclude<Exit, { readonly reason: "budget" | "kicked" }>;
+
+/** Whether the processor only waits until the host has memory for it. */
+export function isWait(exit: Exit | null): boolean {
+  return exit?.reason === "memory-fault" && (exit.access & ExitFlag.Retry) !== 0;
+}

@@ -1,7 +1,6 @@
 import type { Exit, Vcpu } from "@vm/cpu";
-import { ExitFlag } from "@vm/mmu";
 import type { Disposer } from "./emitter.js";
-import type { MachineExit, VcpuExit } from "./exit.js";
+import { isWait, type MachineExit, type VcpuExit } from "./exit.js";
 import type { RunLoopDesc, RunLoopState, Slice, Stop } from "./run-loop-desc.js";
 import { RunQueue } from "./run-queue.js";
 import { MAX_SLEEP_MS, Sleeper } from "./sleep.js";
@@ -19,9 +18,6 @@ const MIN_SLICE = 1000;
 const TURN_MS = 10;
 /** The same while devices are at work, so that what the host has done for them reaches a busy guest soon. */
 const DEVICE_TURN_MS = 1;
-
-/** The processor waits for the host to have something done. */
-const isWait = (exit: Exit | null): boolean => exit?.reason === "memory-fault" && (exit.access & ExitFlag.Retry) !== 0;
 
 /**
  * Runs the processors of a machine in slices, round-robin on this thread, fires the clock's timers between slices and gives the

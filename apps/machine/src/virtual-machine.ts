@@ -1,6 +1,6 @@
 import type { Vcpu, VcpuState } from "@vm/cpu";
 import type { Clock } from "@vm/devices";
-import { ExitFlag, type Mmu } from "@vm/mmu";
+import type { Mmu } from "@vm/mmu";
 import { Backlog } from "./backlog.js";
 import type { Additions } from "./board/additions.js";
 import { Board } from "./board/board.js";
@@ -10,7 +10,7 @@ import { type Disposer, Emitter, throwAll } from "./emitter.js";
 import { MachineError } from "./error.js";
 import type { RootWords } from "./exec/exec-plan.js";
 import { type ExecOptions, type ExecResult, GuestExec } from "./exec/guest-exec.js";
-import type { MachineExit, VcpuExit } from "./exit.js";
+import { isWait, type MachineExit, type VcpuExit } from "./exit.js";
 import { FastForward } from "./fast-forward.js";
 import { processUsage } from "./host-usage.js";
 import type { Hypervisor } from "./hypervisor.js";
@@ -292,9 +292,10 @@ export class VirtualMachine implements Machine {
     const { mmu, task } = this.#guest;
     const waiting = this.#hypervisor?.waiting(vcpu) ?? null;
     if (waiting !== null) return waiting.then(() => true);
-    if (exit.reason === "memory-fault" && (exit.access & ExitFlag.Retry) !== 0)
-      return mmu.faultIn(task, exit.gfn, exit.access, vcpu.paging.view).then(() => true);
-    if (exit.reason === "memory-fault") this.#memoryFaults++;
+    if (exit.reason === "memory-fault") {
+      if (isWait(exit)) return mmu.faultIn(task, exit.gfn, exit.access, vcpu.paging.view).then(() => true);
+      this.#memoryFaults++;
+    }
     return this.#exits.ask(exit, this.vcpus[vcpu.id] as VcpuHandle);
   }
 

@@ -1,0 +1,3 @@
+import { testBrowserBundle } from "@vm/presets/browser";
+
+testBrowserBundle("VmAsyncPf");

@@ -1,0 +1,3 @@
+import { testReadme } from "@vm/presets/testing";
+
+testReadme();
