@@ -1,5 +1,7 @@
 import { loadImage, readImage } from "./boot/image.js";
 import type { BootModule } from "./boot/multiboot.js";
+import { MachineError } from "./error.js";
+import { untouchedChunks, zerosAfter } from "./late-zeros.js";
 import type { Machine } from "./machine.js";
 import { type MachineOptions, pluginsOf, resolveOptions } from "./options.js";
 import { Pace } from "./pace.js";
@@ -17,7 +19,15 @@ export interface BareOptions
   readonly commandLine?: string | undefined;
   /** Files that are handed to the image, in this order. */
   readonly modules?: readonly BootModule[] | undefined;
+  /**
+   * Memory that nothing has been loaded to is not there at first: 64 KiB of zeros come so many ms after they were first touched, 0 to {@link MAX_LATE_MS}. The image is offered
+   * asynchronous page faults then, unless `asyncPf` says otherwise. Default: all memory is there.
+   */
+  readonly lateMemoryMs?: number | undefined;
 }
+
+/** Longest time that memory of a test can take. */
+export const MAX_LATE_MS = 60_000;
 
 const DEFAULT_MEMORY = 2 ** 30;
 
@@ -30,13 +40,16 @@ const DEFAULT_MEMORY = 2 ** 30;
  * @example const exit = await (await createBareMachine({ image })).run(); // { reason: "debug-exit", code: 0 }
  */
 export async function createBareMachine(options: BareOptions): Promise<Machine> {
-  const { image: file, name = "image", commandLine = "", modules = [], ...rest } = options;
+  const { image: file, name = "image", commandLine = "", modules = [], lateMemoryMs, ...rest } = options;
+  if (lateMemoryMs !== undefined && !(lateMemoryMs >= 0 && lateMemoryMs <= MAX_LATE_MS))
+    throw new MachineError("option", `lateMemoryMs is ${lateMemoryMs}: it can be 0 to ${MAX_LATE_MS}`);
   const image = readImage(file);
   const own = {
     ...rest,
     memory: rest.memory ?? DEFAULT_MEMORY,
     legacyDevices: rest.legacyDevices ?? true,
     kvmClock: rest.kvmClock ?? true,
+    asyncPf: rest.asyncPf ?? lateMemoryMs !== undefined,
     testDevices: true,
   };
   const config = resolveOptions(own);
@@ -53,5 +66,6 @@ export async function createBareMachine(options: BareOptions): Promise<Machine> 
     pace: new Pace(options.signal),
   });
   await machine.equip(pluginsOf(own), options.signal);
+  if (lateMemoryMs !== undefined) mmu.expect(zerosAfter(lateMemoryMs), untouchedChunks(mmu));
   return machine;
 }

@@ -13,7 +13,7 @@ export type {
 } from "@vm/devices";
 export type { Mmu } from "@vm/mmu";
 export { VmClockError, type VmClockErrorCode } from "@vm/vdso-timens";
-export { type BareOptions, createBareMachine } from "./bare.js";
+export { type BareOptions, createBareMachine, MAX_LATE_MS } from "./bare.js";
 export type { Additions, CpuidProvider, HypercallProvider, MsrProvider } from "./board/additions.js";
 export type { VirtioFunction, VirtioSlot, VirtioWindow } from "./board/virtio-slots.js";
 export { BootError, type BootErrorCode, KernelError, type KernelErrorCode } from "./boot/error.js";

@@ -1,5 +1,6 @@
 import type { CpuidLeaf, VcpuStateError } from "@vm/cpu";
 import type { ChunkSource, MemoryImage, PageImage } from "@vm/mmu";
+import { areasOf } from "./async-page-faults.js";
 import { MachineError } from "./error.js";
 import type { MachineState } from "./machine-state.js";
 import type { MachineConfig, MachineOptions } from "./options.js";
@@ -16,6 +17,7 @@ export interface MachineShape {
   readonly clock: string;
   readonly pci: boolean;
   readonly legacyDevices: boolean;
+  readonly asyncPf: boolean;
   readonly testDevices: boolean;
   /** How many there are. What is on them is not saved. */
   readonly disks: number;
@@ -68,7 +70,7 @@ export class TakenSnapshot implements MachineSnapshot {
 
 /** What a machine is made of. @throws {MachineError} `option` for a machine that cannot be saved yet */
 export function shapeOf(config: MachineConfig, options: MachineOptions): Omit<MachineShape, "instructions"> {
-  const { cpus, ram: memory, clock, pci, legacyDevices, testDevices, disks } = config;
+  const { cpus, ram: memory, clock, pci, legacyDevices, asyncPf, testDevices, disks } = config;
   for (const [what, is] of [
     ["a plugin", (options.plugins?.length ?? 0) > 0],
     ["kvmClock", options.kvmClock === true],
@@ -77,7 +79,7 @@ export function shapeOf(config: MachineConfig, options: MachineOptions): Omit<Ma
   ] as const)
     if (is) throw new MachineError("option", `a machine with ${what} cannot be saved`);
   return {
-    ...{ version: VERSION, cpus, memory, clock, pci, legacyDevices, testDevices, disks: disks.length },
+    ...{ version: VERSION, cpus, memory, clock, pci, legacyDevices, asyncPf, testDevices, disks: disks.length },
     cpuid: options.cpuid ?? null,
   };
 }
@@ -101,7 +103,7 @@ export async function takeSnapshot(
 }
 
 /** What the options of a machine that goes on are made of, and those that would contradict it. */
-const SHAPE = ["cpus", "memory", "clock", "pci", "legacyDevices", "testDevices"] as const;
+const SHAPE = ["cpus", "memory", "clock", "pci", "legacyDevices", "asyncPf", "testDevices"] as const;
 const NOT_WITH = [
   "kernel",
   "initrd",
@@ -163,8 +165,10 @@ export async function restoreSnapshot(machine: VirtualMachine, snapshot: Machine
       if (!memory.write(gpa, bytes)) throw nowhere(gpa);
       await pace.breathe();
     }
+  const state = snapshot.state as MachineState;
   try {
-    machine.restore(snapshot.state as MachineState);
+    for (const area of areasOf(state.asyncPf)) await memory.ensureResident(area, 1);
+    machine.restore(state);
   } catch (cause) {
     const why = (cause as VcpuStateError).message;
     throw new MachineError("option", `the snapshot's state is none of such a machine: ${why}`, { cause });

@@ -1,3 +1,4 @@
+import type { VmAsyncPfState } from "@vm/async-pf";
 import type { VcpuState } from "@vm/cpu";
 import type { BoardState } from "./board/board.js";
 import type { VirtualClockState } from "./clock.js";
@@ -16,6 +17,8 @@ export interface MachineState {
   readonly board: BoardState;
   /** What the guest has written on its console and nobody has been given yet. */
   readonly console: Uint8Array;
+  /** Of asynchronous page faults; null for a machine without. */
+  readonly asyncPf: VmAsyncPfState | null;
   /** A byte that the guest wrote to the exit-status port, if it has. */
   readonly exitStatus: number | null;
 }

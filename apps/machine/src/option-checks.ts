@@ -85,6 +85,7 @@ const CHECKS: { readonly [K in keyof MachineOptions]-?: Check } = {
   legacyDevices: flag,
   pci: flag,
   kvmClock: flag,
+  asyncPf: flag,
   testDevices: flag,
   cpuid: listOf("CPUID leaves", ["leaf", "eax", "ebx", "ecx", "edx"]),
   unixTime: number("seconds since 1970,", 0, MAX_UNIX_TIME),

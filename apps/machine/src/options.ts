@@ -60,6 +60,11 @@ export interface MachineOptions {
   /** KVM's paravirtual clock, announced in CPUID. Default false: Linux does well with the TSC alone. */
   readonly kvmClock?: boolean | undefined;
   /**
+   * KVM's asynchronous page faults, announced in CPUID: when this machine has been saved and goes on before its memory has arrived, programs that touch what is not there
+   * sleep, and the guest does something else. With `icount` they are announced, and every miss is waited for. Default false.
+   */
+  readonly asyncPf?: boolean | undefined;
+  /**
    * The devices of programs that test a processor without an operating system: debug exit (whose port then is no longer a mere exit
    * status), test device, `fw_cfg`. Default false.
    */
@@ -101,6 +106,7 @@ export interface MachineConfig extends RamOptions {
   readonly clock: ClockMode;
   readonly engine: Engine;
   readonly legacyDevices: boolean;
+  readonly asyncPf: boolean;
   readonly pci: boolean;
   readonly testDevices: boolean;
   /** With what firmware looks for: fw_cfg. Default false. */
@@ -126,6 +132,7 @@ export function resolveOptions(options: MachineOptions): MachineConfig {
     clock,
     engine: options.engine ?? "auto",
     legacyDevices: options.legacyDevices ?? false,
+    asyncPf: options.asyncPf ?? false,
     pci: options.pci ?? false,
     testDevices: options.testDevices ?? false,
     unpack: options.unpack ?? "auto",

@@ -1,6 +1,7 @@
 import type { Vcpu, VcpuState } from "@vm/cpu";
 import type { Clock } from "@vm/devices";
 import type { Mmu } from "@vm/mmu";
+import { AsyncPageFaults } from "./async-page-faults.js";
 import { Backlog } from "./backlog.js";
 import type { Additions } from "./board/additions.js";
 import { Board } from "./board/board.js";
@@ -59,6 +60,7 @@ export class VirtualMachine implements Machine {
   readonly #random: Random;
   readonly #shape: () => ReturnType<typeof shapeOf>;
   #exec: GuestExec | null = null;
+  readonly #asyncPf: AsyncPageFaults | null;
   #memoryFaults = 0;
   #exitStatus: number | null = null;
   #ended: Promise<MachineEnd> | null = null;
@@ -97,7 +99,7 @@ export class VirtualMachine implements Machine {
       onDebugExit: (code) => this.#loop.end({ reason: "debug-exit", code }),
       onAttention: (vcpu) => this.#loop.attend(vcpu),
       onLook: () => this.#loop.look(),
-      onMemoryLost: (error) => this.#loop.end({ reason: "internal-error", vcpu: null, error }),
+      onMemoryLost: (error) => this.#lost(error),
       onDiskError: (error) => throwAll(this.#events.emit("disk-error", error), "observers of disk errors failed"),
       handle: (id) => this.vcpus[id] as VcpuHandle,
     });
@@ -109,11 +111,15 @@ export class VirtualMachine implements Machine {
       if (hypervisor !== null) return privateVcpuHandle(cpu.id, around);
       return vcpuHandle(cpu, { ...around, memory: new VirtualMemory(cpu, board.mmu, reachable) });
     });
+    const [loop, onLost] = [() => this.#loop, (error: unknown) => this.#lost(error)];
+    const asyncPf = config.asyncPf ? new AsyncPageFaults({ board, clock: clock.mode, loop, onLost }) : null;
+    this.#asyncPf = asyncPf;
     this.#loop = new RunLoop({
       clock,
       forward: this.#forward,
       vcpus: board.vcpus,
       ...(hypervisor === null ? {} : { enter: (...slice) => hypervisor.enter(...slice) }),
+      ...(asyncPf === null ? {} : { enter: (vcpu, budget) => asyncPf.run(vcpu, budget) }),
       backlog,
       settle: () => this.#settle(),
       onExit: (exit, vcpu) => this.#onExit(exit, vcpu),
@@ -179,6 +185,7 @@ export class VirtualMachine implements Machine {
       vcpus: board.vcpus.map((vcpu) => vcpu.save()),
       board: board.save(),
       console: this.console.save(),
+      asyncPf: this.#asyncPf?.save() ?? null,
       exitStatus: this.#exitStatus,
     };
   }
@@ -190,6 +197,7 @@ export class VirtualMachine implements Machine {
     this.#random.restore(state.random);
     for (const [k, vcpu] of board.vcpus.entries()) vcpu.restore(state.vcpus[k] as VcpuState);
     board.restore(state.board);
+    if (state.asyncPf !== null) this.#asyncPf?.restore(state.asyncPf);
     this.console.restore(state.console);
     this.#exitStatus = state.exitStatus;
     // What was restored may have asked for attention.
@@ -293,10 +301,15 @@ export class VirtualMachine implements Machine {
     const waiting = this.#hypervisor?.waiting(vcpu) ?? null;
     if (waiting !== null) return waiting.then(() => true);
     if (exit.reason === "memory-fault") {
+      if (isWait(exit) && this.#asyncPf?.miss(vcpu, exit.gfn)) return true;
       if (isWait(exit)) return mmu.faultIn(task, exit.gfn, exit.access, vcpu.paging.view).then(() => true);
       this.#memoryFaults++;
     }
     return this.#exits.ask(exit, this.vcpus[vcpu.id] as VcpuHandle);
+  }
+
+  #lost(error: unknown): void {
+    this.#loop.end({ reason: "internal-error", vcpu: null, error });
   }
 
   #settle(): void {

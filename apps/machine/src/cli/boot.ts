@@ -119,6 +119,7 @@ async function makeMachine(
       unpack: flags.unpack,
       legacyDevices: flags.legacyDevices,
       pci: flags.pci,
+      asyncPf: flags.asyncPf,
       commandLine,
       ...size,
       memoryBackend: flags.memoryBackend,

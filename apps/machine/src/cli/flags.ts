@@ -28,6 +28,7 @@ export interface BootFlags extends MachineFlags, KvmiFlags, BpfFlags {
   readonly unpack?: Unpack;
   readonly legacyDevices?: true;
   readonly pci?: true;
+  readonly asyncPf?: true;
   readonly disk?: readonly string[];
   readonly exec?: string;
   readonly memoryBackend?: MemoryBackend;
@@ -42,6 +43,7 @@ export interface BootFlags extends MachineFlags, KvmiFlags, BpfFlags {
 /** The flags of `vm run-bare`. */
 export interface BareFlags extends MachineFlags {
   readonly module?: readonly string[];
+  readonly lateMemory?: string;
 }
 
 /** The numbers among them. */

@@ -47,6 +47,10 @@ export function bootOptions(command: Command): Command {
     )
     .option("--pci", "with PCI as on an Intel Q35, and disks behind it, instead of virtio-mmio")
     .option("--lockdep", "validate the locks of guest memory, and report on stderr")
+    .option(
+      "--async-pf",
+      "announce KVM's asynchronous page faults: saved, the guest can go on while its memory arrives",
+    )
     .option("--snapshot <folder>", "go on where a machine was saved, instead of booting a kernel; a folder, or its URL")
     .option("--lazy", "with --snapshot, start at once and read memory when the guest needs it")
     .option("--snapshot-at <n:folder>", "save the machine to a folder once it has retired n instructions")

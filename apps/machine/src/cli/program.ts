@@ -161,7 +161,8 @@ function makeProgram(actions: Actions): Command {
     .description("run an image that needs no operating system, on a machine with the devices of test programs")
     .argument("<image>", "multiboot, PVH or x86-64 ELF image")
     .option("--append <words>", "words of the image's command line")
-    .option("--module <file[ words]>", "file that is handed to the image, with words of its own; repeatable", collect);
+    .option("--module <file[ words]>", "file that is handed to the image, with words of its own; repeatable", collect)
+    .option("--late-memory <ms>", "memory arrives so long after it was first touched, with asynchronous page faults");
   machineOptions(bare, "1G").addHelpText("after", BARE_HELP).action(actions.runBare);
   toolOptions(program.command("ps"))
     .description("list the processes of a Linux guest that runs with --kvmi, out of its memory")

@@ -5,6 +5,7 @@ import {
   type BootModule,
   createBareMachine,
   KernelError,
+  MAX_LATE_MS,
   type Machine,
   MachineError,
   type Plugin,
@@ -48,6 +49,7 @@ async function makeMachine(
   const modules: BootModule[] = [];
   for (const text of flags.module ?? []) modules.push(await readModule(text, { most: size.memory, signal }));
   const { append: commandLine, clock, engine } = flags;
+  const lateMemoryMs = parseLateMemory(flags.lateMemory);
   try {
     return await createBareMachine({
       image,
@@ -56,6 +58,7 @@ async function makeMachine(
       modules,
       clock,
       engine,
+      lateMemoryMs,
       ...size,
       plugins,
       signal,
@@ -66,6 +69,14 @@ async function makeMachine(
     if (error instanceof BootError || error instanceof MachineError) throw new UsageError(error.message);
     throw error;
   }
+}
+
+/** @throws {UsageError} */
+function parseLateMemory(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (!/^\d{1,5}$/.test(text) || Number(text) > MAX_LATE_MS)
+    throw new UsageError(`--late-memory ${text}: expected ms, 0 to ${MAX_LATE_MS}`);
+  return Number(text);
 }
 
 /** A module as it is given: a file, and after a space the words that go with it. @throws {UsageError} */

@@ -104,6 +104,7 @@ describe("options that contradict a snapshot are one sentence", () => {
     ["another kernel", { kernel: new Uint8Array(1) }, /^kernel does not go with snapshot/],
     ["other memory", { memory: 32 << 20 }, /^memory is 33554432, and 16777216 in the snapshot/],
     ["more processors", { cpus: 2 }, /^cpus is 2, and 1 in the snapshot/],
+    ["other features", { asyncPf: true }, /^asyncPf is true, and false in the snapshot/],
     ["another clock", { clock: "host" }, /^clock is host, and icount/],
     ["disks that it has not", { disks: [new MemoryDisk(512)] }, /of a machine with 0 disks, and there are 1/],
     ["plugins", { plugins: [] }, /^plugins does not go with snapshot/],

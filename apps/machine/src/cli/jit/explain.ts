@@ -30,6 +30,7 @@ const BOOT_ONLY = [
   "lockdep",
   "legacyDevices",
   "pci",
+  "asyncPf",
   "kvmi",
   "bpf",
 ] as const;

@@ -1,0 +1,208 @@
+import {
+  AsyncPfEnable,
+  MSR_KVM_ASYNC_PF_ACK,
+  MSR_KVM_ASYNC_PF_EN,
+  MSR_KVM_ASYNC_PF_INT,
+  offeredFeatures,
+  type VcpuAsyncPf,
+  VmAsyncPf,
+  type VmAsyncPfState,
+} from "@vm/async-pf";
+import { type Exit, halvesOf, u64, type Vcpu } from "@vm/cpu";
+import type { LocalApic } from "@vm/devices";
+import type { Mmu } from "@vm/mmu";
+import type { Board } from "./board/board.js";
+import type { ClockMode } from "./clock.js";
+import type { RunLoop } from "./run-loop.js";
+
+/** CPUID's leaf of KVM's paravirtual features. */
+const KVM_FEATURES = 0x40000001;
+const PAGE_FAULT = 14;
+const FLAG_IF = 1 << 9;
+const CR0_PG = 0x8000_0000;
+/** Bytes of an area that the host reaches. */
+const AREA = 68;
+
+export interface AsyncPageFaultsDesc {
+  readonly board: Pick<Board, "vcpus" | "apics" | "mmu" | "additions">;
+  /** With `icount` every miss is waited for: counted time must not depend on when memory comes. */
+  readonly clock: ClockMode;
+  readonly loop: () => Pick<RunLoop, "attend" | "hold">;
+  /** Memory cannot be had. */
+  readonly onLost: (error: unknown) => void;
+}
+
+/** A processor, and what the guest is to notice of memory that it misses. */
+interface Processor {
+  readonly vcpu: Vcpu;
+  readonly apf: VcpuAsyncPf;
+  readonly apic: LocalApic;
+  /** It is halted because of a miss, and not by the guest: its instruction is begun anew. */
+  halted: boolean;
+  /** Tokens could be told when it ran last. */
+  reachable: boolean;
+}
+
+/**
+ * KVM's asynchronous page faults in a machine whose memory is still arriving: a program that touches what is not there sleeps, and its processor does something else;
+ * where that cannot be told to the guest, the processor halts, and takes interrupts. What is asked of it is in `@vm/async-pf`.
+ */
+export class AsyncPageFaults {
+  readonly #desc: AsyncPageFaultsDesc;
+  readonly #vm: VmAsyncPf;
+  readonly #processors: readonly Processor[];
+  /** The memory whose arrivals are heard. */
+  #heard: Mmu["residency"] = null;
+
+  constructor(desc: AsyncPageFaultsDesc) {
+    this.#desc = desc;
+    this.#vm = new VmAsyncPf({
+      features: offeredFeatures({ lapic: true, lazy: true }),
+      residency: { fetch: (gfn) => this.#fetch(gfn), report: ({ cause }) => desc.onLost(cause) },
+    });
+    const { vcpus, apics, mmu: memory, additions } = desc.board;
+    const words = {
+      read: (gpa: number) => memory.backed(gpa, 4) && memory.readU32(gpa),
+      write: (gpa: number, value: number) => memory.writeU32(gpa, value),
+    };
+    this.#processors = vcpus.map((vcpu, k) => {
+      const apic = apics[k] as LocalApic;
+      const lapic = { enabled: () => apic.acceptsFixed, raise: (vector: number) => raise(apic, vector) };
+      const apf = this.#vm.addVcpu(vcpu.id, { processor: processorPort(vcpu), lapic, words });
+      return { vcpu, apf, apic, halted: false, reachable: false };
+    });
+    additions.cpuidBits(KVM_FEATURES, { eax: this.#vm.features });
+    for (const msr of [MSR_KVM_ASYNC_PF_EN, MSR_KVM_ASYNC_PF_INT, MSR_KVM_ASYNC_PF_ACK])
+      additions.msr(msr, {
+        read: ({ id }) => {
+          const { apf } = this.#of(id);
+          const lo = apf.readMsr(msr);
+          return lo < 0 ? null : u64(lo, apf.hi);
+        },
+        write: ({ id }, value) => this.#write(this.#of(id), msr, ...halvesOf(value)),
+      });
+  }
+
+  /**
+   * A processor cannot have memory at once.
+   * @returns true: it goes on, or is halted; false: it has to stand until the memory has come
+   */
+  miss(vcpu: Vcpu, gfn: number): boolean {
+    const processor = this.#of(vcpu.id);
+    const isLate = this.#memory.residency?.has(gfn) === false;
+    if (!isLate || this.#desc.clock === "icount" || processor.apf.state !== "running") return false;
+    const decision = processor.apf.miss(gfn);
+    if (decision === "halt") {
+      processor.halted = true;
+      vcpu.halt();
+      this.#settle();
+    }
+    return decision !== "wait";
+  }
+
+  /** Gives a processor its turn. */
+  run(vcpu: Vcpu, budget: number): Exit {
+    const processor = this.#of(vcpu.id);
+    if (processor.halted) {
+      processor.halted = false;
+      processor.apf.wake();
+    }
+    const reachable = processor.apic.acceptsFixed && (vcpu.cr0 & CR0_PG) !== 0;
+    if (reachable && !processor.reachable) processor.apf.rescan();
+    processor.reachable = reachable;
+    return vcpu.run(budget);
+  }
+
+  save(): VmAsyncPfState {
+    return this.#vm.save();
+  }
+
+  /** Once memory, processors and local APICs are what they were, and the areas are here: see {@link areasOf}. @throws {AsyncPfError} `state` */
+  restore(state: unknown): void {
+    this.#vm.restore(state);
+  }
+
+  get #memory(): Mmu {
+    return this.#desc.board.mmu;
+  }
+
+  #of(id: number): Processor {
+    return this.#processors[id] as Processor;
+  }
+
+  /** The area has to be here before it is used, and the guest cannot be asked to wait for it by the means that are set up there. */
+  #write(processor: Processor, msr: number, lo: number, hi: number): boolean {
+    const { vcpu, apf } = processor;
+    const area = areaOf(lo, hi);
+    if (msr !== MSR_KVM_ASYNC_PF_EN || area === null || this.#isHere(area)) return apf.writeMsr(msr, lo, hi);
+    const release = this.#desc.loop().hold(vcpu);
+    vcpu.kick();
+    this.#memory
+      .ensureResident(area, AREA)
+      .then(() => void apf.writeMsr(msr, lo, hi), this.#desc.onLost)
+      .finally(release);
+    return true;
+  }
+
+  #isHere(gpa: number): boolean {
+    const { residency } = this.#memory;
+    return residency === null || residency.hasAll(Math.floor(gpa / 4096), 1);
+  }
+
+  #fetch(gfn: number): void {
+    const { residency } = this.#memory;
+    if (residency === null || residency.has(gfn)) {
+      this.#arrived(gfn, 1);
+      return;
+    }
+    if (this.#heard !== residency) {
+      this.#heard = residency;
+      residency.onArrival((first, pages) => this.#arrived(first, pages));
+    }
+    residency.ensure(gfn, 1).catch((error: unknown) => this.#vm.failed(gfn, error));
+  }
+
+  #arrived(gfn: number, pages: number): void {
+    this.#vm.arrived(gfn, pages);
+    this.#settle();
+  }
+
+  /** Processors whose memory has come go on. */
+  #settle(): void {
+    for (const processor of this.#processors) {
+      const { vcpu, apf } = processor;
+      if (!processor.halted || apf.state !== "running") continue;
+      processor.halted = false;
+      if (vcpu.activity === "hlt") vcpu.activity = "active";
+      this.#desc.loop().attend(vcpu);
+    }
+  }
+}
+
+/** Where the areas of a saved machine lie, in bytes of guest-physical memory: what {@link AsyncPageFaults.restore} needs. */
+export function areasOf(state: VmAsyncPfState | null): readonly number[] {
+  return state?.vcpus.flatMap(({ enable: [lo, hi] }) => areaOf(lo, hi) ?? []) ?? [];
+}
+
+/** Where a value of MSR_KVM_ASYNC_PF_EN has its area; null if it switches off. */
+function areaOf(lo: number, hi: number): number | null {
+  return (lo & AsyncPfEnable.Enabled) === 0 ? null : (hi >>> 0) * 2 ** 32 + ((lo & ~63) >>> 0);
+}
+
+function raise(apic: LocalApic, vector: number): void {
+  apic.accept({ destination: apic.id, logical: false, mode: 0, vector, level: false });
+}
+
+const processorPort = (vcpu: Vcpu) => ({
+  cpl: () => vcpu.cpl,
+  interruptsAllowed: () => (vcpu.flags & FLAG_IF) !== 0 && !vcpu.shadow,
+  exceptionPending: () => vcpu.pending !== null,
+  paging: () => (vcpu.cr0 & CR0_PG) !== 0,
+  guestMode: () => false,
+  protectedState: () => false,
+  injectPageFault: (errorCode: number, cr2: number) => {
+    vcpu.cr2Lo = cr2 | 0;
+    vcpu.cr2Hi = 0;
+    vcpu.inject(PAGE_FAULT, errorCode);
+  },
+});
