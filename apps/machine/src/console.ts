@@ -8,6 +8,17 @@ const READABLE_LIMIT = 65536;
 /** Bytes of input that wait for the guest before whoever types is asked to wait. */
 const INPUT_LIMIT = 65536;
 
+/** Bytes of the line that is kept for who comes later. */
+const LINE_MOST = 512;
+const LINE_FEED = 10;
+
+export interface ConsoleState {
+  /** What the guest sent and nobody has been given yet. */
+  readonly unseen: Uint8Array;
+  /** See {@link MachineConsole.line}. */
+  readonly line: Uint8Array;
+}
+
 /** The far end of the guest's serial line (COM1). */
 export class MachineConsole {
   readonly #line: SerialLine;
@@ -16,6 +27,7 @@ export class MachineConsole {
   readonly #typists: (() => void)[] = [];
   readonly #chunk = new Uint8Array(CHUNK);
   #used = 0;
+  #prompt: number[] = [];
   #ended = false;
 
   /** @internal */
@@ -47,6 +59,11 @@ export class MachineConsole {
   hungry(): Promise<void> {
     if (this.#ended || this.backlog < INPUT_LIMIT) return Promise.resolve();
     return new Promise((resolve) => void this.#typists.push(resolve));
+  }
+
+  /** What stands behind the last line feed, its last 512 bytes: the guest's prompt, for who comes when it waits. */
+  get line(): Uint8Array {
+    return Uint8Array.from(this.#prompt);
   }
 
   /** Takes nothing more from the guest, whose transmitter stays full, until the function that is returned is called. */
@@ -114,18 +131,21 @@ export class MachineConsole {
     if (this.#used === 0) return;
     const bytes = this.#chunk.slice(0, this.#used);
     this.#used = 0;
+    const begins = bytes.lastIndexOf(LINE_FEED) + 1;
+    this.#prompt = [...(begins > 0 ? [] : this.#prompt), ...bytes.subarray(begins)].slice(-LINE_MOST);
     for (const listener of this.#listeners) listener(bytes.slice());
   }
 
-  /** @internal What the guest sent and nobody has been given yet. */
-  save(): Uint8Array {
-    return this.#chunk.slice(0, this.#used);
+  /** @internal */
+  save(): ConsoleState {
+    return { unseen: this.#chunk.slice(0, this.#used), line: this.line };
   }
 
   /** @internal */
-  restore(bytes: Uint8Array): void {
+  restore({ unseen, line }: ConsoleState): void {
+    this.#prompt = [...line];
     this.#used = 0;
-    for (const byte of bytes) this.transmit(byte);
+    for (const byte of unseen) this.transmit(byte);
   }
 
   /** @internal The machine has ended. */

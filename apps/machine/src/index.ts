@@ -36,7 +36,7 @@ export type { Disposer } from "./emitter.js";
 export type { Engine } from "./engine.js";
 export { MachineError, type MachineErrorCode } from "./error.js";
 export { withAgent } from "./exec/agent-archive.js";
-export type { ExecOptions, ExecResult } from "./exec/guest-exec.js";
+export type { ExecOptions, ExecResult, ResumedExecOptions } from "./exec/guest-exec.js";
 export { type Size as WindowDimensions, WindowSize } from "./exec/window-size.js";
 export type { MachineExit, VcpuExit } from "./exit.js";
 export type { Hook, HookName } from "./hooks.js";
@@ -49,9 +49,11 @@ export type {
   Devices,
   ExitHandler,
   Exits,
+  Installed,
   MachineEvents,
   MachineHandle,
   Plugin,
+  SavedPart,
 } from "./plugin.js";
 export { type AttachedBpf, type BpfPluginDesc, type BpfRecord, bpf, type TaskValue } from "./plugins/bpf/plugin.js";
 export { type KvmiOptions, kvmi } from "./plugins/kvmi/plugin.js";

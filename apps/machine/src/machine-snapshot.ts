@@ -1,10 +1,13 @@
 import type { CpuidLeaf, VcpuStateError } from "@vm/cpu";
 import type { ChunkSource, MemoryImage, PageImage } from "@vm/mmu";
 import { areasOf } from "./async-page-faults.js";
+import { checkDisks, type DiskShape, type MachineDisk, restoreOverlays, type SavedOverlay, saveDisks } from "./disk/saved-disk.js";
 import { MachineError } from "./error.js";
 import type { MachineState } from "./machine-state.js";
 import type { MachineConfig, MachineOptions } from "./options.js";
 import { Pace } from "./pace.js";
+import type { PluginPart } from "./plugin.js";
+import type { MemoryBackend } from "./ram.js";
 import type { VirtualMachine } from "./virtual-machine.js";
 
 /** What a machine is made of, for one that goes on where it was. */
@@ -19,8 +22,11 @@ export interface MachineShape {
   readonly legacyDevices: boolean;
   readonly asyncPf: boolean;
   readonly testDevices: boolean;
-  /** How many there are. What is on them is not saved. */
-  readonly disks: number;
+  readonly disks: readonly DiskShape[];
+  readonly kvmClock: boolean;
+  readonly memoryBackend: MemoryBackend;
+  /** Names of the plugins that do more than look on, in their order. */
+  readonly plugins: readonly string[];
   /** Null: the default of the version that saved it. */
   readonly cpuid: readonly CpuidLeaf[] | null;
   /** Instructions that its processors had retired, all together. */
@@ -55,11 +61,17 @@ const CHUNK = 65536;
 /** Pages copied between looks at the time. */
 const PAGES = 512;
 
+/** What a machine and its disks are like, but for memory. */
+export interface SavedState extends MachineState {
+  /** By disk. */
+  readonly overlays: readonly SavedOverlay[];
+}
+
 /** A snapshot in this program's memory, which nothing changes any more. */
 export class TakenSnapshot implements MachineSnapshot {
   constructor(
     readonly meta: MachineShape,
-    readonly state: MachineState,
+    readonly state: SavedState,
     readonly memory: MemoryImage,
   ) {}
 
@@ -68,26 +80,38 @@ export class TakenSnapshot implements MachineSnapshot {
   }
 }
 
-/** What a machine is made of. @throws {MachineError} `option` for a machine that cannot be saved yet */
-export function shapeOf(config: MachineConfig, options: MachineOptions): Omit<MachineShape, "instructions"> {
-  const { cpus, ram: memory, clock, pci, legacyDevices, asyncPf, testDevices, disks } = config;
-  for (const [what, is] of [
-    ["a plugin", (options.plugins?.length ?? 0) > 0],
-    ["kvmClock", options.kvmClock === true],
-    ["agent", options.agent === true],
-    ["memoryBackend guest-memfd", config.backend !== "anonymous"],
-  ] as const)
-    if (is) throw new MachineError("option", `a machine with ${what} cannot be saved`);
+/** All that the guest knows of a machine before anything has run. */
+export type MachineMake = Omit<MachineShape, "instructions" | "disks">;
+
+/** What a machine is made of. @throws {MachineError} `option` for a machine with a plugin that cannot be saved */
+export function makeOf(
+  config: MachineConfig,
+  options: MachineOptions,
+  plugins: readonly PluginPart[],
+): MachineMake {
+  const { cpus, ram: memory, clock, pci, legacyDevices, asyncPf, testDevices, backend: memoryBackend } = config;
+  for (const { name, saved } of plugins)
+    if (saved === undefined)
+      throw new MachineError(
+        "option",
+        `a machine with the plugin ${name} cannot be saved: its install gives nothing to save and restore it by, and it is no observer`,
+      );
+  const kvmClock = options.kvmClock === true;
   return {
-    ...{ version: VERSION, cpus, memory, clock, pci, legacyDevices, asyncPf, testDevices, disks: disks.length },
+    ...{ version: VERSION, cpus, memory, clock, pci, legacyDevices, asyncPf, testDevices },
+    ...{ kvmClock, memoryBackend, plugins: plugins.slice(kvmClock ? 1 : 0).map(({ name }) => name) },
     cpuid: options.cpuid ?? null,
   };
 }
 
-/** Copies a machine that stands still; the event loop has its turns. */
+/**
+ * Copies a machine that stands still; the event loop has its turns. All memory is fetched first. Of its coming the guest is told when it goes on, and not in the copy, where
+ * whoever waits for memory is woken instead: see `AsyncPageFaults.save`.
+ */
 export async function takeSnapshot(
   machine: VirtualMachine,
-  shape: Omit<MachineShape, "instructions">,
+  make: MachineMake,
+  disks: readonly MachineDisk[],
 ): Promise<TakenSnapshot> {
   const pace = new Pace();
   const { residency } = machine.memory;
@@ -98,23 +122,27 @@ export async function takeSnapshot(
     if (bytes.some((byte) => byte !== 0)) copies.push({ gfn, bytes: bytes.slice() });
     if (copies.length % PAGES === 0) await pace.breathe();
   }
-  const state = structuredClone(machine.save());
-  return new TakenSnapshot({ ...shape, instructions: state.clock.retired }, state, { memslots, pages: copies });
+  const { shapes, overlays } = await saveDisks(disks);
+  const state = { ...structuredClone(machine.save()), overlays };
+  return new TakenSnapshot({ ...make, disks: shapes, instructions: state.clock.retired }, state, {
+    memslots,
+    pages: copies,
+  });
 }
 
 /** What the options of a machine that goes on are made of, and those that would contradict it. */
-const SHAPE = ["cpus", "memory", "clock", "pci", "legacyDevices", "asyncPf", "testDevices"] as const;
-const NOT_WITH = [
-  "kernel",
-  "initrd",
-  "agent",
-  "commandLine",
-  "unpack",
-  "plugins",
+const SHAPE = [
+  "cpus",
+  "memory",
+  "clock",
+  "pci",
+  "legacyDevices",
+  "asyncPf",
+  "testDevices",
   "kvmClock",
-  "seed",
   "memoryBackend",
 ] as const;
+const NOT_WITH = ["kernel", "initrd", "agent", "commandLine", "unpack", "seed"] as const;
 
 /**
  * The options of a machine that goes on where `snapshot` was, with those of the user that change nothing in the guest.
@@ -136,9 +164,12 @@ export function optionsOf(snapshot: MachineSnapshot, options: MachineOptions): M
   for (const name of SHAPE)
     if (options[name] !== undefined && options[name] !== meta[name])
       throw new MachineError("option", `${name} is ${options[name]}, and ${meta[name]} in the snapshot`);
-  const disks = options.disks?.length ?? 0;
-  if (disks !== meta.disks)
-    throw new MachineError("option", `the snapshot is of a machine with ${meta.disks} disks, and there are ${disks}`);
+  const plugins = (options.plugins ?? []).filter(({ observer }) => observer !== true).map(({ name }) => name);
+  if (String(plugins) !== String(meta.plugins))
+    throw new MachineError(
+      "option",
+      `the snapshot is of a machine with ${named(meta.plugins)}, and plugins are ${named(plugins)}; of others only those that look on go with it`,
+    );
   const shape = Object.fromEntries(SHAPE.map((name) => [name, meta[name]]));
   return {
     ...options,
@@ -148,16 +179,26 @@ export function optionsOf(snapshot: MachineSnapshot, options: MachineOptions): M
   } as MachineOptions;
 }
 
+const named = (plugins: unknown): string =>
+  Array.isArray(plugins) && plugins.length > 0 ? `the plugins ${plugins.join(", ")}` : "no plugins";
+
 /**
  * Makes a machine, which has not run, what the snapshot was.
  * @throws {MachineError} `option` if its state is none of such a machine; what reading it throws
  */
-export async function restoreSnapshot(machine: VirtualMachine, snapshot: MachineSnapshot, pace: Pace): Promise<void> {
+export async function restoreSnapshot(
+  machine: VirtualMachine,
+  snapshot: MachineSnapshot,
+  { disks, pace }: { readonly disks: readonly MachineDisk[]; readonly pace: Pace },
+): Promise<void> {
+  await checkDisks((snapshot.meta as MachineShape).disks, disks);
   const { memory } = machine;
   const nowhere = (gpa: number): MachineError =>
     new MachineError("option", `the snapshot has memory at 0x${gpa.toString(16)}, where the machine has none`);
   if (snapshot.late !== undefined) {
     const { late } = snapshot;
+    if ((snapshot.meta as MachineShape).memoryBackend !== "anonymous")
+      throw new MachineError("option", "a machine with memoryBackend guest-memfd cannot start before its memory is there");
     for (const chunk of Array.from(late.chunks)) if (!memory.backed(chunk * CHUNK, 1)) throw nowhere(chunk * CHUNK);
     memory.expect(late, late.chunks);
   } else
@@ -165,11 +206,13 @@ export async function restoreSnapshot(machine: VirtualMachine, snapshot: Machine
       if (!memory.write(gpa, bytes)) throw nowhere(gpa);
       await pace.breathe();
     }
-  const state = snapshot.state as MachineState;
+  const state = snapshot.state as SavedState;
   try {
+    restoreOverlays(state.overlays, disks);
     for (const area of areasOf(state.asyncPf)) await memory.ensureResident(area, 1);
     machine.restore(state);
   } catch (cause) {
+    if (cause instanceof MachineError) throw cause;
     const why = (cause as VcpuStateError).message;
     throw new MachineError("option", `the snapshot's state is none of such a machine: ${why}`, { cause });
   }

@@ -1,7 +1,13 @@
 import type { VmAsyncPfState } from "@vm/async-pf";
 import type { VcpuState } from "@vm/cpu";
-import type { BoardState } from "./board/board.js";
-import type { VirtualClockState } from "./clock.js";
+import type { AsyncPageFaults } from "./async-page-faults.js";
+import type { Board, BoardState } from "./board/board.js";
+import type { VirtualClock, VirtualClockState } from "./clock.js";
+import type { ConsoleState, MachineConsole } from "./console.js";
+import type { AgentLine, AgentLineState } from "./exec/agent-line.js";
+import type { PluginPart } from "./plugin.js";
+import type { Random } from "./random.js";
+import type { RunLoop } from "./run-loop.js";
 import type { RunLoopState } from "./run-loop-desc.js";
 
 /**
@@ -15,10 +21,62 @@ export interface MachineState {
   readonly random: number | null;
   readonly vcpus: readonly VcpuState[];
   readonly board: BoardState;
-  /** What the guest has written on its console and nobody has been given yet. */
-  readonly console: Uint8Array;
+  readonly console: ConsoleState;
   /** Of asynchronous page faults; null for a machine without. */
   readonly asyncPf: VmAsyncPfState | null;
+  readonly agent: AgentLineState;
+  /** Of each plugin that does more than look on, by its place. */
+  readonly plugins: readonly unknown[];
   /** A byte that the guest wrote to the exit-status port, if it has. */
   readonly exitStatus: number | null;
+}
+
+/** What of a machine has a state. */
+export interface Stateful {
+  readonly clock: VirtualClock;
+  readonly loop: RunLoop;
+  readonly random: Random;
+  readonly board: Board;
+  readonly console: MachineConsole;
+  readonly asyncPf: AsyncPageFaults | null;
+  readonly agents: AgentLine;
+  readonly plugins: readonly PluginPart[];
+  exitStatus: number | null;
+}
+
+/** While the guest stands still. */
+export function saveState({ board, ...of }: Stateful): MachineState {
+  return {
+    clock: of.clock.save(),
+    loop: of.loop.save(),
+    random: of.random.save(),
+    vcpus: board.vcpus.map((vcpu) => vcpu.save()),
+    board: board.save(),
+    console: of.console.save(),
+    asyncPf: of.asyncPf?.save() ?? null,
+    agent: of.agents.save(),
+    plugins: of.plugins.map(({ saved }) => saved?.save() ?? null),
+    exitStatus: of.exitStatus,
+  };
+}
+
+/**
+ * Takes the state of a machine with the same devices, once memory is as it was there, before the guest runs. Whoever looked on there does not do so here: processors have no view
+ * of their own.
+ */
+export function restoreState(of: Stateful, state: MachineState): void {
+  const { board, clock } = of;
+  clock.restore(state.clock);
+  of.random.restore(state.random);
+  for (const [k, vcpu] of board.vcpus.entries())
+    vcpu.restore({ ...(state.vcpus[k] as VcpuState), view: 0, singleStep: false });
+  board.restore(state.board);
+  if (state.asyncPf !== null) of.asyncPf?.restore(state.asyncPf);
+  of.console.restore(state.console);
+  of.agents.restore(state.agent);
+  for (const [k, { saved }] of of.plugins.entries()) saved?.restore(state.plugins[k]);
+  of.exitStatus = state.exitStatus;
+  // What was restored may have asked for attention.
+  of.loop.restore(state.loop);
+  if (clock.mode === "host") clock.time.step((Date.now() / 1000 - clock.time.realtime()) * 1e9);
 }

@@ -2,7 +2,7 @@
 import { loadBuiltinGuest } from "./boot/builtin.js";
 import { loadLinux } from "./boot/linux.js";
 import { rootWords } from "./exec/exec-plan.js";
-import type { ExecOptions, ExecResult } from "./exec/guest-exec.js";
+import type { ExecOptions, ExecResult, ResumedExecOptions } from "./exec/guest-exec.js";
 import type { MachineExit } from "./exit.js";
 import { type MachineSnapshot, optionsOf, restoreSnapshot } from "./machine-snapshot.js";
 import { makerOf } from "./makers.js";
@@ -43,12 +43,17 @@ export interface Machine extends MachineHandle, AsyncDisposable {
    * @example const { status, stdout } = await machine.exec("uname -a");
    */
   exec(command: string, options?: ExecOptions): Promise<ExecResult>;
+  /**
+   * The command that ran when the machine was saved which this one goes on from: what it writes from then on, and how it ends; starts the machine if nobody has. Null if none did. Where that was the program
+   * `vm` and its input was not known yet, the command finds the end of it.
+   */
+  resumedExec(options?: ResumedExecOptions): Promise<ExecResult> | null;
   /** Stops at an instruction boundary; resolves when the guest stands still. Virtual time stands still with it. */
   pause(): Promise<void>;
   /**
    * Saves the machine between two instructions, and starts it if nobody has: copies it while the guest stands still, which then goes on. What is on its disks is not saved. With
    * `icount` the guest finds no trace of it, and one that `createMachine({ snapshot })` makes goes on as this one does, to the instruction.
-   * @throws {MachineError} `option` for a machine that cannot be saved (one with plugins or an agent, a TD), `state` if it has ended, or ends before
+   * @throws {MachineError} `option` for a machine that cannot be saved (a TD, or one with a plugin that is not made for it), `state` if it has ended, or ends before
    */
   snapshot(options?: SnapshotOptions): Promise<MachineSnapshot>;
   /** Ends the machine at the next instruction boundary: `run` resolves with `stopped`, unless it has ended otherwise. */
@@ -89,10 +94,10 @@ async function goOn(snapshot: MachineSnapshot, given: MachineOptions): Promise<M
   const options = optionsOf(snapshot, given);
   const { config, pace } = await readParts(options);
   const machine = new VirtualMachine(config, options, await allocateRam(config));
-  await machine.equip([], options.signal, async () => {
+  await machine.equip(pluginsOf(options), options.signal, async () => {
     // The guest has been told what there is.
     machine.board.seal();
-    await restoreSnapshot(machine, snapshot, pace);
+    await restoreSnapshot(machine, snapshot, { disks: config.disks, pace });
   });
   return machine;
 }

@@ -52,6 +52,22 @@ export interface Devices extends Pick<Board, "ports" | "mmio" | "uart" | "auxili
   describe(device: AcpiDevice): void;
 }
 
+/** What plugins get of a board. */
+export function devicesOf(board: Board): Devices {
+  const { ports, mmio, uart, auxiliary, ioApic, apics, interrupts } = board;
+  return {
+    ...{ ports, mmio, uart, auxiliary, ioApic, apics },
+    freePorts: (count) => board.freePorts(count),
+    freeAddresses: (size) => board.freeAddresses(size),
+    get freeInterrupts() {
+      return interrupts.free;
+    },
+    takeInterrupt: (gsi) => interrupts.take(gsi),
+    attachVirtio: (device) => board.attachVirtio(device),
+    describe: (device) => board.describe(device),
+  };
+}
+
 /** A machine as a plugin sees it. */
 export interface MachineHandle {
   readonly vcpus: readonly VcpuHandle[];
@@ -76,15 +92,35 @@ export interface MachineHandle {
   attentive(ms: number): Disposer;
 }
 
+/** What of a plugin is saved with its machine: what the guest has told it, and could notice if it were forgotten. */
+export interface SavedPart {
+  /** While the guest stands still. Data: numbers, strings, booleans, null, bytes, lists and records of them. Changed by nobody afterwards. */
+  save(): unknown;
+  /** Called after `install`, with memory and processors as they were, before the guest goes on. What it throws refuses the snapshot. */
+  restore(state: unknown): void;
+}
+
+/** What a plugin has added to a machine. */
+export interface Installed {
+  /** Called when the machine has ended, or could not be made after all. */
+  readonly dispose?: Disposer | undefined;
+  /** Without it a machine with the plugin cannot be saved, unless it only looks on. */
+  readonly saved?: SavedPart | undefined;
+}
+
 /** Adds something to a machine. */
 export interface Plugin {
   readonly name: string;
   /**
-   * Called once, with the guest loaded, before it runs. The function it returns is called when the machine has ended, or could not be made after
-   * all; plugins are undone in reverse order, each of them whatever others throw.
+   * It only looks on, and the guest cannot tell whether it is there: a machine is saved without it, and can go on with it or without. Default false.
+   */
+  readonly observer?: boolean | undefined;
+  /**
+   * Called once, with the guest loaded or restored to its devices, before it runs. The function it returns is called when the machine has ended, or could not be made after
+   * all; plugins are undone in reverse order, each of them whatever others throw. A plugin that can be saved returns an {@link Installed}.
    */
   // biome-ignore lint/suspicious/noConfusingVoidType: a plugin with nothing to undo returns nothing
-  install(machine: MachineHandle): Disposer | void | Promise<Disposer | void>;
+  install(machine: MachineHandle): Disposer | Installed | void | Promise<Disposer | Installed | void>;
 }
 
 /** The handlers of exits, asked in the order they came. */
@@ -120,20 +156,34 @@ function askFrom(
   return false;
 }
 
-/** Undoes plugins. @returns what they threw */
-export type Undo = () => readonly unknown[];
+/** Plugins that are installed. */
+export interface InstalledPlugins {
+  /** Undoes them. @returns what they threw */
+  undo(): readonly unknown[];
+  /** Of those that do more than look on, in their order: its name, and what of it is saved, if it can be. */
+  readonly parts: readonly PluginPart[];
+}
+
+export interface PluginPart {
+  readonly name: string;
+  readonly saved: SavedPart | undefined;
+}
 
 /**
- * Installs plugins; returns what undoes them all. If one fails, those before it are undone.
+ * Installs plugins. If one fails, those before it are undone.
  * @throws whatever a plugin's `install` throws; an AggregateError with it and what undoing threw
  */
-export async function installPlugins(plugins: readonly Plugin[], machine: MachineHandle): Promise<Undo> {
+export async function installPlugins(plugins: readonly Plugin[], machine: MachineHandle): Promise<InstalledPlugins> {
   const disposers: Disposer[] = [];
-  const undo: Undo = () => callAll(disposers.splice(0).reverse());
+  const parts: PluginPart[] = [];
+  const undo = (): readonly unknown[] => callAll(disposers.splice(0).reverse());
   try {
     for (const plugin of plugins) {
-      const dispose = await plugin.install(machine);
+      const installed = await plugin.install(machine);
+      const { dispose, saved } =
+        typeof installed === "function" ? { dispose: installed, saved: undefined } : (installed ?? {});
       if (dispose) disposers.push(dispose);
+      if (plugin.observer !== true) parts.push({ name: plugin.name, saved });
     }
   } catch (error) {
     const more = undo();
@@ -141,5 +191,5 @@ export async function installPlugins(plugins: readonly Plugin[], machine: Machin
       throw new AggregateError([error, ...more], "a plugin could not be installed, nor those before it undone");
     throw error;
   }
-  return undo;
+  return { undo, parts };
 }

@@ -12,6 +12,8 @@ export interface RunLoopDesc {
   readonly backlog: Backlog;
   /** Runs a processor for at most `budget` instructions, and returns soon once the slice `ends`. Default: it runs by itself. */
   readonly enter?: (vcpu: Vcpu, budget: number, ends: () => boolean) => Exit;
+  /** Whether the guest waits for something outside of the machine while its processors seem idle: a jump of time does not hurry that. Default: never. */
+  readonly awaits?: () => boolean;
   /** Called after every slice that was not cut, and when the loop comes to rest. */
   readonly settle: () => void;
   /** A processor left the guest. True: run on as if nothing had happened. What is answered later keeps that processor alone. */

@@ -43,7 +43,8 @@ export class RunLoop {
   #nsPerInstruction = 50;
   #paused = false;
   #started = false;
-  #stop: Stop | null = null;
+  /** Ascending. */
+  #stops: readonly Stop[] = [];
   #wake: (() => void) | null = null;
   readonly #sleeper = new Sleeper();
   readonly #atRest: (() => void)[] = [];
@@ -143,7 +144,7 @@ export class RunLoop {
 
   /** See `VirtualMachine.stopAt`. A slice that is cut goes on behind it. */
   stopAt(at: number, reached: () => Promise<void>): void {
-    this.#stop = { at, reached };
+    this.#stops = [...this.#stops, { at, reached }].sort((a, b) => a.at - b.at);
     if (this.#running !== null && this.#desc.clock.mode === "host") this.#running.kick();
     this.#wake?.();
   }
@@ -165,13 +166,14 @@ export class RunLoop {
 
   /** Instructions until the guest is to stand still, or Infinity. */
   get #untilStop(): number {
-    return this.#stop === null ? Number.POSITIVE_INFINITY : this.#stop.at - this.#desc.clock.retired;
+    return (this.#stops[0]?.at ?? Number.POSITIVE_INFINITY) - this.#desc.clock.retired;
   }
 
-  async #standStillAt({ reached }: Stop): Promise<void> {
-    this.#stop = null;
+  async #standStill(): Promise<void> {
+    const [first, ...rest] = this.#stops;
+    this.#stops = rest;
     this.#desc.clock.pause();
-    await reached().catch((error: unknown) => this.end({ reason: "internal-error", vcpu: null, error }));
+    await first?.reached().catch((error: unknown) => this.end({ reason: "internal-error", vcpu: null, error }));
     this.#desc.clock.resume();
   }
 
@@ -189,13 +191,13 @@ export class RunLoop {
       this.#guard(null, () => clock.fire());
       this.#guard(null, () => backlog.step());
       if (this.#end !== null) break;
-      if (this.#stop !== null && this.#untilStop <= 0 && !backlog.busy) {
-        await this.#standStillAt(this.#stop);
+      if (this.#untilStop <= 0 && !backlog.busy) {
+        await this.#standStill();
         continue;
       }
       const waiting = (clock.mode === "icount" || this.#untilStop <= 0) && backlog.busy;
       const next = waiting ? null : this.#next();
-      if (waiting) await this.#standStill();
+      if (waiting) await this.#wait();
       else if (next === null) await this.#idle();
       else this.#leave(next.vcpu, this.#slice(next));
       if (performance.now() - this.#turned < this.#turnMs) continue;
@@ -282,10 +284,10 @@ export class RunLoop {
 
   /** Nothing can run: waits for the next timer, or for input. */
   #idle(): Promise<void> | void {
-    const { clock, forward, backlog } = this.#desc;
+    const { clock, forward, backlog, awaits } = this.#desc;
     if (backlog.ready) return;
     const { next } = clock;
-    const held = this.#queue.keeping;
+    const held = this.#queue.keeping || awaits?.() === true;
     if (next === Number.POSITIVE_INFINITY && this.#queue.isDead && !held && !backlog.busy) {
       this.end({ reason: "halted" });
       return;
@@ -304,7 +306,7 @@ export class RunLoop {
   }
 
   /** Nothing happens in the guest, virtual time included, until the host has done what was asked of it. */
-  #standStill(): Promise<void> | void {
+  #wait(): Promise<void> | void {
     return this.#desc.backlog.ready ? undefined : this.#sleep(MAX_SLEEP_MS);
   }
 

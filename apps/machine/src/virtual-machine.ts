@@ -1,4 +1,4 @@
-import type { Vcpu, VcpuState } from "@vm/cpu";
+import type { Vcpu } from "@vm/cpu";
 import type { Clock } from "@vm/devices";
 import type { Mmu } from "@vm/mmu";
 import { AsyncPageFaults } from "./async-page-faults.js";
@@ -7,27 +7,30 @@ import type { Additions } from "./board/additions.js";
 import { Board } from "./board/board.js";
 import { VirtualClock } from "./clock.js";
 import { MachineConsole } from "./console.js";
+import type { MachineDisk } from "./disk/saved-disk.js";
 import { type Disposer, Emitter, throwAll } from "./emitter.js";
 import { MachineError } from "./error.js";
-import type { RootWords } from "./exec/exec-plan.js";
-import { type ExecOptions, type ExecResult, GuestExec } from "./exec/guest-exec.js";
+import { AgentLine, type ExecUser } from "./exec/agent-line.js";
+import type { ExecPlan, RootWords } from "./exec/exec-plan.js";
+import { type ExecOptions, type ExecResult, GuestExec, type ResumedExecOptions } from "./exec/guest-exec.js";
 import { isWait, type MachineExit, type VcpuExit } from "./exit.js";
 import { FastForward } from "./fast-forward.js";
 import { processUsage } from "./host-usage.js";
 import type { Hypervisor } from "./hypervisor.js";
 import type { Machine, MachineEnd, SnapshotOptions } from "./machine.js";
-import { type MachineSnapshot, shapeOf, takeSnapshot } from "./machine-snapshot.js";
-import type { MachineState } from "./machine-state.js";
+import { type MachineMake, type MachineSnapshot, makeOf, takeSnapshot } from "./machine-snapshot.js";
+import { type MachineState, restoreState, type Stateful, saveState } from "./machine-state.js";
 import { MachineTime } from "./machine-time.js";
 import type { MachineConfig, MachineOptions } from "./options.js";
 import {
   type Devices,
+  devicesOf,
   ExitHandlers,
   type Exits,
+  type InstalledPlugins,
   installPlugins,
   type MachineEvents,
   type Plugin,
-  type Undo,
 } from "./plugin.js";
 import type { GuestRam } from "./ram.js";
 import type { Random } from "./random.js";
@@ -48,6 +51,8 @@ export class VirtualMachine implements Machine {
   readonly devices: Devices;
   readonly unixTime: () => number;
   readonly time: MachineTime;
+  /** The line to the agent of {@link exec}. */
+  readonly agents: AgentLine;
   readonly #clock: VirtualClock;
   readonly #forward: FastForward;
   readonly #loop: RunLoop;
@@ -56,9 +61,10 @@ export class VirtualMachine implements Machine {
   readonly #events = new Emitter<MachineEvents>();
   readonly #exits = new ExitHandlers();
   readonly #usage: NonNullable<MachineOptions["hostUsage"]>;
-  #undo: Undo = () => [];
+  #plugins: InstalledPlugins = { undo: () => [], parts: [] };
   readonly #random: Random;
-  readonly #shape: () => ReturnType<typeof shapeOf>;
+  readonly #make: () => MachineMake;
+  readonly #disks: readonly MachineDisk[];
   #exec: GuestExec | null = null;
   readonly #asyncPf: AsyncPageFaults | null;
   #memoryFaults = 0;
@@ -68,7 +74,8 @@ export class VirtualMachine implements Machine {
   constructor(config: MachineConfig, options: MachineOptions, guest: GuestRam, hypervisor: Hypervisor | null = null) {
     const { cpuid, hostUsage = processUsage } = options;
     this.#hypervisor = hypervisor;
-    this.#shape = () => shapeOf(config, options);
+    this.#make = () => makeOf(config, options, this.#plugins.parts);
+    this.#disks = config.disks;
     this.#usage = hostUsage;
     this.#guest = guest;
     this.#random = config.random;
@@ -80,6 +87,7 @@ export class VirtualMachine implements Machine {
     const [console, auxiliary] = [new SerialLine(() => this.board.uart), new SerialLine(() => this.board.auxiliary)];
     this.console = new MachineConsole(console);
     this.auxiliary = auxiliary;
+    this.agents = new AgentLine(auxiliary);
     const backlog = new Backlog();
     this.board = new Board({
       ...config,
@@ -99,6 +107,7 @@ export class VirtualMachine implements Machine {
       onDebugExit: (code) => this.#loop.end({ reason: "debug-exit", code }),
       onAttention: (vcpu) => this.#loop.attend(vcpu),
       onLook: () => this.#loop.look(),
+      onInit: (vcpu) => this.#asyncPf?.init(vcpu),
       onMemoryLost: (error) => this.#lost(error),
       onDiskError: (error) => throwAll(this.#events.emit("disk-error", error), "observers of disk errors failed"),
       handle: (id) => this.vcpus[id] as VcpuHandle,
@@ -111,15 +120,15 @@ export class VirtualMachine implements Machine {
       if (hypervisor !== null) return privateVcpuHandle(cpu.id, around);
       return vcpuHandle(cpu, { ...around, memory: new VirtualMemory(cpu, board.mmu, reachable) });
     });
-    const [loop, onLost] = [() => this.#loop, (error: unknown) => this.#lost(error)];
-    const asyncPf = config.asyncPf ? new AsyncPageFaults({ board, clock: clock.mode, loop, onLost }) : null;
+    const late = { turns: backlog, loop: () => this.#loop, onLost: (error: unknown) => this.#lost(error) };
+    const asyncPf = config.asyncPf ? new AsyncPageFaults({ board, clock: clock.mode, ...late }) : null;
     this.#asyncPf = asyncPf;
     this.#loop = new RunLoop({
       clock,
       forward: this.#forward,
       vcpus: board.vcpus,
       ...(hypervisor === null ? {} : { enter: (...slice) => hypervisor.enter(...slice) }),
-      ...(asyncPf === null ? {} : { enter: (vcpu, budget) => asyncPf.run(vcpu, budget) }),
+      ...(asyncPf === null ? {} : { enter: (vcpu, budget) => asyncPf.run(vcpu, budget), awaits: () => asyncPf.awaits }),
       backlog,
       settle: () => this.#settle(),
       onExit: (exit, vcpu) => this.#onExit(exit, vcpu),
@@ -132,13 +141,13 @@ export class VirtualMachine implements Machine {
    * @throws whatever a plugin's `install` throws, the reason of `signal`, {@link AmlError} for a device that cannot be described
    */
   async equip(plugins: readonly Plugin[], signal?: AbortSignal, tell?: () => Promise<void>): Promise<void> {
-    this.#undo = await installPlugins(plugins, this);
+    this.#plugins = await installPlugins(plugins, this);
     try {
       if (tell === undefined) this.memory.write(this.board.rsdp, this.board.seal());
       else await tell();
       signal?.throwIfAborted();
     } catch (error) {
-      throwAll([error, ...this.#undo()], "the machine could not be made, nor its plugins undone");
+      throwAll([error, ...this.#plugins.undo()], "the machine could not be made, nor its plugins undone");
     }
     const onAbort = (): void => this.stop();
     signal?.addEventListener("abort", onAbort);
@@ -160,11 +169,11 @@ export class VirtualMachine implements Machine {
   async snapshot({ at = 0, stop = false }: SnapshotOptions = {}): Promise<MachineSnapshot> {
     if (this.#hypervisor !== null)
       throw new MachineError("option", "a TD cannot be saved: its state is nobody's but its own");
-    const shape = this.#shape();
+    const make = this.#make();
     if (this.ended !== null) throw new MachineError("state", "the machine has ended: there is nothing to save");
     const taken = new Promise<MachineSnapshot>((resolve, reject) => {
       this.stopAt(at, async () => {
-        await takeSnapshot(this, shape).then(resolve, reject);
+        await takeSnapshot(this, make, this.#disks).then(resolve, reject);
         if (stop) this.stop();
       });
       this.#events.on("end", ({ reason }) =>
@@ -177,32 +186,21 @@ export class VirtualMachine implements Machine {
 
   /** All but memory, while the guest stands still. */
   save(): MachineState {
-    const { board } = this;
-    return {
-      clock: this.#clock.save(),
-      loop: this.#loop.save(),
-      random: this.#random.save(),
-      vcpus: board.vcpus.map((vcpu) => vcpu.save()),
-      board: board.save(),
-      console: this.console.save(),
-      asyncPf: this.#asyncPf?.save() ?? null,
-      exitStatus: this.#exitStatus,
-    };
+    return saveState(this.#stateful);
   }
 
   /** Takes the state of a machine with the same devices, once memory is as it was there, before this one runs. */
   restore(state: MachineState): void {
-    const { board } = this;
-    this.#clock.restore(state.clock);
-    this.#random.restore(state.random);
-    for (const [k, vcpu] of board.vcpus.entries()) vcpu.restore(state.vcpus[k] as VcpuState);
-    board.restore(state.board);
-    if (state.asyncPf !== null) this.#asyncPf?.restore(state.asyncPf);
-    this.console.restore(state.console);
-    this.#exitStatus = state.exitStatus;
-    // What was restored may have asked for attention.
-    this.#loop.restore(state.loop);
-    if (this.#clock.mode === "host") this.#clock.time.step((Date.now() / 1000 - this.unixTime()) * 1e9);
+    const stateful = this.#stateful;
+    restoreState(stateful, state);
+    this.#exitStatus = stateful.exitStatus;
+  }
+
+  get #stateful(): Stateful {
+    return {
+      ...{ clock: this.#clock, loop: this.#loop, random: this.#random, board: this.board, console: this.console },
+      ...{ asyncPf: this.#asyncPf, agents: this.agents, plugins: this.#plugins.parts, exitStatus: this.#exitStatus },
+    };
   }
 
   get clock(): Clock {
@@ -235,6 +233,8 @@ export class VirtualMachine implements Machine {
   }
 
   run(): Promise<MachineEnd> {
+    // A command that was saved with its guest goes on, whether anyone asks for it or not.
+    if (this.agents.saved !== null) this.#takeExec();
     this.#ended ??= this.#loop.run().then((exit) => this.#finish(exit));
     return this.#ended;
   }
@@ -244,16 +244,35 @@ export class VirtualMachine implements Machine {
     const word = new DataView(new ArrayBuffer(8));
     // A run that repeats exactly has the same tag each time.
     for (const at of [0, 4]) word.setInt32(at, this.#random(), true);
-    const plan = { tag: new Uint8Array(word.buffer), root };
-    const exec = new GuestExec(plan, this.auxiliary, () => this.stop());
+    this.#takeExec({ tag: new Uint8Array(word.buffer), root });
+  }
+
+  /** @param plan how the agent gets to where commands are to run; default: it was saved, and is there */
+  #takeExec(plan?: ExecPlan): GuestExec {
+    const { agents } = this;
+    const input = agents.saved?.input ?? null;
+    const connect = (user: ExecUser) => (plan === undefined ? agents.resume(user) : agents.expect(plan, user));
+    const exec = new GuestExec(connect, () => this.stop(), input);
     this.#events.on("end", ({ reason }) => exec.end(`the machine has ended (${reason})`));
     this.#exec = exec;
+    return exec;
+  }
+
+  get #guestExec(): GuestExec | null {
+    return this.#exec ?? (this.agents.saved === null ? null : this.#takeExec());
+  }
+
+  resumedExec(options: ResumedExecOptions = {}): Promise<ExecResult> | null {
+    const ended = this.#guestExec?.resumed(options) ?? null;
+    if (ended !== null) void this.run();
+    return ended;
   }
 
   async exec(command: string, options: ExecOptions = {}): Promise<ExecResult> {
-    if (this.#exec === null)
+    const exec = this.#guestExec;
+    if (exec === null)
       throw new MachineError("state", "exec needs a machine with a Linux kernel that was made with agent: true");
-    const result = this.#exec.run(command, options);
+    const result = exec.run(command, options);
     void this.run();
     return result;
   }
@@ -323,22 +342,7 @@ export class VirtualMachine implements Machine {
   #finish(exit: MachineExit): MachineEnd {
     this.console.end();
     this.#forward.end(exit.reason);
-    const pluginErrors = [...this.#events.emit("end", exit), ...this.#undo()];
+    const pluginErrors = [...this.#events.emit("end", exit), ...this.#plugins.undo()];
     return pluginErrors.length === 0 ? exit : { ...exit, pluginErrors };
   }
-}
-
-function devicesOf(board: Board): Devices {
-  const { ports, mmio, uart, auxiliary, ioApic, apics, interrupts } = board;
-  return {
-    ...{ ports, mmio, uart, auxiliary, ioApic, apics },
-    freePorts: (count) => board.freePorts(count),
-    freeAddresses: (size) => board.freeAddresses(size),
-    get freeInterrupts() {
-      return interrupts.free;
-    },
-    takeInterrupt: (gsi) => interrupts.take(gsi),
-    attachVirtio: (device) => board.attachVirtio(device),
-    describe: (device) => board.describe(device),
-  };
 }

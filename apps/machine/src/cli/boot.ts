@@ -4,6 +4,7 @@ import type { Disk } from "../disk/disk.js";
 import { BootError, createMachine, KernelError, type Machine, MachineError, type Plugin } from "../index.js";
 import { bpfPlugins } from "./bpf/machine.js";
 import { chooseSession } from "./choose-session.js";
+import { ControlSocket } from "./control/socket.js";
 import { openDisk } from "./disk-argument.js";
 import { reason, UsageError } from "./errors.js";
 import { type BootFlags, type MachineNumbers, parseFlags } from "./flags.js";
@@ -15,7 +16,7 @@ import { IMAGE_MAX, readFile } from "./read-file.js";
 import { report, say } from "./report.js";
 import { runMachine } from "./run-machine.js";
 import type { Session } from "./session.js";
-import { parseSavePoint, type SavingSession, savingSession } from "./snapshot/save-at.js";
+import { savingOf } from "./snapshot/save-at.js";
 import { usage } from "./usage.js";
 import { withinTime } from "./within-time.js";
 
@@ -33,9 +34,15 @@ export async function boot(typed: BootFlags, plugins: readonly Plugin[] = [], se
   const flags = series === null ? typed : await withGuest(typed, series);
   const began = performance.now();
   const chosen = chooseSession(flags);
-  const saving = savingOf(flags, chosen);
+  if (flags.snapshot !== undefined)
+    throw new UsageError("--snapshot does not go with vm td boot, nor with vm tdx trace");
+  if (flags.lazy) throw new UsageError("--lazy needs --snapshot");
+  if (flags.recordWorkingSet !== undefined) throw new UsageError("--record-working-set needs --snapshot and --lazy");
+  const saving = savingOf(flags, chosen, flags.clock === "icount");
   const session = saving ?? chosen;
   const disks: Disk[] = [];
+  const control = flags.control === undefined ? null : await ControlSocket.prepare(flags.control);
+  let endControl = (): void => undefined;
   try {
     for (const argument of flags.disk ?? []) disks.push(await openDisk(argument));
     const machine = await withinTime({ began, timeout: numbers.timeout }, async (signal) =>
@@ -47,6 +54,7 @@ export async function boot(typed: BootFlags, plugins: readonly Plugin[] = [], se
       }),
     );
     collectGarbage();
+    endControl = (await control?.listen(machine)) ?? endControl;
     if (flags.builtin && flags.exec === undefined) say(BUILTIN_NOTE);
     const { timeout } = numbers;
     const statistics = flags.stats === true;
@@ -60,24 +68,9 @@ export async function boot(typed: BootFlags, plugins: readonly Plugin[] = [], se
     );
     return (await saving?.ended(status)) ?? status;
   } finally {
+    endControl();
     await closeAll(disks);
   }
-}
-
-/** The session with what `--snapshot-at` asks for; null if it asks for nothing. @throws {UsageError} */
-function savingOf(flags: BootFlags, session: Session): SavingSession | null {
-  const { snapshotAt, stopAfterSnapshot } = flags;
-  if (flags.snapshot !== undefined)
-    throw new UsageError("--snapshot does not go with vm td boot, nor with vm tdx trace");
-  if (flags.lazy) throw new UsageError("--lazy needs --snapshot");
-  if (snapshotAt === undefined) {
-    if (stopAfterSnapshot) throw new UsageError("--stop-after-snapshot needs --snapshot-at");
-    return null;
-  }
-  for (const name of ["exec", "kvmi", "bpf"] as const)
-    if (flags[name] !== undefined)
-      throw new UsageError(`--${name} does not go with --snapshot-at: what is outside of the machine is not saved`);
-  return savingSession(session, parseSavePoint(snapshotAt), stopAfterSnapshot === true);
 }
 
 interface Parts {
@@ -139,7 +132,7 @@ async function makeMachine(
 }
 
 /** Closes every disk, whatever becomes of the others, and says what went wrong. */
-async function closeAll(disks: readonly Disk[]): Promise<void> {
+export async function closeAll(disks: readonly Disk[]): Promise<void> {
   for (const closed of await Promise.allSettled(disks.map((disk) => disk.close())))
     if (closed.status === "rejected") say(`disk error: ${reason(closed.reason)}`);
 }

@@ -9,6 +9,8 @@ const WHOLE_MAX = 64 * 2 ** 20;
 export interface CommandInput {
   /** Gives the next piece to `take`, now or when there is one: up to 4096 bytes, none at the end. */
   next(take: (bytes: Uint8Array) => void): void;
+  /** What is known of it and was not given to anyone; null if more may come. */
+  rest(): Uint8Array | null;
   /** Nothing more is wanted. */
   close(): void;
 }
@@ -45,6 +47,7 @@ export function liveInput(): CommandInput {
       serve();
       if (waiting !== null) stdin.resume();
     },
+    rest: () => null,
     close: () => {
       waiting = null;
       stdin.off("data", onData).off("end", onEnd).off("close", onEnd);
@@ -62,6 +65,7 @@ export function readyInput(bytes: Uint8Array): CommandInput {
       at += piece.length;
       take(piece);
     },
+    rest: () => bytes.slice(at),
     close: () => undefined,
   };
 }

@@ -15,9 +15,10 @@ const UNKNOWN_OPTION = /,([a-z-]+)=[^,]*$/;
 /**
  * Reads a `--disk` argument: `FILE[:ro|:rw|:overlay][,format=raw|qcow2][,lock=on|off]`. Only what stands at the end and is one of
  * these is taken off; colons, commas and equals signs elsewhere are the file's, and a file whose name ends in such a word is given with another behind it.
+ * @param usual mode if it does not say one
  * @throws {UsageError} for a value that is none
  */
-export function parseDiskArgument(argument: string): DiskArgument {
+export function parseDiskArgument(argument: string, usual: ImageMode = "rw"): DiskArgument {
   let path = argument;
   let mode: ImageMode | undefined;
   let format: DiskFormat | undefined;
@@ -34,7 +35,7 @@ export function parseDiskArgument(argument: string): DiskArgument {
   }
   const unknown = existsSync(path) ? null : UNKNOWN_OPTION.exec(path);
   if (unknown !== null) throw new UsageError(`--disk ${argument}: ${unknown[1]} is no option: expected format or lock`);
-  return { path, format, mode: mode ?? "rw", lock: lock ?? true };
+  return { path, format, mode: mode ?? usual, lock: lock ?? true };
 }
 
 /** @throws {UsageError} if the value is none of those accepted, or there was one already */
@@ -53,8 +54,8 @@ function oneOf<T extends string>(
 }
 
 /** Opens what a `--disk` argument names. @throws {UsageError} if that cannot be used */
-export async function openDisk(argument: string): Promise<Disk> {
-  const { path, ...options } = parseDiskArgument(argument);
+export async function openDisk(argument: string, usual?: ImageMode): Promise<Disk> {
+  const { path, ...options } = parseDiskArgument(argument, usual);
   try {
     return await openImage(path, options);
   } catch (error) {

@@ -1,5 +1,5 @@
 /** What the keyboard asks of the program rather than of the guest. */
-export type EscapeAction = "quit" | "help";
+export type EscapeAction = "quit" | "save" | "help";
 
 const CTRL_A = 1;
 
@@ -20,6 +20,7 @@ export class EscapeKey {
       this.#armed = false;
       const key = String.fromCharCode(byte).toLowerCase();
       if (key === "x") actions.push("quit");
+      else if (key === "s") actions.push("save");
       else if (key === "a" || byte === CTRL_A) input.push(CTRL_A);
       else actions.push("help");
     }
@@ -29,6 +30,7 @@ export class EscapeKey {
 
 export const ESCAPE_HELP = [
   "Ctrl-A x  quit: end the machine at once",
+  "Ctrl-A s  save the machine to a new folder here, and go on",
   "Ctrl-A h  this help",
   "Ctrl-A a  send Ctrl-A to the guest",
 ]

@@ -1,11 +1,12 @@
 import { createHash, randomBytes } from "node:crypto";
 import { withAgent } from "../exec/agent-archive.js";
-import { agentImage } from "../exec/agent-image.js";
-import { ExecAgent } from "../exec/exec-agent.js";
+import type { ExecUser } from "../exec/agent-line.js";
+import type { ExecAgent } from "../exec/exec-agent.js";
 import { commandFault, rootWords, withAgentAsInit } from "../exec/exec-plan.js";
 import type { Machine } from "../index.js";
+import type { VirtualMachine } from "../virtual-machine.js";
 import { BootWatch } from "./boot-watch.js";
-import { type CommandInput, liveInput, wholeInput } from "./command-input.js";
+import { type CommandInput, liveInput, readyInput, wholeInput } from "./command-input.js";
 import { UsageError } from "./errors.js";
 import type { BootFlags } from "./flags.js";
 import { Outlet } from "./outlet.js";
@@ -21,16 +22,27 @@ const IDLE_SECONDS = 10;
 /** Share of the time that a guest runs which only keeps its clock. It is the host's time, so that one on a busy host is not taken for idle. */
 const IDLE_SHARE = 0.1;
 
+/** What a session for a command is made of. */
+export interface ExecSessionDesc extends Pick<BootFlags, "append" | "verbose" | "kvmi"> {
+  /** Runs repeat exactly. */
+  readonly repeats: boolean;
+  /** The guest was saved: its agent is there, and runs this command or waits for one. */
+  readonly saved?: boolean;
+}
+
+/** One command in a Linux guest that is booted for it. @throws {UsageError} for a command that cannot be handed over */
+export const execSession = (command: string, flags: BootFlags): Session =>
+  commandSession(command, { ...flags, repeats: flags.clock === "icount" });
+
 /**
  * One command in a Linux guest. An agent goes with the initial ram disk, becomes the first program of whatever root the guest ends up in,
  * and talks to us over the second serial line; the console stays the kernel's.
  *
  * @throws {UsageError} for a command that cannot be handed over
  */
-export function execSession(command: string, flags: BootFlags): Session {
+export function commandSession(command: string, { repeats, saved = false, ...flags }: ExecSessionDesc): Session {
   const fault = commandFault(command);
   if (fault !== null) throw new UsageError(`--exec: the command ${fault}`);
-  const repeats = flags.clock === "icount";
   // A run that repeats exactly must have the same tag each time.
   const tag = repeats ? createHash("sha256").update(command).digest().subarray(0, 8) : randomBytes(8);
   let agent: ExecAgent | null = null;
@@ -42,11 +54,14 @@ export function execSession(command: string, flags: BootFlags): Session {
   let status: number | null = null;
   let interruptedAt = Number.NEGATIVE_INFINITY;
   let why: string | null = null;
+  let ready: (() => Promise<void>) | null = null;
   return {
     words: withAgentAsInit,
     initrd: withAgent,
     attach: async (machine) => {
-      input = repeats ? await wholeInput() : liveInput();
+      const { agents } = machine as VirtualMachine;
+      const known = agents.saved?.input ?? null;
+      input = known !== null ? readyInput(known) : repeats ? await wholeInput() : liveInput();
       const source = input;
       const hold = holder(machine, repeats);
       const [output, errors] = [new Outlet(process.stdout, hold.line), new Outlet(process.stderr, hold.line)];
@@ -54,7 +69,7 @@ export function execSession(command: string, flags: BootFlags): Session {
       // A log for a person to read, unlike an interactive console, which is the guest's terminal.
       const shown = new PrintableLog((text) => log.write(text));
       outlets = [output, errors, log];
-      if (flags.verbose !== true) progress = new Progress("booting");
+      if (flags.verbose !== true) progress = new Progress(saved ? "restoring" : "booting");
       const over = (): void => {
         if (agent?.running !== true && status === null) machine.stop();
       };
@@ -64,9 +79,18 @@ export function execSession(command: string, flags: BootFlags): Session {
         progress?.end();
         clearInterval(idle);
       };
-      agent = new ExecAgent({ tag, root: rootWords(flags.append ?? "") }, agentImage().length, {
-        next: () => (status === null ? { command, input: true } : "leave"),
-        send: (bytes) => machine.auxiliary.send(bytes),
+      const user: ExecUser = {
+        next: () => {
+          if (status !== null) return "leave";
+          if (ready === null) return { command, input: true };
+          const act = ready;
+          ready = null;
+          // The agent waits before anything is done: so it does in what is saved.
+          void Promise.resolve()
+            .then(act)
+            .finally(() => agent?.wake());
+          return "wait";
+        },
         begin: began,
         output: (bytes) => output.write(bytes),
         errors: (bytes) => errors.write(bytes),
@@ -80,20 +104,28 @@ export function execSession(command: string, flags: BootFlags): Session {
           why = reason;
         },
         done: () => machine.stop(),
-      });
-      const own = agent;
-      machine.auxiliary.listen((byte) => own.push(byte));
+        rest: () => source.rest(),
+      };
+      const own = saved ? agents.resume(user) : agents.expect({ tag, root: rootWords(flags.append ?? "") }, user);
+      agent = own;
       machine.console.onOutput((bytes) => {
         if (status === null && !own.running) seen.push(bytes);
         if (flags.verbose === true) shown.push(bytes);
       });
-      if (!repeats && flags.kvmi === undefined) {
+      if (saved) {
+        if (own.running) began();
+        own.takeUp();
+        own.wake();
+      } else if (!repeats && flags.kvmi === undefined) {
         idle = watchIdle(machine, () => {
           if (own.running || status !== null) return;
           why ??= seen.why ?? `it has done nothing for ${IDLE_SECONDS} s; its last words: ${seen.lastWords || "none"}`;
           machine.stop();
         });
       }
+    },
+    whenReady: (act) => {
+      ready = act;
     },
     interrupt: () => {
       const hasty = performance.now() - interruptedAt < AGAIN_MS;

@@ -36,8 +36,10 @@ export interface BootFlags extends MachineFlags, KvmiFlags, BpfFlags {
   readonly verbose?: true;
   readonly snapshot?: string;
   readonly lazy?: boolean;
+  readonly recordWorkingSet?: string;
   readonly snapshotAt?: string;
   readonly stopAfterSnapshot?: true;
+  readonly control?: string;
 }
 
 /** The flags of `vm run-bare`. */

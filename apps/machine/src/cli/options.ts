@@ -53,8 +53,16 @@ export function bootOptions(command: Command): Command {
     )
     .option("--snapshot <folder>", "go on where a machine was saved, instead of booting a kernel; a folder, or its URL")
     .option("--lazy", "with --snapshot, start at once and read memory when the guest needs it")
-    .option("--snapshot-at <n:folder>", "save the machine to a folder once it has retired n instructions")
+    .option(
+      "--record-working-set <file>",
+      "with --lazy, write there which memory the guest needed; FOLDER/working-set of the snapshot is read ahead from then on",
+    )
+    .option(
+      "--snapshot-at <when:folder>",
+      "save the machine to a folder once it has retired so many instructions, or is ready: its prompt waits, or its command is about to start",
+    )
     .option("--stop-after-snapshot", "with --snapshot-at, end then")
+    .option("--control <socket>", "listen there for vm snapshot save")
     .option("-v, --verbose", "with --exec, show the kernel's log on stderr")
     .option("--kvmi <socket>", "let the introspection tool that listens there look into the machine")
     .addOption(dialectOption())

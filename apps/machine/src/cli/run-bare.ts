@@ -30,7 +30,7 @@ export async function runBare(path: string, flags: BareFlags, plugins: readonly 
   const { timeout, ...size } = parseNumbers(flags);
   const machine = await withinTime({ began, timeout }, (signal) => makeMachine(path, flags, size, { plugins, signal }));
   let interrupt = (): void => undefined;
-  const session = interactiveSession(() => interrupt());
+  const session = interactiveSession({ onInterrupt: () => interrupt() });
   const onStart = (stop: (status: number) => void): void => {
     interrupt = () => stop(ExitCode.Interrupted);
   };

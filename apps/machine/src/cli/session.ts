@@ -8,6 +8,10 @@ export interface Session {
   initrd?(own: Uint8Array | undefined): Uint8Array | undefined;
   /** Takes the machine's console, and what else it needs; resolves when the machine can run. */
   attach(machine: Machine): void | Promise<void>;
+  /**
+   * Has `act` done once the guest is ready for what its user wants, and lets it go on when that is done. To be called before {@link attach}. Absent: that cannot be told.
+   */
+  whenReady?(act: () => Promise<void>): void;
   /** Takes a Ctrl-C from outside for itself. False: the program is to end. */
   interrupt?(): boolean;
   /** Puts the terminal back. Safe at any time, also twice. */

@@ -14,6 +14,10 @@ export interface ByteStore {
   truncate(size: number): Promise<void>;
   /** Makes every write that had finished when it was called durable. */
   flush(): Promise<void>;
+  /**
+   * Text that is another whenever the bytes are others: size and time of the last change, so that a copy which keeps its times has the same. Absent: that cannot be told.
+   */
+  version?(): Promise<string>;
   /** Waits for what is under way and lets go. */
   close(): Promise<void>;
 }

@@ -1,10 +1,12 @@
 import { type BlockBackend, SECTOR_SIZE } from "@vm/devices";
-import type { Disk } from "./disk.js";
+import type { Disk, OverlayState } from "./disk.js";
 import { DiskError } from "./error.js";
 
 /** Sectors of a block: what memory is taken in. */
 const BLOCK = 128;
 const BLOCK_BYTES = BLOCK * SECTOR_SIZE;
+/** Bytes of an overlay that is saved with its machine. */
+const SAVED_MOST = 48 * 2 ** 20;
 /** Bytes an overlay may take unless it is said. */
 export const OVERLAY_LIMIT = 2 ** 30;
 
@@ -26,10 +28,14 @@ export class OverlayDisk implements Disk {
   readonly #base: BlockBackend & Partial<Disk>;
   readonly #blocks = new Map<number, Block>();
   readonly #most: number;
+  name?: string | undefined;
+  readonly version?: () => Promise<string>;
 
   constructor(base: BlockBackend & Partial<Disk>, { limit = OVERLAY_LIMIT }: OverlayDiskOptions = {}) {
     this.sectors = base.sectors;
     this.#base = base;
+    this.name = base.name;
+    if (base.version !== undefined) this.version = base.version.bind(base);
     this.#most = Math.ceil(limit / BLOCK_BYTES);
   }
 
@@ -54,6 +60,34 @@ export class OverlayDisk implements Disk {
   }
 
   flush(): void {}
+
+  save(): OverlayState {
+    const count = this.#blocks.size;
+    if (count * BLOCK_BYTES > SAVED_MOST)
+      throw new DiskError(
+        "unsupported",
+        `its overlay has ${count * 64} KiB of what the guest has written, and ${SAVED_MOST / 1024} KiB are saved with a machine`,
+      );
+    const written = new Uint8Array(count * BLOCK);
+    const bytes = new Uint8Array(count * BLOCK_BYTES);
+    for (const [k, block] of [...this.#blocks.values()].entries()) {
+      written.set(block.written, k * BLOCK);
+      bytes.set(block.bytes, k * BLOCK_BYTES);
+    }
+    return { blocks: new Uint8Array(Uint32Array.from(this.#blocks.keys()).buffer), written, bytes };
+  }
+
+  restore({ blocks, written, bytes }: OverlayState): void {
+    const numbers = new Uint32Array(blocks.slice().buffer);
+    const fits = numbers.every((number) => number * BLOCK < this.sectors);
+    if (!fits || written.length !== numbers.length * BLOCK || bytes.length !== numbers.length * BLOCK_BYTES)
+      throw new DiskError("format", "what was saved of its overlay is none of such a disk");
+    for (const [k, number] of numbers.entries())
+      this.#blocks.set(number, {
+        written: written.slice(k * BLOCK, (k + 1) * BLOCK),
+        bytes: bytes.slice(k * BLOCK_BYTES, (k + 1) * BLOCK_BYTES),
+      });
+  }
 
   async close(): Promise<void> {
     this.#blocks.clear();

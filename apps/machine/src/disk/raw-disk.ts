@@ -18,6 +18,8 @@ export class RawDisk implements Disk {
   readonly readonly: boolean;
   readonly #store: ByteStore;
   readonly #guessed: boolean;
+  name?: string | undefined;
+  readonly version?: () => Promise<string>;
 
   /** @throws {DiskError} if the store is empty or not of whole sectors */
   constructor(store: ByteStore, { guessed = false }: RawDiskOptions = {}) {
@@ -29,6 +31,7 @@ export class RawDisk implements Disk {
     this.readonly = store.readonly;
     this.#store = store;
     this.#guessed = guessed;
+    if (store.version !== undefined) this.version = store.version.bind(store);
   }
 
   async read(sector: number, dst: Uint8Array): Promise<void> {

@@ -6,6 +6,15 @@ export interface Frame {
   readonly data: Uint8Array;
 }
 
+/** How much of a frame there is. */
+export interface FrameReaderState {
+  readonly tag: Uint8Array;
+  /** What has come of the head. */
+  readonly head: Uint8Array;
+  /** What has come of the data; null while that of the head is not over. */
+  readonly data: Uint8Array | null;
+}
+
 /**
  * Finds the agent's frames on a line that others in the guest may write to as well: what does not begin with the tag is no frame and is
  * passed over, and so is a head that no agent writes. It holds one frame, so at most {@link PAYLOAD_MAX} bytes.
@@ -28,6 +37,19 @@ export class FrameReader {
     this.#tag = tag;
     this.#used = 0;
     this.#data = null;
+  }
+
+  save(): FrameReaderState {
+    return {
+      tag: this.#tag.slice(),
+      head: this.#head.slice(0, this.#used),
+      data: this.#data?.slice(0, this.#filled) ?? null,
+    };
+  }
+
+  restore({ tag, head, data }: FrameReaderState): void {
+    this.retag(tag.slice());
+    for (const byte of [...head, ...(data ?? [])]) this.push(byte);
   }
 
   /** Takes a byte; returns the frame it ends, if it ends one. */

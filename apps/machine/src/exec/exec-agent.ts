@@ -1,5 +1,5 @@
 import { Ask, FIRST_TAG, PAYLOAD_MAX, Say, TAG } from "./agent-abi.js";
-import { FrameReader } from "./agent-frames.js";
+import { FrameReader, type FrameReaderState } from "./agent-frames.js";
 import { parseRequest, request } from "./agent-request.js";
 import { poke, type Script } from "./agent-script.js";
 import { enterRoot } from "./enter-root.js";
@@ -27,6 +27,33 @@ export interface ExecPort {
   fail(why: string): void;
   /** The guest is done and could not turn itself off. */
   done(): void;
+  /** Input for the command that is known and not handed over yet; null if more may come than is known. */
+  rest(): Uint8Array | null;
+}
+
+/** What a script began with: begun anew, and given the replies that have come, it is where it was. */
+interface Origin {
+  /** From the hello in the initial ram disk, from that in the root, from a command, or to tidy up. */
+  readonly from: "initrd" | "root" | "command" | "leave";
+  /** What came with the hello. */
+  readonly hello: Uint8Array;
+  readonly command: ExecCommand | null;
+}
+
+/** What is between an agent and its host. */
+export interface ExecAgentState {
+  readonly tag: Uint8Array;
+  readonly root: ExecPlan["root"];
+  readonly frames: FrameReaderState;
+  readonly hellos: "initrd" | "root" | "none";
+  readonly asked: boolean;
+  readonly waiting: boolean;
+  /** Descriptors that the last command has left open. */
+  readonly leftovers: readonly number[];
+  /** What is under way, and the replies so far; null if nothing is. */
+  readonly script: { readonly origin: Origin; readonly replies: readonly Uint8Array[] } | null;
+  /** See {@link ExecPort.rest}. */
+  readonly input: Uint8Array | null;
 }
 
 const firstTag = (): Uint8Array => new TextEncoder().encode(FIRST_TAG);
@@ -41,6 +68,8 @@ export class ExecAgent {
   readonly #port: ExecPort;
   readonly #frames = new FrameReader(firstTag());
   #script: Script<void> | null = null;
+  #origin: Origin | null = null;
+  #replies: Uint8Array[] = [];
   /** Where the next hello comes from. Once the root is reached nobody can say hello: frames open with the plan's tag. */
   #hellos: "initrd" | "root" | "none" = "initrd";
   /** The frame that answers what was asked last. */
@@ -49,7 +78,7 @@ export class ExecAgent {
   #waiting = false;
   #leftovers: Leftovers = [];
 
-  /** @param imageSize size of the agent's file, bytes */
+  /** @param imageSize bytes of the agent's file */
   constructor(plan: ExecPlan, imageSize: number, port: ExecPort) {
     this.#plan = plan;
     this.#imageSize = imageSize;
@@ -62,7 +91,7 @@ export class ExecAgent {
     if (frame === null) return;
     switch (frame.type) {
       case Say.Hello:
-        if (this.#hellos !== "none") this.#hello(frame.data);
+        this.#hello(frame.data);
         return;
       case Say.Output:
         if (this.#pumping) this.#port.output(frame.data);
@@ -79,7 +108,9 @@ export class ExecAgent {
         if (this.#pumping) this.#port.closed();
         return;
       default:
-        if (frame.type === this.#answer) this.#go(frame.data);
+        if (frame.type !== this.#answer) return;
+        this.#replies.push(frame.data);
+        this.#go(frame.data);
     }
   }
 
@@ -97,7 +128,47 @@ export class ExecAgent {
     if (!this.#waiting) return;
     this.#waiting = false;
     this.#script = this.#commands();
-    this.#go(new Uint8Array(0));
+    this.#go(NOTHING);
+  }
+
+  /** The command that is being run, or about to be; null if there is none. */
+  get command(): ExecCommand | null {
+    return this.#origin?.command ?? null;
+  }
+
+  save(): ExecAgentState {
+    const { tag, root } = this.#plan;
+    return {
+      ...{ tag, root, frames: this.#frames.save(), hellos: this.#hellos, asked: this.#asked, waiting: this.#waiting },
+      leftovers: this.#leftovers,
+      script: this.#origin === null ? null : { origin: this.#origin, replies: [...this.#replies] },
+      input: this.command === null ? null : this.#port.rest(),
+    };
+  }
+
+  /** The host's side of an agent in a guest that was saved. */
+  static resumed(state: ExecAgentState, imageSize: number, port: ExecPort): ExecAgent {
+    const { tag, root, frames, hellos, asked, waiting, leftovers, script } = state;
+    const agent = new ExecAgent({ tag, root }, imageSize, port);
+    agent.#leftovers = leftovers;
+    if (script !== null) agent.#replay(script.origin, script.replies);
+    agent.#frames.restore(frames);
+    agent.#hellos = hellos;
+    agent.#asked = asked;
+    agent.#waiting = waiting;
+    return agent;
+  }
+
+  /** Asks for nothing, since all that was answered. */
+  #replay(origin: Origin, replies: readonly Uint8Array[]): void {
+    const { command } = origin;
+    this.#script = command === null ? this.#from(origin) : this.#commands(command);
+    for (const reply of [NOTHING, ...replies]) {
+      const { done, value } = this.#script.next(reply);
+      if (done === true) throw new RangeError("the agent's replies are more than there were requests");
+      this.#answer = answerOf(value);
+    }
+    this.#replies = [...replies];
   }
 
   /** Sends a signal to the command. False if none is running. */
@@ -105,6 +176,11 @@ export class ExecAgent {
     if (!this.#pumping) return false;
     this.#port.send(request([Ask.Kill, signal]));
     return true;
+  }
+
+  /** A command that waited for input when the guest was saved is asked about again. To be called once whoever resumed it is ready. */
+  takeUp(): void {
+    if (this.#asked) this.#port.ready();
   }
 
   /** Whether the command runs. */
@@ -117,13 +193,26 @@ export class ExecAgent {
   }
 
   #hello(data: Uint8Array): void {
-    const stack = data.length < 8 ? 0n : new DataView(data.buffer, data.byteOffset).getBigInt64(0, true);
-    this.#script = this.#hellos === "initrd" ? this.#begin(stack) : this.#run();
+    if (this.#hellos === "none") return;
+    this.#script = this.#from({ from: this.#hellos, hello: data, command: null });
     this.#hellos = "root";
-    this.#go(new Uint8Array(0));
+    this.#go(NOTHING);
   }
 
-  *#begin(stack: bigint): Script<void> {
+  #from(origin: Origin): Script<void> {
+    this.#begins(origin);
+    if (origin.from === "leave") return this.#leave();
+    return origin.from === "initrd" ? this.#begin(origin.hello) : this.#run();
+  }
+
+  /** What is done from here on does not ask what was before. */
+  #begins(origin: Origin): void {
+    this.#origin = origin;
+    this.#replies = [];
+  }
+
+  *#begin(hello: Uint8Array): Script<void> {
+    const stack = hello.length < 8 ? 0n : new DataView(hello.buffer, hello.byteOffset).getBigInt64(0, true);
     yield* enterRoot(this.#plan, stack, this.#imageSize);
     yield* this.#run();
   }
@@ -136,15 +225,19 @@ export class ExecAgent {
     yield* this.#commands();
   }
 
-  /** Runs commands for as long as there are some. */
-  *#commands(): Script<void> {
-    for (;;) {
-      const command = this.#port.next();
+  /**
+   * Runs commands for as long as there are some.
+   * @param first the first of them, if it is known
+   */
+  *#commands(first?: ExecCommand): Script<void> {
+    for (let known = first; ; known = undefined) {
+      const command = known ?? this.#port.next();
       if (command === "wait") {
         this.#waiting = true;
         return;
       }
       if (command === "leave") break;
+      this.#begins({ from: "command", hello: NOTHING, command });
       yield* closeLeftovers(this.#leftovers);
       const { status, leftovers } = yield* runCommand(command);
       this.#leftovers = leftovers;
@@ -152,6 +245,7 @@ export class ExecAgent {
       this.#answer = Say.Reply;
       this.#port.exit(status);
     }
+    this.#begins(LEAVING);
     yield* this.#leave();
   }
 
@@ -166,16 +260,25 @@ export class ExecAgent {
     this.#answer = Say.Reply;
     try {
       const { done, value } = this.#script.next(reply);
-      if (done === true) return;
-      const starts = parseRequest(value).words[0] === BigInt(Ask.Pump);
-      if (starts) this.#answer = Say.Exit;
+      if (done === true) {
+        this.#origin = null;
+        return;
+      }
+      this.#answer = answerOf(value);
       this.#port.send(value);
-      if (starts) this.#port.begin();
+      if (this.#pumping) this.#port.begin();
     } catch (error) {
       if (!(error instanceof ExecFailure)) throw error;
       this.#port.fail(error.message);
-      this.#script = this.#leave();
-      this.#go(new Uint8Array(0));
+      this.#script = this.#from(LEAVING);
+      this.#go(NOTHING);
     }
   }
 }
+
+const NOTHING = new Uint8Array(0);
+const LEAVING: Origin = { from: "leave", hello: NOTHING, command: null };
+
+/** The frame that answers a request. */
+const answerOf = (asked: Uint8Array): number =>
+  parseRequest(asked).words[0] === BigInt(Ask.Pump) ? Say.Exit : Say.Reply;

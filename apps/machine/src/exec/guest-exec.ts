@@ -1,9 +1,8 @@
 import { MachineError } from "../error.js";
-import type { SerialLine } from "../serial-line.js";
 import { PAYLOAD_MAX } from "./agent-abi.js";
-import { agentImage } from "./agent-image.js";
-import { ExecAgent } from "./exec-agent.js";
-import { commandFault, type ExecPlan } from "./exec-plan.js";
+import type { ExecUser } from "./agent-line.js";
+import type { ExecAgent } from "./exec-agent.js";
+import { commandFault } from "./exec-plan.js";
 
 /** How a command runs in the guest. */
 export interface ExecOptions {
@@ -18,6 +17,9 @@ export interface ExecOptions {
   /** Kills the command; `exec` then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
+
+/** How a command is followed that ran already when its guest was saved. */
+export type ResumedExecOptions = Pick<ExecOptions, "onOutput" | "onErrors" | "maxBuffer">;
 
 /** How a command ended in the guest. */
 export interface ExecResult {
@@ -34,7 +36,7 @@ const SIGKILL = 9;
 /** A command that waits or runs. */
 interface Job {
   readonly command: string;
-  readonly options: ExecOptions;
+  options: ExecOptions;
   /** Input that is not sent yet. */
   input: Uint8Array;
   readonly output: InstanceType<typeof TextDecoder>;
@@ -55,12 +57,17 @@ export class GuestExec {
   #running: Job | null = null;
   /** Why no command can be run any more. */
   #over: string | null = null;
+  /** The command that ran when the guest was saved, and how it ends; null if none did. */
+  readonly #resumed: { readonly job: Job; readonly ended: Promise<ExecResult> } | null;
 
-  /** @param onDone called when the guest can do nothing more and could not turn itself off */
-  constructor(plan: ExecPlan, line: SerialLine, onDone: () => void) {
-    this.#agent = new ExecAgent(plan, agentImage().length, {
+  /**
+   * @param connect gives the agent, which from then on asks the user
+   * @param onDone called when the guest can do nothing more and could not turn itself off
+   * @param input of the command that the agent runs already, as far as it has not been handed over
+   */
+  constructor(connect: (user: ExecUser) => ExecAgent, onDone: () => void, input: Uint8Array | null = null) {
+    this.#agent = connect({
       next: () => this.#next(),
-      send: (bytes) => line.send(bytes),
       // What was to end before it had begun.
       begin: () => void (this.#running?.fault !== undefined && this.#agent.kill(SIGKILL)),
       output: (bytes) => this.#said(bytes, "stdout"),
@@ -70,8 +77,21 @@ export class GuestExec {
       exit: (status) => this.#ended(status),
       fail: (why) => this.end(`the guest cannot run it: ${why}`),
       done: onDone,
+      rest: () => this.#running?.input ?? null,
     });
-    line.listen((byte) => this.#agent.push(byte));
+    const { command } = this.#agent;
+    this.#resumed = command === null ? null : begun(command.command, { input: input ?? "" });
+    this.#running = this.#resumed?.job ?? null;
+    // Whoever does not ask for it does not care.
+    this.#resumed?.ended.catch(() => undefined);
+    this.#agent.takeUp();
+  }
+
+  /** The command that ran when the guest was saved, from then on; null if none did. */
+  resumed(options: ResumedExecOptions): Promise<ExecResult> | null {
+    if (this.#resumed === null) return null;
+    this.#resumed.job.options = options;
+    return this.#resumed.ended;
   }
 
   /** @throws {MachineError} `option` for a command that cannot be handed over, `exec` if it could not be run to its end; the signal's reason */
@@ -80,18 +100,10 @@ export class GuestExec {
     if (fault !== null) throw new MachineError("option", `the command ${fault}`);
     options.signal?.throwIfAborted();
     if (this.#over !== null) throw failure(command, this.#over);
-    const { input = "", signal } = options;
-    let onAbort = (): void => undefined;
-    const ended = new Promise<ExecResult>((resolve, reject) => {
-      const job: Job = {
-        ...{ command, options, resolve, reject, stdout: "", stderr: "", held: 0, fault: undefined },
-        input: typeof input === "string" ? new TextEncoder().encode(input) : input,
-        output: new TextDecoder(),
-        errors: new TextDecoder(),
-      };
-      onAbort = () => this.#abort(job);
-      this.#jobs.push(job);
-    });
+    const { signal } = options;
+    const { job, ended } = begun(command, options);
+    const onAbort = (): void => this.#abort(job);
+    this.#jobs.push(job);
     signal?.addEventListener("abort", onAbort);
     this.#agent.wake();
     return ended.finally(() => signal?.removeEventListener("abort", onAbort));
@@ -162,6 +174,20 @@ export class GuestExec {
     job.fault = fault;
     this.#agent.kill(SIGKILL);
   }
+}
+
+function begun(command: string, options: ExecOptions): { readonly job: Job; readonly ended: Promise<ExecResult> } {
+  const { input = "" } = options;
+  let job: Job | undefined;
+  const ended = new Promise<ExecResult>((resolve, reject) => {
+    job = {
+      ...{ command, options, resolve, reject, stdout: "", stderr: "", held: 0, fault: undefined },
+      input: typeof input === "string" ? new TextEncoder().encode(input) : input,
+      output: new TextDecoder(),
+      errors: new TextDecoder(),
+    };
+  });
+  return { job: job as Job, ended };
 }
 
 /** What is told of a command that could not be run to its end. */

@@ -26,18 +26,25 @@ export class WindowSize {
   readonly #now: () => number;
   readonly #frames = new FrameReader(new TextEncoder().encode(FIRST_TAG));
   #script: Script<void> | null = null;
-  #present = false;
+  #present: boolean;
   #again = false;
   #toldAt = Number.NEGATIVE_INFINITY;
 
   /**
    * @param send puts bytes on the line to the agent
    * @param now ms
+   * @param present the agent has told that it is there: the guest was saved since
    */
-  constructor(send: (bytes: Uint8Array) => void, size: () => Size, now: () => number) {
+  constructor(send: (bytes: Uint8Array) => void, size: () => Size, now: () => number, present = false) {
+    this.#present = present;
     this.#send = send;
     this.#size = size;
     this.#now = now;
+  }
+
+  /** Whether the agent is there. */
+  get present(): boolean {
+    return this.#present;
   }
 
   /** The guest sent a byte. */

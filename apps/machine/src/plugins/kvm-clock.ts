@@ -1,5 +1,5 @@
 import { halvesOf, u64 } from "@vm/cpu";
-import { KVM_CLOCK_FEATURES, KvmClock, MSR_KVM_SYSTEM_TIME, MSR_KVM_WALL_CLOCK } from "@vm/devices";
+import { KVM_CLOCK_FEATURES, KvmClock, type KvmClockState, MSR_KVM_SYSTEM_TIME, MSR_KVM_WALL_CLOCK } from "@vm/devices";
 import { tscOf } from "../board/tsc.js";
 import type { Plugin } from "../plugin.js";
 import { ReachableMemory } from "../reach.js";
@@ -21,7 +21,15 @@ export const kvmClock = (): Plugin => ({
       additions.msr(msr, {
         read: (vcpu) => u64(of(vcpu).readMsr(msr), of(vcpu).hi),
         write: (vcpu, value) => of(vcpu).writeMsr(msr, ...halvesOf(value)),
+        reaches: (vcpu, value) => of(vcpu).reaches(msr, ...halvesOf(value)),
       });
     additions.cpuidBits(KVM_FEATURES, { eax: KVM_CLOCK_FEATURES });
+    const saved = {
+      save: () => clocks.map((own) => own.save()),
+      restore: (states: unknown) => {
+        for (const [k, own] of clocks.entries()) own.restore((states as readonly KvmClockState[])[k] as KvmClockState);
+      },
+    };
+    return { saved };
   },
 });

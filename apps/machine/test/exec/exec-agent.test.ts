@@ -23,6 +23,7 @@ function setup(commandLine = "", commands: (ExecCommand | "wait")[] = [{ command
     exit: (status) => void heard.push(`exit ${status}`),
     fail: (why) => void heard.push(`fail ${why}`),
     done: () => void heard.push("done"),
+    rest: () => null,
   });
   const line = (bytes: Uint8Array): void => {
     for (const byte of bytes) agent.push(byte);

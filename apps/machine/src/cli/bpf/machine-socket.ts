@@ -1,17 +1,15 @@
-import { existsSync, lstatSync, rmSync } from "node:fs";
-import { connect } from "node:net";
-import { basename, dirname } from "node:path";
-import { SOCKET_PATH_MAX } from "@vm/kvmi/node";
+import { basename } from "node:path";
 import type { Plugin } from "../../index.js";
 import type { AttachedBpf } from "../../plugins/bpf/plugin.js";
-import { reason, UsageError } from "../errors.js";
+import { reason } from "../errors.js";
 import { say } from "../report.js";
+import { checkSocketPath, removeDeadSocket } from "../socket-path.js";
 import { Inventory, type LoadedSource } from "./inventory/inventory.js";
 import { serve } from "./inventory/server.js";
 
 /** Where a machine tells about its programs: it listens as soon as all are attached that can be, until it ends. */
 export class MachineSocket {
-  readonly plugin: Plugin = { name: "bpf-socket", install: () => () => this.#end() };
+  readonly plugin: Plugin = { name: "bpf-socket", observer: true, install: () => () => this.#end() };
   readonly #path: string;
   readonly #sources: LoadedSource[] = [];
   #awaited: number;
@@ -28,18 +26,7 @@ export class MachineSocket {
    * @throws {UsageError} for a path at which nobody can listen
    */
   static async prepare(path: string, objects: number): Promise<MachineSocket> {
-    const length = Buffer.byteLength(path);
-    if (length > SOCKET_PATH_MAX)
-      throw new UsageError(
-        `--bpf-socket ${path}: the path has ${length} bytes; a socket's can have ${SOCKET_PATH_MAX}`,
-      );
-    const found = lstatSync(path, { throwIfNoEntry: false });
-    if (found === undefined) {
-      if (!existsSync(dirname(path))) throw new UsageError(`--bpf-socket ${path}: no such directory`);
-    } else {
-      if (!found.isSocket()) throw new UsageError(`--bpf-socket ${path}: there is a file that is no socket`);
-      if (await answers(path)) throw new UsageError(`--bpf-socket ${path}: another program listens there`);
-    }
+    await checkSocketPath("--bpf-socket", path);
     return new MachineSocket(path, objects);
   }
 
@@ -63,9 +50,7 @@ export class MachineSocket {
     const sources = this.#sources.filter((source) => source !== undefined);
     if (sources.length === 0) return;
     try {
-      // What a killed program has left.
-      if (lstatSync(this.#path, { throwIfNoEntry: false })?.isSocket() === true && !(await answers(this.#path)))
-        rmSync(this.#path, { force: true });
+      await removeDeadSocket(this.#path);
       const stop = await serve(this.#path, new Inventory(sources));
       if (this.#ended) stop();
       else this.#stop = stop;
@@ -80,15 +65,3 @@ export class MachineSocket {
     this.#stop = null;
   }
 }
-
-/** Whether anyone listens at a socket. */
-const answers = (path: string): Promise<boolean> =>
-  new Promise((resolve) => {
-    const socket = connect(path);
-    const tell = (listens: boolean): void => {
-      socket.destroy();
-      resolve(listens);
-    };
-    socket.once("connect", () => tell(true));
-    socket.once("error", () => tell(false));
-  });

@@ -5,6 +5,7 @@ import { openSnapshot } from "../../snapshot/node/open.js";
 import { UsageError } from "../errors.js";
 import { ExitCode } from "../exit-code.js";
 import { printable } from "../printable.js";
+import { jsonValue } from "./json-value.js";
 
 export interface InspectFlags {
   readonly json?: true;
@@ -19,7 +20,7 @@ export async function inspectSnapshot(folder: string, { json, verify }: InspectF
       if (verify) await snapshot.verify();
       const { id, meta, memslots, parents, chunks, totalBytes, storedBytes } = snapshot;
       const told = { id, meta, memslots, parents, chunks: chunks.length, totalBytes, storedBytes };
-      process.stdout.write(json ? `${JSON.stringify(told, plain, 2)}\n` : text(told));
+      process.stdout.write(json ? `${JSON.stringify(told, jsonValue, 2)}\n` : text(told));
     } finally {
       await snapshot.close();
     }
@@ -29,8 +30,6 @@ export async function inspectSnapshot(folder: string, { json, verify }: InspectF
     throw error;
   }
 }
-
-const plain = (_: string, value: unknown): unknown => (typeof value === "bigint" ? `${value}` : value);
 
 interface Told {
   readonly id: string;

@@ -1,26 +1,26 @@
 import type { Machine } from "../../index.js";
-import { MachineError } from "../../index.js";
-import { SnapshotError, saveSnapshot } from "../../node.js";
 import { UsageError } from "../errors.js";
 import { ExitCode } from "../exit-code.js";
+import type { BootFlags } from "../flags.js";
 import { say } from "../report.js";
 import type { Session } from "../session.js";
+import { saveFault, saveMachine } from "./save-machine.js";
 
 /** When a machine is saved, and where. */
-export interface SavePoint {
-  /** Instructions that its processors have retired, all together. */
-  readonly at: number;
+interface SavePoint {
+  /** Instructions that its processors have retired, all together; or when the guest is ready for its user. */
+  readonly at: number | "ready";
   readonly folder: string;
 }
 
 /** What `--snapshot-at` says. @throws {UsageError} */
-export function parseSavePoint(text: string): SavePoint {
-  const [, number = "", folder = ""] = /^(\d{1,15}):(.+)$/s.exec(text) ?? [];
+function parseSavePoint(text: string): SavePoint {
+  const [, when = "", folder = ""] = /^(\d{1,15}|ready):(.+)$/s.exec(text) ?? [];
   if (folder === "")
     throw new UsageError(
-      `--snapshot-at ${text}: expected a number of instructions and a folder, as in 500000000:booted`,
+      `--snapshot-at ${text}: expected a number of instructions or "ready", and a folder, as in ready:booted`,
     );
-  return { at: Number(number), folder };
+  return { at: when === "ready" ? when : Number(when), folder };
 }
 
 /** A session whose machine is saved at a point. */
@@ -29,29 +29,55 @@ export interface SavingSession extends Session {
   ended(status: number): Promise<number>;
 }
 
-/** @param stop stops the machine once it is saved */
-export function savingSession(session: Session, { at, folder }: SavePoint, stop: boolean): SavingSession {
-  let saving: Promise<void> = Promise.resolve();
-  const save = async (machine: Machine): Promise<void> => {
-    const snapshot = await machine.snapshot({ at, stop });
-    const { storedBytes } = await saveSnapshot(folder, snapshot);
-    say(`saved to ${folder}, ${(storedBytes / 1e6).toFixed(1)} MB`);
+/** The session with what `--snapshot-at` asks for; null if it asks for nothing. @param repeats runs repeat exactly @throws {UsageError} */
+export function savingOf(
+  { snapshotAt, stopAfterSnapshot }: Pick<BootFlags, "snapshotAt" | "stopAfterSnapshot">,
+  session: Session,
+  repeats: boolean,
+): SavingSession | null {
+  if (snapshotAt !== undefined)
+    return savingSession(session, parseSavePoint(snapshotAt), { stop: stopAfterSnapshot === true, repeats });
+  if (stopAfterSnapshot) throw new UsageError("--stop-after-snapshot needs --snapshot-at");
+  return null;
+}
+
+interface SavingOptions {
+  /** Stops the machine once it is saved. */
+  readonly stop: boolean;
+  /** Runs repeat exactly. */
+  readonly repeats: boolean;
+}
+
+/** @throws {UsageError} if nobody can tell when the guest is ready */
+function savingSession(session: Session, { at, folder }: SavePoint, { stop, repeats }: SavingOptions): SavingSession {
+  const where = `--snapshot-at ${at}:${folder}`;
+  let saving: Promise<void> | null = null;
+  let machine: Machine | null = null;
+  const save = (): Promise<void> => {
+    saving = saveMachine(machine as Machine, folder, { at: at === "ready" ? 0 : at, stop }).then(say);
+    // What goes wrong is told at the end.
+    return saving.catch(() => undefined);
   };
+  if (at === "ready") {
+    const why = repeats ? "with --clock icount" : session.whenReady === undefined ? "of this guest" : null;
+    if (why !== null || session.whenReady === undefined)
+      throw new UsageError(`${where}: ${why} nobody can tell when it is ready; expected a number of instructions`);
+    session.whenReady(save);
+  }
   return {
     ...session,
-    attach: async (machine) => {
-      await session.attach(machine);
-      saving = save(machine);
-      // What goes wrong is told at the end.
-      saving.catch(() => undefined);
+    attach: async (own) => {
+      machine = own;
+      await session.attach(own);
+      if (at !== "ready") void save();
     },
     ended: async (status) => {
       try {
-        await saving;
-        return status;
+        if (saving === null) say(`${where}: the machine has ended before its guest was ready`);
+        else await saving;
+        return saving === null ? ExitCode.Usage : status;
       } catch (error) {
-        if (!(error instanceof SnapshotError || error instanceof MachineError)) throw error;
-        say(`--snapshot-at ${at}:${folder}: ${error.message}`);
+        say(`${where}: ${saveFault(error)}`);
         return ExitCode.Usage;
       }
     },

@@ -69,6 +69,11 @@ export class FileStore implements ByteStore {
     return this.#run<void>((end) => fdatasync(this.fd, (error) => end(error)));
   }
 
+  async version(): Promise<string> {
+    const { mtimeNs } = fstatSync(this.fd, { bigint: true });
+    return `${this.#size}@${mtimeNs}`;
+  }
+
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;

@@ -35,6 +35,7 @@ const MOST_BACKING = 32;
  */
 export async function openImage(path: string, { mode = "rw", format, lock = true }: ImageOptions = {}): Promise<Disk> {
   const disk = await openLayer({ path, readonly: mode !== "rw", format, lock, above: [] });
+  disk.name = path;
   return mode === "overlay" ? new OverlayDisk(disk) : disk;
 }
 

@@ -33,6 +33,8 @@ export interface Qcow2Options {
 export class Qcow2Disk implements Disk {
   readonly sectors: number;
   readonly readonly: boolean;
+  name?: string | undefined;
+  readonly version?: () => Promise<string>;
   readonly #store: ByteStore;
   readonly #header: Qcow2Header;
   readonly #l1: L1Table;
@@ -52,6 +54,8 @@ export class Qcow2Disk implements Disk {
     this.#header = header;
     this.sectors = header.size / SECTOR_SIZE;
     this.readonly = store.readonly;
+    const below = parts.backing === null ? async () => "" : parts.backing.version?.bind(parts.backing);
+    if (store.version !== undefined && below !== undefined) this.version = () => this.#version(below);
     this.#l1 = parts.l1;
     this.#backing = parts.backing;
     const { refcounts } = parts;
@@ -161,6 +165,13 @@ export class Qcow2Disk implements Disk {
     if (writer === null) return;
     if (writer.freeing) await this.#lock.exclusive(() => writer.flush());
     else await this.#store.flush();
+  }
+
+  /** What is reserved is given back first: closing it then changes nothing more. */
+  async #version(below: () => Promise<string>): Promise<string> {
+    await this.#draining;
+    if (this.#touched) await this.#lock.exclusive(async () => this.#writer?.close());
+    return `${await this.#store.version?.()} ${await below()}`.trim();
   }
 
   async close(): Promise<void> {

@@ -70,6 +70,7 @@ export interface AttachedBpf {
 export function bpf(desc: BpfPluginDesc): Plugin {
   return {
     name: "bpf",
+    observer: true,
     install(machine) {
       const disposers: Disposer[] = [];
       const begin = async (vcpu: VcpuHandle): Promise<void> => {

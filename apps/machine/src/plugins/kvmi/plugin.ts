@@ -33,6 +33,7 @@ export function kvmi(options: KvmiOptions): Plugin {
   const { open, dialect = "libkvmi", name = "vm", uuid, cookieHash, filter, retryMs, onHook, log } = options;
   return {
     name: "kvmi",
+    observer: true,
     install: (machine) => {
       const vm = new KvmiVm(machine);
       const linger = new Linger(machine, () => vm.busy);

@@ -1,3 +1,5 @@
+import { RequestError } from "../../line-server.js";
+
 /** What is asked about. */
 export type Subject = "prog" | "map" | "btf" | "link";
 
@@ -19,7 +21,7 @@ export interface Query {
 }
 
 /** A request that is none, or is about what is not there. The message is a sentence. */
-export class QueryError extends Error {
+export class QueryError extends RequestError {
   override readonly name = "QueryError";
 }
 
