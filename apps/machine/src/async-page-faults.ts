@@ -8,9 +8,10 @@ import {
   VmAsyncPf,
   type VmAsyncPfState,
 } from "@vm/async-pf";
-import { type Exit, halvesOf, u64, type Vcpu } from "@vm/cpu";
-import type { LocalApic } from "@vm/devices";
+import { type Exit, halvesOf, u64, type Vcpu, type VcpuState } from "@vm/cpu";
+import type { LocalApic, Turns } from "@vm/devices";
 import type { Mmu } from "@vm/mmu";
+import type { MemoryRange } from "./board/additions.js";
 import type { Board } from "./board/board.js";
 import type { ClockMode } from "./clock.js";
 import type { RunLoop } from "./run-loop.js";
@@ -20,13 +21,18 @@ const KVM_FEATURES = 0x40000001;
 const PAGE_FAULT = 14;
 const FLAG_IF = 1 << 9;
 const CR0_PG = 0x8000_0000;
-/** Bytes of an area that the host reaches. */
-const AREA = 68;
+/** What MSR_KVM_ASYNC_PF_EN refuses: bits 5:4, which are reserved, and what CPUID does not offer, as there are no guests of guests. */
+const REFUSED = 0x30 | AsyncPfEnable.DeliveryAsPfVmexit;
+const ACTIVE = AsyncPfEnable.Enabled | AsyncPfEnable.DeliveryAsInt;
+/** Bytes of an area that the host reaches: flags and token. */
+const AREA = 8;
 
 export interface AsyncPageFaultsDesc {
   readonly board: Pick<Board, "vcpus" | "apics" | "mmu" | "additions">;
   /** With `icount` every miss is waited for: counted time must not depend on when memory comes. */
   readonly clock: ClockMode;
+  /** When the guest is told of memory that has come: not while it stands still. */
+  readonly turns: Pick<Turns, "later">;
   readonly loop: () => Pick<RunLoop, "attend" | "hold">;
   /** Memory cannot be had. */
   readonly onLost: (error: unknown) => void;
@@ -53,6 +59,10 @@ export class AsyncPageFaults {
   readonly #processors: readonly Processor[];
   /** The memory whose arrivals are heard. */
   #heard: Mmu["residency"] = null;
+  /** Frames that were asked for and have not come. */
+  readonly #awaited = new Set<number>();
+  /** What has come, and nobody has been told of. */
+  #arrivals: { readonly first: number; readonly pages: number }[] = [];
 
   constructor(desc: AsyncPageFaultsDesc) {
     this.#desc = desc;
@@ -79,7 +89,8 @@ export class AsyncPageFaults {
           const lo = apf.readMsr(msr);
           return lo < 0 ? null : u64(lo, apf.hi);
         },
-        write: ({ id }, value) => this.#write(this.#of(id), msr, ...halvesOf(value)),
+        write: ({ id }, value) => this.#of(id).apf.writeMsr(msr, ...halvesOf(value)),
+        ...(msr === MSR_KVM_ASYNC_PF_EN ? { reaches: (_, value) => reachOf(...halvesOf(value)) } : {}),
       });
   }
 
@@ -100,8 +111,22 @@ export class AsyncPageFaults {
     return decision !== "wait";
   }
 
+  /** A processor gets INIT (`kvm_vcpu_reset`): it is told nothing any more, and what it was told of is not outstanding. */
+  init(vcpu: Vcpu): void {
+    const processor = this.#of(vcpu.id);
+    processor.apf.reset();
+    processor.halted = false;
+    processor.reachable = false;
+  }
+
+  /** Memory was asked for, and has not come: time is not to be hurried meanwhile. */
+  get awaits(): boolean {
+    return this.#awaited.size > 0;
+  }
+
   /** Gives a processor its turn. */
   run(vcpu: Vcpu, budget: number): Exit {
+    this.#tell();
     const processor = this.#of(vcpu.id);
     if (processor.halted) {
       processor.halted = false;
@@ -113,8 +138,19 @@ export class AsyncPageFaults {
     return vcpu.run(budget);
   }
 
+  /**
+   * What the guest has set up. Neither memory that it waits for nor what has come and it has not been told of is part of it: a machine that goes on from here wakes
+   * every task that sleeps ({@link restore}), which finds its memory or misses it again. So a machine that is to be saved waits for nothing that was asked for, and what
+   * comes while it stands still, as all does when a snapshot is taken, waits for it to go on: it has no trace of the snapshot, and the snapshot none of that.
+   */
   save(): VmAsyncPfState {
     return this.#vm.save();
+  }
+
+  /** A processor for a snapshot. One that is halted because of a miss runs there: it begins its instruction anew. */
+  saveVcpu(vcpu: Vcpu): VcpuState {
+    const state = vcpu.save();
+    return this.#of(vcpu.id).halted ? { ...state, activity: "active" } : state;
   }
 
   /** Once memory, processors and local APICs are what they were, and the areas are here: see {@link areasOf}. @throws {AsyncPfError} `state` */
@@ -130,40 +166,36 @@ export class AsyncPageFaults {
     return this.#processors[id] as Processor;
   }
 
-  /** The area has to be here before it is used, and the guest cannot be asked to wait for it by the means that are set up there. */
-  #write(processor: Processor, msr: number, lo: number, hi: number): boolean {
-    const { vcpu, apf } = processor;
-    const area = areaOf(lo, hi);
-    if (msr !== MSR_KVM_ASYNC_PF_EN || area === null || this.#isHere(area)) return apf.writeMsr(msr, lo, hi);
-    const release = this.#desc.loop().hold(vcpu);
-    vcpu.kick();
-    this.#memory
-      .ensureResident(area, AREA)
-      .then(() => void apf.writeMsr(msr, lo, hi), this.#desc.onLost)
-      .finally(release);
-    return true;
-  }
-
-  #isHere(gpa: number): boolean {
-    const { residency } = this.#memory;
-    return residency === null || residency.hasAll(Math.floor(gpa / 4096), 1);
-  }
-
   #fetch(gfn: number): void {
     const { residency } = this.#memory;
     if (residency === null || residency.has(gfn)) {
-      this.#arrived(gfn, 1);
+      this.#vm.arrived(gfn, 1);
       return;
     }
     if (this.#heard !== residency) {
       this.#heard = residency;
       residency.onArrival((first, pages) => this.#arrived(first, pages));
     }
-    residency.ensure(gfn, 1).catch((error: unknown) => this.#vm.failed(gfn, error));
+    this.#awaited.add(gfn);
+    residency.ensure(gfn, 1).catch((error: unknown) => {
+      this.#awaited.delete(gfn);
+      this.#vm.failed(gfn, error);
+    });
   }
 
-  #arrived(gfn: number, pages: number): void {
-    this.#vm.arrived(gfn, pages);
+  /** Called at any time: in the midst of an instruction for what a source had at once, and while the machine is paused. */
+  #arrived(first: number, pages: number): void {
+    let isAwaited = false;
+    for (let gfn = first; gfn < first + pages; gfn++) if (this.#awaited.delete(gfn)) isAwaited = true;
+    if (!isAwaited) return;
+    this.#arrivals.push({ first, pages });
+    this.#desc.turns.later(() => this.#tell());
+  }
+
+  /** The guest goes on: it is told of what has come. */
+  #tell(): void {
+    if (this.#arrivals.length === 0) return;
+    for (const { first, pages } of this.#arrivals.splice(0)) this.#vm.arrived(first, pages);
     this.#settle();
   }
 
@@ -184,9 +216,15 @@ export function areasOf(state: VmAsyncPfState | null): readonly number[] {
   return state?.vcpus.flatMap(({ enable: [lo, hi] }) => areaOf(lo, hi) ?? []) ?? [];
 }
 
-/** Where a value of MSR_KVM_ASYNC_PF_EN has its area; null if it switches off. */
+/** Where a value of MSR_KVM_ASYNC_PF_EN has its area; null if it switches off, or is refused. */
 function areaOf(lo: number, hi: number): number | null {
-  return (lo & AsyncPfEnable.Enabled) === 0 ? null : (hi >>> 0) * 2 ** 32 + ((lo & ~63) >>> 0);
+  return (lo & (ACTIVE | REFUSED)) === ACTIVE ? (hi >>> 0) * 2 ** 32 + ((lo & ~63) >>> 0) : null;
+}
+
+/** The area has to be here before it is used, and the guest cannot be asked to wait for it by the means that are set up there. */
+function reachOf(lo: number, hi: number): MemoryRange | null {
+  const gpa = areaOf(lo, hi);
+  return gpa === null ? null : { gpa, size: AREA };
 }
 
 function raise(apic: LocalApic, vector: number): void {

@@ -8,3 +8,8 @@ export {
   originFiles,
   type SyncAccessHandle,
 } from "./disk/browser/opfs-store.js";
+export type { SnapshotDirectory } from "./snapshot/browser/directory-source.js";
+export { type LoadPageSnapshotOptions, loadSnapshot } from "./snapshot/browser/machine.js";
+export { SnapshotError, type SnapshotErrorCode } from "./snapshot/error.js";
+export type { LoadSnapshotOptions } from "./snapshot/load.js";
+export type { StoredSnapshot } from "./snapshot/pieces.js";

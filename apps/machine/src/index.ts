@@ -14,7 +14,7 @@ export type {
 export type { Mmu } from "@vm/mmu";
 export { VmClockError, type VmClockErrorCode } from "@vm/vdso-timens";
 export { type BareOptions, createBareMachine, MAX_LATE_MS } from "./bare.js";
-export type { Additions, CpuidProvider, HypercallProvider, MsrProvider } from "./board/additions.js";
+export type { Additions, CpuidProvider, HypercallProvider, MemoryRange, MsrProvider } from "./board/additions.js";
 export type { VirtioFunction, VirtioSlot, VirtioWindow } from "./board/virtio-slots.js";
 export { BootError, type BootErrorCode, KernelError, type KernelErrorCode } from "./boot/error.js";
 export type { Unpack } from "./boot/kernel.js";
@@ -39,6 +39,7 @@ export { withAgent } from "./exec/agent-archive.js";
 export type { ExecOptions, ExecResult, ResumedExecOptions } from "./exec/guest-exec.js";
 export { type Size as WindowDimensions, WindowSize } from "./exec/window-size.js";
 export type { MachineExit, VcpuExit } from "./exit.js";
+export type { ForkOptions } from "./fork.js";
 export type { Hook, HookName } from "./hooks.js";
 export type { HostUsage } from "./host-usage.js";
 export { createMachine, type Machine, type MachineEnd, type SnapshotOptions } from "./machine.js";

@@ -1,7 +1,14 @@
 import type { CpuidLeaf, VcpuStateError } from "@vm/cpu";
 import type { ChunkSource, MemoryImage, PageImage } from "@vm/mmu";
 import { areasOf } from "./async-page-faults.js";
-import { checkDisks, type DiskShape, type MachineDisk, restoreOverlays, type SavedOverlay, saveDisks } from "./disk/saved-disk.js";
+import {
+  checkDisks,
+  type DiskShape,
+  type MachineDisk,
+  restoreOverlays,
+  type SavedOverlay,
+  saveDisks,
+} from "./disk/saved-disk.js";
 import { MachineError } from "./error.js";
 import type { MachineState } from "./machine-state.js";
 import type { MachineConfig, MachineOptions } from "./options.js";
@@ -84,11 +91,7 @@ export class TakenSnapshot implements MachineSnapshot {
 export type MachineMake = Omit<MachineShape, "instructions" | "disks">;
 
 /** What a machine is made of. @throws {MachineError} `option` for a machine with a plugin that cannot be saved */
-export function makeOf(
-  config: MachineConfig,
-  options: MachineOptions,
-  plugins: readonly PluginPart[],
-): MachineMake {
+export function makeOf(config: MachineConfig, options: MachineOptions, plugins: readonly PluginPart[]): MachineMake {
   const { cpus, ram: memory, clock, pci, legacyDevices, asyncPf, testDevices, backend: memoryBackend } = config;
   for (const { name, saved } of plugins)
     if (saved === undefined)
@@ -198,7 +201,10 @@ export async function restoreSnapshot(
   if (snapshot.late !== undefined) {
     const { late } = snapshot;
     if ((snapshot.meta as MachineShape).memoryBackend !== "anonymous")
-      throw new MachineError("option", "a machine with memoryBackend guest-memfd cannot start before its memory is there");
+      throw new MachineError(
+        "option",
+        "a machine with memoryBackend guest-memfd cannot start before its memory is there",
+      );
     for (const chunk of Array.from(late.chunks)) if (!memory.backed(chunk * CHUNK, 1)) throw nowhere(chunk * CHUNK);
     memory.expect(late, late.chunks);
   } else

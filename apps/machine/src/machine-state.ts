@@ -41,7 +41,7 @@ export interface Stateful {
   readonly asyncPf: AsyncPageFaults | null;
   readonly agents: AgentLine;
   readonly plugins: readonly PluginPart[];
-  exitStatus: number | null;
+  readonly exitStatus: number | null;
 }
 
 /** While the guest stands still. */
@@ -50,7 +50,7 @@ export function saveState({ board, ...of }: Stateful): MachineState {
     clock: of.clock.save(),
     loop: of.loop.save(),
     random: of.random.save(),
-    vcpus: board.vcpus.map((vcpu) => vcpu.save()),
+    vcpus: board.vcpus.map((vcpu) => of.asyncPf?.saveVcpu(vcpu) ?? vcpu.save()),
     board: board.save(),
     console: of.console.save(),
     asyncPf: of.asyncPf?.save() ?? null,
@@ -63,8 +63,9 @@ export function saveState({ board, ...of }: Stateful): MachineState {
 /**
  * Takes the state of a machine with the same devices, once memory is as it was there, before the guest runs. Whoever looked on there does not do so here: processors have no view
  * of their own.
+ * @returns the exit status
  */
-export function restoreState(of: Stateful, state: MachineState): void {
+export function restoreState(of: Stateful, state: MachineState): number | null {
   const { board, clock } = of;
   clock.restore(state.clock);
   of.random.restore(state.random);
@@ -75,8 +76,8 @@ export function restoreState(of: Stateful, state: MachineState): void {
   of.console.restore(state.console);
   of.agents.restore(state.agent);
   for (const [k, { saved }] of of.plugins.entries()) saved?.restore(state.plugins[k]);
-  of.exitStatus = state.exitStatus;
   // What was restored may have asked for attention.
   of.loop.restore(state.loop);
   if (clock.mode === "host") clock.time.step((Date.now() / 1000 - clock.time.realtime()) * 1e9);
+  return state.exitStatus;
 }

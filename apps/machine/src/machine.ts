@@ -4,7 +4,8 @@ import { loadLinux } from "./boot/linux.js";
 import { rootWords } from "./exec/exec-plan.js";
 import type { ExecOptions, ExecResult, ResumedExecOptions } from "./exec/guest-exec.js";
 import type { MachineExit } from "./exit.js";
-import { type MachineSnapshot, optionsOf, restoreSnapshot } from "./machine-snapshot.js";
+import type { ForkOptions } from "./fork.js";
+import type { MachineSnapshot } from "./machine-snapshot.js";
 import { makerOf } from "./makers.js";
 import { checkOptions } from "./option-checks.js";
 import { type MachineOptions, pluginsOf } from "./options.js";
@@ -56,6 +57,14 @@ export interface Machine extends MachineHandle, AsyncDisposable {
    * @throws {MachineError} `option` for a machine that cannot be saved (a TD, or one with a plugin that is not made for it), `state` if it has ended, or ends before
    */
   snapshot(options?: SnapshotOptions): Promise<MachineSnapshot>;
+  /**
+   * Another machine that goes on where this one is, from the next instruction boundary on, while this one goes on too; starts this one if nobody has. Memory is shared until
+   * one of them writes it, and what the fork writes on disks stays in its memory. It has none of this one's console listeners, and of plugins those that `options` name: all
+   * that do more than look on, once more. Hundreds can be made of a guest that is warm.
+   * @throws {MachineError} `option` for a machine that cannot be saved, or with a guest_memfd; `state` if it has ended, or ends before
+   * @example const { stdout } = await (await warm.fork()).exec("make test");
+   */
+  fork(options?: ForkOptions): Promise<Machine>;
   /** Ends the machine at the next instruction boundary: `run` resolves with `stopped`, unless it has ended otherwise. */
   stop(): void;
   /** Host time spent in the guest so far, ms. */
@@ -74,7 +83,7 @@ export interface Machine extends MachineHandle, AsyncDisposable {
  */
 export async function createMachine(options: MachineOptions = {}): Promise<Machine> {
   checkOptions(options);
-  if (options.snapshot !== undefined) return goOn(options.snapshot, options);
+  if (options.snapshot !== undefined) return VirtualMachine.restored(options.snapshot, options);
   const make = makerOf(pluginsOf(options));
   if (make !== undefined) return make(options);
   const { config, kernel, initrd, pace } = await readParts(options);
@@ -84,20 +93,7 @@ export async function createMachine(options: MachineOptions = {}): Promise<Machi
   const [bootstrap] = vcpus;
   if (kernel === null) loadBuiltinGuest(mmu, bootstrap, commandLine, machine.board.power);
   else await loadLinux(mmu, bootstrap, { kernel, initrd, commandLine, ram, rsdp, pace });
-  if (options.agent === true) machine.expectAgent(rootWords(options.commandLine ?? ""));
+  if (options.agent === true) machine.commands.expect(rootWords(options.commandLine ?? ""));
   await machine.equip(pluginsOf(options), options.signal);
-  return machine;
-}
-
-/** A machine that goes on where `snapshot` was. */
-async function goOn(snapshot: MachineSnapshot, given: MachineOptions): Promise<Machine> {
-  const options = optionsOf(snapshot, given);
-  const { config, pace } = await readParts(options);
-  const machine = new VirtualMachine(config, options, await allocateRam(config));
-  await machine.equip(pluginsOf(options), options.signal, async () => {
-    // The guest has been told what there is.
-    machine.board.seal();
-    await restoreSnapshot(machine, snapshot, { disks: config.disks, pace });
-  });
   return machine;
 }

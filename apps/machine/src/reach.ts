@@ -36,7 +36,7 @@ export class ReachableMemory implements GuestMemory {
     const { residency } = this.#mmu;
     const first = Math.floor(gpa / PAGE);
     const pages = Math.ceil((gpa + size) / PAGE) - first;
-    if (residency === null || residency.hasAll(first, pages)) return true;
+    if (residency === null || residency.hasAll(first, pages) || residency.bring(first, pages)) return true;
     const done = this.#waiting?.begin();
     residency
       .ensure(first, pages)

@@ -36,9 +36,3 @@ export interface RunLoopState {
   /** What is left of a slice that was cut: its processor's place and instructions. */
   readonly cut: { readonly vcpu: number; readonly budget: number } | null;
 }
-
-/** Behind how many instructions of all processors together the guest is to stand still, and what is done then. */
-export interface Stop {
-  readonly at: number;
-  readonly reached: () => Promise<void>;
-}

@@ -1,9 +1,10 @@
 import type { Exit, Vcpu } from "@vm/cpu";
 import type { Disposer } from "./emitter.js";
 import { isWait, type MachineExit, type VcpuExit } from "./exit.js";
-import type { RunLoopDesc, RunLoopState, Slice, Stop } from "./run-loop-desc.js";
+import type { RunLoopDesc, RunLoopState, Slice } from "./run-loop-desc.js";
 import { RunQueue } from "./run-queue.js";
 import { MAX_SLEEP_MS, Sleeper } from "./sleep.js";
+import { Stops } from "./stops.js";
 import { turn } from "./turn.js";
 import type { VcpuState } from "./vcpu-handle.js";
 
@@ -43,8 +44,7 @@ export class RunLoop {
   #nsPerInstruction = 50;
   #paused = false;
   #started = false;
-  /** Ascending. */
-  #stops: readonly Stop[] = [];
+  readonly #stops = new Stops();
   #wake: (() => void) | null = null;
   readonly #sleeper = new Sleeper();
   readonly #atRest: (() => void)[] = [];
@@ -144,7 +144,7 @@ export class RunLoop {
 
   /** See `VirtualMachine.stopAt`. A slice that is cut goes on behind it. */
   stopAt(at: number, reached: () => Promise<void>): void {
-    this.#stops = [...this.#stops, { at, reached }].sort((a, b) => a.at - b.at);
+    this.#stops.add({ at, reached });
     if (this.#running !== null && this.#desc.clock.mode === "host") this.#running.kick();
     this.#wake?.();
   }
@@ -166,15 +166,17 @@ export class RunLoop {
 
   /** Instructions until the guest is to stand still, or Infinity. */
   get #untilStop(): number {
-    return (this.#stops[0]?.at ?? Number.POSITIVE_INFINITY) - this.#desc.clock.retired;
+    return this.#stops.at - this.#desc.clock.retired;
   }
 
+  /** A stop is due, once devices have done what they are about. */
   async #standStill(): Promise<void> {
-    const [first, ...rest] = this.#stops;
-    this.#stops = rest;
-    this.#desc.clock.pause();
-    await first?.reached().catch((error: unknown) => this.end({ reason: "internal-error", vcpu: null, error }));
-    this.#desc.clock.resume();
+    const { clock, backlog } = this.#desc;
+    clock.pause();
+    this.#guard(null, () => backlog.step());
+    if (backlog.busy) await this.#wait();
+    else await this.#stops.reach().catch((error: unknown) => this.end({ reason: "internal-error", vcpu: null, error }));
+    if (!this.#paused) clock.resume();
   }
 
   /** Runs until the machine ends. */
@@ -185,7 +187,7 @@ export class RunLoop {
     this.#turned = performance.now();
     while (this.#end === null) {
       if (this.#paused) {
-        await this.#rest();
+        await (this.#untilStop <= 0 ? this.#standStill() : this.#rest());
         continue;
       }
       this.#guard(null, () => clock.fire());

@@ -27,8 +27,10 @@ export interface LateMemoryStats {
   readonly chunks: number;
   /** How many have come. */
   readonly arrived: number;
-  /** How many of them the guest or a device waited for. */
+  /** How many of them the guest, a device or the host needed. */
   readonly demanded: number;
+  /** How many of these nobody had to wait for: they were on a local disk, or had been read ahead. */
+  readonly atOnce: number;
 }
 
 /** Code that was generated for what is hot. */
@@ -79,6 +81,7 @@ export function collectStats(
       chunks: residency.total,
       arrived: residency.total - residency.left,
       demanded: residency.demanded.length,
+      atOnce: residency.atOnce,
     },
   };
 }

@@ -123,7 +123,7 @@ export async function createTd(plugin: TdxPlugin, options: MachineOptions): Prom
     else attachNoIntervalTimer(board);
   }
   const td = kvm;
-  if (options.agent === true) machine.expectAgent(rootWords(options.commandLine ?? ""));
+  if (options.agent === true) machine.commands.expect(rootWords(options.commandLine ?? ""));
   const others = pluginsOf(options).filter((other) => other !== plugin);
   await machine.equip(others, options.signal, async () => {
     const image = start.image(machine.board);

@@ -7,21 +7,30 @@ import type { Additions } from "./board/additions.js";
 import { Board } from "./board/board.js";
 import { VirtualClock } from "./clock.js";
 import { MachineConsole } from "./console.js";
-import type { MachineDisk } from "./disk/saved-disk.js";
+import { FreezableDisk } from "./disk/frozen-disk.js";
 import { type Disposer, Emitter, throwAll } from "./emitter.js";
 import { MachineError } from "./error.js";
-import { AgentLine, type ExecUser } from "./exec/agent-line.js";
-import type { ExecPlan, RootWords } from "./exec/exec-plan.js";
-import { type ExecOptions, type ExecResult, GuestExec, type ResumedExecOptions } from "./exec/guest-exec.js";
+import { AgentLine } from "./exec/agent-line.js";
+import type { ExecOptions, ExecResult, ResumedExecOptions } from "./exec/guest-exec.js";
+import { MachineExec } from "./exec/machine-exec.js";
 import { isWait, type MachineExit, type VcpuExit } from "./exit.js";
 import { FastForward } from "./fast-forward.js";
+import { type ForkOptions, forkOf } from "./fork.js";
 import { processUsage } from "./host-usage.js";
 import type { Hypervisor } from "./hypervisor.js";
 import type { Machine, MachineEnd, SnapshotOptions } from "./machine.js";
-import { type MachineMake, type MachineSnapshot, makeOf, takeSnapshot } from "./machine-snapshot.js";
+import {
+  type MachineMake,
+  type MachineSnapshot,
+  makeOf,
+  optionsOf,
+  restoreSnapshot,
+  takeSnapshot,
+} from "./machine-snapshot.js";
 import { type MachineState, restoreState, type Stateful, saveState } from "./machine-state.js";
 import { MachineTime } from "./machine-time.js";
-import type { MachineConfig, MachineOptions } from "./options.js";
+import { type MachineConfig, type MachineOptions, pluginsOf } from "./options.js";
+import { readParts } from "./parts.js";
 import {
   type Devices,
   devicesOf,
@@ -32,11 +41,12 @@ import {
   type MachineEvents,
   type Plugin,
 } from "./plugin.js";
-import type { GuestRam } from "./ram.js";
+import { allocateRam, type GuestRam } from "./ram.js";
 import type { Random } from "./random.js";
 import { ReachableMemory } from "./reach.js";
 import { RunLoop } from "./run-loop.js";
 import { SerialLine } from "./serial-line.js";
+import { whileStill } from "./standstill.js";
 import { collectStats, type MachineStats } from "./stats.js";
 import { privateVcpuHandle } from "./td/private-handle.js";
 import { type VcpuHandle, vcpuHandle } from "./vcpu-handle.js";
@@ -51,8 +61,9 @@ export class VirtualMachine implements Machine {
   readonly devices: Devices;
   readonly unixTime: () => number;
   readonly time: MachineTime;
-  /** The line to the agent of {@link exec}. */
+  /** The line to the agent of {@link exec}, and who has commands for it. */
   readonly agents: AgentLine;
+  readonly commands: MachineExec;
   readonly #clock: VirtualClock;
   readonly #forward: FastForward;
   readonly #loop: RunLoop;
@@ -64,8 +75,8 @@ export class VirtualMachine implements Machine {
   #plugins: InstalledPlugins = { undo: () => [], parts: [] };
   readonly #random: Random;
   readonly #make: () => MachineMake;
-  readonly #disks: readonly MachineDisk[];
-  #exec: GuestExec | null = null;
+  readonly #inherited: Pick<MachineOptions, "engine" | "hostUsage">;
+  readonly #disks: readonly FreezableDisk[];
   readonly #asyncPf: AsyncPageFaults | null;
   #memoryFaults = 0;
   #exitStatus: number | null = null;
@@ -74,8 +85,12 @@ export class VirtualMachine implements Machine {
   constructor(config: MachineConfig, options: MachineOptions, guest: GuestRam, hypervisor: Hypervisor | null = null) {
     const { cpuid, hostUsage = processUsage } = options;
     this.#hypervisor = hypervisor;
-    this.#make = () => makeOf(config, options, this.#plugins.parts);
-    this.#disks = config.disks;
+    this.#inherited = { engine: config.engine, hostUsage: options.hostUsage };
+    this.#make = () => {
+      if (hypervisor === null) return makeOf(config, options, this.#plugins.parts);
+      throw new MachineError("option", "a TD cannot be saved: its state is nobody's but its own");
+    };
+    this.#disks = config.disks.map((disk) => new FreezableDisk(disk));
     this.#usage = hostUsage;
     this.#guest = guest;
     this.#random = config.random;
@@ -88,9 +103,14 @@ export class VirtualMachine implements Machine {
     this.console = new MachineConsole(console);
     this.auxiliary = auxiliary;
     this.agents = new AgentLine(auxiliary);
+    this.commands = new MachineExec({
+      ...{ agents: this.agents, random: config.random, run: () => void this.run(), stop: () => this.stop() },
+      onEnd: (listener) => void this.#events.on("end", listener),
+    });
     const backlog = new Backlog();
     this.board = new Board({
       ...config,
+      disks: this.#disks,
       ...(cpuid === undefined ? {} : { cpuid }),
       guest,
       privateGuest: hypervisor !== null,
@@ -167,21 +187,35 @@ export class VirtualMachine implements Machine {
   }
 
   async snapshot({ at = 0, stop = false }: SnapshotOptions = {}): Promise<MachineSnapshot> {
-    if (this.#hypervisor !== null)
-      throw new MachineError("option", "a TD cannot be saved: its state is nobody's but its own");
     const make = this.#make();
-    if (this.ended !== null) throw new MachineError("state", "the machine has ended: there is nothing to save");
-    const taken = new Promise<MachineSnapshot>((resolve, reject) => {
-      this.stopAt(at, async () => {
-        await takeSnapshot(this, make, this.#disks).then(resolve, reject);
-        if (stop) this.stop();
-      });
-      this.#events.on("end", ({ reason }) =>
-        reject(new MachineError("state", `the machine has ended (${reason}) before it could be saved`)),
-      );
+    const own = this.#disks.map(({ base }) => base);
+    return whileStill(this, at, () => takeSnapshot(this, make, own).finally(() => stop && this.stop()));
+  }
+
+  async fork(options: ForkOptions = {}): Promise<Machine> {
+    const make = this.#make();
+    const { snapshot, disks, close } = await whileStill(this, 0, async () => forkOf(this, make, this.#disks));
+    try {
+      const machine = await VirtualMachine.restored(snapshot, { disks, ...this.#inherited, ...options });
+      machine.events.on("end", () => void close());
+      return machine;
+    } catch (error) {
+      await close();
+      throw error;
+    }
+  }
+
+  /** A machine that goes on where `snapshot` was. */
+  static async restored(snapshot: MachineSnapshot, given: MachineOptions): Promise<VirtualMachine> {
+    const options = optionsOf(snapshot, given);
+    const { config, pace } = await readParts(options);
+    const machine = new VirtualMachine(config, options, await allocateRam(config));
+    await machine.equip(pluginsOf(options), options.signal, async () => {
+      // The guest has been told what there is.
+      machine.board.seal();
+      await restoreSnapshot(machine, snapshot, { disks: config.disks, pace });
     });
-    void this.run();
-    return taken;
+    return machine;
   }
 
   /** All but memory, while the guest stands still. */
@@ -191,9 +225,7 @@ export class VirtualMachine implements Machine {
 
   /** Takes the state of a machine with the same devices, once memory is as it was there, before this one runs. */
   restore(state: MachineState): void {
-    const stateful = this.#stateful;
-    restoreState(stateful, state);
-    this.#exitStatus = stateful.exitStatus;
+    this.#exitStatus = restoreState(this.#stateful, state);
   }
 
   get #stateful(): Stateful {
@@ -233,48 +265,17 @@ export class VirtualMachine implements Machine {
   }
 
   run(): Promise<MachineEnd> {
-    // A command that was saved with its guest goes on, whether anyone asks for it or not.
-    if (this.agents.saved !== null) this.#takeExec();
+    this.commands.takeUp();
     this.#ended ??= this.#loop.run().then((exit) => this.#finish(exit));
     return this.#ended;
   }
 
-  /** The guest starts the agent of `Machine.exec`, which finds its root by these words. */
-  expectAgent(root: RootWords): void {
-    const word = new DataView(new ArrayBuffer(8));
-    // A run that repeats exactly has the same tag each time.
-    for (const at of [0, 4]) word.setInt32(at, this.#random(), true);
-    this.#takeExec({ tag: new Uint8Array(word.buffer), root });
-  }
-
-  /** @param plan how the agent gets to where commands are to run; default: it was saved, and is there */
-  #takeExec(plan?: ExecPlan): GuestExec {
-    const { agents } = this;
-    const input = agents.saved?.input ?? null;
-    const connect = (user: ExecUser) => (plan === undefined ? agents.resume(user) : agents.expect(plan, user));
-    const exec = new GuestExec(connect, () => this.stop(), input);
-    this.#events.on("end", ({ reason }) => exec.end(`the machine has ended (${reason})`));
-    this.#exec = exec;
-    return exec;
-  }
-
-  get #guestExec(): GuestExec | null {
-    return this.#exec ?? (this.agents.saved === null ? null : this.#takeExec());
-  }
-
   resumedExec(options: ResumedExecOptions = {}): Promise<ExecResult> | null {
-    const ended = this.#guestExec?.resumed(options) ?? null;
-    if (ended !== null) void this.run();
-    return ended;
+    return this.commands.resumed(options);
   }
 
   async exec(command: string, options: ExecOptions = {}): Promise<ExecResult> {
-    const exec = this.#guestExec;
-    if (exec === null)
-      throw new MachineError("state", "exec needs a machine with a Linux kernel that was made with agent: true");
-    const result = exec.run(command, options);
-    void this.run();
-    return result;
+    return this.commands.run(command, options);
   }
 
   async pause(): Promise<void> {

@@ -1,6 +1,7 @@
 import { type FrameArena, type Pfn, RUN } from "./arena.js";
 import { Page } from "./bits.js";
 import { DirtyLog } from "./dirty-log.js";
+import { AllFirstWrites, type FirstWrites } from "./first-writes.js";
 import type { GmemRegion, SlotEditor } from "./gmem/region.js";
 import type { BackedSlot, GmemBinding } from "./kvm/ports.js";
 import type { Residency } from "./residency.js";
@@ -54,7 +55,10 @@ export class Memslot implements BackedSlot, MemslotKind {
   readonly own: boolean;
   /** Page of the slot -> {@link Pfn}, 0 while untouched; empty if the frames are not its own. */
   readonly pfns: Uint32Array;
-  dirty: DirtyLog | null = null;
+  #dirty: DirtyLog | null = null;
+  #told: readonly FirstWrites[] = [];
+  /** Who is told of a page before it is written for the first time: {@link dirty}, and others; null: nobody. */
+  firstWrites: FirstWrites | null = null;
   hasGmem = false;
   gmem: GmemBinding | null = null;
   gmemOnly = false;
@@ -70,6 +74,36 @@ export class Memslot implements BackedSlot, MemslotKind {
     this.userAddr = userAddr;
     this.own = own;
     this.pfns = new Uint32Array(own ? pages : 0);
+  }
+
+  get dirty(): DirtyLog | null {
+    return this.#dirty;
+  }
+
+  set dirty(log: DirtyLog | null) {
+    this.#dirty = log;
+    this.#changed();
+  }
+
+  /** Whether someone but the dirty log is told of writes, and reads what was there before. */
+  get isFrozen(): boolean {
+    return this.#told.length > 0;
+  }
+
+  /** Has `one` told of first writes, from when its pages are write-protected on. */
+  tell(one: FirstWrites): void {
+    this.#told = [...this.#told, one];
+    this.#changed();
+  }
+
+  ignore(one: FirstWrites): void {
+    this.#told = this.#told.filter((other) => other !== one);
+    this.#changed();
+  }
+
+  #changed(): void {
+    const all = this.#dirty === null ? this.#told : [this.#dirty, ...this.#told];
+    this.firstWrites = all.length < 2 ? (all[0] ?? null) : new AllFirstWrites(all);
   }
 
   /** Whether the 2 MiB page at `gfn`, a multiple of 512, is all in the slot and is made of the frames from `pfn` on. */
@@ -244,6 +278,7 @@ export class Memslots implements SlotEditor {
     }
     this.#refuseOverlap(gfn, slot.pages, slot);
     const oldGfn = slot.gfn;
+    if (gfn !== oldGfn) refuseFrozen(slot);
     if (gfn !== oldGfn) for (const at of [oldGfn, gfn]) this.#refuseAbsent(at, slot.pages);
     slot.gfn = gfn;
     const log = desc.dirtyLog ?? false;
@@ -254,6 +289,7 @@ export class Memslots implements SlotEditor {
   }
 
   #delete(slot: Memslot): void {
+    refuseFrozen(slot);
     this.remove(slot);
     for (const pfn of slot.pfns) {
       if (pfn !== 0) this.arena.give(pfn as Pfn);
@@ -301,4 +337,9 @@ export class Memslots implements SlotEditor {
       }
     }
   }
+}
+
+function refuseFrozen({ slot, isFrozen }: Memslot): void {
+  if (isFrozen)
+    throw new MemslotError("EBUSY", `memslot ${slot} is frozen: others read what was in it, and close that first`);
 }

@@ -2,6 +2,7 @@ import type { Task } from "@vm/lockdep";
 import { Access, Licence, type PagingControls, Status, type Translation } from "./access.js";
 import { Cr0, Page } from "./bits.js";
 import { forEachRun } from "./dirty-log.js";
+import { FrozenMemory } from "./frozen.js";
 import { GuestVm, type GuestVmOptions } from "./guest-vm.js";
 import { HostPages } from "./host-pages.js";
 import { KvmError } from "./kvm/errors.js";
@@ -275,11 +276,24 @@ export class Mmu extends PhysicalMemory {
     const { slots } = this.vm;
     if ((slots.residency?.left ?? 0) > 0) throw new KvmError("EBUSY", "memory is on its way already");
     if (slots.all.some(({ own }) => !own)) throw new KvmError("EBUSY", "guest_memfds have no memory that comes later");
-    slots.residency = new Residency(source, chunks, (gfn, bytes) => {
-      const slot = slots.find(gfn);
+    const residency = new Residency(source, chunks, (gfn, bytes) => {
+      // What was under way when other memory was put in its place is nobody's.
+      const slot = slots.residency === residency ? slots.find(gfn) : null;
       if (slot !== null) slots.arena.u8.set(bytes, slots.touch(slot, gfn) * Page.Size);
     });
+    slots.residency = residency;
     for (const { gfn, pages } of slots.all) this.vm.target.changed(gfn, pages);
+  }
+
+  /**
+   * All of memory as it is now, for who reads it while the guest goes on: see {@link FrozenMemory}. Close it when nobody needs it. Memslots are neither moved nor deleted meanwhile.
+   * @throws KvmError EBUSY where memory is not the machine's own
+   */
+  freeze(): FrozenMemory {
+    const { slots, target } = this.vm;
+    const frozen = new FrozenMemory(slots);
+    for (const { gfn, pages } of slots.all) target.writeProtect(gfn, pages);
+    return frozen;
   }
 
   /** What of memory is here; null: all that there is. */

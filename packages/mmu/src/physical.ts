@@ -10,7 +10,7 @@ import type { Gfn, Gpa } from "./units.js";
  *
  * Reads never take frames: untouched memory reads as zero. Writes ignore a slot's `readonly` and page watches (both are about the guest), mark the
  * dirty log and tell the listeners. A `gpa` is an integer in 0..2^52-1. Memory that is private to the guest throws PrivateMemoryError, and memory that has not
- * arrived NotResidentError, before anything is read or written.
+ * arrived NotResidentError unless its source gives it at once, before anything is read or written.
  */
 export class PhysicalMemory {
   readonly #slots: Memslots;
@@ -77,10 +77,11 @@ export class PhysicalMemory {
     return true;
   }
 
-  /** @throws NotResidentError */
+  /** @throws NotResidentError, and what the source throws of memory that it has to give at once */
   #present(gfn: Gfn, pages: number): void {
-    const absent = this.#slots.residency?.firstAbsent(gfn, pages) ?? -1;
-    if (absent >= 0) throw new NotResidentError(absent);
+    const { residency } = this.#slots;
+    if (residency === null || residency.firstAbsent(gfn, pages) < 0 || residency.bringOrThrow(gfn, pages)) return;
+    throw new NotResidentError(residency.firstAbsent(gfn, pages));
   }
 
   /** Fills `dst` from `gpa`. False, with `dst` unchanged, if any byte is unbacked. */
@@ -104,9 +105,9 @@ export class PhysicalMemory {
       const offset = (gpa + done) % Page.Size;
       const size = Math.min(Page.Size - offset, src.length - done);
       const gfn = (gpa + done - offset) / Page.Size;
-      this.#u8.set(size === src.length ? src : src.subarray(done, done + size), this.frameOf(gfn) + offset);
       const slot = this.#slots.find(gfn);
-      slot?.dirty?.mark(gfn - slot.gfn);
+      slot?.firstWrites?.mark(gfn - slot.gfn);
+      this.#u8.set(size === src.length ? src : src.subarray(done, done + size), this.frameOf(gfn) + offset);
       this.#written.emit(gfn);
       done += size;
     }

@@ -13,6 +13,11 @@ export interface ChunkSource {
    * of all memslots has no meaning.
    */
   fetch(chunk: number): Promise<Uint8Array>;
+  /**
+   * The same at once, for a source that need not wait: whoever touches the chunk goes on as if it had been there. Null: not just now, {@link fetch} is asked.
+   * What it throws is told to who waits for the chunk, as what `fetch` rejects with is.
+   */
+  fetchNow?(chunk: number): Uint8Array | null;
 }
 
 /** The host asked for memory that is not here, and did not wait for it: see {@link Residency.ensure}. */
@@ -39,8 +44,11 @@ export class Residency {
   readonly #store: StorePage;
   readonly #pending = new Map<number, Promise<void>>();
   readonly #arrived = new Listeners<[gfn: Gfn, pages: number]>();
-  readonly #demanded: number[] = [];
+  readonly #demanded = new Set<number>();
+  /** Why chunks could not be had at once, until someone has waited for them. */
+  readonly #failed = new Map<number, unknown>();
   #left = 0;
+  #atOnce = 0;
   /** Chunks that were not here at first. */
   readonly total: number;
 
@@ -65,9 +73,14 @@ export class Residency {
     return this.#left;
   }
 
-  /** Chunks that were waited for, in that order: the working set, for who fetches it first the next time. */
+  /** Chunks that someone needed, in that order: the working set, for who fetches it first the next time. */
   get demanded(): readonly number[] {
-    return this.#demanded;
+    return [...this.#demanded];
+  }
+
+  /** How many of {@link demanded} nobody had to wait for: the source had them. */
+  get atOnce(): number {
+    return this.#atOnce;
   }
 
   /** Whether a page is here, or no memory that could come. */
@@ -86,10 +99,29 @@ export class Residency {
     const all: Promise<void>[] = [];
     for (let chunk = first; chunk < end && this.#left > 0; chunk++) {
       if (!this.#isAbsent(chunk)) continue;
-      if (!this.#pending.has(chunk)) this.#demanded.push(chunk);
-      all.push(this.fetch(chunk));
+      if (!this.#pending.has(chunk)) this.#demanded.add(chunk);
+      all.push(this.#failed.has(chunk) ? this.#refusal(chunk) : this.fetch(chunk));
     }
     await Promise.all(all);
+  }
+
+  /** Brings pages `[gfn, gfn + pages)` here if their source can do so at once. False: not all of them, and {@link ensure} waits for them, or says why they cannot be had. */
+  bring(gfn: Gfn, pages: number): boolean {
+    try {
+      return this.bringOrThrow(gfn, pages);
+    } catch {
+      // It is kept for ensure.
+      return false;
+    }
+  }
+
+  /** As {@link bring}, for who has no way to wait. What the source throws. */
+  bringOrThrow(gfn: Gfn, pages: number): boolean {
+    let all = true;
+    const end = Math.ceil((gfn + pages) / CHUNK_PAGES);
+    for (let chunk = Math.floor(gfn / CHUNK_PAGES); chunk < end && this.#left > 0; chunk++)
+      if (this.#isAbsent(chunk) && !this.#bring(chunk)) all = false;
+    return all;
   }
 
   /** Fetches one chunk, without counting it as wanted by the guest. Nothing to do if it is here. */
@@ -113,8 +145,39 @@ export class Residency {
     return this.#arrived.add(callback);
   }
 
+  #bring(chunk: number): boolean {
+    let bytes: Uint8Array | null;
+    try {
+      bytes = this.#source.fetchNow?.(chunk) ?? null;
+      if (bytes !== null) this.#put(chunk, bytes);
+    } catch (error) {
+      this.#failed.set(chunk, error);
+      throw error;
+    }
+    if (bytes === null) return false;
+    this.#failed.delete(chunk);
+    this.#demanded.add(chunk);
+    this.#atOnce++;
+    this.#arrived.emit(chunk * CHUNK_PAGES, CHUNK_PAGES);
+    return true;
+  }
+
+  /** Why a chunk could not be had at once. Told once: who asks again makes the source try again. */
+  async #refusal(chunk: number): Promise<never> {
+    const error = this.#failed.get(chunk);
+    this.#failed.delete(chunk);
+    throw error;
+  }
+
   async #fetch(chunk: number): Promise<void> {
     const bytes = await this.#source.fetch(chunk);
+    // It may have been had at once since, and the guest have written into it.
+    if (!this.#isAbsent(chunk)) return;
+    this.#put(chunk, bytes);
+    this.#arrived.emit(chunk * CHUNK_PAGES, CHUNK_PAGES);
+  }
+
+  #put(chunk: number, bytes: Uint8Array): void {
     if (bytes.length !== CHUNK_BYTES)
       throw new RangeError(`chunk ${chunk} has come with ${bytes.length} bytes; it has ${CHUNK_BYTES}`);
     const first = chunk * CHUNK_PAGES;
@@ -122,7 +185,6 @@ export class Residency {
       this.#store(first + page, bytes.subarray(page * Page.Size, (page + 1) * Page.Size));
     this.#absent[chunk >>> 5] = (this.#absent[chunk >>> 5] as number) & ~(1 << (chunk & 31));
     this.#left--;
-    this.#arrived.emit(first, CHUNK_PAGES);
   }
 
   /** The first page of `[gfn, gfn + pages)` that is not here, -1 if all are. */

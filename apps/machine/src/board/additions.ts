@@ -1,4 +1,5 @@
 import { type CpuidPort, type CpuidResult, type CpuidTable, isModelMsr } from "@vm/cpu";
+import type { Gpa } from "@vm/mmu";
 import type { Disposer } from "../emitter.js";
 import { MachineError } from "../error.js";
 import type { VcpuHandle } from "../vcpu-handle.js";
@@ -9,6 +10,19 @@ export interface MsrProvider {
   read(vcpu: VcpuHandle): bigint | null;
   /** WRMSR. False: #GP. */
   write(vcpu: VcpuHandle, value: bigint): boolean;
+  /**
+   * Guest memory that a write of `value` reaches. If some of it has yet to arrive, the processor stands behind its WRMSR until it is here, and {@link write} is called then:
+   * too late for a #GP, so that the answer for a value that is refused is null. Default: it reaches none.
+   */
+  reaches?(vcpu: VcpuHandle, value: bigint): MemoryRange | null;
+}
+
+/** A part of guest memory. */
+export interface MemoryRange {
+  /** Guest-physical address, bytes. */
+  readonly gpa: Gpa;
+  /** Bytes. */
+  readonly size: number;
 }
 
 /** What CPUID gives for a leaf. */

@@ -81,6 +81,8 @@ export interface BoardOptions {
   /** Something waits for a processor that may be idle or not the one that is running. */
   readonly onAttention: (vcpu: Vcpu) => void;
   readonly onDiskError: (error: unknown) => void;
+  /** A processor has been reset by INIT. */
+  readonly onInit: (vcpu: Vcpu) => void;
   /** Memory that a device waits for cannot be had. */
   readonly onMemoryLost: (error: unknown) => void;
   /** A processor has done much: it is to be kicked if it has run for long enough. */
@@ -212,6 +214,7 @@ export class Board {
       cpuid,
       additions,
       external,
+      reachable,
     };
     const bootstrap = buildProcessor(0, shared);
     const others = Array.from({ length: options.cpus - 1 }, (_, k) => buildProcessor(k + 1, shared));

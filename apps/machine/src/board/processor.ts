@@ -2,11 +2,13 @@ import { type CodeCache, type CpuidPort, generateInterpreter, halvesOf, type Jit
 import {
   type ApicBus,
   type ExternalInterrupts,
+  type GuestMemory,
   LocalApic,
   type MmioBus,
   type MmioSize,
   type PortBus,
   type PortSize,
+  type Turns,
 } from "@vm/devices";
 import type { Gpa, Mmu } from "@vm/mmu";
 import type { VirtualClock } from "../clock.js";
@@ -14,6 +16,7 @@ import type { HostLayout } from "../layout.js";
 import type { VcpuHandle } from "../vcpu-handle.js";
 import type { AdditionsTable } from "./additions.js";
 import { answerHypercall } from "./hypercalls.js";
+import { MsrWrites } from "./msr-writes.js";
 import { tscOf } from "./tsc.js";
 
 /** What every processor of a board shares. */
@@ -34,7 +37,12 @@ export interface ProcessorDesc {
   readonly random: () => number;
   /** The 8259A, wired to the first processor. */
   readonly external: ExternalInterrupts | null;
+  /** What MSRs reach that were added, and when they do if it has yet to arrive. */
+  readonly reachable: GuestMemory;
+  readonly turns: Turns;
   readonly onAttention: (vcpu: Vcpu) => void;
+  /** A processor has been reset by INIT. */
+  readonly onInit: (vcpu: Vcpu) => void;
   readonly onLook: () => void;
   /** The processor as plugins know it. */
   readonly handle: (id: number) => VcpuHandle;
@@ -60,8 +68,14 @@ function compiledInterpreter(): WebAssembly.Module {
 
 /** One processor with its local APIC, wired to each other and to the buses. */
 export function buildProcessor(id: number, desc: ProcessorDesc): Processor {
-  const { memory, layout, mmu, code, jit, clock, additions } = desc;
+  const { memory, layout, mmu, code, jit, clock, additions, turns } = desc;
   const handle = (): VcpuHandle => desc.handle(id);
+  const msrWrites = new MsrWrites({ memory: desc.reachable, turns, clock });
+  const init = (): void => {
+    vcpu.init();
+    msrWrites.reset();
+    desc.onInit(vcpu);
+  };
   const attending =
     <A extends unknown[]>(signal: (...args: A) => void) =>
     (...args: A): void => {
@@ -77,7 +91,7 @@ export function buildProcessor(id: number, desc: ProcessorDesc): Processor {
     cpu: {
       interrupt: attending(() => vcpu.interrupt()),
       nmi: attending(() => vcpu.nmi()),
-      init: attending(() => vcpu.init()),
+      init: attending(init),
       sipi: attending((vector: number) => vcpu.sipi(vector)),
     },
     physicalAddressBits: 40,
@@ -96,7 +110,7 @@ export function buildProcessor(id: number, desc: ProcessorDesc): Processor {
     ports: {
       mmu,
       bus: busPort(desc, apic),
-      apic: apicPort(apic, additions, handle),
+      apic: apicPort(apic, additions, msrWrites, handle),
       clock: { tsc: () => clock.now() },
       entropy: { random: desc.random },
       cpuid: additions.port(boardCpuid(desc.cpuid, apic), handle),
@@ -137,7 +151,7 @@ function busPort({ ports, mmio }: ProcessorDesc, apic: LocalApic) {
 }
 
 /** The APIC as its processor sees it, and behind it the MSRs that plugins have added. */
-function apicPort(apic: LocalApic, additions: AdditionsTable, handle: () => VcpuHandle) {
+function apicPort(apic: LocalApic, additions: AdditionsTable, msrWrites: MsrWrites, handle: () => VcpuHandle) {
   const port = {
     hasInterrupt: () => apic.hasInterrupt(),
     acknowledge: () => apic.acknowledge(),
@@ -164,7 +178,8 @@ function apicPort(apic: LocalApic, additions: AdditionsTable, handle: () => Vcpu
     },
     writeMsr: (msr: number, lo: number, hi: number): boolean => {
       const provider = additions.msrProvider(msr);
-      return provider === undefined ? apic.writeMsr(msr, lo, hi) : provider.write(handle(), u64(lo, hi));
+      if (provider === undefined) return apic.writeMsr(msr, lo, hi);
+      return msrWrites.write(provider, handle(), u64(lo, hi));
     },
     tscChanged: () => apic.tscChanged(),
   };

@@ -1,8 +1,8 @@
 import { withAgent } from "../exec/agent-archive.js";
 import { WindowSize } from "../exec/window-size.js";
+import type { VirtualMachine } from "../virtual-machine.js";
 import { ESCAPE_HELP, EscapeKey } from "./escape.js";
 import { Outlet } from "./outlet.js";
-import type { VirtualMachine } from "../virtual-machine.js";
 import { PromptWatch } from "./prompt-watch.js";
 import type { Session } from "./session.js";
 import { saveFault, saveMachine } from "./snapshot/save-machine.js";

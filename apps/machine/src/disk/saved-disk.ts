@@ -49,7 +49,8 @@ export async function checkDisks(shapes: unknown, disks: readonly MachineDisk[])
   }
   for (const [k, disk] of disks.entries()) {
     const { sectors, readonly, version } = known[k] as DiskShape;
-    const differs = (what: string): MachineError => new MachineError("option", `disk ${k} is not the one of the snapshot: ${what}`);
+    const differs = (what: string): MachineError =>
+      new MachineError("option", `disk ${k} is not the one of the snapshot: ${what}`);
     if (disk.sectors !== sectors) throw differs(`it has ${disk.sectors} sectors instead of ${sectors}`);
     if (disk.readonly !== readonly) throw differs(readonly ? "it can be written" : "it cannot be written");
     const is = await disk.version?.();

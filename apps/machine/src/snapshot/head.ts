@@ -21,6 +21,8 @@ export interface Head {
 
 /** Bytes that are read between two looks at the clock. */
 const STEP = 2 ** 20;
+/** Bytes of a file that is read as a whole: most are no longer. */
+export const FIRST = 2 ** 16;
 
 /**
  * Reads the head of a snapshot, every byte of it under its checksum before anything is made of it.
@@ -91,7 +93,7 @@ export async function readUpTo(file: SnapshotFile, offset: number, length: numbe
 
 /** Opens a file for as long as `work` takes. */
 async function withFile<T>(source: SnapshotSource, file: string, work: (file: SnapshotFile) => Promise<T>): Promise<T> {
-  const opened = await openFile(source, file);
+  const opened = await openFile(source, file, FIRST);
   try {
     return await work(opened);
   } finally {
@@ -100,16 +102,21 @@ async function withFile<T>(source: SnapshotSource, file: string, work: (file: Sn
 }
 
 /** Opens a file of a snapshot. @throws {SnapshotError} "absent", "foreign", "io" */
-export const openFile = (source: SnapshotSource, file: string): Promise<SnapshotFile> =>
-  reading(`${source.name}/${file}`, () => source.open(file));
+export const openFile = (source: SnapshotSource, file: string, first?: number): Promise<SnapshotFile> =>
+  reading(`${source.name}/${file}`, () => source.open(file, first));
 
 /** @throws {SnapshotError} "io" for whatever the host says, with the file's name */
 export async function reading<T>(name: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (cause) {
-    if (cause instanceof SnapshotError) throw cause;
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new SnapshotError("io", `${name} cannot be read: ${why}`, { cause });
+    throw unreadable(name, cause);
   }
+}
+
+/** What was thrown while a file was read, as a {@link SnapshotError}. */
+export function unreadable(name: string, cause: unknown): SnapshotError {
+  if (cause instanceof SnapshotError) return cause;
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new SnapshotError("io", `${name} cannot be read: ${why}`, { cause });
 }

@@ -36,24 +36,30 @@ export class HttpSource implements SnapshotSource {
     if (!this.#folder.pathname.endsWith("/")) this.#folder.pathname += "/";
   }
 
-  async open(file: string): Promise<SnapshotFile> {
+  async open(file: string, first = 1): Promise<SnapshotFile> {
     const name = `${this.name}/${file}`;
     const url = new URL(this.#folder);
     url.pathname += encodeURIComponent(file);
-    const requests = new Requests(url, name, this.#options);
-    const { total, etag } = await requests.range(0, 1);
+    const closing = new AbortController();
+    const requests = new Requests(url, name, this.#options, closing.signal);
+    // How long it is comes with any part of it.
+    const { bytes: begin, total, etag } = await requests.range(0, Math.max(1, first));
     return {
       size: total,
       read: async (offset, dst) => {
         const length = Math.min(dst.length, total - offset);
         if (length <= 0) return 0;
+        if (offset + length <= begin.length) {
+          dst.set(begin.subarray(offset, offset + length));
+          return length;
+        }
         const answer = await requests.range(offset, length);
         if (answer.etag !== etag || answer.total !== total)
           throw new SnapshotError("corrupt", `${name} is another file than when the snapshot was opened`);
         dst.set(answer.bytes);
         return length;
       },
-      close: async () => {},
+      close: async () => closing.abort(new SnapshotError("io", `${name} has been closed`)),
     };
   }
 
@@ -82,22 +88,25 @@ class Requests {
   readonly #url: URL;
   readonly #name: string;
   readonly #options: HttpSourceOptions;
+  readonly #closed: AbortSignal;
 
-  constructor(url: URL, name: string, options: HttpSourceOptions) {
+  /** @param closed ends them as the signal of the options does */
+  constructor(url: URL, name: string, options: HttpSourceOptions, closed: AbortSignal) {
     this.#url = url;
     this.#name = name;
     this.#options = options;
+    this.#closed = closed;
   }
 
-  /** `length` bytes from `offset` on; none of an empty file. @throws {SnapshotError} "absent", "foreign", "size", "io" */
+  /** `length` bytes from `offset` on, fewer at the end of the file. @throws {SnapshotError} "absent", "foreign", "size", "io" */
   async range(offset: number, length: number): Promise<Answer> {
-    const { pause = sleep, signal } = this.#options;
+    const { pause = sleep } = this.#options;
     for (let attempt = 1; ; attempt++) {
-      signal?.throwIfAborted();
+      this.#check();
       try {
         return await this.#try(offset, length);
       } catch (error) {
-        signal?.throwIfAborted();
+        this.#check();
         if (error instanceof SnapshotError) throw error;
         if (attempt === ATTEMPTS)
           throw new SnapshotError("io", `${this.#name} cannot be read: ${(error as Error).message}`, { cause: error });
@@ -106,17 +115,23 @@ class Requests {
     }
   }
 
+  #check(): void {
+    this.#options.signal?.throwIfAborted();
+    this.#closed.throwIfAborted();
+  }
+
   async #try(offset: number, length: number): Promise<Answer> {
-    const { timeoutMs = TIMEOUT, signal } = this.#options;
+    const { timeoutMs = TIMEOUT } = this.#options;
+    const signals = [this.#options.signal, this.#closed];
     const limit = new AbortController();
     const timer = setTimeout(() => limit.abort(new Trouble(`no answer within ${timeoutMs} ms`)), timeoutMs);
-    const onAbort = (): void => limit.abort(signal?.reason);
-    signal?.addEventListener("abort", onAbort);
+    const onAbort = ({ target }: Event): void => limit.abort((target as AbortSignal).reason);
+    for (const signal of signals) signal?.addEventListener("abort", onAbort);
     try {
       return await this.#ask(offset, length, limit.signal);
     } finally {
       clearTimeout(timer);
-      signal?.removeEventListener("abort", onAbort);
+      for (const signal of signals) signal?.removeEventListener("abort", onAbort);
     }
   }
 
@@ -133,11 +148,12 @@ class Requests {
       if (status === 416 && total === 0) return { bytes: new Uint8Array(), total, etag };
       this.#refuse(status);
     }
-    if (!Number.isSafeInteger(total) || Number(range?.[1]) !== offset || Number(range?.[2]) !== offset + length - 1) {
+    const end = Math.min(offset + length, total);
+    if (!Number.isSafeInteger(total) || Number(range?.[1]) !== offset || Number(range?.[2]) !== end - 1) {
       await response.body?.cancel();
       throw new SnapshotError("size", `${this.#name}: the server has not sent the ${length} bytes at ${offset}`);
     }
-    return { bytes: await this.#body(response, length), total, etag };
+    return { bytes: await this.#body(response, end - offset), total, etag };
   }
 
   #refuse(status: number): never {

@@ -10,6 +10,9 @@ export const PACK_NAME = /^chunks-([1-9][0-9]{0,14})$/;
 /** The head while it is being written. */
 export const NEW_HEAD_NAME = "snapshot.new";
 
+/** Name of the file, which need not be there, that says which chunks a machine needs first. */
+export const WORKING_SET_NAME = "working-set";
+
 /** How the bytes of a content are stored. `parent`: not here, but in a parent. */
 export const CODECS = ["parent", "raw", "deflate", "zstd"] as const;
 export type Codec = (typeof CODECS)[number];
@@ -33,6 +36,8 @@ export const LIMITS = {
   address: 2 ** 48,
   /** Parents one behind the other. */
   parents: 16,
+  /** Bytes of the working set. */
+  workingSet: 2 ** 22,
   /** Bytes of a folder's name. */
   name: 255,
 } as const;

@@ -10,7 +10,17 @@ export class StoredSnapshot implements MachineSnapshot {
   /** @param lazy the machine starts without its memory, which is read when the guest needs it; each chunk is checked then */
   constructor(snapshot: Snapshot, lazy = false) {
     this.#snapshot = snapshot;
-    if (lazy) this.late = { chunks: snapshot.chunks, fetch: (chunk) => snapshot.readChunk(chunk) };
+    if (lazy)
+      this.late = {
+        chunks: snapshot.chunks,
+        fetch: (chunk) => snapshot.readChunk(chunk),
+        fetchNow: (chunk) => snapshot.readChunkNow(chunk),
+      };
+  }
+
+  /** 64 hexadecimal digits. */
+  get id(): string {
+    return this.#snapshot.id;
   }
 
   get meta(): unknown {

@@ -3,9 +3,10 @@ import { Pace } from "../pace.js";
 import { type Chain, closeAll, type Generation, locateAll, openPacks, type Place, readChain } from "./chain.js";
 import { sameBytes, sha256 } from "./digest.js";
 import { SnapshotError } from "./error.js";
-import { readUpTo } from "./head.js";
+import { readUpTo, unreadable } from "./head.js";
 import { CHUNK_BYTES, type Codec } from "./layout.js";
 import type { ParentName } from "./manifest.js";
+import { ReadAhead } from "./read-ahead.js";
 import type { SnapshotFile, SnapshotSource } from "./source.js";
 import { type Unpack, unpackContent } from "./unpack.js";
 import { decodeValue } from "./value-codec.js";
@@ -38,6 +39,16 @@ export interface StoredRange {
   readonly codec: Exclude<Codec, "parent">;
 }
 
+/** A content, for who reads it. */
+interface StoredContent extends Pick<StoredRange, "offset" | "length" | "codec"> {
+  readonly content: number;
+  /** One that has it. */
+  readonly chunk: number;
+  readonly file: SnapshotFile;
+  /** Of the file. */
+  readonly name: string;
+}
+
 /** What an open snapshot is made of. */
 interface Parts {
   readonly chain: Chain;
@@ -52,6 +63,7 @@ interface Parts {
 /** A snapshot that is open: all but memory is here and checked, memory comes by the chunk. Its files are never written, so any number may be open at once. */
 export class Snapshot {
   readonly #parts: Parts;
+  #ahead: ReadAhead | null = null;
   /** 64 hexadecimal digits, the checksum of all that the snapshot says: what a child knows it by. */
   readonly id: string;
   /** What its writer gave as `meta`. */
@@ -106,7 +118,30 @@ export class Snapshot {
    */
   async readChunk(chunk: number): Promise<Uint8Array> {
     const content = this.#contentOf(chunk);
-    if (content >= 0) return this.#readContent(content, chunk);
+    return content < 0 ? this.#zeros(chunk) : this.#readContent(content, chunk);
+  }
+
+  /** As {@link Snapshot.readChunk}, at once; null where its files cannot be read so. */
+  readChunkNow(chunk: number): Uint8Array | null {
+    const content = this.#contentOf(chunk);
+    if (content < 0) return this.#zeros(chunk);
+    const stored = this.#stored(content, chunk);
+    const ahead = this.#ahead?.take(content) ?? null;
+    if (ahead !== null) return this.#unpacked(stored, ahead);
+    const { file, offset, length } = stored;
+    if (file.readNow === undefined) return null;
+    this.#ahead?.forget(content);
+    const packed = new Uint8Array(length);
+    let done: number;
+    try {
+      done = file.readNow(offset, packed);
+    } catch (cause) {
+      throw unreadable(stored.name, cause);
+    }
+    return this.#unpacked(stored, packed.subarray(0, done));
+  }
+
+  #zeros(chunk: number): Uint8Array {
     const begin = chunk * CHUNK_BYTES;
     const isMemory = this.memslots.some(({ gpa, size }) => gpa < begin + CHUNK_BYTES && gpa + size > begin);
     if (!Number.isInteger(chunk) || !isMemory) {
@@ -114,6 +149,18 @@ export class Snapshot {
       throw new SnapshotError("range", `${name}: chunk ${chunk} is not of its memory`);
     }
     return new Uint8Array(CHUNK_BYTES);
+  }
+
+  /** Reads what these chunks need from now on, in that order, before anybody asks for them. Once. @param chunks those that are all zeros need nothing */
+  readAhead(chunks: readonly number[]): void {
+    const contents = chunks.map((chunk) => this.#contentOf(chunk)).filter((content) => content >= 0);
+    this.#ahead = new ReadAhead(contents.map((content) => this.#stored(content, 0)));
+  }
+
+  /** SHA-256 of a chunk; null if it is all zeros, or no memory. */
+  digestOf(chunk: number): Uint8Array | null {
+    const content = this.#contentOf(chunk);
+    return content < 0 ? null : this.#parts.chain[0].head.table.digest(content);
   }
 
   /** Where a chunk is stored; null if it is all zeros, or no memory. */
@@ -137,6 +184,7 @@ export class Snapshot {
 
   /** Lets go of the files. */
   async close(): Promise<void> {
+    this.#ahead?.close();
     await closeAll(this.#parts.packs);
   }
 
@@ -157,11 +205,23 @@ export class Snapshot {
   }
 
   async #readContent(content: number, chunk: number): Promise<Uint8Array> {
-    const { chain, packs, unpack } = this.#parts;
+    const stored = this.#stored(content, chunk);
+    const { file, offset, length, name } = stored;
+    const ahead = (await this.#ahead?.get(content)) ?? null;
+    return this.#unpacked(stored, ahead ?? (await readUpTo(file, offset, length, name)));
+  }
+
+  #stored(content: number, chunk: number): StoredContent {
+    const { chain, packs } = this.#parts;
     const { generation, file, offset, length, codec } = this.#rangeOf(content);
     const name = `${(chain[generation] as Generation).source.name}/${file}`;
+    return { ...{ content, chunk, offset, length, codec, name }, file: packs[generation] as SnapshotFile };
+  }
+
+  /** The bytes of a content, checked. @param packed fewer than there should be if the file has become shorter */
+  #unpacked({ content, chunk, offset, length, codec, name }: StoredContent, packed: Uint8Array): Uint8Array {
+    const { chain, unpack } = this.#parts;
     const where = `chunk ${chunk}, ${length} bytes at ${offset} of ${name},`;
-    const packed = await readUpTo(packs[generation] as SnapshotFile, offset, length, name);
     if (packed.length < length) throw new SnapshotError("size", `${where} was cut off since the snapshot was opened`);
     let bytes: Uint8Array;
     try {

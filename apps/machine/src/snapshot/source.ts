@@ -1,7 +1,10 @@
 import type { ByteStore } from "../disk/byte-store.js";
 
 /** A file of a snapshot: what it says is read, never written. A {@link ByteStore} is one. */
-export type SnapshotFile = Pick<ByteStore, "size" | "read" | "close">;
+export interface SnapshotFile extends Pick<ByteStore, "size" | "read" | "close"> {
+  /** As `read`, at once, where the host can. */
+  readNow?(offset: number, dst: Uint8Array): number;
+}
 
 /** The folder of a snapshot, wherever it is: a file system, a web server, an array. */
 export interface SnapshotSource {
@@ -9,9 +12,10 @@ export interface SnapshotSource {
   readonly name: string;
   /**
    * Opens a file of the folder. It goes on being the file that it was, if another takes its name.
+   * @param first bytes at its beginning that are going to be read, for who can get them together with it
    * @throws {SnapshotError} "absent" if it is not there, "foreign" if it is a link, a FIFO or anything but a file; else what the host says
    */
-  open(file: string): Promise<SnapshotFile>;
+  open(file: string, first?: number): Promise<SnapshotFile>;
   /**
    * A folder beside this one.
    * @param name without any path

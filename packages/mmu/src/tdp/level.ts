@@ -177,7 +177,7 @@ export class TdpLevel implements SecondLevel {
     const gfn = this.#view.target(seeming);
     const slot = this.#vm.slots.find(gfn);
     if (slot === null || slot.readonly) return false;
-    slot.dirty?.mark(gfn - slot.gfn);
+    slot.firstWrites?.mark(gfn - slot.gfn);
     return true;
   }
 }

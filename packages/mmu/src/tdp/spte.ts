@@ -12,7 +12,7 @@ export enum Spte {
   Present = 1 << 11,
   /** High half: whoever backs the page lets it be written. */
   HostWritable = 1 << 25,
-  /** High half: only dirty logging keeps W clear, so a write fault sets it without looking anything up. */
+  /** High half: only that it would be the first write keeps W clear, so a write fault sets it without looking anything up. */
   MmuWritable = 1 << 26,
   /** Low half of an entry that is being changed: not present, and nobody else may change it (FROZEN_SPTE). */
   Frozen = 0x5a0,

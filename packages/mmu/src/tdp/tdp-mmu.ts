@@ -79,7 +79,7 @@ export class TdpMmu implements GfnRangeTarget {
   }
 
   #tryFaultin({ slot, target, isPrivate }: PageFault): Faultin {
-    if (this.#vm.slots.residency?.has(target) === false) return { error: "EAGAIN" };
+    if (this.#vm.slots.residency?.bring(target, 1) === false) return { error: "EAGAIN" };
     if (slot.own) return this.#ownPage(slot, target, isPrivate);
     return this.#vm.source.tryFaultinPfn(this.#vcpu, slot, target, isPrivate);
   }
@@ -123,7 +123,7 @@ export class TdpMmu implements GfnRangeTarget {
     this.#vm.locks.mmuLock.read(this.#vcpu, () => this.rootOf(view).map(gfn, 1, Spte.Mmio, 0));
   }
 
-  /** A write that only dirty logging holds up: no page to look up, no lock to take. Linux: fast_page_fault. */
+  /** A write that only its being the first holds up: no page to look up, no lock to take. Linux: fast_page_fault. */
   #fastFault({ root, slot, gfn, target, want }: PageFault): boolean {
     if (want !== Licence.Write || root === this.mirror) return false;
     const at = root.find(gfn);
@@ -131,7 +131,7 @@ export class TdpMmu implements GfnRangeTarget {
     const hi = this.pages.u32[at + 1] as number;
     if (!isPresent(lo) || (hi & Spte.MmuWritable) === 0) return false;
     if (!this.pages.compareExchange(at, lo, lo | Ept.W, hi)) return false;
-    slot.dirty?.mark(target - slot.gfn);
+    slot.firstWrites?.mark(target - slot.gfn);
     this.pfn = lo >>> 12;
     this.licence = (lo & Ept.Rwx) | Ept.W;
     return true;
@@ -154,7 +154,7 @@ export class TdpMmu implements GfnRangeTarget {
     let hi = 0;
     if (slot.readonly || !writable) rights &= ~Licence.Write;
     else hi |= Spte.HostWritable;
-    const clean = slot.dirty !== null && want !== Licence.Write && !slot.dirty.has(target - slot.gfn);
+    const clean = want !== Licence.Write && slot.firstWrites?.has(target - slot.gfn) === false;
     if (clean && (rights & Licence.Write) !== 0) {
       rights &= ~Licence.Write;
       if ((rights & Licence.Read) !== 0) hi |= Spte.MmuWritable;
@@ -165,7 +165,7 @@ export class TdpMmu implements GfnRangeTarget {
     if (result !== RetPf.Fixed && result !== RetPf.Spurious) return result;
     if (want === Licence.Write) {
       if ((rights & Licence.Write) === 0) return RetPf.MemoryFault;
-      slot.dirty?.mark(target - slot.gfn);
+      slot.firstWrites?.mark(target - slot.gfn);
     }
     this.pfn = pfn;
     this.licence = rights;
@@ -177,7 +177,7 @@ export class TdpMmu implements GfnRangeTarget {
    * of user memory come one by one. Linux: kvm_mmu_max_mapping_level.
    */
   #isLarge({ view, root, slot, gfn, target }: PageFault, pfn: Pfn): boolean {
-    if (!slot.hugepages || slot.dirty !== null || target !== gfn) return false;
+    if (!slot.hugepages || slot.firstWrites !== null || target !== gfn) return false;
     const first = gfn - (gfn % RUN);
     if (this.#vm.slots.residency?.hasAll(first, RUN) === false) return false;
     return slot.isRun(first, pfn - (gfn % RUN)) && view.isPlain(first, first + RUN) && !root.isSplit(gfn);

@@ -25,7 +25,8 @@ export function parseSaveRequest(line: string): SaveRequest {
     if (!(error instanceof SyntaxError)) throw error;
     throw new RequestError("a request that is no JSON");
   }
-  if (typeof given !== "object" || given === null || Array.isArray(given)) throw new RequestError("a request that is no object");
+  if (typeof given !== "object" || given === null || Array.isArray(given))
+    throw new RequestError("a request that is no object");
   const unknown = Object.keys(given).find((name) => !FIELDS.includes(name));
   if (unknown !== undefined)
     throw new RequestError(`${JSON.stringify(unknown.slice(0, 60))} is none of ${FIELDS.join(", ")}`);

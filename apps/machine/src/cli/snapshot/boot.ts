@@ -48,15 +48,22 @@ export async function bootSnapshot(folder: string, flags: BootFlags, typed: read
   try {
     // The image stays as it was saved, for who goes on from there another time.
     for (const argument of flags.disk ?? []) disks.push(await openDisk(argument, "overlay"));
-    const machine = await withinTime({ began, timeout }, (signal) =>
+    const { machine, repeats } = await withinTime({ began, timeout }, (signal) =>
       explained(folder, async () => {
         const plugins = [...(await kvmiPlugins(flags, signal)), ...(await bpfPlugins(flags, signal))];
         // What is read ahead would not be recorded in the order in which it was needed.
         snapshot = await loadSnapshot(folder, { signal, lazy: flags.lazy, readAhead: recording === undefined });
-        return createMachine({ snapshot, disks, plugins, engine: flags.engine, signal, hostUsage: usage });
+        const machine = await createMachine({
+          snapshot,
+          disks,
+          plugins,
+          engine: flags.engine,
+          signal,
+          hostUsage: usage,
+        });
+        return { machine, repeats: (snapshot.meta as MachineShape).clock === "icount" };
       }),
     );
-    const repeats = ((snapshot as StoredSnapshot | null)?.meta as MachineShape).clock === "icount";
     const chosen = sessionOf(machine, flags, repeats);
     const saving = savingOf(flags, chosen, repeats);
     const session = saving ?? chosen;

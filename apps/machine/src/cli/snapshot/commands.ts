@@ -1,4 +1,4 @@
-import { type Command, InvalidArgumentError, Option } from "commander";
+import type { Command } from "commander";
 import { type DiffFlags, diffSnapshots } from "./diff.js";
 import { type InspectFlags, inspectSnapshot } from "./inspect.js";
 import { type SaveFlags, saveByControl } from "./save.js";
@@ -53,15 +53,7 @@ export function snapshotCommands(program: Command, end: (status: number) => void
     .description("print what differs between two snapshots")
     .argument("<a>", "a folder, or its URL")
     .argument("<b>", "another one")
-    .addOption(new Option("--most <count>", "differences of a kind that are told").default(20).argParser(countOf))
     .option("--json", "as JSON")
     .addHelpText("after", DIFF_HELP)
     .action(async (a: string, b: string, flags: DiffFlags) => end(await diffSnapshots(a, b, flags)));
-}
-
-function countOf(text: string): number {
-  const count = Number(text);
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(count))
-    throw new InvalidArgumentError("expected a number, 0 or more");
-  return count;
 }

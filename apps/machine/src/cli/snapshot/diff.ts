@@ -9,21 +9,21 @@ import { jsonValue } from "./json-value.js";
 
 export interface DiffFlags {
   readonly json?: true;
-  /** Values and addresses of a kind that are told. */
-  readonly most: number;
 }
 
 /** As diff(1) has it. */
 const DIFFERENT = 1;
+/** Values and ranges of a kind that are told. */
+const MOST = 20;
 
 /** `vm snapshot diff`: says what differs between two snapshots. @throws {UsageError} */
-export async function diffSnapshots(a: string, b: string, { json, most }: DiffFlags): Promise<number> {
+export async function diffSnapshots(a: string, b: string, { json }: DiffFlags): Promise<number> {
   try {
     const first = await openSnapshot(a);
     try {
       const second = await openSnapshot(b);
       try {
-        const differences = compareSnapshots(first, second, most);
+        const differences = compareSnapshots(first, second, MOST);
         process.stdout.write(json ? `${JSON.stringify(differences, jsonValue, 2)}\n` : text(differences));
         return differences.same ? ExitCode.Ok : DIFFERENT;
       } finally {
@@ -58,16 +58,19 @@ function valueLines(name: string, { count, first }: ValueDifferences): readonly 
   return [`${name}: ${counted(count, "difference")}`, ...lines, ...more(count - first.length)];
 }
 
-function chunkLines(name: string, { chunks, bytes, first }: ChunkDifferences): readonly string[] {
+function chunkLines(name: string, { chunks, bytes, ranges, first }: ChunkDifferences): readonly string[] {
   if (chunks === 0) return [];
-  const lines = first.map((gpa) => `  0x${gpa.toString(16)}`);
+  const lines = first.map(
+    (range) => `  0x${range.gpa.toString(16)} to 0x${(range.gpa + range.bytes - 1).toString(16)}`,
+  );
   return [
-    `${name}: ${counted(chunks, "chunk")} of 64 KiB, ${(bytes / 1e6).toFixed(1)} MB`,
+    `${name}: ${counted(chunks, "chunk")} of 64 KiB, ${megabytes(bytes)}`,
     ...lines,
-    ...more(chunks - first.length),
+    ...more(ranges - first.length),
   ];
 }
 
+const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
 const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`;
 const more = (count: number): readonly string[] => (count > 0 ? [`  and ${count} more`] : []);
 

@@ -9,6 +9,7 @@ import {
 } from "@vm/bpf-storage";
 import { halvesOf, u64 } from "@vm/cpu";
 import { GuestOsError } from "@vm/kvmi";
+import { NotResidentError } from "@vm/mmu";
 import type { VcpuHandle } from "../../vcpu-handle.js";
 import type { GuestKernel } from "./guest-kernel.js";
 import type { TaskCells } from "./task-cells.js";
@@ -121,8 +122,9 @@ export class GuestHost implements RuntimeHost {
     return at < KERNEL_HALF && this.#read(at, into);
   };
 
+  /** As in a kernel, where such a read does not wait: what has not arrived yet cannot be read (`copy_from_user_nofault`). */
   #read(at: bigint, into: Uint8Array): boolean {
-    const bytes = this.#vcpu.memory.read(at, into.length);
+    const bytes = arrived(() => this.#vcpu.memory.read(at, into.length));
     if (bytes === null) return false;
     into.set(bytes);
     return true;
@@ -152,5 +154,15 @@ export class GuestHost implements RuntimeHost {
       gid: this.#u32(credentials + gid),
       comm: end < 0 ? name : name.subarray(0, end),
     };
+  }
+}
+
+/** What `read` gives; null for memory that has not arrived. */
+function arrived(read: () => Uint8Array | null): Uint8Array | null {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof NotResidentError) return null;
+    throw error;
   }
 }

@@ -61,6 +61,15 @@ export class KvmiVm implements VmPort {
     return Math.max(...this.#memory.memslots.map(({ gpa, size }) => (gpa + size) / PAGE));
   }
 
+  ready(gpa: Gpa, _size: number, retry: () => void): boolean {
+    const { residency } = this.#memory;
+    const gfn = Math.floor(gpa / PAGE);
+    if (residency === null || residency.bring(gfn, 1)) return true;
+    // Why it cannot be had is what the access throws then.
+    residency.ensure(gfn, 1).then(retry, retry);
+    return false;
+  }
+
   readPhysical(gpa: Gpa, out: Uint8Array): boolean {
     return this.#reachable.read(gpa, out);
   }

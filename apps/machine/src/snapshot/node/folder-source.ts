@@ -1,4 +1,4 @@
-import { constants } from "node:fs";
+import { constants, readSync } from "node:fs";
 import { type FileHandle, lstat, open } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { SnapshotError } from "../error.js";
@@ -80,6 +80,16 @@ class HostFile implements SnapshotFile {
       const { bytesRead } = await this.#handle.read(dst, done, dst.length - done, offset + done);
       if (bytesRead === 0) break;
       done += bytesRead;
+    }
+    return done;
+  }
+
+  readNow(offset: number, dst: Uint8Array): number {
+    let done = 0;
+    while (done < dst.length) {
+      const got = readSync(this.#handle.fd, dst, done, dst.length - done, offset + done);
+      if (got === 0) break;
+      done += got;
     }
     return done;
   }

@@ -1,8 +1,12 @@
+import { rename, rm, writeFile } from "node:fs/promises";
 import { MachineError } from "../../error.js";
+import type { Machine } from "../../machine.js";
 import { type MachineSnapshot, TakenSnapshot } from "../../machine-snapshot.js";
-import { StoredSnapshot } from "../pieces.js";
+import { type LoadSnapshotOptions, loadFrom } from "../load.js";
+import type { StoredSnapshot } from "../pieces.js";
 import type { SnapshotWork } from "../snapshot.js";
-import { openSnapshot } from "./open.js";
+import { encodeWorkingSet } from "../working-set.js";
+import { sourceOf } from "./open.js";
 import { type WrittenSnapshot, writeSnapshot } from "./write.js";
 
 export interface SaveSnapshotOptions extends SnapshotWork {
@@ -29,23 +33,39 @@ export function saveSnapshot(
   return writeSnapshot(folder, { meta, state, memory, parent }, work);
 }
 
-export interface LoadSnapshotOptions extends Pick<SnapshotWork, "signal"> {
-  /**
-   * The machine starts before its memory has been read, which is done when the guest needs it. Close the snapshot when the machine has ended. If memory cannot be
-   * read the machine ends with `internal-error` and what was wrong. Default false.
-   */
-  readonly lazy?: boolean | undefined;
-}
-
 /**
  * Opens the snapshot in a folder, or at a URL where a web server has the files of one; nothing of it is changed, and any number of machines can go on from it.
  * @param folder a path, or an `http:` or `https:` URL
  * @throws {SnapshotError}
  * @example await using machine = await createMachine({ snapshot: await loadSnapshot("booted") });
  */
-export async function loadSnapshot(
-  folder: string,
-  { lazy = false, signal }: LoadSnapshotOptions = {},
-): Promise<StoredSnapshot> {
-  return new StoredSnapshot(await openSnapshot(folder, { signal }), lazy);
+export function loadSnapshot(folder: string, options: LoadSnapshotOptions = {}): Promise<StoredSnapshot> {
+  return loadFrom(sourceOf(folder, options), options);
+}
+
+/**
+ * Writes which chunks of a lazy snapshot a machine has needed, for who reads them ahead the next time: as `working-set` in the snapshot's folder, that is done for every
+ * machine that goes on from there.
+ * @param file a path; what is there is replaced, at once
+ * @param machine made from `snapshot`, which was loaded with `lazy`, and best without `readAhead`
+ * @throws {MachineError} `option` for a machine that had all of its memory; what the file system says
+ * @example await saveWorkingSet("booted/working-set", snapshot, machine);
+ */
+export async function saveWorkingSet(
+  file: string,
+  snapshot: Pick<StoredSnapshot, "id">,
+  { memory }: Pick<Machine, "memory">,
+): Promise<void> {
+  const { residency } = memory;
+  if (residency === null)
+    throw new MachineError("option", "a working set is that of a machine whose snapshot was loaded with lazy");
+  const bytes = encodeWorkingSet({ snapshot: snapshot.id, chunks: residency.demanded });
+  const temporary = `${file}.new`;
+  try {
+    await writeFile(temporary, bytes);
+    await rename(temporary, file);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
 }

@@ -1,6 +1,11 @@
 import { HttpSource } from "../http-source.js";
 import { type ReadOptions, Snapshot } from "../snapshot.js";
+import type { SnapshotSource } from "../source.js";
 import { FolderSource } from "./folder-source.js";
+
+/** The folder of a snapshot, by its path or its URL. */
+export const sourceOf = (place: string, options: Pick<ReadOptions, "signal">): SnapshotSource =>
+  /^https?:\/\//i.test(place) ? new HttpSource(place, options) : new FolderSource(place);
 
 /**
  * Opens the snapshot in a folder, or at an `http:` or `https:` URL of one, without changing anything of it.
@@ -8,4 +13,4 @@ import { FolderSource } from "./folder-source.js";
  * @example const { state, memslots } = await openSnapshot("booted");
  */
 export const openSnapshot = (place: string, options: ReadOptions = {}): Promise<Snapshot> =>
-  Snapshot.read(/^https?:\/\//i.test(place) ? new HttpSource(place, options) : new FolderSource(place), options);
+  Snapshot.read(sourceOf(place, options), options);

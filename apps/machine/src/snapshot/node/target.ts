@@ -3,7 +3,7 @@ import { Pace } from "../../pace.js";
 import { SnapshotError } from "../error.js";
 import { openFile, readHead, readUpTo } from "../head.js";
 import { HEADER_BYTES, hasMagic } from "../header.js";
-import { HEAD_NAME, NEW_HEAD_NAME, PACK_NAME } from "../layout.js";
+import { HEAD_NAME, NEW_HEAD_NAME, PACK_NAME, WORKING_SET_NAME } from "../layout.js";
 import type { SnapshotFs } from "./snapshot-fs.js";
 
 /** The folder that a snapshot is written into, held against other writers. */
@@ -12,6 +12,8 @@ export interface Target {
   readonly made: boolean;
   /** Name of the pack to be: none that any earlier snapshot here had while it could still be open. */
   readonly pack: string;
+  /** Whether there is a working set, which the snapshot to be has nothing to do with. */
+  readonly workingSet: boolean;
   readonly release: () => Promise<void>;
 }
 
@@ -41,7 +43,7 @@ export async function claim(fs: SnapshotFs, path: string): Promise<Target> {
   if (release === null) throw new SnapshotError("busy", `${path}: a snapshot is being written there`);
   try {
     if (made) await fs.syncFolder(dirname(resolve(path)));
-    return { made, release, pack: await clear(fs, path) };
+    return { made, release, ...(await clear(fs, path)) };
   } catch (error) {
     // What counts is why: a folder that stays is empty, and the next write takes it.
     if (made) await fs.removeFolder(path).catch(() => undefined);
@@ -50,8 +52,7 @@ export async function claim(fs: SnapshotFs, path: string): Promise<Target> {
   }
 }
 
-/** @returns the name of the pack to be */
-async function clear(fs: SnapshotFs, path: string): Promise<string> {
+async function clear(fs: SnapshotFs, path: string): Promise<Pick<Target, "pack" | "workingSet">> {
   const names = await fs.list(path);
   if (names.includes(HEAD_NAME)) await checkHead(fs, path);
   else {
@@ -68,7 +69,7 @@ async function clear(fs: SnapshotFs, path: string): Promise<string> {
     for (const name of names) if (PACK_NAME.test(name) && name !== current) await fs.remove(join(path, name));
   if (names.includes(NEW_HEAD_NAME)) await fs.remove(join(path, NEW_HEAD_NAME));
   const last = Math.max(0, ...names.map((name) => Number(PACK_NAME.exec(name)?.[1] ?? 0)));
-  return `chunks-${last + 1}`;
+  return { pack: `chunks-${last + 1}`, workingSet: names.includes(WORKING_SET_NAME) };
 }
 
 /** @throws {SnapshotError} "foreign" if the head is not one */

@@ -4,7 +4,7 @@ import { Pace } from "../../pace.js";
 import { cutChunks } from "../cut.js";
 import { hexOf, sha256Of } from "../digest.js";
 import { encodeHeader, OWN_DIGEST } from "../header.js";
-import { CHUNK_BYTES, HEAD_NAME, LIMITS, NEW_HEAD_NAME } from "../layout.js";
+import { CHUNK_BYTES, HEAD_NAME, LIMITS, NEW_HEAD_NAME, WORKING_SET_NAME } from "../layout.js";
 import { encodeManifest } from "../manifest.js";
 import { checkMemslots } from "../memory-layout.js";
 import type { SnapshotWork } from "../snapshot.js";
@@ -121,6 +121,7 @@ class Writing {
     await this.#fs.syncFolder(this.#path);
     this.#pace.check();
     this.#renaming = true;
+    if (target.workingSet) await this.#fs.remove(join(this.#path, WORKING_SET_NAME));
     await this.#fs.rename(join(this.#path, NEW_HEAD_NAME), join(this.#path, HEAD_NAME));
     this.inPlace = true;
     await this.#fs.syncFolder(this.#path);
