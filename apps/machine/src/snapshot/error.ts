@@ -26,6 +26,8 @@ export type SnapshotErrorCode =
   | "full"
   /** Not allowed there: a read-only file system or folder. */
   | "readonly"
+  /** A web server does not let it be read. Many say so of what is not there. */
+  | "forbidden"
   /** The host failed in another way, see `cause`. */
   | "io";
 

@@ -98,7 +98,7 @@ class Requests {
     this.#closed = closed;
   }
 
-  /** `length` bytes from `offset` on, fewer at the end of the file. @throws {SnapshotError} "absent", "foreign", "size", "io" */
+  /** `length` bytes from `offset` on, fewer at the end of the file. @throws {SnapshotError} "absent", "forbidden", "foreign", "size", "io" */
   async range(offset: number, length: number): Promise<Answer> {
     const { pause = sleep } = this.#options;
     for (let attempt = 1; ; attempt++) {
@@ -161,6 +161,8 @@ class Requests {
       throw new SnapshotError("absent", `${this.#name} is not there: no snapshot, or one whose writing never ended`);
     if (status === 200)
       throw new SnapshotError("foreign", `${this.#name}: the server sends whole files only, and ranges are needed`);
+    if (status === 401 || status === 403)
+      throw new SnapshotError("forbidden", `${this.#name} may not be read, or is not there: the server says ${status}`);
     if (status === 429 || status >= 500) throw new Trouble(`the server says ${status}`);
     throw new SnapshotError("io", `${this.#name} cannot be read: the server says ${status}`);
   }

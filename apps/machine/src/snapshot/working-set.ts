@@ -31,7 +31,8 @@ export function encodeWorkingSet({ snapshot, chunks }: WorkingSet): Uint8Array {
 export async function readWorkingSet(source: SnapshotSource): Promise<Uint8Array | null> {
   const name = nameOf(source);
   const file = await openFile(source, WORKING_SET_NAME, FIRST).catch((error: unknown) => {
-    if (error instanceof SnapshotError && error.code === "absent") return null;
+    // A store that does not let its files be listed calls forbidden what it has not got.
+    if (error instanceof SnapshotError && (error.code === "absent" || error.code === "forbidden")) return null;
     throw error;
   });
   if (file === null) return null;

@@ -40,14 +40,18 @@ describe("vm boot --snapshot-at and --snapshot", () => {
     ["no URL", ["--snapshot", "http://["], /^vm: --snapshot: http:.* is no URL of a folder/],
     ["laziness of nothing", ["--builtin", "--lazy"], /^vm: --lazy needs --snapshot/],
     ["other memory", ["--snapshot", BOOTED, "--memory", "64M"], /^vm: --memory does not go with --snapshot/],
-    ["a command", ["--snapshot", BOOTED, "--exec", "true"], /^vm: --exec does not go with --snapshot/],
+    ["a command", ["--snapshot", BOOTED, "--exec", "true"], /^vm: --exec: nobody in the guest waits for a command/],
     ["a point that is none", ["--builtin", "--snapshot-at", "soon"], /^vm: --snapshot-at soon: expected a number/],
     [
       "an end without a point",
       ["--builtin", "--stop-after-snapshot"],
       /^vm: --stop-after-snapshot needs --snapshot-at/,
     ],
-    ["a command to be saved", ["--builtin", "--exec", "help", "--snapshot-at", "1:x"], /^vm: --exec does not go with/],
+    [
+      "a moment that nobody can tell",
+      ["--builtin", "--exec", "help", "--snapshot-at", "ready:x"],
+      /of this guest nobody can tell when it is ready/,
+    ],
   ])("%s is one sentence", async (_, args, message) => {
     const { status, stderr, stdout } = await run("boot", ...args);
     expect({ status, stdout }).toEqual({ status: 2, stdout: "" });

@@ -42,6 +42,35 @@ describe("a file on a web server", () => {
   it("may be empty", async () => {
     const { source } = await setup();
     expect((await source.open("empty")).size).toBe(0);
+    expect((await source.open("empty", 100)).size).toBe(0);
+  });
+
+  it.each([100, 5000])("comes with its first bytes, if these (%i) are going to be read", async (first) => {
+    const { source } = await setup();
+    const file = await source.open("a b", first);
+    expect(file.size).toBe(1000);
+    const bytes = new Uint8Array(20);
+    expect(await file.read(80, bytes)).toBe(20);
+    expect(bytes).toEqual(BYTES.subarray(80, 100));
+    expect(server.requests.length).toBe(1);
+    expect(await file.read(990, bytes)).toBe(10);
+    expect(server.requests.length).toBe(first < 1000 ? 2 : 1);
+  });
+
+  it("is asked for nothing once it has been closed", async () => {
+    const { source } = await setup();
+    const file = await source.open("a b");
+    let asked: () => void = () => undefined;
+    const under = new Promise<void>((resolve) => {
+      asked = resolve;
+    });
+    server.answer = () => asked();
+    const read = file.read(0, new Uint8Array(8));
+    await under;
+    await file.close();
+    await expect(read).rejects.toMatchObject({ code: "io", message: expect.stringContaining("a b has been closed") });
+    await expect(file.read(0, new Uint8Array(8))).rejects.toThrow("has been closed");
+    expect(server.requests.length).toBe(2);
   });
 
   it("is in a folder that has others beside it", async () => {
@@ -86,7 +115,8 @@ describe("a file on a web server", () => {
   const bad: readonly [string, string, (request: RangeRequest) => void][] = [
     ["that is not there", "absent", ({ response }) => void response.writeHead(404).end()],
     ["of a server without ranges", "foreign", ({ response, bytes }) => void response.writeHead(200).end(bytes)],
-    ["that may not be read", "io", ({ response }) => void response.writeHead(403).end()],
+    ["that may not be read", "forbidden", ({ response }) => void response.writeHead(403).end()],
+    ["of a server that is a teapot", "io", ({ response }) => void response.writeHead(418).end()],
     ["whose range is another one", "size", (request) => server.send({ ...request, from: 7, to: 7 })],
     ["of no size", "size", (request) => server.send(request, { "Content-Range": "bytes 0-0/*" })],
     [

@@ -20,7 +20,7 @@ export class RangedServer {
     try {
       bytes = readFileSync(join(this.#folder, file));
     } catch {
-      response.writeHead(404).end();
+      response.writeHead(this.absent).end();
       return;
     }
     const range = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? "");
@@ -33,6 +33,8 @@ export class RangedServer {
   readonly requests: string[] = [];
   answer: (request: RangeRequest) => void = (request) => this.send(request);
   url = "";
+  /** Status of what is not there. */
+  absent = 404;
 
   constructor(folder: string) {
     this.#folder = folder;
