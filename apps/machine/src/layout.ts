@@ -8,6 +8,9 @@ export const COMMAND_LINE = 0x20000;
 /** Conventional memory ends here; the last KiB belongs to the BIOS data area of old. */
 export const LOW_RAM_END = 0x9fc00;
 export const ACPI_TABLES = 0xe0000;
+/** The page of the virtual machine generation ID, and the interrupt that tells of a change: that of a coprocessor, on PCs of old. */
+export const GENERATION = 0xfe000;
+export const GENERATION_GSI = 13;
 /** Code that interrupt vectors lead to which nobody has taken over. */
 export const BIOS_STUBS = 0xff000;
 export const HIGH_RAM = 0x100000;

@@ -10,6 +10,7 @@ import {
   saveDisks,
 } from "./disk/saved-disk.js";
 import { MachineError } from "./error.js";
+import { GENERATION } from "./layout.js";
 import type { MachineState } from "./machine-state.js";
 import type { MachineConfig, MachineOptions } from "./options.js";
 import { Pace } from "./pace.js";
@@ -215,8 +216,10 @@ export async function restoreSnapshot(
   const state = snapshot.state as SavedState;
   try {
     restoreOverlays(state.overlays, disks);
-    for (const area of areasOf(state.asyncPf)) await memory.ensureResident(area, 1);
+    for (const area of [GENERATION, ...areasOf(state.asyncPf)]) await memory.ensureResident(area, 1);
     machine.restore(state);
+    // Where time is counted, each that goes on is to be the same.
+    if ((snapshot.meta as MachineShape).clock === "host") machine.board.generation?.renew();
   } catch (cause) {
     if (cause instanceof MachineError) throw cause;
     const why = (cause as VcpuStateError).message;

@@ -290,10 +290,8 @@ export class RunLoop {
     if (backlog.ready) return;
     const { next } = clock;
     const held = this.#queue.keeping || awaits?.() === true;
-    if (next === Number.POSITIVE_INFINITY && this.#queue.isDead && !held && !backlog.busy) {
-      this.end({ reason: "halted" });
-      return;
-    }
+    if (next === Number.POSITIVE_INFINITY && this.#queue.isDead && !held && !backlog.busy)
+      return this.end({ reason: "halted" });
     // While someone holds a processor, counted time stands still: how long that takes is the host's affair.
     if (clock.mode === "icount" && held) return this.#sleep(MAX_SLEEP_MS);
     // A jump does not hurry what waits for the host, or the guest would have waited for hours.

@@ -6,6 +6,7 @@ const typed = (text: string): Uint8Array => new TextEncoder().encode(text);
 it.each([
   ["plain keys, Ctrl-C among them, go to the guest", "ls\x03", "ls\x03", []],
   ["Ctrl-A x quits", "\x01x", "", ["quit"]],
+  ["Ctrl-A s saves", "\x01s", "", ["save"]],
   ["Ctrl-A h helps", "a\x01hb", "ab", ["help"]],
   ["Ctrl-A a and Ctrl-A Ctrl-A send Ctrl-A", "\x01a\x01\x01", "\x01\x01", []],
   ["Ctrl-A and any other key helps", "\x01?", "", ["help"]],

@@ -1,3 +1,4 @@
+import { type AcpiGeneration, generationDevices } from "./acpi-generation.js";
 import { type AcpiPci, pciDevices } from "./acpi-pci.js";
 import {
   type Aml,
@@ -49,6 +50,8 @@ export interface DsdtDesc {
   readonly virtio: readonly AcpiVirtio[];
   /** Absent if the machine has no PCI. */
   readonly pci?: AcpiPci;
+  /** Absent if the machine has none. */
+  readonly generation?: AcpiGeneration;
   /** Up to 256. */
   readonly devices?: readonly AcpiDevice[];
   /** SLP_TYP that the sleep control register takes as S5. */
@@ -82,6 +85,7 @@ export function dsdtBody(desc: DsdtDesc): Aml {
     ),
     ...(desc.devices ?? []).map((own, i) => deviceOf(numbered("PL", i, 2), i, own)),
     ...(desc.pci === undefined ? [] : pciDevices(desc.pci)),
+    ...(desc.generation === undefined ? [] : generationDevices(desc.generation)),
   ];
   const s5 = packageOf(integer(desc.s5Type), integer(0), integer(0), integer(0));
   return [...scope("\\_SB", ...devices), ...name("\\_S5", s5)];

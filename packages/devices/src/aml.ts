@@ -80,6 +80,9 @@ export const method = (path: string, count: number, ...terms: Aml[]): Aml => [
 /** `Return (Arg0)` to `Return (Arg6)`. */
 export const returnArgument = (index: number): Aml => [0xa4, 0x68 + index];
 
+/** `Notify (device, value)`. */
+export const notify = (path: string, value: number): Aml => [0x86, ...nameString(path), ...integer(value)];
+
 /** `EisaId ("PNP0501")`: three letters of 5 bits and four hex digits, big-endian (19.6.36). */
 export function eisaId(id: string): Aml {
   if (!/^[A-Z]{3}[0-9A-F]{4}$/.test(id)) throw new AmlError("eisa-id", `"${id}" is not an EISA ID such as PNP0501`);

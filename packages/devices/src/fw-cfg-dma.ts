@@ -39,6 +39,8 @@ interface Transfer {
 export interface FwCfgDmaState {
   readonly high: number;
   readonly transfer: Transfer | null;
+  /** Where an access structure is that had not arrived. Default: there is none. */
+  readonly asked?: number;
 }
 
 /**
@@ -46,13 +48,15 @@ export interface FwCfgDmaState {
  * half starts it. It is done when control reads 0, or ERROR.
  *
  * Emulated: selecting, reading, skipping, a bounded part of it in each turn: the guest waits for control, as it is told to. What is read behind the end of an
- * item is zeros. While one is under way another is not begun.
+ * item is zeros. While one is under way another is not begun. Memory that has not arrived is waited for.
  * Not emulated: writing, which is an error.
  */
 export class FwCfgDma {
   readonly #desc: FwCfgDmaDesc;
   #high = 0;
   #transfer: Transfer | null = null;
+  /** Where an access structure is that has not arrived. */
+  #asked: number | null = null;
   /** A turn was asked for and has not come. */
   #waits = false;
 
@@ -74,10 +78,13 @@ export class FwCfgDma {
     if (offset !== 4) return;
     const access = this.#high * 2 ** 32 + swap(value);
     this.#high = 0;
-    if (this.#transfer === null && access < Number.MAX_SAFE_INTEGER) this.#begin(access);
+    if (this.#transfer === null && this.#asked === null && access < Number.MAX_SAFE_INTEGER) this.#begin(access);
   }
 
   #begin(access: number): void {
+    this.#asked = access;
+    if (!this.#has(access, ACCESS)) return;
+    this.#asked = null;
     const bytes = new Uint8Array(ACCESS);
     if (!this.#desc.memory.read(access, bytes)) {
       this.#end(access, ERROR);
@@ -105,15 +112,32 @@ export class FwCfgDma {
     });
   }
 
+  /** Whether memory is here; if not, there is a turn when it is. */
+  #has(gpa: number, size: number): boolean {
+    return this.#desc.memory.ready?.(gpa, size, () => this.#later()) ?? true;
+  }
+
   #work(): void {
-    if (this.#transfer === null) return;
-    let { access, to, left } = this.#transfer;
+    if (this.#asked !== null) this.#begin(this.#asked);
+    // The end of one that was restored has yet to be told where its access structure may not have arrived.
+    else if (this.#transfer !== null && this.#has(this.#transfer.access, ACCESS)) this.#move(this.#transfer);
+  }
+
+  #move({ access, to, left }: Transfer): void {
     for (let moved = 0; moved < AT_ONCE && left > 0; ) {
       // Nothing is moved by skipping, so all of it is one piece.
       const count = to === null ? left : Math.min(PIECE, left);
+      if (to !== null && to + count > Number.MAX_SAFE_INTEGER) {
+        this.#end(access, ERROR);
+        return;
+      }
+      if (to !== null && !this.#has(to, count)) {
+        this.#transfer = { access, to, left };
+        return;
+      }
       const bytes = this.#desc.items.take(count);
       if (to !== null) {
-        if (to + count > Number.MAX_SAFE_INTEGER || !this.#store(to, bytes, count)) {
+        if (!this.#store(to, bytes, count)) {
           this.#end(access, ERROR);
           return;
         }
@@ -144,13 +168,15 @@ export class FwCfgDma {
   }
 
   save(): FwCfgDmaState {
-    return { high: this.#high, transfer: this.#transfer };
+    const state = { high: this.#high, transfer: this.#transfer };
+    return this.#asked === null ? state : { ...state, asked: this.#asked };
   }
 
-  restore({ high, transfer }: FwCfgDmaState): void {
+  restore({ high, transfer, asked }: FwCfgDmaState): void {
     this.#high = high;
     this.#transfer = transfer;
-    if (transfer !== null) this.#later();
+    this.#asked = asked ?? null;
+    if (transfer !== null || this.#asked !== null) this.#later();
   }
 }
 

@@ -1,6 +1,7 @@
 export { AcpiError, type AcpiErrorCode, type AcpiImage, buildAcpiTables } from "./acpi.js";
 export type { AcpiDesc } from "./acpi-desc.js";
 export type { AcpiDevice, AcpiUart, AcpiVirtio, DsdtDesc } from "./acpi-dsdt.js";
+export type { AcpiGeneration } from "./acpi-generation.js";
 export { type AcpiFiles, acpiLoaderFiles } from "./acpi-loader.js";
 export type { AcpiPci } from "./acpi-pci.js";
 export { AcpiPm, type AcpiPmDesc, type AcpiPmState, PM_PORTS } from "./acpi-pm.js";

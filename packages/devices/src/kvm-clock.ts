@@ -59,16 +59,25 @@ export class KvmClock {
     return lo;
   }
 
+  /** What {@link writeMsr} of a value stores into: guest-physical address and size in bytes; null: into nothing. */
+  reaches(msr: number, lo: number, hi: number): { readonly gpa: Gpa; readonly size: number } | null {
+    const high = (hi >>> 0) * 2 ** 32;
+    if (msr === MSR_KVM_WALL_CLOCK) return { gpa: high + (lo >>> 0), size: WALL_CLOCK_SIZE };
+    if (msr !== MSR_KVM_SYSTEM_TIME || (lo & ENABLED) === 0) return null;
+    return { gpa: high + ((lo & ~ENABLED) >>> 0), size: TIME_INFO_SIZE };
+  }
+
   /** False if the MSR is not of this device. Where no memory can be reached nothing is written. */
   writeMsr(msr: number, lo: number, hi: number): boolean {
+    const reached = this.reaches(msr, lo, hi);
     if (msr === MSR_KVM_SYSTEM_TIME) {
       this.#systemTime = [lo >>> 0, hi >>> 0];
-      if ((lo & ENABLED) !== 0) this.#writeTime((hi >>> 0) * 2 ** 32 + ((lo & ~ENABLED) >>> 0));
+      if (reached !== null) this.#writeTime(reached.gpa);
       return true;
     }
-    if (msr !== MSR_KVM_WALL_CLOCK) return false;
+    if (reached === null) return false;
     this.#wallClock = [lo >>> 0, hi >>> 0];
-    this.#writeWallClock((hi >>> 0) * 2 ** 32 + (lo >>> 0));
+    this.#writeWallClock(reached.gpa);
     return true;
   }
 

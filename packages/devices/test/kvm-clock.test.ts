@@ -48,6 +48,23 @@ describe("KVM's clock (Documentation/virt/kvm/x86/msr.rst)", () => {
     expect(memory.view.getUint32(0x100, true)).toBe(4);
   });
 
+  test("what a write stores into is known before", () => {
+    const { memory, clock } = setup();
+    const written = (): number[] => [...memory.bytes.keys()].filter((at) => memory.bytes[at] !== 0);
+    for (const [msr, lo] of [
+      [MSR_KVM_SYSTEM_TIME, 0x101],
+      [MSR_KVM_WALL_CLOCK, 0x200],
+    ] as const) {
+      memory.bytes.fill(0);
+      const { gpa, size } = clock.reaches(msr, lo, 0) ?? { gpa: 0, size: 0 };
+      clock.writeMsr(msr, lo, 0);
+      expect(written().length).toBeGreaterThan(0);
+      expect(written().every((at) => at >= gpa && at < gpa + size)).toBe(true);
+    }
+    expect(clock.reaches(MSR_KVM_SYSTEM_TIME, 1, 5)).toEqual({ gpa: 5 * 2 ** 32, size: 32 });
+    expect([clock.reaches(MSR_KVM_SYSTEM_TIME, 0x100, 0), clock.reaches(0x12, 1, 0)]).toEqual([null, null]);
+  });
+
   test("other MSRs are not its own", () => {
     const { clock } = setup();
     expect([clock.readMsr(0x4b564d02), clock.writeMsr(0x12, 1, 0)]).toEqual([-1, false]);

@@ -10,6 +10,8 @@ export enum Stop {
   Jobs = 2,
   /** It has had its turn. */
   Turn = 4,
+  /** A command waits for memory that has not arrived. */
+  Memory = 8,
 }
 
 export interface IntakeDesc {

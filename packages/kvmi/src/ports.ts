@@ -26,6 +26,11 @@ export interface VmPort {
   readonly views: ViewsPort | null;
   /** First guest frame number behind all memory. */
   maxGfn(): number;
+  /**
+   * Whether the `size` bytes at `gpa`, within one page, can be read and written now. If not, `retry` is called when they can be, or cannot be had, and never from inside this
+   * call: what is read or written then may throw, which ends the connection. Absent: all memory can, always.
+   */
+  ready?(gpa: Gpa, size: number, retry: () => void): boolean;
   /** Fills `out` from within one page. False: no memory is there. */
   readPhysical(gpa: Gpa, out: Uint8Array): boolean;
   /** Stores `data` within one page; code translated from there is dropped. False: no memory is there. */

@@ -34,6 +34,7 @@ import type { GuestRam } from "../ram.js";
 import { ReachableMemory } from "../reach.js";
 import type { VcpuHandle } from "../vcpu-handle.js";
 import { AdditionsTable } from "./additions.js";
+import { Generation } from "./generation.js";
 import { ownsHypercall } from "./hypercalls.js";
 import { Interrupts } from "./interrupts.js";
 import { attachLegacy } from "./legacy.js";
@@ -125,6 +126,8 @@ export class Board {
   /** COM2. */
   readonly auxiliary: Uart16550A;
   readonly additions: AdditionsTable;
+  /** Null for a guest whose memory is private. */
+  readonly generation: Generation | null;
   /** What firmware is told; null on a board without firmware. */
   readonly fwCfg: FwCfg | null;
   /** Guest-physical address of the ACPI root pointer. */
@@ -228,6 +231,8 @@ export class Board {
     });
     mmu.onHostWrite((gfn) => code.drop(gfn));
     if (options.privateGuest !== true) writeBiosData(mmu);
+    this.generation = options.privateGuest === true ? null : new Generation(mmu, interrupts.line(L.GENERATION_GSI));
+    this.generation?.begin(clock.mode === "icount");
   }
 
   get ioApic(): IoApic {
@@ -334,6 +339,7 @@ export class Board {
       rtcPort: L.RTC,
       virtio: this.#virtio.windows,
       ...(this.#pci === null ? {} : { pci: acpiOf(this.#pci, this.#virtio.functions) }),
+      ...(this.generation === null ? {} : { generation: { gpa: L.GENERATION, gsi: L.GENERATION_GSI } }),
       devices: this.#described,
     }).bytes;
   }

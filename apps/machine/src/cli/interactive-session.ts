@@ -36,8 +36,6 @@ export function interactiveSession({ onInterrupt }: InteractiveOptions = {}): Se
       const output = new Outlet(process.stdout, () => machine.console.hold());
       outlet = output;
       const { agents } = machine as VirtualMachine;
-      // Of a guest that was saved while it waited.
-      if (machine.console.line.length > 0) output.write(machine.console.line);
       machine.console.onOutput((bytes) => output.write(bytes));
       const window = new WindowSize(
         (bytes) => machine.auxiliary.send(bytes),
@@ -85,6 +83,8 @@ export function interactiveSession({ onInterrupt }: InteractiveOptions = {}): Se
         restoreKeyboard();
       };
       if (terminal) process.stderr.write(`${onInterrupt ? "Ctrl-C or " : ""}Ctrl-A x quits, Ctrl-A h helps\r\n`);
+      // The prompt of a guest that was saved while it waited.
+      if (machine.console.line.length > 0) output.write(machine.console.line);
     },
     whenReady: (act) => {
       ready = act;

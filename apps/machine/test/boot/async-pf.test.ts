@@ -1,12 +1,10 @@
 import { readFileSync } from "node:fs";
-import { CHUNK_PAGES } from "@vm/mmu";
 import { describe, expect, it } from "vitest";
 import { createMachine, type Machine, type MachineOptions, type MachineSnapshot } from "../../src/index.js";
-import type { MemoryPiece } from "../../src/machine-snapshot.js";
 import { transcript } from "../guest.js";
+import { chunksOf, lateSnapshot } from "../late-machine.js";
 import { guests, KERNELS } from "./debian.js";
 
-const CHUNK = CHUNK_PAGES * 4096;
 /** A program that waits with a large array of its own, and goes through it when it is told. */
 const SLEEPER = `awk 'BEGIN { for (i = 0; i < 60000; i++) a[i] = i; print "array ready"; getline < "/go"; for (i = 0; i < 60000; i++) s += a[i]; print "sum", s }' & A=$!`;
 /** One that counts until the other has ended. */
@@ -14,18 +12,12 @@ const COUNTER = "(while :; do echo; done) >/n & C=$!; echo >/go; wait $A; kill $
 
 /** The memory of a snapshot, chunk by chunk, each after so many turns of the event loop. */
 function late(snapshot: MachineSnapshot, turns: number): MachineSnapshot {
-  const chunks = new Map<number, Uint8Array>();
-  for (const { gpa, bytes } of snapshot.pieces() as Iterable<MemoryPiece>) {
-    const number = Math.floor(gpa / CHUNK);
-    const chunk = chunks.get(number) ?? new Uint8Array(CHUNK);
-    chunk.set(bytes, gpa % CHUNK);
-    chunks.set(number, chunk);
-  }
+  const chunks = chunksOf(snapshot);
   const fetch = async (chunk: number): Promise<Uint8Array> => {
     for (let k = 0; k < turns; k++) await new Promise(setImmediate);
     return chunks.get(chunk) as Uint8Array;
   };
-  return { ...snapshot, pieces: () => [], late: { chunks: [...chunks.keys()], fetch } };
+  return lateSnapshot(snapshot, chunks, { fetch });
 }
 
 async function until(machine: Machine, seen: { readonly text: string }, what: RegExp): Promise<string> {

@@ -83,6 +83,8 @@ describe.skipIf(guests === null)("a guest that runs commands", () => {
     const [mine, its] = [await running, await child.resumedExec()];
     expect([mine.status, its?.status, mine.stdout]).toEqual([7, 7, "go\nend\n"]);
     for (const machine of [parent, child, ...forks]) {
+      // Each that goes on from what others go on from has random numbers of its own: the kernel was told.
+      expect((await machine.exec("dmesg | grep -c 'reseeded due to virtual machine fork'")).stdout).toMatch(/^[1-9]/);
       machine.stop();
       await machine.run();
     }

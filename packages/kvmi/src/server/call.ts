@@ -9,8 +9,11 @@ import type { HookedVcpu } from "./vcpu.js";
 /** No reply: the connection ends. */
 export const CLOSE = Symbol("close");
 
-/** What a handler comes to: success without data (0), a refusal, success with the reply that has its data, or the end of the connection. */
-export type Outcome = 0 | Errno | DataView | typeof CLOSE;
+/** No reply yet: nothing was done, and the command is carried out anew when it can be. */
+export const LATER = Symbol("later");
+
+/** What a handler comes to: success without data (0), a refusal, success with the reply that has its data, the end of the connection, or nothing yet. */
+export type Outcome = 0 | Errno | DataView | typeof CLOSE | typeof LATER;
 
 /** Where the data lies in a reply: behind the header and the error code. */
 export const DATA = header.size + errorCode.size;

@@ -11,7 +11,8 @@ import type { VmPort } from "../ports.js";
 import { bytesOf, Slab } from "../slab.js";
 import type { Transport } from "../transport.js";
 import { afterTurn } from "../turn.js";
-import { type Call, CLOSE, DATA, type Outcome, type VcpuCall } from "./call.js";
+import type { Gpa } from "../units.js";
+import { type Call, CLOSE, DATA, LATER, type Outcome, type VcpuCall } from "./call.js";
 import type { Masks } from "./masks.js";
 import type { Session, Silence } from "./session.js";
 import { EVENT_COMMON } from "./state.js";
@@ -57,6 +58,9 @@ export class Introspection implements Session {
   #seq = 0;
   #after: (() => void) | null = null;
   #ended = false;
+  /** Carries out the command that waits for memory. */
+  #late: (() => void) | null = null;
+  #hasWaited = false;
   /** vCPUs that have too many jobs. */
   #crowded = 0;
 
@@ -209,6 +213,12 @@ export class Introspection implements Session {
     // CONTROL_CMD_RESPONSE judges its padding itself.
     const clean = spec.name === "controlCmdResponse" || spec.request.clean(message.view, at);
     const outcome = clean ? work(call) : Errno.EINVAL;
+    if (outcome === LATER) {
+      // Commands are answered in their order: nothing more is taken meanwhile.
+      this.#late = () => this.#finish(call, work);
+      this.#intake.stop(Stop.Memory);
+      return;
+    }
     // What it just set holds for its own reply, or not, as it asked.
     const silence = spec.name === "controlCmdResponse" ? this.#ownSilence(call) : call.silence;
     if (outcome === CLOSE) this.close(`${spec.name} cannot be answered`);
@@ -218,6 +228,21 @@ export class Introspection implements Session {
     const after = this.#after;
     this.#after = null;
     after?.();
+  }
+
+  reaches(gpa: Gpa, size: number): boolean {
+    return this.#hasWaited || (this.vm.ready?.(gpa, size, () => this.#arrived()) ?? true);
+  }
+
+  /** What a command waits for has come. If it has not after all, the command fails as any. */
+  #arrived(): void {
+    const late = this.#late;
+    this.#late = null;
+    if (this.#ended || late === null) return;
+    this.#hasWaited = true;
+    this.carry(late);
+    this.#hasWaited = false;
+    this.#intake.goOn(Stop.Memory);
   }
 
   afterReply(work: () => void): void {

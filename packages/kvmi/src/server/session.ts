@@ -2,6 +2,7 @@ import type { EventName, EventSpec } from "../dialect/dialect.js";
 import type { DialectIndex } from "../dialect/index.js";
 import type { EventFilter } from "../filter.js";
 import type { VcpuPort, VmPort } from "../ports.js";
+import type { Gpa } from "../units.js";
 import type { Masks } from "./masks.js";
 
 /** How errors of commands without replies are treated (CONTROL_CMD_RESPONSE); null: replies are sent. */
@@ -36,6 +37,8 @@ export interface Session {
   carry(job: () => void): void;
   /** Has `work` done behind the reply of the command that is being carried out. */
   afterReply(work: () => void): void;
+  /** Whether memory within one page can be read and written now; if not, the command answers `LATER`. */
+  reaches(gpa: Gpa, size: number): boolean;
   /** A reply with room for `size` bytes of data. */
   replyWith(size: number): DataView;
   /** Sends one event; returns its sequence number, null if the hook has ended. `fill` writes the state of the vCPU. */

@@ -4,7 +4,7 @@ import { Errno } from "../errno.js";
 import { PageAccess, type Status } from "../ports.js";
 import { bytesOf } from "../slab.js";
 import type { Gpa } from "../units.js";
-import { answer, type Call, CLOSE, DATA, type Outcome, switched, type VmHandler } from "./call.js";
+import { answer, type Call, CLOSE, DATA, LATER, type Outcome, switched, type VmHandler } from "./call.js";
 
 /** KVMI_VERSION. */
 const VERSION = 1;
@@ -30,6 +30,7 @@ const readPhysical: VmHandler<"readPhysical"> = ({ session, request }) => {
   const at = range(request.gpa, request.size);
   if (at === null) return Errno.EINVAL;
   if (request.gpa >= MAX_GPA) return Errno.ENOENT;
+  if (!session.reaches(at.gpa, at.size)) return LATER;
   const reply = session.replyWith(at.size);
   return session.vm.readPhysical(at.gpa, bytesOf(reply).subarray(DATA)) ? reply : Errno.ENOENT;
 };
@@ -39,6 +40,7 @@ const writePhysical: VmHandler<"writePhysical"> = ({ session, request, message, 
   const at = range(request.gpa, request.size);
   if (at === null) return Errno.EINVAL;
   if (request.gpa >= MAX_GPA) return Errno.ENOENT;
+  if (!session.reaches(at.gpa, at.size)) return LATER;
   return session.vm.writePhysical(at.gpa, message.payload.subarray(tail, tail + at.size)) ? 0 : Errno.ENOENT;
 };
 

@@ -77,8 +77,9 @@ export async function bootSnapshot(folder: string, flags: BootFlags, typed: read
         verbose: flags.verbose === true,
       }),
     );
+    const ended = (await saving?.ended(status)) ?? status;
     if (recording !== undefined) await recordWorkingSet(recording, snapshot, machine);
-    return (await saving?.ended(status)) ?? status;
+    return ended;
   } finally {
     endControl();
     await (snapshot as StoredSnapshot | null)?.close();

@@ -25,7 +25,7 @@ function parseSavePoint(text: string): SavePoint {
 
 /** A session whose machine is saved at a point. */
 export interface SavingSession extends Session {
-  /** To be called when the machine has ended: says what went wrong. @returns the status of the program, `status` if all went well */
+  /** To be called when the machine has ended: says what came of it. @returns the status of the program, `status` if all went well */
   ended(status: number): Promise<number>;
 }
 
@@ -51,12 +51,15 @@ interface SavingOptions {
 /** @throws {UsageError} if nobody can tell when the guest is ready */
 function savingSession(session: Session, { at, folder }: SavePoint, { stop, repeats }: SavingOptions): SavingSession {
   const where = `--snapshot-at ${at}:${folder}`;
-  let saving: Promise<void> | null = null;
+  let saving: Promise<string> | null = null;
   let machine: Machine | null = null;
   const save = (): Promise<void> => {
-    saving = saveMachine(machine as Machine, folder, { at: at === "ready" ? 0 : at, stop }).then(say);
-    // What goes wrong is told at the end.
-    return saving.catch(() => undefined);
+    saving = saveMachine(machine as Machine, folder, { at: at === "ready" ? 0 : at, stop });
+    // What comes of it is told at the end: the terminal is the guest's until then.
+    return saving.then(
+      () => undefined,
+      () => undefined,
+    );
   };
   if (at === "ready") {
     const why = repeats ? "with --clock icount" : session.whenReady === undefined ? "of this guest" : null;
@@ -74,7 +77,7 @@ function savingSession(session: Session, { at, folder }: SavePoint, { stop, repe
     ended: async (status) => {
       try {
         if (saving === null) say(`${where}: the machine has ended before its guest was ready`);
-        else await saving;
+        else say(await saving);
         return saving === null ? ExitCode.Usage : status;
       } catch (error) {
         say(`${where}: ${saveFault(error)}`);
