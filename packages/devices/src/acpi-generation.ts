@@ -29,7 +29,7 @@ const CHANGED = 0x80;
 export const generationDevices = ({ gpa, gsi }: AcpiGeneration): readonly Aml[] => [
   device(
     "VGEN",
-    name("_HID", string("VMGENCTR")),
+    name("_HID", string("VMGN0001")),
     name("_CID", string("VM_Gen_Counter")),
     name("_DDN", string("VM_Gen_Counter")),
     name("ADDR", packageOf(integer(gpa), integer(0))),

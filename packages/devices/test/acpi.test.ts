@@ -19,6 +19,7 @@ const desc: AcpiDesc = {
     { hid: "PNP0A06", ports: [{ base: 0x1000, count: 8 }] },
     { hid: "ACME0001", memory: [{ base: 0xd0000000, size: 4096 }], interrupts: [{ gsi: 20, trigger: "edge" }] },
   ],
+  generation: { gpa: 0xfe000, gsi: 13 },
   s5Type: 5,
 };
 
@@ -176,6 +177,13 @@ describe("DSDT", () => {
     expect(has(dsdt, resources)).toBe(true);
   });
 
+  test("a generation ID at its address, and a device that notifies of a change of it", () => {
+    const { dsdt } = parse(desc);
+    expect(has(dsdt, [0x08, ...Buffer.from("ADDR"), 0x12, 8, 2, 0x0c, 0, 0xe0, 0x0f, 0, 0])).toBe(true);
+    expect(has(dsdt, [...Buffer.from("_EVT"), 1, 0x86, ...Buffer.from("VGEN"), 0x0a, 0x80])).toBe(true);
+    expect(has(parse({ ...withPci, generation: undefined } as AcpiDesc).dsdt, [...Buffer.from("VGEN")])).toBe(false);
+  });
+
   describe("with PCI", () => {
     const { dsdt, mcfg } = parse(withPci);
 
@@ -240,6 +248,8 @@ describe("DSDT", () => {
       expect(source).toContain('EisaId ("PNP0B00")');
       expect(source).toContain('EisaId ("PNP0A06")');
       expect(source).toContain('Name (_HID, "ACME0001")');
+      for (const part of ['Name (_CID, "VM_Gen_Counter")', "Method (_EVT, 1", "Notify (VGEN, 0x80)"])
+        expect(source).toContain(part);
       writeFileSync(join(folder, "DSDT.aml"), parse(withPci).dsdt);
       expect(run("-d", "DSDT.aml").status).toBe(0);
       expect(run("-p", "again", "DSDT.dsl").stdout).toContain("0 Errors, 0 Warnings");
