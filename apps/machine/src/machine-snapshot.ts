@@ -1,5 +1,5 @@
 import type { CpuidLeaf, VcpuStateError } from "@vm/cpu";
-import type { ChunkSource, MemoryImage, PageImage } from "@vm/mmu";
+import { CHUNK_PAGES, type ChunkSource, type FrozenMemory, type MemoryImage, type PageImage } from "@vm/mmu";
 import { areasOf } from "./async-page-faults.js";
 import {
   checkDisks,
@@ -10,6 +10,7 @@ import {
   saveDisks,
 } from "./disk/saved-disk.js";
 import { MachineError } from "./error.js";
+import { isZero } from "./is-zero.js";
 import { GENERATION } from "./layout.js";
 import type { MachineState } from "./machine-state.js";
 import type { MachineConfig, MachineOptions } from "./options.js";
@@ -66,8 +67,6 @@ export interface MemoryPiece {
 const VERSION = 1;
 const PAGE = 4096;
 const CHUNK = 65536;
-/** Pages copied between looks at the time. */
-const PAGES = 512;
 
 /** What a machine and its disks are like, but for memory. */
 export interface SavedState extends MachineState {
@@ -108,30 +107,53 @@ export function makeOf(config: MachineConfig, options: MachineOptions, plugins: 
   };
 }
 
+/** Gives a snapshot that was begun while the guest stood still; the guest may run meanwhile. */
+export type SnapshotRest = () => Promise<TakenSnapshot>;
+
 /**
- * Copies a machine that stands still; the event loop has its turns. All memory is fetched first. Of its coming the guest is told when it goes on, and not in the copy, where
- * whoever waits for memory is woken instead: see `AsyncPageFaults.save`.
+ * Begins to save a machine that stands still; the event loop has its turns. What of memory has not arrived is fetched, and of its coming the guest is told when it goes on, and not in
+ * the copy, where whoever waits for memory is woken instead: see `AsyncPageFaults.save`.
  */
 export async function takeSnapshot(
   machine: VirtualMachine,
   make: MachineMake,
   disks: readonly MachineDisk[],
-): Promise<TakenSnapshot> {
-  const pace = new Pace();
-  const { residency } = machine.memory;
-  for (const chunk of residency?.absent() ?? []) await residency?.fetch(chunk);
-  const { memslots, pages } = machine.memory.save();
-  const copies: PageImage[] = [];
-  for (const { gfn, bytes } of pages) {
-    if (bytes.some((byte) => byte !== 0)) copies.push({ gfn, bytes: bytes.slice() });
-    if (copies.length % PAGES === 0) await pace.breathe();
-  }
+): Promise<SnapshotRest> {
   const { shapes, overlays } = await saveDisks(disks);
+  const { memory } = machine;
+  const { memslots } = memory;
+  const isOwn = make.memoryBackend === "anonymous";
+  const pages = isOwn ? [] : await copyOf(memory.save().pages);
   const state = { ...structuredClone(machine.save()), overlays };
-  return new TakenSnapshot({ ...make, disks: shapes, instructions: state.clock.retired }, state, {
-    memslots,
-    pages: copies,
-  });
+  const meta = { ...make, disks: shapes, instructions: state.clock.retired };
+  if (!isOwn) return async () => new TakenSnapshot(meta, state, { memslots, pages });
+  const frozen = memory.freeze();
+  return async () => {
+    try {
+      return new TakenSnapshot(meta, state, { memslots, pages: await copyOf(pagesOf(frozen)) });
+    } finally {
+      frozen.close();
+    }
+  };
+}
+
+/** Copies those that are not all zeros. */
+async function copyOf(pages: Iterable<PageImage> | AsyncIterable<PageImage>): Promise<readonly PageImage[]> {
+  const pace = new Pace();
+  const copies: PageImage[] = [];
+  for await (const { gfn, bytes } of pages) {
+    if (!isZero(bytes)) copies.push({ gfn, bytes: bytes.slice() });
+    await pace.breathe();
+  }
+  return copies;
+}
+
+async function* pagesOf(frozen: FrozenMemory): AsyncGenerator<PageImage> {
+  for (const chunk of frozen.chunks) {
+    const bytes = frozen.fetchNow(chunk) ?? (await frozen.fetch(chunk));
+    for (let page = 0; page < CHUNK_PAGES; page++)
+      yield { gfn: chunk * CHUNK_PAGES + page, bytes: bytes.subarray(page * PAGE, (page + 1) * PAGE) };
+  }
 }
 
 /** What the options of a machine that goes on are made of, and those that would contradict it. */
@@ -216,10 +238,12 @@ export async function restoreSnapshot(
   const state = snapshot.state as SavedState;
   try {
     restoreOverlays(state.overlays, disks);
-    for (const area of [GENERATION, ...areasOf(state.asyncPf)]) await memory.ensureResident(area, 1);
-    machine.restore(state);
     // Where time is counted, each that goes on is to be the same.
-    if ((snapshot.meta as MachineShape).clock === "host") machine.board.generation?.renew();
+    const renews = (snapshot.meta as MachineShape).clock === "host";
+    for (const area of [...(renews ? [GENERATION] : []), ...areasOf(state.asyncPf)])
+      await memory.ensureResident(area, 1);
+    machine.restore(state);
+    if (renews) machine.board.generation?.renew();
   } catch (cause) {
     if (cause instanceof MachineError) throw cause;
     const why = (cause as VcpuStateError).message;

@@ -189,7 +189,8 @@ export class VirtualMachine implements Machine {
   async snapshot({ at = 0, stop = false }: SnapshotOptions = {}): Promise<MachineSnapshot> {
     const make = this.#make();
     const own = this.#disks.map(({ base }) => base);
-    return whileStill(this, at, () => takeSnapshot(this, make, own).finally(() => stop && this.stop()));
+    const rest = await whileStill(this, at, () => takeSnapshot(this, make, own).finally(() => stop && this.stop()));
+    return rest();
   }
 
   async fork(options: ForkOptions = {}): Promise<Machine> {

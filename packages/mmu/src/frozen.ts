@@ -80,7 +80,7 @@ export class FrozenMemory implements ChunkSource {
   /** What the frozen memory itself waits for has to come first. @throws KvmError EBADF once it is closed */
   async fetch(chunk: number): Promise<Uint8Array> {
     this.#refuseClosed();
-    await this.#slots.residency?.ensure(chunk * CHUNK_PAGES, CHUNK_PAGES);
+    await this.#slots.residency?.fetch(chunk);
     return this.#read(chunk);
   }
 
@@ -88,7 +88,7 @@ export class FrozenMemory implements ChunkSource {
   fetchNow(chunk: number): Uint8Array | null {
     this.#refuseClosed();
     const { residency } = this.#slots;
-    const isHere = residency === null || residency.bringOrThrow(chunk * CHUNK_PAGES, CHUNK_PAGES);
+    const isHere = residency === null || residency.bringOrThrow(chunk * CHUNK_PAGES, CHUNK_PAGES, false);
     return isHere ? this.#read(chunk) : null;
   }
 

@@ -115,12 +115,12 @@ export class Residency {
     }
   }
 
-  /** As {@link bring}, for who has no way to wait. What the source throws. */
-  bringOrThrow(gfn: Gfn, pages: number): boolean {
+  /** As {@link bring}, for who has no way to wait. What the source throws. @param counts they are {@link demanded} */
+  bringOrThrow(gfn: Gfn, pages: number, counts = true): boolean {
     let all = true;
     const end = Math.ceil((gfn + pages) / CHUNK_PAGES);
     for (let chunk = Math.floor(gfn / CHUNK_PAGES); chunk < end && this.#left > 0; chunk++)
-      if (this.#isAbsent(chunk) && !this.#bring(chunk)) all = false;
+      if (this.#isAbsent(chunk) && !this.#bring(chunk, counts)) all = false;
     return all;
   }
 
@@ -145,7 +145,7 @@ export class Residency {
     return this.#arrived.add(callback);
   }
 
-  #bring(chunk: number): boolean {
+  #bring(chunk: number, counts: boolean): boolean {
     let bytes: Uint8Array | null;
     try {
       bytes = this.#source.fetchNow?.(chunk) ?? null;
@@ -156,8 +156,10 @@ export class Residency {
     }
     if (bytes === null) return false;
     this.#failed.delete(chunk);
-    this.#demanded.add(chunk);
-    this.#atOnce++;
+    if (counts) {
+      this.#demanded.add(chunk);
+      this.#atOnce++;
+    }
     this.#arrived.emit(chunk * CHUNK_PAGES, CHUNK_PAGES);
     return true;
   }

@@ -1,4 +1,5 @@
 import type { MemoryImage } from "@vm/mmu";
+import { isZero } from "../is-zero.js";
 import { SnapshotError } from "./error.js";
 import { CHUNK_BYTES, LIMITS } from "./layout.js";
 import { checkMemslots, MemoryRanges } from "./memory-layout.js";
@@ -41,12 +42,6 @@ export function* cutChunks({ memslots, pages }: MemoryImage): Generator<CutChunk
 }
 
 const nonZero = (chunk: number, bytes: Uint8Array): CutChunk | null => (isZero(bytes) ? null : { chunk, bytes });
-
-function isZero({ buffer, byteOffset, length }: Uint8Array): boolean {
-  const words = new Uint32Array(buffer, byteOffset, length / 4);
-  for (let k = 0; k < words.length; k++) if (words[k] !== 0) return false;
-  return true;
-}
 
 /** @throws {SnapshotError} "limit" for more chunks than a snapshot may have */
 export function checkCount(chunks: number): void {

@@ -87,7 +87,11 @@ describe("a host of an agent", () => {
     guest.say(Say.Hello, int64(0x7000));
     guest.say(Say.Ready);
     const state = agent.save();
-    expect([state.asked, state.input, agent.command]).toEqual([true, Uint8Array.of(5), { command: "cat", input: true }]);
+    expect([state.asked, state.input, agent.command]).toEqual([
+      true,
+      Uint8Array.of(5),
+      { command: "cat", input: true },
+    ]);
     agent = ExecAgent.resumed(state, AGENT_SIZE, port);
     agent.takeUp();
     agent.input(Uint8Array.of(5));
@@ -97,9 +101,12 @@ describe("a host of an agent", () => {
 
   it("refuses replies that nobody has asked for", () => {
     const agent = new ExecAgent({ tag: TAG, root: rootWords("") }, AGENT_SIZE, {} as ExecPort);
-    const script = { origin: { from: "leave", hello: new Uint8Array(0), command: null }, replies: Array(999).fill(int64(0)) } as const;
-    expect(() => ExecAgent.resumed({ ...agent.save(), script }, AGENT_SIZE, { done: () => undefined } as ExecPort)).toThrow(
-      RangeError,
-    );
+    const script = {
+      origin: { from: "leave", hello: new Uint8Array(0), command: null },
+      replies: Array(999).fill(int64(0)),
+    } as const;
+    expect(() =>
+      ExecAgent.resumed({ ...agent.save(), script }, AGENT_SIZE, { done: () => undefined } as ExecPort),
+    ).toThrow(RangeError);
   });
 });

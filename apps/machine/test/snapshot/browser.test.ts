@@ -2,7 +2,7 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { loadSnapshot, type SnapshotDirectory } from "../../src/browser.js";
-import { createMachine } from "../../src/index.js";
+import { createMachine, type Machine } from "../../src/index.js";
 import { saveSnapshot } from "../../src/node.js";
 import { writeSnapshot } from "../../src/snapshot/node/write.js";
 import { ENGINE, transcript } from "../guest.js";
@@ -74,13 +74,21 @@ afterEach(() => {
 const booted = join(folder, "booted");
 let expected: unknown;
 
+/** Chunks that somebody had to wait for. */
+function waitedFor(machine: Machine): number {
+  const { demanded = 0, atOnce = 0 } = machine.stats().lateMemory ?? {};
+  return demanded - atOnce;
+}
+
 async function rest(snapshot: Awaited<ReturnType<typeof loadSnapshot>>) {
   const machine = await createMachine({ snapshot });
   const text = transcript(machine);
+  const before = waitedFor(machine);
   const end = await machine.run();
+  const waited = waitedFor(machine) - before;
   await snapshot.close();
   const { instructions, lateMemory } = machine.stats();
-  return { came: { end, instructions, text: text.text }, lateMemory };
+  return { came: { end, instructions, text: text.text }, lateMemory, waited };
 }
 
 beforeAll(async () => {
@@ -99,9 +107,12 @@ describe("a machine goes on from a snapshot", () => {
   });
 
   it("in one, whose files a Worker reads at once", async () => {
-    const { came, lateMemory } = await rest(await loadSnapshot(inWorker(directory(booted), booted), { lazy: true }));
+    const { came, lateMemory, waited } = await rest(
+      await loadSnapshot(inWorker(directory(booted), booted), { lazy: true }),
+    );
     expect(came).toEqual(expected);
-    expect(lateMemory?.atOnce).toBe(lateMemory?.demanded);
+    expect(lateMemory?.atOnce).toBeGreaterThan(0);
+    expect(waited).toBe(0);
   });
 
   it("at a URL", async () => {

@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, symlinkSync, truncateSync, writeFileSync } fro
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createMachine, type MachineSnapshot } from "../../src/index.js";
+import { createMachine, type Machine, type MachineSnapshot } from "../../src/index.js";
 import { loadSnapshot, saveSnapshot, saveWorkingSet } from "../../src/node.js";
 import { SnapshotError } from "../../src/snapshot/error.js";
 import { LIMITS } from "../../src/snapshot/layout.js";
@@ -26,15 +26,23 @@ let taken: MachineSnapshot;
 /** What the rest of the run comes to. */
 let expected: unknown;
 
+/** Chunks that somebody had to wait for. */
+function waitedFor(machine: Machine): number {
+  const { demanded = 0, atOnce = 0 } = machine.stats().lateMemory ?? {};
+  return demanded - atOnce;
+}
+
 /** The rest of the run of a saved machine, and what of its memory was needed. */
 async function rest(place: string, options: { readonly readAhead?: boolean } = {}) {
   const snapshot = await loadSnapshot(place, { lazy: true, ...options });
   const machine = await createMachine({ snapshot });
   const text = transcript(machine);
+  const before = waitedFor(machine);
   const end = await machine.run();
+  const waited = waitedFor(machine) - before;
   const { lateMemory, instructions } = machine.stats();
   await snapshot.close();
-  return { snapshot, machine, lateMemory, came: { end, instructions, text: text.text } };
+  return { snapshot, machine, lateMemory, waited, came: { end, instructions, text: text.text } };
 }
 
 const demandedOf = ({ machine }: Awaited<ReturnType<typeof rest>>): readonly number[] =>
@@ -95,9 +103,10 @@ describe("a working set", () => {
   });
 
   it("leads to the same run from a folder", async () => {
-    const { came, lateMemory } = await rest(booted);
+    const { came, lateMemory, waited } = await rest(booted);
     expect(came).toEqual(expected);
-    expect(lateMemory?.atOnce).toBe(lateMemory?.demanded);
+    expect(lateMemory?.atOnce).toBeGreaterThan(0);
+    expect(waited).toBe(0);
   });
 
   it("is not asked for by who does not read ahead", async () => {

@@ -1,8 +1,11 @@
+import { hexOf } from "../../../../apps/machine/src/snapshot/digest.js";
 import { SnapshotError } from "../../../../apps/machine/src/snapshot/error.js";
+import { HEADER_BYTES, OWN_DIGEST } from "../../../../apps/machine/src/snapshot/header.js";
 import { CHUNK_BYTES } from "../../../../apps/machine/src/snapshot/layout.js";
 import { Snapshot } from "../../../../apps/machine/src/snapshot/snapshot.js";
 import type { SnapshotSource } from "../../../../apps/machine/src/snapshot/source.js";
 import { nodeUnpack, portableUnpack } from "../../../../apps/machine/src/snapshot/unpack.js";
+import { decodeWorkingSet, readWorkingSet } from "../../../../apps/machine/src/snapshot/working-set.js";
 import { craftFiles, type Edit } from "../../../../apps/machine/test/snapshot/craft.js";
 import { type Door, Violation } from "../door.js";
 import { Random } from "../random.js";
@@ -10,18 +13,25 @@ import { Random } from "../random.js";
 const NUMBERS = [0, 1, 2, -1, 0.5, 4096, 65536, 2 ** 31, 2 ** 32, 2 ** 48, 2 ** 53, Number.NaN, 5n, null, "1", [], {}];
 const FIELDS = ["memslots", "parent", "pack", "chunks", "contents", "meta"] as const;
 
+/** Id of the snapshot that nothing was changed of. */
+const SOUND = hexOf((craftFiles({}).get("snapshot") as Uint8Array).subarray(OWN_DIGEST, HEADER_BYTES));
+
 /** Snapshots with wrong contents under right checksums, and with damage. */
 export const snapshot: Door = {
   name: "snapshot",
-  summary: "snapshots with wrong manifests, tables, states and chunks, or damaged, opened and read",
+  summary: "snapshots with wrong manifests, tables, states, chunks and working sets, or damaged, opened and read",
   check: async (seed, opened) => {
     const random = new Random(seed);
     const files = new Map(craftFiles(random.chance(20) ? {} : mistake(random)));
+    if (random.chance(30)) files.set("working-set", workingSet(random));
     if (random.chance(30)) damage(random, files);
     const unpack = random.chance(50) ? portableUnpack : (nodeUnpack() ?? portableUnpack);
     opened();
     try {
-      const read = await Snapshot.read(sourceOf(files), { unpack });
+      const source = sourceOf(files);
+      const read = await Snapshot.read(source, { unpack });
+      const set = await readWorkingSet(source);
+      if (set !== null) read.readAhead(decodeWorkingSet(set, source, read));
       for (const chunk of read.chunks)
         if ((await read.readChunk(chunk)).length !== CHUNK_BYTES) throw new Violation("size", `chunk ${chunk}`);
       await read.close();
@@ -54,6 +64,13 @@ function mistake(random: Random): Edit {
     default:
       return { packed: noise(random.chance(90) ? 300 : 60_000), entry: { codec: 1 + random.below(3) } };
   }
+}
+
+function workingSet(random: Random): Uint8Array {
+  const chunks = random.pick([[1], [], [1, 1], [random.pick(NUMBERS)], random.pick(NUMBERS)]);
+  const version = random.chance(80) ? 1 : random.pick(NUMBERS);
+  const value = { version, snapshot: random.pick(["", SOUND]), chunks };
+  return new TextEncoder().encode(JSON.stringify(value, (_, part) => (typeof part === "bigint" ? `${part}` : part)));
 }
 
 function damage(random: Random, files: Map<string, Uint8Array>): void {
