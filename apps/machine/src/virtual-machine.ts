@@ -213,7 +213,7 @@ export class VirtualMachine implements Machine {
     const machine = new VirtualMachine(config, options, await allocateRam(config));
     await machine.equip(pluginsOf(options), options.signal, async () => {
       // The guest has been told what there is.
-      machine.board.seal();
+      machine.board.sealUntold();
       await restoreSnapshot(machine, snapshot, { disks: config.disks, pace });
     });
     return machine;

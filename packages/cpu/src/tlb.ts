@@ -186,8 +186,8 @@ export class Tlb {
   }
 
   #clear(): void {
-    for (let at = this.#start >> 2; at < (this.#start + this.#bytes) >> 2; at += S.TLB_ENTRY / 4)
-      this.#i32[at] = S.TLB_INVALID;
+    // What is not a tag has no meaning without one.
+    this.#i32.fill(S.TLB_INVALID, this.#start >> 2, (this.#start + this.#bytes) >> 2);
     this.#log.clear();
     this.#globalLog.clear();
     this.#overflow = false;

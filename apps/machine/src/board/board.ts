@@ -227,7 +227,7 @@ export class Board {
 
     mmu.onInvalidate((gfn, pages, replaced) => {
       for (const vcpu of this.vcpus) vcpu.tlb.flush();
-      if (replaced) for (let page = gfn; page < gfn + pages; page++) code.drop(page);
+      if (replaced) code.dropAll(gfn, pages);
     });
     mmu.onHostWrite((gfn) => code.drop(gfn));
     if (options.privateGuest !== true) writeBiosData(mmu);
@@ -315,6 +315,11 @@ export class Board {
   #beforeSealed(): void {
     if (this.#sealed)
       throw new MachineError("state", "devices that the guest is to find are attached in a plugin's install");
+  }
+
+  /** Nothing can be added from now on: the guest was told long ago what there is. */
+  sealUntold(): void {
+    this.#sealed = true;
   }
 
   /**

@@ -280,6 +280,13 @@ export class CodeCache {
     }
   }
 
+  /** Forgets every instruction of frames `[gfn, gfn + pages)`. */
+  dropAll(gfn: Gfn, pages: number): void {
+    const end = gfn + pages;
+    if (pages <= this.#frames.size) for (let one = gfn; one < end; one++) this.drop(one);
+    else for (const one of this.#frames.keys()) if (one >= gfn && one < end) this.drop(one);
+  }
+
   /** Forgets everything. */
   reset(): void {
     for (const { pages } of this.#frames.values()) for (const page of pages) if (page !== null) page.alive = false;

@@ -3,6 +3,8 @@ import type { Heads } from "../code/heads.js";
 
 /** Slots of the table: regions that can be there at a time. Slot 0 stays empty. */
 const SLOTS = 1 << 14;
+/** Those that the table has at first: it is gone through from end to end for every processor that is made. */
+const FIRST_SLOTS = 64;
 /** Modules and bytes of WebAssembly that are kept. */
 const MAX_MODULES = 512;
 const MAX_BYTES = 24 << 20;
@@ -27,8 +29,10 @@ interface Live {
  * entered since they were looked at last, of the older half; if all were, the oldest.
  */
 export class RegionModules {
-  readonly table = new WebAssembly.Table({ element: "anyfunc", initial: SLOTS });
-  readonly #free: number[] = Array.from({ length: SLOTS - 1 }, (_, k) => SLOTS - 1 - k);
+  readonly table = new WebAssembly.Table({ element: "anyfunc", initial: FIRST_SLOTS });
+  /** Slots that were given back; from the other on, none was ever used. */
+  readonly #free: number[] = [];
+  #unused = 1;
   #live: Live[] = [];
   #bytes = 0;
   /** Modules that were let go. */
@@ -36,6 +40,10 @@ export class RegionModules {
 
   get count(): number {
     return this.#live.length;
+  }
+
+  get #freeSlots(): number {
+    return SLOTS - this.#unused + this.#free.length;
   }
 
   /** Bytes of WebAssembly of the modules in use. */
@@ -50,7 +58,7 @@ export class RegionModules {
   add(heads: Heads, regions: readonly Enterable[], functions: readonly unknown[], bytes: number): readonly number[] {
     this.#makeRoom(heads, regions.length, bytes);
     const slots = functions.map((f) => {
-      const slot = this.#free.pop() as number;
+      const slot = this.#free.pop() ?? this.#take();
       this.table.set(slot, f as () => number);
       return slot;
     });
@@ -59,9 +67,15 @@ export class RegionModules {
     return slots;
   }
 
+  #take(): number {
+    const { length } = this.table;
+    if (this.#unused === length) this.table.grow(length);
+    return this.#unused++;
+  }
+
   #makeRoom(heads: Heads, slots: number, bytes: number): void {
     const full = (): boolean =>
-      this.#live.length >= MAX_MODULES || this.#bytes + bytes > MAX_BYTES || this.#free.length < slots;
+      this.#live.length >= MAX_MODULES || this.#bytes + bytes > MAX_BYTES || this.#freeSlots < slots;
     if (!full()) return;
     // Of which nothing can be entered any more.
     this.#let(heads, ({ regions }) => regions.every(({ page }) => !page.alive));

@@ -124,14 +124,26 @@ export class TdpRoot {
 
   /** Takes W from the pages `[start, end)`. A large page that has some of them goes. @returns whether that changed anything */
   writeProtect(start: number, end: number): boolean {
+    return this.#writeProtect(this.table, this.levels, 0, start, end);
+  }
+
+  #writeProtect(table: number, level: number, base: number, start: number, end: number): boolean {
+    const { u32 } = this.pages;
+    const span = framesAt(level);
+    const first = Math.max(0, Math.floor((start - base) / span));
+    const last = Math.min(511, Math.ceil((end - base) / span) - 1);
     let changed = false;
-    for (let gfn = start; gfn < end; gfn++) {
-      const at = this.find(gfn);
-      const lo = this.pages.u32[at] as number;
-      if (!isPresent(lo) || (lo & Ept.W) === 0) continue;
-      changed = true;
-      if ((lo & Ept.Large) !== 0) this.zap(gfn, gfn + 1);
-      else this.pages.u32[at] = lo & ~Ept.W;
+    for (let index = first; index <= last; index++) {
+      const at = table * 1024 + index * 2;
+      const lo = u32[at] as number;
+      if (!isPresent(lo)) continue;
+      const gfn = base + index * span;
+      if (!isLeaf(lo, level)) changed = this.#writeProtect(lo >>> 12, level - 1, gfn, start, end) || changed;
+      else if ((lo & Ept.W) !== 0) {
+        changed = true;
+        if (level > 1) this.zap(gfn, gfn + 1);
+        else u32[at] = lo & ~Ept.W;
+      }
     }
     return changed;
   }

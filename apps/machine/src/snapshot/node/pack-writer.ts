@@ -27,8 +27,8 @@ export const hostPacker: Packer =
     ? { codec: "deflate", pack: (bytes) => deflateRaw(bytes, { level: 1, memLevel: 9 }) }
     : { codec: "zstd", pack: promisify(zstd) as Pack };
 
-/** Contents that are packed at a time. */
-const AHEAD = 4;
+/** Contents that are packed at a time: what a busy guest leaves between two turns of the event loop, and not so much that its disks wait long for the same threads. */
+const AHEAD = 8;
 /** Bytes that are gathered before they are written. */
 const WRITE_BYTES = 2 ** 20;
 
