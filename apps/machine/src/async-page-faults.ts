@@ -9,11 +9,12 @@ import {
   type VmAsyncPfState,
 } from "@vm/async-pf";
 import { type Exit, halvesOf, u64, type Vcpu, type VcpuState } from "@vm/cpu";
-import type { LocalApic, Turns } from "@vm/devices";
+import { type LocalApic, read, type Turns, within } from "@vm/devices";
 import type { Mmu } from "@vm/mmu";
 import type { MemoryRange } from "./board/additions.js";
 import type { Board } from "./board/board.js";
 import type { ClockMode } from "./clock.js";
+import { MAX_CPUS } from "./layout.js";
 import type { RunLoop } from "./run-loop.js";
 
 /** CPUID's leaf of KVM's paravirtual features. */
@@ -211,10 +212,25 @@ export class AsyncPageFaults {
   }
 }
 
-/** Where the areas of a saved machine lie, in bytes of guest-physical memory: what {@link AsyncPageFaults.restore} needs. */
-export function areasOf(state: VmAsyncPfState | null): readonly number[] {
-  return state?.vcpus.flatMap(({ enable: [lo, hi] }) => areaOf(lo, hi) ?? []) ?? [];
+/** Where the areas of a saved machine lie, in bytes of guest-physical memory: what {@link AsyncPageFaults.restore} needs. @throws {StateError} */
+export function areasOf(state: unknown): readonly number[] {
+  const { vcpus } = within("asyncPf", () => readAreas(state)) ?? { vcpus: [] };
+  return vcpus.flatMap(({ enable: [lo = 0, hi = 0] }) => areaOf(lo, hi) ?? []);
 }
+
+/** Of a state, to which nothing has been asked yet but where the areas are. */
+const readAreas = read.nullOr(
+  read.record({
+    vcpus: read.list(
+      read.record({
+        enable: read.list(read.u32, 2),
+        ...{ id: read.u16, vector: read.u8, nextId: read.u32, pageReadyPending: read.flag },
+      }),
+      0,
+      MAX_CPUS,
+    ),
+  }),
+);
 
 /** Where a value of MSR_KVM_ASYNC_PF_EN has its area; null if it switches off, or is refused. */
 function areaOf(lo: number, hi: number): number | null {

@@ -1,5 +1,6 @@
-import type { Clock } from "@vm/devices";
-import { VmClock, type VmClockDesc, type VmClockState } from "@vm/vdso-timens";
+import { type Clock, read } from "@vm/devices";
+import { MAX_TIME, VmClock, type VmClockDesc, type VmClockState } from "@vm/vdso-timens";
+import { part } from "./state-part.js";
 import { type Timer, TimerQueue } from "./timer-queue.js";
 
 export type { Timer };
@@ -21,6 +22,14 @@ export interface VirtualClockState {
   readonly retired: number;
   readonly time: VmClockState;
 }
+
+/** Instructions that no machine has retired; counting on from there is exact. */
+export const MAX_RETIRED = 2 ** 52;
+
+const readClock = read.record<VirtualClockState>({
+  retired: read.integer(0, MAX_RETIRED),
+  time: (value) => value as VmClockState,
+});
 
 /** The virtual clock that drives every device of a machine. Times in ns since the machine was made. */
 export class VirtualClock {
@@ -110,10 +119,17 @@ export class VirtualClock {
     return { retired: this.#retired, time: this.time.save() };
   }
 
-  /** Goes on where the saved clock was. Timers are their owners' to set again. @throws {VmClockError} `rate` */
-  restore({ retired, time }: VirtualClockState): void {
+  /** Goes on where the saved clock was. Timers are their owners' to set again. @throws {StateError} */
+  restore(state: VirtualClockState): void {
+    const { retired, time } = readClock(state);
+    const before = this.#retired;
     this.#retired = retired;
-    this.time.restore(time);
+    try {
+      part("time", () => this.time.restore(time));
+    } catch (error) {
+      this.#retired = before;
+      throw error;
+    }
   }
 
   /** Called when the earliest timer may have changed: the running slice must end in time. */
@@ -122,14 +138,15 @@ export class VirtualClock {
   }
   #onSchedule: () => void = () => undefined;
 
-  /** Time of the earliest timer, or Infinity. */
+  /** Time of the earliest timer, or Infinity: also where time ends before. */
   get next(): number {
-    return this.#queue.next;
+    const { next } = this.#queue;
+    return next < MAX_TIME ? next : Number.POSITIVE_INFINITY;
   }
 
   /** How long until the earliest timer is due: ns of the host, or instructions; Infinity if it never is. */
   get untilNext(): number {
-    return this.time.until(this.#queue.next);
+    return this.time.until(this.next);
   }
 
   /** Timers that are neither fired nor cancelled. */

@@ -1,3 +1,4 @@
+import { read } from "@vm/devices";
 import type { Disposer } from "./emitter.js";
 import type { SerialLine } from "./serial-line.js";
 
@@ -18,6 +19,8 @@ export interface ConsoleState {
   /** See {@link MachineConsole.line}. */
   readonly line: Uint8Array;
 }
+
+const readConsole = read.record<ConsoleState>({ unseen: read.bytes(0, CHUNK - 1), line: read.bytes(0, LINE_MOST) });
 
 /** The far end of the guest's serial line (COM1). */
 export class MachineConsole {
@@ -141,8 +144,9 @@ export class MachineConsole {
     return { unseen: this.#chunk.slice(0, this.#used), line: this.line };
   }
 
-  /** @internal */
-  restore({ unseen, line }: ConsoleState): void {
+  /** @internal @throws {StateError} */
+  restore(state: ConsoleState): void {
+    const { unseen, line } = readConsole(state);
     this.#prompt = [...line];
     this.#used = 0;
     for (const byte of unseen) this.transmit(byte);

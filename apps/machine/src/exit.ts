@@ -38,3 +38,12 @@ export type VcpuExit = Exclude<Exit, { readonly reason: "budget" | "kicked" }>;
 export function isWait(exit: Exit | null): boolean {
   return exit?.reason === "memory-fault" && (exit.access & ExitFlag.Retry) !== 0;
 }
+
+/**
+ * Whether a slice ended for a reason that is none of the guest's: the host's, or that someone is asked about an instruction.
+ * @param sooner its budget was made smaller, for the guest to stand still there
+ */
+export function isCutShort(exit: Exit | null, sooner: boolean): boolean {
+  if (exit?.reason === "budget") return sooner;
+  return exit?.reason === "kicked" || exit?.reason === "intercepted" || isWait(exit);
+}

@@ -1,17 +1,20 @@
-import type { CpuidLeaf, VcpuStateError } from "@vm/cpu";
+import type { CpuidLeaf } from "@vm/cpu";
+import { read, StateError } from "@vm/devices";
 import { CHUNK_PAGES, type ChunkSource, type FrozenMemory, type MemoryImage, type PageImage } from "@vm/mmu";
 import { areasOf } from "./async-page-faults.js";
+import { MAX_RETIRED } from "./clock.js";
 import {
   checkDisks,
   type DiskShape,
   type MachineDisk,
+  readDiskShape,
   restoreOverlays,
   type SavedOverlay,
   saveDisks,
 } from "./disk/saved-disk.js";
 import { MachineError } from "./error.js";
 import { isZero } from "./is-zero.js";
-import { GENERATION } from "./layout.js";
+import { GENERATION, MAX_CPUS, MAX_DISKS, MAX_RAM, MIN_RAM } from "./layout.js";
 import type { MachineState } from "./machine-state.js";
 import type { MachineConfig, MachineOptions } from "./options.js";
 import { Pace } from "./pace.js";
@@ -65,6 +68,10 @@ export interface MemoryPiece {
 }
 
 const VERSION = 1;
+/** Characters of a plugin's name, plugins, CPUID leaves of a snapshot. */
+const NAME_MOST = 4096;
+const PLUGINS_MOST = 1024;
+const LEAVES_MOST = 4096;
 const PAGE = 4096;
 const CHUNK = 65536;
 
@@ -103,7 +110,15 @@ export function makeOf(config: MachineConfig, options: MachineOptions, plugins: 
   return {
     ...{ version: VERSION, cpus, memory, clock, pci, legacyDevices, asyncPf, testDevices },
     ...{ kvmClock, memoryBackend, plugins: plugins.slice(kvmClock ? 1 : 0).map(({ name }) => name) },
-    cpuid: options.cpuid ?? null,
+    cpuid:
+      options.cpuid?.map(({ leaf, subleaf, eax, ebx, ecx, edx }) => ({
+        leaf,
+        ...(subleaf === undefined ? {} : { subleaf }),
+        eax,
+        ebx,
+        ecx,
+        edx,
+      })) ?? null,
   };
 }
 
@@ -156,6 +171,34 @@ async function* pagesOf(frozen: FrozenMemory): AsyncGenerator<PageImage> {
   }
 }
 
+/** Words of CPUID, with a sign or without. */
+const word = read.integer(-(2 ** 31), 2 ** 32 - 1);
+const leaf = read.record<CpuidLeaf>({ leaf: word, subleaf: word, eax: word, ebx: word, ecx: word, edx: word }, [
+  "subleaf",
+]);
+const readShape = read.record<MachineShape>({
+  version: read.oneOf(VERSION),
+  cpus: read.integer(1, MAX_CPUS),
+  memory: read.integer(MIN_RAM, MAX_RAM),
+  clock: read.oneOf<string>("host", "icount"),
+  ...{ pci: read.flag, legacyDevices: read.flag, asyncPf: read.flag, testDevices: read.flag, kvmClock: read.flag },
+  disks: read.list(readDiskShape, 0, MAX_DISKS),
+  memoryBackend: read.oneOf<MemoryBackend>("anonymous", "guest-memfd"),
+  plugins: read.list(read.text(NAME_MOST), 0, PLUGINS_MOST),
+  cpuid: read.nullOr(read.list(leaf, 0, LEAVES_MOST)),
+  instructions: read.integer(0, MAX_RETIRED),
+});
+
+/** @throws {MachineError} `option` */
+function shapeOf(meta: unknown): MachineShape {
+  try {
+    return readShape(meta, "meta");
+  } catch (cause) {
+    if (!(cause instanceof StateError)) throw cause;
+    throw new MachineError("option", `the snapshot is none of a machine: ${cause.message}`, { cause });
+  }
+}
+
 /** What the options of a machine that goes on are made of, and those that would contradict it. */
 const SHAPE = [
   "cpus",
@@ -175,12 +218,13 @@ const NOT_WITH = ["kernel", "initrd", "agent", "commandLine", "unpack", "seed"] 
  * @throws {MachineError} `option` for what the snapshot says otherwise, or is no snapshot of a machine
  */
 export function optionsOf(snapshot: MachineSnapshot, options: MachineOptions): MachineOptions {
-  const meta = snapshot.meta as Partial<MachineShape> | null;
-  if (typeof meta !== "object" || meta === null || meta.version !== VERSION)
+  const { version } = (snapshot.meta ?? {}) as { readonly version?: unknown };
+  if (version !== VERSION)
     throw new MachineError(
       "option",
-      `snapshot is none of a machine of this version: its version is ${meta?.version}, ${VERSION} is known`,
+      `snapshot is none of a machine of this version: its version is ${typeof version === "object" ? "none" : String(version)}, ${VERSION} is known`,
     );
+  const meta = shapeOf(snapshot.meta);
   for (const name of NOT_WITH)
     if (options[name] !== undefined)
       throw new MachineError(
@@ -235,18 +279,18 @@ export async function restoreSnapshot(
       if (!memory.write(gpa, bytes)) throw nowhere(gpa);
       await pace.breathe();
     }
-  const state = snapshot.state as SavedState;
   try {
+    const state = read.object(snapshot.state) as unknown as SavedState;
     restoreOverlays(state.overlays, disks);
     // Where time is counted, each that goes on is to be the same.
     const renews = (snapshot.meta as MachineShape).clock === "host";
     for (const area of [...(renews ? [GENERATION] : []), ...areasOf(state.asyncPf)])
-      await memory.ensureResident(area, 1);
+      if (memory.backed(area, 1)) await memory.ensureResident(area, 1);
     machine.restore(state);
     if (renews) machine.board.generation?.renew();
   } catch (cause) {
     if (cause instanceof MachineError) throw cause;
-    const why = (cause as VcpuStateError).message;
+    const why = cause instanceof Error ? cause.message : String(cause);
     throw new MachineError("option", `the snapshot's state is none of such a machine: ${why}`, { cause });
   }
 }

@@ -1,14 +1,17 @@
 import type { VmAsyncPfState } from "@vm/async-pf";
 import type { VcpuState } from "@vm/cpu";
+import { read, type StateReader, within } from "@vm/devices";
 import type { AsyncPageFaults } from "./async-page-faults.js";
-import type { Board, BoardState } from "./board/board.js";
-import type { VirtualClock, VirtualClockState } from "./clock.js";
+import type { Board } from "./board/board.js";
+import type { BoardState } from "./board/state.js";
+import { MAX_RETIRED, type VirtualClock, type VirtualClockState } from "./clock.js";
 import type { ConsoleState, MachineConsole } from "./console.js";
 import type { AgentLine, AgentLineState } from "./exec/agent-line.js";
 import type { PluginPart } from "./plugin.js";
 import type { Random } from "./random.js";
 import type { RunLoop } from "./run-loop.js";
 import type { RunLoopState } from "./run-loop-desc.js";
+import { part } from "./state-part.js";
 
 /**
  * What a machine is like between two instructions, but for its memory and what makes it: how much memory, how many processors, which devices. It is data: numbers, strings,
@@ -44,6 +47,31 @@ export interface Stateful {
   readonly exitStatus: number | null;
 }
 
+const INT32 = 2 ** 31;
+
+/** What is the processor's own is its to read, but not that counting goes on to be exact. */
+const vcpu: StateReader<VcpuState> = (value, path = "") => {
+  const state = read.object(value, path);
+  read.integer(0, MAX_RETIRED)(state.retired, `${path}.retired`);
+  return state as unknown as VcpuState;
+};
+
+/** What a machine with these parts has a state of; each part reads its own. What else `overlays` says is the disks'. */
+function readMachine({ board, plugins, asyncPf }: Stateful): StateReader<MachineState> {
+  const own: StateReader<never> = (value) => value as never;
+  return read.record<MachineState & { readonly overlays?: unknown }>(
+    {
+      ...{ clock: own, loop: own, board: own, console: own, agent: own, overlays: own },
+      random: read.nullOr(read.integer(-INT32, INT32 - 1)),
+      vcpus: read.list(vcpu, board.vcpus.length),
+      asyncPf: asyncPf === null ? read.none : own,
+      plugins: read.list(own, plugins.length),
+      exitStatus: read.nullOr(read.u8),
+    },
+    ["overlays"],
+  );
+}
+
 /** While the guest stands still. */
 export function saveState({ board, ...of }: Stateful): MachineState {
   return {
@@ -64,20 +92,22 @@ export function saveState({ board, ...of }: Stateful): MachineState {
  * Takes the state of a machine with the same devices, once memory is as it was there, before the guest runs. Whoever looked on there does not do so here: processors have no view
  * of their own.
  * @returns the exit status
+ * @throws {StateError} if it is none of such a machine, which is of no use then
  */
-export function restoreState(of: Stateful, state: MachineState): number | null {
+export function restoreState(of: Stateful, saved: MachineState): number | null {
+  const state = readMachine(of)(saved);
   const { board, clock } = of;
-  clock.restore(state.clock);
+  within("clock", () => clock.restore(state.clock));
   of.random.restore(state.random);
   for (const [k, vcpu] of board.vcpus.entries())
-    vcpu.restore({ ...(state.vcpus[k] as VcpuState), view: 0, singleStep: false });
-  board.restore(state.board);
-  if (state.asyncPf !== null) of.asyncPf?.restore(state.asyncPf);
-  of.console.restore(state.console);
-  of.agents.restore(state.agent);
-  for (const [k, { saved }] of of.plugins.entries()) saved?.restore(state.plugins[k]);
+    part(`vcpus[${k}]`, () => vcpu.restore({ ...(state.vcpus[k] as VcpuState), view: 0, singleStep: false }));
+  within("board", () => board.restore(state.board));
+  part("asyncPf", () => of.asyncPf?.restore(state.asyncPf));
+  within("console", () => of.console.restore(state.console));
+  within("agent", () => of.agents.restore(state.agent));
+  for (const [k, { saved }] of of.plugins.entries()) part(`plugins[${k}]`, () => saved?.restore(state.plugins[k]));
   // What was restored may have asked for attention.
-  of.loop.restore(state.loop);
+  within("loop", () => of.loop.restore(state.loop));
   if (clock.mode === "host") clock.time.step((Date.now() / 1000 - clock.time.realtime()) * 1e9);
   return state.exitStatus;
 }

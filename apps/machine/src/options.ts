@@ -111,6 +111,8 @@ export interface MachineConfig extends RamOptions {
   readonly testDevices: boolean;
   /** With what firmware looks for: fw_cfg. Default false. */
   readonly firmware?: boolean;
+  /** Memory is still to come, from a snapshot. Default false. */
+  readonly resumes?: boolean;
   readonly unpack: Unpack;
   readonly commandLine: string;
   readonly unixTime: number;

@@ -1,4 +1,5 @@
 import type { Exit, Vcpu } from "@vm/cpu";
+import { read, type StateReader } from "@vm/devices";
 import type { Backlog } from "./backlog.js";
 import type { VirtualClock } from "./clock.js";
 import type { VcpuExit } from "./exit.js";
@@ -25,7 +26,14 @@ export interface Slice {
   readonly vcpu: Vcpu;
   /** Instructions. */
   readonly budget: number;
+  /** It was cut at an instruction that someone is asked about: while he keeps the processor, nobody else has a turn. */
+  readonly left: boolean;
 }
+
+/** Instructions of a slice. Bounded because an engine compiles a loop better once it is entered again. */
+export const SLICE = 100_000;
+/** The same where several processors want to run: one that waits for another must not wait long. */
+export const SHARED_SLICE = 20_000;
 
 /** Whose turn it is, and for how long. */
 export interface RunLoopState {
@@ -35,4 +43,15 @@ export interface RunLoopState {
   readonly sharedSlice: number;
   /** What is left of a slice that was cut: its processor's place and instructions. */
   readonly cut: { readonly vcpu: number; readonly budget: number } | null;
+}
+
+/** @param vcpus how many there are */
+export function readRunLoop(vcpus: number): StateReader<RunLoopState> {
+  const place = read.integer(0, vcpus - 1);
+  const cut = read.record<NonNullable<RunLoopState["cut"]>>({ vcpu: place, budget: read.integer(1, SLICE) });
+  return read.record<RunLoopState>({
+    next: place,
+    sharedSlice: read.integer(1, SHARED_SLICE),
+    cut: read.nullOr(cut),
+  });
 }

@@ -1,17 +1,13 @@
 import type { Exit, Vcpu } from "@vm/cpu";
 import type { Disposer } from "./emitter.js";
-import { isWait, type MachineExit, type VcpuExit } from "./exit.js";
-import type { RunLoopDesc, RunLoopState, Slice } from "./run-loop-desc.js";
+import { isCutShort, isWait, type MachineExit, type VcpuExit } from "./exit.js";
+import { type RunLoopDesc, type RunLoopState, readRunLoop, SHARED_SLICE, SLICE, type Slice } from "./run-loop-desc.js";
 import { RunQueue } from "./run-queue.js";
 import { MAX_SLEEP_MS, Sleeper } from "./sleep.js";
 import { Stops } from "./stops.js";
 import { turn } from "./turn.js";
 import type { VcpuState } from "./vcpu-handle.js";
 
-/** Instructions of a slice. Bounded because an engine compiles a loop better once it is entered again. */
-const SLICE = 100_000;
-/** The same where several processors want to run: one that waits for another must not wait long. */
-const SHARED_SLICE = 20_000;
 /** The same after one processor has signalled another: they wait for each other. It doubles with every slice without a signal. */
 const TALKING_SLICE = 500;
 const MIN_SLICE = 1000;
@@ -156,12 +152,13 @@ export class RunLoop {
     return { next: this.#queue.save(), sharedSlice: this.#sharedSlice, cut };
   }
 
-  /** Before {@link run}. */
-  restore({ next, sharedSlice, cut }: RunLoopState): void {
+  /** Before {@link run}. @throws {StateError} */
+  restore(state: RunLoopState): void {
+    const { next, sharedSlice, cut } = readRunLoop(this.#desc.vcpus.length)(state);
     this.#queue.restore(next);
     this.#sharedSlice = sharedSlice;
     const vcpu = this.#desc.vcpus[cut?.vcpu ?? -1];
-    this.#cut = cut === null || vcpu === undefined ? null : { vcpu, budget: cut.budget };
+    this.#cut = cut === null || vcpu === undefined ? null : { vcpu, budget: cut.budget, left: false };
   }
 
   /** Instructions until the guest is to stand still, or Infinity. */
@@ -213,10 +210,12 @@ export class RunLoop {
 
   #next(): Slice | null {
     const cut = this.#cut;
+    // How long someone keeps it is the host's affair.
+    if (cut !== null && this.#queue.keeps(cut.vcpu) && (cut.left || !this.#queue.contended(cut.vcpu))) return null;
     this.#cut = null;
     if (cut !== null && this.#queue.ready(cut.vcpu)) return cut;
     const vcpu = this.#queue.pick();
-    return vcpu === null ? null : { vcpu, budget: this.#budget(vcpu) };
+    return vcpu === null ? null : { vcpu, budget: this.#budget(vcpu), left: false };
   }
 
   /** Instructions of the next slice of `vcpu`. */
@@ -247,9 +246,9 @@ export class RunLoop {
     this.executingMs += ms;
     if (retired >= MIN_SLICE) this.#nsPerInstruction += ((ms * 1e6) / retired - this.#nsPerInstruction) / 8;
     // Which processor is next, and when what the guest has written is seen, must not depend on how fast the host is.
-    const isCut = exit?.reason === "kicked" || (exit?.reason === "budget" && budget < whole) || isWait(exit);
+    const isCut = isCutShort(exit, budget < whole);
     if (clock.mode === "icount" && isCut && !this.#sliceEnds && retired < whole)
-      this.#cut = { vcpu, budget: whole - retired };
+      this.#cut = { vcpu, budget: whole - retired, left: exit?.reason === "intercepted" };
     else {
       this.#settle();
       this.#desc.forward.busy();

@@ -210,7 +210,7 @@ export class VirtualMachine implements Machine {
   static async restored(snapshot: MachineSnapshot, given: MachineOptions): Promise<VirtualMachine> {
     const options = optionsOf(snapshot, given);
     const { config, pace } = await readParts(options);
-    const machine = new VirtualMachine(config, options, await allocateRam(config));
+    const machine = new VirtualMachine({ ...config, resumes: true }, options, await allocateRam(config));
     await machine.equip(pluginsOf(options), options.signal, async () => {
       // The guest has been told what there is.
       machine.board.sealUntold();

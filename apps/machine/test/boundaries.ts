@@ -76,8 +76,56 @@ const show = (value: unknown): string =>
 export function encoded({ meta, state, memory }: TakenSnapshot): MachineSnapshot {
   const again = (value: unknown, name: string): unknown =>
     decodeValue(encodeValue(value, name, Number.MAX_SAFE_INTEGER), name);
-  const pieces = memory.pages.map(({ gfn, bytes }) => ({ gpa: gfn * 4096, bytes }));
+  const pieces = Array.from(memory.pages, ({ gfn, bytes }) => ({ gpa: gfn * 4096, bytes }));
   return { meta: again(meta, "meta"), state: again(state, "state"), pieces: () => pieces };
+}
+
+/** A machine that goes on from `snapshot` is compared with the one that never stopped, once that many instructions have retired. */
+export interface Leg {
+  /** Which one it is, from 0. */
+  readonly number: number;
+  readonly snapshot: TakenSnapshot;
+  readonly from: number;
+  readonly to: number;
+}
+
+/**
+ * Has `machine`, which goes on itself, stand still at each of `points`, and `to` a boundary behind it: the next of the points, or `most` instructions if that is sooner. What
+ * goes on from the snapshot must be the same there. Where the legs cover the whole run, all that follows any of the points is the same, by induction.
+ * @param onDifference told of each at once
+ * @returns what differs, by leg; nothing if all are the same
+ */
+export async function compareLegs(
+  machine: Machine,
+  points: readonly number[],
+  most: number,
+  goOn: (leg: Leg) => Promise<Description>,
+  onDifference: (what: string) => void = () => undefined,
+): Promise<readonly string[]> {
+  const text = printed(machine);
+  const differences: string[] = [];
+  let here: Standing | null = null;
+  for (const [number, from] of points.entries()) {
+    here ??= await standing(machine, from);
+    text();
+    const next = points[number + 1] ?? Number.POSITIVE_INFINITY;
+    const to = Math.min(next, from + most);
+    here.release();
+    const { snapshot } = here;
+    here = await standing(machine, to);
+    const restored = await goOn({ number, snapshot, from, to });
+    const found = differing(described(here.snapshot, text()), restored);
+    if (found.length > 0) {
+      const told = `leg ${number}, ${from} to ${to}: ${found.join("; ")}`;
+      differences.push(told);
+      onDifference(told);
+    }
+    if (to === next) continue;
+    here.release();
+    here = null;
+  }
+  here?.release();
+  return differences;
 }
 
 /** What a machine that goes on from `snapshot` is like once `at` instructions have retired. `attach` is done before it runs. */

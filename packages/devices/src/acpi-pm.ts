@@ -1,4 +1,5 @@
 import type { Clock, PortDevice, PortSize } from "./ports.js";
+import { read } from "./state.js";
 
 /** Offsets of the register blocks from the device's base port. */
 export const PM1_EVENT = 0;
@@ -12,6 +13,7 @@ const FREQUENCY = 3_579_545;
 const ENABLE = PM1_EVENT + 2;
 /** SLP_TYP and the scratch bits keep what is written. */
 const CONTROL_WRITABLE = 0x1c06;
+const readPm = read.record<AcpiPmState>({ enable: read.u16, control: read.bits(CONTROL_WRITABLE) });
 const SCI_EN = 1 << 0;
 const SLEEP_TYPE_SHIFT = 10;
 const SLEEP_ENABLE = 1 << 13;
@@ -92,7 +94,9 @@ export class AcpiPm implements PortDevice {
     return { enable: this.#enable, control: this.#control };
   }
 
-  restore({ enable, control }: AcpiPmState): void {
+  /** @throws {StateError} */
+  restore(saved: AcpiPmState): void {
+    const { enable, control } = readPm(saved);
     this.#enable = enable;
     this.#control = control;
   }

@@ -1,4 +1,5 @@
 import type { Clock, Timer } from "./ports.js";
+import { read, StateError, type StateReader } from "./state.js";
 
 /** How the time stamp counter maps to virtual time. The guest can write its TSC, so the machine owns the mapping. */
 export interface TscPort {
@@ -18,6 +19,23 @@ export interface ApicTimerState {
   readonly deadlineLo: number;
   readonly deadlineHi: number;
 }
+
+const shape = read.record<ApicTimerState>({
+  mode: read.oneOf<ApicTimerMode>("one-shot", "periodic", "tsc-deadline"),
+  initialCount: read.u32,
+  divideConfig: read.bits(0b1011),
+  startNs: read.time,
+  running: read.flag,
+  deadlineLo: read.u32,
+  deadlineHi: read.u32,
+});
+
+export const readTimer: StateReader<ApicTimerState> = (value, path = "") => {
+  const state = shape(value, path);
+  if (state.running && (state.initialCount === 0 || state.mode === "tsc-deadline"))
+    throw new StateError(path, `runs with a count of ${state.initialCount} in ${state.mode} mode, where it cannot`);
+  return state;
+};
 
 const HI = 2 ** 32;
 
@@ -76,7 +94,7 @@ export class ApicTimer {
   /** The current count; 0 when stopped and in TSC-deadline mode. */
   get currentCount(): number {
     if (!this.#running) return 0;
-    const elapsed = Math.floor((this.#clock.now() - this.#startNs) / this.#divisor);
+    const elapsed = Math.max(0, Math.floor((this.#clock.now() - this.#startNs) / this.#divisor));
     if (this.mode === "periodic") return this.initialCount - (elapsed % this.initialCount);
     return Math.max(0, this.initialCount - elapsed);
   }
@@ -116,8 +134,9 @@ export class ApicTimer {
     return { mode, initialCount, divideConfig, startNs, running, deadlineLo, deadlineHi };
   }
 
-  /** Takes a saved state; the clock must already show the time of the save. */
-  restore(state: ApicTimerState): void {
+  /** Takes a saved state; the clock must already show the time of the save. @throws {StateError} */
+  restore(saved: ApicTimerState): void {
+    const state = readTimer(saved);
     this.mode = state.mode;
     this.initialCount = state.initialCount;
     this.divideConfig = state.divideConfig;

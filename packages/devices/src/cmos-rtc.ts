@@ -1,4 +1,5 @@
 import type { PortDevice, PortSize } from "./ports.js";
+import { read } from "./state.js";
 
 /** The time outside the machine. */
 export interface WallClock {
@@ -15,6 +16,14 @@ export interface CmosRtcState {
   readonly ram: readonly number[];
   readonly offset: number;
 }
+
+/** Seconds: more than from the year 0 to the last that the registers can say, 25755. */
+const FARTHEST = 1e12;
+const readRtc = read.record<CmosRtcState>({
+  index: read.integer(0, 0x7f),
+  ram: read.list(read.u8, 128),
+  offset: read.integer(-FARTHEST, FARTHEST),
+});
 
 const SECONDS = 0x00;
 const MINUTES = 0x02;
@@ -80,7 +89,9 @@ export class CmosRtc implements PortDevice {
     return { index: this.#index, ram: [...this.#ram], offset: this.#offset };
   }
 
-  restore(state: CmosRtcState): void {
+  /** @throws {StateError} */
+  restore(saved: CmosRtcState): void {
+    const state = readRtc(saved);
     this.#index = state.index;
     this.#ram.set(state.ram);
     this.#offset = state.offset;

@@ -1,4 +1,5 @@
 import type { GuestMemory, PortSize, Turns } from "./ports.js";
+import { read, StateError, type StateReader } from "./state.js";
 
 /** Bytes moved in a turn. */
 const AT_ONCE = 2 ** 20;
@@ -42,6 +43,23 @@ export interface FwCfgDmaState {
   /** Where an access structure is that had not arrived. Default: there is none. */
   readonly asked?: number;
 }
+
+const address = read.integer(0, Number.MAX_SAFE_INTEGER);
+const shape = read.record<FwCfgDmaState>(
+  {
+    high: read.u32,
+    transfer: read.nullOr(read.record<Transfer>({ access: address, to: read.nullOr(read.address), left: read.u32 })),
+    asked: address,
+  },
+  ["asked"],
+);
+
+export const readFwCfgDma: StateReader<FwCfgDmaState> = (value, path = "") => {
+  const state = shape(value, path);
+  if (state.transfer !== null && state.asked !== undefined)
+    throw new StateError(path, "has a transfer under way and another that is asked for, expected one of them");
+  return state;
+};
 
 /**
  * The DMA interface of fw_cfg (QEMU docs/specs/fw_cfg.rst): the guest writes the big-endian address of an access structure, high half first; the low
@@ -172,7 +190,9 @@ export class FwCfgDma {
     return this.#asked === null ? state : { ...state, asked: this.#asked };
   }
 
-  restore({ high, transfer, asked }: FwCfgDmaState): void {
+  /** @throws {StateError} */
+  restore(saved: FwCfgDmaState): void {
+    const { high, transfer, asked } = readFwCfgDma(saved);
     this.#high = high;
     this.#transfer = transfer;
     this.#asked = asked ?? null;

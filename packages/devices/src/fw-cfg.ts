@@ -1,5 +1,6 @@
-import { FwCfgDma, type FwCfgDmaState } from "./fw-cfg-dma.js";
+import { FwCfgDma, type FwCfgDmaState, readFwCfgDma } from "./fw-cfg-dma.js";
 import type { GuestMemory, PortDevice, PortSize, Turns } from "./ports.js";
+import { read } from "./state.js";
 
 /** Ports of the interface: selector, data. */
 export const FW_CFG_PORTS = 2;
@@ -63,6 +64,10 @@ export interface FwCfgState {
   readonly offset: number;
   readonly dma?: FwCfgDmaState;
 }
+
+const registers = { selector: read.u16, offset: read.integer(0, Number.MAX_SAFE_INTEGER) };
+const readWithout = read.record<Omit<FwCfgState, "dma">>(registers);
+const readWith = read.record<FwCfgState>({ ...registers, dma: readFwCfgDma });
 
 /** A file that the interface has already, or one whose name its directory has no room for. */
 export class FwCfgError extends Error {
@@ -173,7 +178,9 @@ export class FwCfg implements PortDevice {
     return this.#dma === null ? state : { ...state, dma: this.#dma.save() };
   }
 
-  restore(state: FwCfgState): void {
+  /** @throws {StateError} */
+  restore(saved: FwCfgState): void {
+    const state: FwCfgState = this.#dma === null ? readWithout(saved) : readWith(saved);
     this.#selector = state.selector;
     this.#offset = state.offset;
     if (state.dma !== undefined) this.#dma?.restore(state.dma);

@@ -1,3 +1,5 @@
+import { read } from "./state.js";
+
 /** Bytes of the counter a program reads and writes (8254 datasheet, RW field). */
 export const Access = { Low: 1, High: 2, Both: 3 } as const;
 
@@ -18,6 +20,27 @@ export interface CounterState {
 }
 
 const NEVER = Number.POSITIVE_INFINITY;
+
+const count = read.integer(0, 0x10000);
+/** Of the input clock: one that a half period was counted back from may lie before the beginning. */
+const tick = read.integer(-0x20000, Number.MAX_SAFE_INTEGER);
+const tickOrNever = (value: unknown, path?: string): number => (value === NEVER ? NEVER : tick(value, path));
+
+export const readCounter = read.record<CounterState>({
+  mode: read.integer(0, 5),
+  access: read.oneOf<number>(Access.Low, Access.High, Access.Both),
+  bcd: read.flag,
+  gate: read.flag,
+  count,
+  start: tickOrNever,
+  held: read.nullOr(tick),
+  next: count,
+  nextAt: tickOrNever,
+  low: read.u8,
+  flipFlops: read.list(read.flag, 2),
+  latched: read.nullOr(read.u16),
+  latchedStatus: read.nullOr(read.u8),
+});
 
 /**
  * One counter of an 8254 (Intel 8254 datasheet, order number 231164). It knows no clock: every call is given `tick`, the number of
@@ -185,7 +208,8 @@ export class I8254Counter {
     return { mode, access, bcd, gate, count, start, held, next, nextAt, low, flipFlops, latched, latchedStatus };
   }
 
-  restore(state: CounterState): void {
+  restore(saved: CounterState): void {
+    const state = readCounter(saved);
     this.mode = state.mode;
     this.#access = state.access;
     this.#bcd = state.bcd;

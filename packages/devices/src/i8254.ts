@@ -1,5 +1,6 @@
-import { type CounterState, I8254Counter } from "./i8254-counter.js";
+import { type CounterState, I8254Counter, readCounter } from "./i8254-counter.js";
 import type { Clock, IrqLine, PortDevice, PortSize, Timer } from "./ports.js";
+import { read } from "./state.js";
 
 /** Ports: counters 0 to 2, control. */
 export const PIT_PORTS = 4;
@@ -20,6 +21,8 @@ export interface I8254Desc {
 export interface I8254State {
   readonly counters: readonly CounterState[];
 }
+
+const readPit = read.record<I8254State>({ counters: read.list(readCounter, 3) });
 
 /**
  * The 8254 programmable interval timer of a PC (Intel 8254 datasheet, order number 231164), at 1.193182 MHz.
@@ -79,9 +82,9 @@ export class I8254 implements PortDevice {
     return { counters: this.#counters.map((counter) => counter.save()) };
   }
 
-  /** Takes a saved state; the clock must already show the time of the save. */
-  restore({ counters }: I8254State): void {
-    counters.forEach((state, k) => {
+  /** Takes a saved state; the clock must already show the time of the save. @throws {StateError} */
+  restore(saved: I8254State): void {
+    readPit(saved).counters.forEach((state, k) => {
       this.#counters[k]?.restore(state);
     });
     this.#schedule();

@@ -1,4 +1,5 @@
 import type { IrqLine, PortDevice, PortSize } from "./ports.js";
+import { read } from "./state.js";
 
 export interface I8259State {
   readonly levels: number;
@@ -11,6 +12,18 @@ export interface I8259State {
   readonly flags: readonly boolean[];
   readonly expected: number;
 }
+
+export const readI8259 = read.record<I8259State>({
+  levels: read.u8,
+  irr: read.u8,
+  isr: read.u8,
+  imr: read.u8,
+  elcr: read.u8,
+  base: read.bits(0xf8),
+  top: read.integer(0, 7),
+  flags: read.list(read.flag, 9),
+  expected: read.oneOf(0, 2, 3, 4),
+});
 
 /** ICW1 and OCW bits (8259A datasheet, "Programming the 8259A"). */
 const ICW1 = 0x10;
@@ -160,7 +173,9 @@ export class I8259 implements PortDevice {
     };
   }
 
-  restore(state: I8259State): void {
+  /** @throws {StateError} */
+  restore(saved: I8259State): void {
+    const state = readI8259(saved);
     this.#levels = state.levels;
     this.#irr = state.irr;
     this.#isr = state.isr;

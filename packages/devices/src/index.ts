@@ -41,6 +41,7 @@ export {
   type KvmClockState,
   MSR_KVM_SYSTEM_TIME,
   MSR_KVM_WALL_CLOCK,
+  readKvmClock,
 } from "./kvm-clock.js";
 export { LocalApic, type LocalSource } from "./local-apic.js";
 export type { CpuSignals, LocalApicDesc, LocalApicMode, LocalApicState } from "./local-apic-desc.js";
@@ -89,6 +90,7 @@ export {
   type PowerControlDesc,
 } from "./power-control.js";
 export { ShutdownPort, type ShutdownPortDesc } from "./shutdown-port.js";
+export { at, read, StateError, type StateReader, within } from "./state.js";
 export { SystemControlPort, type SystemControlPortDesc } from "./system-control-port.js";
 export {
   TEST_DEVICE_MEMORY,

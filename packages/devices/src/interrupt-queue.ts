@@ -1,4 +1,5 @@
-import { VectorSet } from "./vector-set.js";
+import { read } from "./state.js";
+import { readVectors, VectorSet } from "./vector-set.js";
 
 export interface InterruptQueueState {
   readonly tpr: number;
@@ -6,6 +7,13 @@ export interface InterruptQueueState {
   readonly isr: readonly number[];
   readonly tmr: readonly number[];
 }
+
+export const readQueue = read.record<InterruptQueueState>({
+  tpr: read.u8,
+  irr: readVectors,
+  isr: readVectors,
+  tmr: readVectors,
+});
 
 /**
  * The fixed interrupts of one local APIC between request and completion (SDM 3A 11.8): IRR, ISR, TMR, TPR and PPR.
@@ -78,7 +86,9 @@ export class InterruptQueue {
     return { tpr: this.tpr, irr: this.irr.save(), isr: this.isr.save(), tmr: this.tmr.save() };
   }
 
-  restore(state: InterruptQueueState): void {
+  /** @throws {StateError} */
+  restore(saved: InterruptQueueState): void {
+    const state = readQueue(saved);
     this.irr.restore(state.irr);
     this.isr.restore(state.isr);
     this.tmr.restore(state.tmr);

@@ -1,5 +1,6 @@
 import { type ApicFabric, BROADCAST, DeliveryMode, type EoiListener } from "./apic-bus.js";
 import type { IrqLine, MmioDevice, MmioSize } from "./ports.js";
+import { read } from "./state.js";
 
 /** Interrupt inputs of the chip. */
 export const IO_APIC_PINS = 24;
@@ -24,6 +25,13 @@ const MASKED = 1 << 16;
 const LOGICAL = 1 << 11;
 /** Vector, delivery and destination mode, polarity, trigger, mask; the rest is read-only or reserved. */
 const WRITABLE_LO = 0x1_afff;
+const readIoApic = read.record<IoApicState>({
+  id: read.integer(0, 15),
+  select: read.u8,
+  levels: read.list(read.flag, IO_APIC_PINS),
+  entriesLo: read.list(read.bits(WRITABLE_LO | REMOTE_IRR), IO_APIC_PINS),
+  entriesHi: read.list(read.bits(0xff00_0000), IO_APIC_PINS),
+});
 /** Version 0x20: the first with an EOI register; index of the last pin in bits 23:16. */
 const VERSION = ((IO_APIC_PINS - 1) << 16) | 0x20;
 
@@ -91,7 +99,9 @@ export class IoApic implements MmioDevice, EoiListener {
     return { id, select, levels: [...this.#levels], entriesLo: [...this.#lo], entriesHi: [...this.#hi] };
   }
 
-  restore(state: IoApicState): void {
+  /** @throws {StateError} */
+  restore(saved: IoApicState): void {
+    const state = readIoApic(saved);
     this.#id = state.id;
     this.#select = state.select;
     for (let pin = 0; pin < IO_APIC_PINS; pin++) this.#levels[pin] = state.levels[pin] ?? false;

@@ -1,5 +1,6 @@
 import type { TscPort } from "./apic-timer.js";
 import type { GuestMemory } from "./ports.js";
+import { read, type StateReader } from "./state.js";
 import type { Gpa } from "./units.js";
 
 /** MSRs (Linux Documentation/virt/kvm/x86/msr.rst). */
@@ -31,6 +32,17 @@ export interface KvmClockState {
   readonly wallClock: readonly [number, number];
   readonly version: number;
 }
+
+const halves: StateReader<readonly [number, number]> = (value, path) => {
+  const [low = 0, high = 0] = read.list(read.u32, 2)(value, path);
+  return [low, high];
+};
+
+export const readKvmClock = read.record<KvmClockState>({
+  systemTime: halves,
+  wallClock: halves,
+  version: read.bits(0xffff_fffe),
+});
 
 /**
  * KVM's paravirtual clock, one per CPU: the guest names a place in its memory by an MSR and finds there how TSC and time belong together
@@ -85,7 +97,9 @@ export class KvmClock {
     return { systemTime: this.#systemTime, wallClock: this.#wallClock, version: this.#version };
   }
 
-  restore({ systemTime, wallClock, version }: KvmClockState): void {
+  /** @throws {StateError} */
+  restore(saved: KvmClockState): void {
+    const { systemTime, wallClock, version } = readKvmClock(saved);
     this.#systemTime = systemTime;
     this.#wallClock = wallClock;
     this.#version = version;

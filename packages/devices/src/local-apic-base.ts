@@ -1,5 +1,6 @@
 import type { LocalApicMode } from "./local-apic-desc.js";
 import { BASE_BSP, BASE_ENABLE, BASE_RESERVED, BASE_X2APIC } from "./local-apic-registers.js";
+import { StateError } from "./state.js";
 
 const DEFAULT_BASE = 0xfee0_0000;
 
@@ -33,6 +34,22 @@ export class ApicBase {
   /** Guest-physical address of the register page; null unless in xAPIC mode. */
   get page(): number | null {
     return this.mode === "xapic" ? this.hi * 2 ** 32 + ((this.lo & 0xffff_f000) >>> 0) : null;
+  }
+
+  /** Takes a saved register. @throws {StateError} for one that no write leads to */
+  restore(lo: number, hi: number): void {
+    this.check(lo, hi);
+    this.lo = lo;
+    this.hi = hi;
+  }
+
+  /** @throws {StateError} as {@link restore} does */
+  check(lo: number, hi: number): void {
+    const extended = (lo & BASE_X2APIC) !== 0;
+    if ((lo & BASE_RESERVED) !== 0 || (extended && (!this.#x2apic || (lo & BASE_ENABLE) === 0)))
+      throw new StateError("baseLo", `is ${lo}, which IA32_APIC_BASE cannot hold`);
+    if (hi >= 2 ** (this.#addressBits - 32))
+      throw new StateError("baseHi", `is ${hi}, expected an address of ${this.#addressBits} bits`);
   }
 
   /** WRMSR. False: reserved bits, or a transition that figure 11-27 lacks; nothing has changed. */

@@ -14,6 +14,7 @@ import {
   MSR_X2APIC_LAST,
   Reg,
 } from "./local-apic-registers.js";
+import { readLocalApic } from "./local-apic-state.js";
 import { LocalVectorTable } from "./local-vector-table.js";
 import type { ExternalInterrupts } from "./pic-pair.js";
 import type { MmioDevice, MmioSize } from "./ports.js";
@@ -237,11 +238,11 @@ export class LocalApic implements ApicTarget, MmioDevice {
     return { baseLo: this.#base.lo, baseHi: this.#base.hi, ...this.#registers.save() };
   }
 
-  /** Takes a saved state; the clock must already show the time of the save. */
-  restore(state: LocalApicState): void {
-    this.#base.lo = state.baseLo;
-    this.#base.hi = state.baseHi;
-    this.#registers.restore(state);
+  /** Takes a saved state; the clock must already show the time of the save. @throws {StateError} */
+  restore(saved: LocalApicState): void {
+    const { baseLo, baseHi, ...registers } = readLocalApic(saved);
+    this.#base.restore(baseLo, baseHi);
+    this.#registers.restore(registers);
     this.#desc.onRelocate?.(this.pageBase);
   }
 

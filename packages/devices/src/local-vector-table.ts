@@ -1,9 +1,12 @@
 import { Reg } from "./local-apic-registers.js";
+import { read } from "./state.js";
 
 const MASKED = 1 << 16;
 
 /** What each entry keeps of a write, from {@link Reg.LvtTimer} on: the defined, writable bits (SDM 3A figure 11-8). */
 export const LVT_WRITABLE: readonly number[] = [0x7_00ff, 0x1_07ff, 0x1_07ff, 0x1_a7ff, 0x1_a7ff, 0x1_00ff];
+
+export const readLvt = read.tuple(...LVT_WRITABLE.map((mask) => read.bits(mask)));
 
 /** Bits that are read-only (delivery status, remote IRR): written 1s are ignored, not reserved. */
 export const LVT_READ_ONLY = 0x5000;
@@ -49,7 +52,8 @@ export class LocalVectorTable {
     return [...this.#entries];
   }
 
+  /** @throws {StateError} */
   restore(entries: readonly number[]): void {
-    this.#entries.set(entries.slice(0, LVT_WRITABLE.length));
+    this.#entries.set(readLvt(entries));
   }
 }

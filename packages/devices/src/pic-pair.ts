@@ -1,5 +1,6 @@
-import { I8259, type I8259State } from "./i8259.js";
+import { I8259, type I8259State, readI8259 } from "./i8259.js";
 import type { IrqLine, PortDevice } from "./ports.js";
+import { read } from "./state.js";
 
 /** Ports of each 8259A: command, data. */
 export const PIC_PORTS = 2;
@@ -21,6 +22,8 @@ export interface PicPairState {
   readonly master: I8259State;
   readonly slave: I8259State;
 }
+
+const readPair = read.record<PicPairState>({ master: readI8259, slave: readI8259 });
 
 /** What the processor asks of a controller that is not an APIC: the interrupt-acknowledge cycle. */
 export interface ExternalInterrupts {
@@ -81,7 +84,9 @@ export class PicPair implements ExternalInterrupts {
     return { master: this.master.save(), slave: this.slave.save() };
   }
 
-  restore({ master, slave }: PicPairState): void {
+  /** @throws {StateError} */
+  restore(saved: PicPairState): void {
+    const { master, slave } = readPair(saved);
     this.master.restore(master);
     this.slave.restore(slave);
     this.#raised = this.master.output;

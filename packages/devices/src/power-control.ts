@@ -1,4 +1,5 @@
 import type { PortDevice, PortSize } from "./ports.js";
+import { read } from "./state.js";
 
 /** Offsets of the three registers from the device's base port. */
 export const POWER_SLEEP_CONTROL = 0;
@@ -21,6 +22,7 @@ export interface PowerControlDesc {
 }
 
 const SLEEP_ENABLE = 0x20;
+const nothing = read.record<Record<string, never>>({});
 
 /**
  * The sleep and reset registers of a hardware-reduced ACPI machine (ACPI 6.5, 4.8.3.6 reset register, 4.8.3.7 sleep control
@@ -56,5 +58,8 @@ export class PowerControl implements PortDevice {
     return {};
   }
 
-  restore(_state: Record<string, never>): void {}
+  /** @throws {StateError} */
+  restore(state: Record<string, never>): void {
+    nothing(state);
+  }
 }

@@ -1,6 +1,8 @@
 import type { PortDevice, PortSize } from "./ports.js";
+import { read } from "./state.js";
 
 const WORD = [..."Shutdown"].map((letter) => letter.charCodeAt(0));
+const readMatched = read.integer(0, WORD.length - 1);
 
 export interface ShutdownPortDesc {
   /** The guest has spelled the word. */
@@ -35,7 +37,8 @@ export class ShutdownPort implements PortDevice {
     return this.#matched;
   }
 
+  /** @throws {StateError} */
   restore(matched: number): void {
-    this.#matched = matched;
+    this.#matched = readMatched(matched);
   }
 }

@@ -1,8 +1,10 @@
 import type { I8254 } from "./i8254.js";
 import type { Clock, PortDevice, PortSize } from "./ports.js";
+import { read } from "./state.js";
 
 const GATE_2 = 0x01;
 const WRITABLE = 0x0f;
+const readStored = read.bits(WRITABLE);
 const REFRESH = 0x10;
 const OUT_2 = 0x20;
 /** A refresh cycle, which toggles its bit, ns. */
@@ -41,8 +43,8 @@ export class SystemControlPort implements PortDevice {
     return this.#stored;
   }
 
-  /** The timer keeps its gate itself. */
+  /** The timer keeps its gate itself. @throws {StateError} */
   restore(stored: number): void {
-    this.#stored = stored;
+    this.#stored = readStored(stored);
   }
 }

@@ -1,4 +1,5 @@
 import type { IrqLine, MmioDevice, MmioSize, PortDevice, PortSize } from "./ports.js";
+import { read } from "./state.js";
 
 /** Ports of the register block: scratch, flush, scratch again. */
 export const TEST_DEVICE_PORTS = 12;
@@ -14,6 +15,8 @@ export interface TestDeviceState {
   readonly scratch: number;
   readonly memory: Uint8Array;
 }
+
+const readTestDevice = read.record<TestDeviceState>({ scratch: read.u32, memory: read.bytes(TEST_DEVICE_MEMORY) });
 
 /**
  * The device that test programs without an operating system exercise a machine with; compatible with QEMU's `pc-testdev`
@@ -41,39 +44,41 @@ export class TestDevice implements PortDevice, MmioDevice {
   }
 
   ioRead(port: number, size: PortSize): number {
-    return (port & 4) === 0 ? read(this.#scratch, port & 3, size) : size === 4 ? 0xffffffff : 2 ** (8 * size) - 1;
+    return (port & 4) === 0 ? load(this.#scratch, port & 3, size) : size === 4 ? 0xffffffff : 2 ** (8 * size) - 1;
   }
 
   ioWrite(port: number, size: PortSize, value: number): void {
-    if ((port & 4) === 0) write(this.#scratch, port & 3, size, value);
+    if ((port & 4) === 0) store(this.#scratch, port & 3, size, value);
   }
 
   mmioRead(offset: number, size: MmioSize): number {
-    return read(this.#memory, offset, size);
+    return load(this.#memory, offset, size);
   }
 
   mmioWrite(offset: number, size: MmioSize, value: number): void {
-    write(this.#memory, offset, size, value);
+    store(this.#memory, offset, size, value);
   }
 
   save(): TestDeviceState {
-    return { scratch: read(this.#scratch, 0, 4), memory: this.#memory.slice() };
+    return { scratch: load(this.#scratch, 0, 4), memory: this.#memory.slice() };
   }
 
-  restore(state: TestDeviceState): void {
-    write(this.#scratch, 0, 4, state.scratch);
+  /** @throws {StateError} */
+  restore(saved: TestDeviceState): void {
+    const state = readTestDevice(saved);
+    store(this.#scratch, 0, 4, state.scratch);
     this.#memory.set(state.memory);
   }
 }
 
 /** Bytes behind the end are zero. */
-function read(bytes: Uint8Array, at: number, size: number): number {
+function load(bytes: Uint8Array, at: number, size: number): number {
   let value = 0;
   for (let k = size - 1; k >= 0; k--) value = value * 256 + (bytes[at + k] ?? 0);
   return value;
 }
 
 /** Bytes behind the end are dropped. */
-function write(bytes: Uint8Array, at: number, size: number, value: number): void {
+function store(bytes: Uint8Array, at: number, size: number, value: number): void {
   for (let k = 0; k < size; k++) if (at + k < bytes.length) bytes[at + k] = value >>> (8 * k);
 }

@@ -1,4 +1,8 @@
 import type { Clock, IrqLine } from "./ports.js";
+import { at, read, StateError, type StateReader } from "./state.js";
+
+/** Bytes of a FIFO. */
+export const FIFO_SIZE = 16;
 
 export interface Uart16550ADesc {
   /** INTRPT as the PC wires it: driven only while MCR.OUT2 is set. */
@@ -31,3 +35,31 @@ export interface Uart16550AState {
   readonly sending: readonly number[];
   readonly waiting: Uint8Array;
 }
+
+const shape = read.record<Uart16550AState>({
+  ier: read.bits(0x0f),
+  fcr: read.bits(0xc9),
+  lcr: read.u8,
+  mcr: read.bits(0x1f),
+  scr: read.u8,
+  divisor: read.u16,
+  modemDelta: read.bits(0x0f),
+  overrun: read.flag,
+  thrEmptied: read.flag,
+  nextThre: read.time,
+  lineUp: read.flag,
+  loadedAt: read.time,
+  gapEnd: read.nullOr(read.time),
+  flowControl: read.flag,
+  fifo: read.list(read.u8, 0, FIFO_SIZE),
+  sending: read.list(read.u8, 0, FIFO_SIZE),
+  waiting: read.bytes(0, Number.POSITIVE_INFINITY),
+});
+
+/** Without FIFOs (FCR bit 0) one byte is received. */
+export const readUart: StateReader<Uart16550AState> = (value, path = "") => {
+  const state = shape(value, path);
+  if (state.fifo.length > 1 && (state.fcr & 1) === 0)
+    throw new StateError(at(path, "fifo"), `is a list of ${state.fifo.length}, expected 0 to 1 while FIFOs are off`);
+  return state;
+};

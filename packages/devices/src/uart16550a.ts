@@ -1,11 +1,10 @@
 import { ByteQueue } from "./byte-queue.js";
 import type { Clock, PortDevice, PortSize, Timer } from "./ports.js";
-import type { Uart16550ADesc, Uart16550AState } from "./uart16550a-desc.js";
+import { FIFO_SIZE, readUart, type Uart16550ADesc, type Uart16550AState } from "./uart16550a-desc.js";
 import { modemDelta, modemLines } from "./uart16550a-modem.js";
 import * as R from "./uart16550a-registers.js";
 import { ThreGap } from "./uart16550a-thre.js";
 
-const FIFO_SIZE = 16;
 const TRIGGER_LEVELS = [1, 4, 8, 14] as const;
 /** Shortest and longest pause between two loads of a paced receiver, ns. */
 const MIN_GAP = 20_000;
@@ -170,8 +169,9 @@ export class Uart16550A implements PortDevice {
     return { ...registers, ...pace, fifo: [...this.#fifo], sending: [...this.#sending], waiting };
   }
 
-  /** Takes a saved state; the clock must already show the time of the save. */
-  restore(state: Uart16550AState): void {
+  /** Takes a saved state; the clock must already show the time of the save. @throws {StateError} */
+  restore(saved: Uart16550AState): void {
+    const state = readUart(saved);
     this.#ier = state.ier;
     this.#fcr = state.fcr;
     this.#lcr = state.lcr;
@@ -186,7 +186,7 @@ export class Uart16550A implements PortDevice {
     this.#fifo.splice(0, this.#fifo.length, ...state.fifo);
     this.#sending.splice(0, this.#sending.length, ...state.sending);
     this.#waiting.clear();
-    this.#waiting.push(state.waiting.slice());
+    this.#waiting.push(state.waiting);
     this.#stopTimers();
     this.#loadedAt = state.loadedAt;
     if (state.gapEnd !== null && this.#desc.clock !== undefined) this.#pauseUntil(this.#desc.clock, state.gapEnd);

@@ -1,3 +1,8 @@
+import { read } from "./state.js";
+
+/** Eight words. Vectors 0 to 15 are the exceptions', which no APIC takes. */
+export const readVectors = read.tuple(read.bits(0xffff_0000), ...Array.from({ length: 7 }, () => read.u32));
+
 /** A set of interrupt vectors 0-255: the shape of the local APIC's IRR, ISR and TMR (SDM 3A 11.8.4, eight 32-bit words). */
 export class VectorSet {
   readonly #words = new Uint32Array(8);
@@ -36,7 +41,8 @@ export class VectorSet {
     return [...this.#words];
   }
 
+  /** @throws {StateError} */
   restore(words: readonly number[]): void {
-    this.#words.set(words.slice(0, 8));
+    this.#words.set(readVectors(words));
   }
 }

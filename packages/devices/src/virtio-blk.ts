@@ -1,4 +1,5 @@
 import type { DescriptorChain } from "./descriptor-chain.js";
+import { read } from "./state.js";
 import type { VirtioDevice, VirtioHost } from "./virtio-device.js";
 import { WorkBudget } from "./work-budget.js";
 
@@ -78,6 +79,7 @@ const PIECE = 256 * 1024;
 /** Bytes of a turn. */
 const TURN_BYTES = 1024 * 1024;
 const DEPTH = 16;
+const shape = read.record<VirtioBlkState>({ inFlight: read.list(read.integer(0, QUEUE_SIZE - 1), 0, QUEUE_SIZE) });
 
 /**
  * A virtio block device (virtio 1.2, 5.2), device ID 2, one queue of 256.
@@ -153,9 +155,14 @@ export class VirtioBlk implements VirtioDevice<VirtioBlkState> {
     return { inFlight: [...[...this.#inFlight].map(({ chain }) => chain.head), ...this.#again] };
   }
 
+  readState(value: unknown, path?: string): VirtioBlkState {
+    return shape(value, path);
+  }
+
   restore(state: VirtioBlkState): void {
+    const { inFlight } = shape(state);
     this.reset();
-    this.#again = [...state.inFlight];
+    this.#again = [...inFlight];
   }
 
   /** The next request of the queue; null if there is none or it has to wait, undefined if it is finished already. */

@@ -1,5 +1,6 @@
 import { ByteQueue } from "./byte-queue.js";
 import type { DescriptorChain } from "./descriptor-chain.js";
+import { read } from "./state.js";
 import type { VirtioDevice, VirtioHost } from "./virtio-device.js";
 import { WorkBudget } from "./work-budget.js";
 
@@ -29,6 +30,15 @@ const F_SIZE = 1 << 0;
 const PIECE = 64 * 1024;
 /** Bytes of a turn, each way. */
 const TURN_BYTES = 64 * 1024;
+
+const shape = read.record<VirtioConsoleState>({
+  columns: read.u16,
+  rows: read.u16,
+  waiting: read.bytes(0, Number.POSITIVE_INFINITY),
+  sending: read.nullOr(
+    read.record<NonNullable<VirtioConsoleState["sending"]>>({ head: read.integer(0, QUEUE_SIZE - 1), sent: read.u32 }),
+  ),
+});
 
 /**
  * A virtio console (virtio 1.2, 5.3), device ID 3: port 0 with its receive queue 0 and transmit queue 1.
@@ -93,10 +103,15 @@ export class VirtioConsole implements VirtioDevice<VirtioConsoleState> {
     };
   }
 
-  restore(state: VirtioConsoleState): void {
+  readState(value: unknown, path?: string): VirtioConsoleState {
+    return shape(value, path);
+  }
+
+  restore(saved: VirtioConsoleState): void {
+    const state = shape(saved);
     this.#setSize(state.columns, state.rows);
     this.#input.clear();
-    this.#input.push(state.waiting.slice());
+    this.#input.push(state.waiting);
     this.#sending = null;
     this.#resumed = state.sending;
   }

@@ -38,6 +38,8 @@ export interface VirtioDevice<S> {
   /** The driver reset the device: forget its requests. */
   reset(): void;
   save(): S;
-  /** Takes a saved state; the transport's is restored already, and a call of `work` follows. */
+  /** What a saved state says, before anything changes. Absent: {@link restore} throws the same by itself. @throws {StateError} */
+  readState?(value: unknown, path?: string): S;
+  /** Takes a saved state; the transport's is restored already, and a call of `work` follows. @throws {StateError} */
   restore(state: S): void;
 }

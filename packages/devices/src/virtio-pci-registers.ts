@@ -1,4 +1,5 @@
 import type { MmioDevice, MmioSize } from "./ports.js";
+import { read, type StateReader } from "./state.js";
 import type { VirtioTransport } from "./virtio-transport.js";
 import { type Virtqueue, withHigh, withLow } from "./virtqueue.js";
 
@@ -107,7 +108,19 @@ export class VirtioPciRegisters<S> implements MmioDevice {
     return { config: this.#configVector, queues: [...this.#queueVectors] };
   }
 
-  restore(state: VirtioPciVectors): void {
+  /** What a saved state says. @throws {StateError} */
+  readState(value: unknown, path?: string): VirtioPciVectors {
+    const vector: StateReader<number> = (number, at = "") => {
+      if (number === NO_VECTOR) return NO_VECTOR;
+      return read.integer(0, this.#messages - 1)(number, at);
+    };
+    const queues = read.list(vector, this.#queueVectors.length);
+    return read.record<VirtioPciVectors>({ config: vector, queues })(value, path);
+  }
+
+  /** @throws {StateError} */
+  restore(saved: VirtioPciVectors): void {
+    const state = this.readState(saved);
     this.#configVector = state.config;
     this.#queueVectors.forEach((_, queue) => {
       this.#queueVectors[queue] = state.queues[queue] ?? NO_VECTOR;

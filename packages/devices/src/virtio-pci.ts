@@ -5,6 +5,7 @@ import type { MsiMessage } from "./pci/msi.js";
 import { MSIX_CAPABILITY_SIZE, MSIX_MAX_VECTORS, MSIX_MEMORY_SIZE, Msix, type MsixState } from "./pci/msix.js";
 import type { PciMemory } from "./pci/windows.js";
 import type { GuestMemory, IrqLine, MmioDevice, MmioSize, Turns } from "./ports.js";
+import { read } from "./state.js";
 import type { VirtioDevice } from "./virtio-device.js";
 import {
   COMMON_SIZE,
@@ -144,7 +145,14 @@ export class VirtioPci<S> implements PciFunction {
     return { config, msix, vectors, transport: this.#core.save() };
   }
 
-  restore(state: VirtioPciState<S>): void {
+  /** @throws {StateError} */
+  restore(saved: VirtioPciState<S>): void {
+    const state = read.record<VirtioPciState<S>>({
+      config: (value, path) => this.#config.readState(value, path),
+      msix: (value, path) => this.#msix.readState(value, path),
+      vectors: (value, path) => this.#registers.readState(value, path),
+      transport: (value, path) => this.#core.readState(value, path),
+    })(saved);
     this.#config.restore(state.config);
     this.#msix.restore(state.msix);
     this.#registers.restore(state.vectors);

@@ -1,3 +1,4 @@
+import { read } from "./state.js";
 import type { VirtioDevice, VirtioHost } from "./virtio-device.js";
 import { WorkBudget } from "./work-budget.js";
 
@@ -17,6 +18,7 @@ const QUEUE_SIZE = 64;
 const MAX_BYTES = 16 * 1024;
 /** Bytes of a turn. */
 const TURN_BYTES = 16 * 1024;
+const nothing = read.record<Record<string, never>>({});
 
 /**
  * A virtio entropy device (virtio 1.2, 5.4), device ID 4, one queue of 64.
@@ -58,5 +60,11 @@ export class VirtioRng implements VirtioDevice<Record<string, never>> {
     return {};
   }
 
-  restore(_state: Record<string, never>): void {}
+  readState(value: unknown, path?: string): Record<string, never> {
+    return nothing(value, path);
+  }
+
+  restore(state: Record<string, never>): void {
+    nothing(state);
+  }
 }

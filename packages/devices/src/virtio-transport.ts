@@ -1,5 +1,6 @@
 import type { DescriptorChain } from "./descriptor-chain.js";
 import type { GuestMemory, MmioSize, Turns } from "./ports.js";
+import { at, read, StateError, type StateReader, within } from "./state.js";
 import type { VirtioDevice, VirtioHost } from "./virtio-device.js";
 import { Virtqueue, type VirtqueueState } from "./virtqueue.js";
 
@@ -46,6 +47,11 @@ const INTERRUPT_CONFIG = 2;
 const F_INDIRECT_LOW = 1 << 28;
 const F_VERSION_1_HIGH = 1;
 const F_ACCESS_PLATFORM_HIGH = 2;
+
+const features: StateReader<readonly [number, number]> = (value, path) => {
+  const [low = 0, high = 0] = read.list(read.u32, 2)(value, path);
+  return [low, high];
+};
 
 /**
  * What the transports of a virtio device have in common (virtio 1.2 chapters 2 and 3): status, features, queues and interrupt causes, without the
@@ -126,7 +132,7 @@ export class VirtioTransport<S> {
     }
     const started = (this.#status & STATUS_DRIVER_OK) !== 0;
     let added = value & STATUS_DRIVER_BITS;
-    if (!this.#featuresAcceptable) added &= ~STATUS_FEATURES_OK;
+    if (!this.#accepts(this.#driverFeatures)) added &= ~STATUS_FEATURES_OK;
     if (((this.#status | added) & STATUS_FEATURES_OK) === 0) added &= ~STATUS_DRIVER_OK;
     this.#status |= added;
     if (!started && this.#running) this.#wake();
@@ -179,7 +185,35 @@ export class VirtioTransport<S> {
     };
   }
 
-  restore(state: VirtioTransportState<S>): void {
+  /** What a saved state of this device says. @throws {StateError} */
+  readState(value: unknown, path = ""): VirtioTransportState<S> {
+    const state = this.#shape(value, path);
+    const { status, driverFeatures } = state;
+    if ((status & (STATUS_FEATURES_OK | STATUS_DRIVER_OK)) === STATUS_DRIVER_OK)
+      throw new StateError(at(path, "status"), `is ${status}, DRIVER_OK without FEATURES_OK`);
+    if ((status & STATUS_FEATURES_OK) !== 0 && !this.#accepts(driverFeatures))
+      throw new StateError(at(path, "driverFeatures"), `is ${driverFeatures}, which the device does not offer`);
+    return state;
+  }
+
+  get #shape(): StateReader<VirtioTransportState<S>> {
+    const device: StateReader<S> = (value, path) => this.#device.readState?.(value, path) ?? (value as S);
+    return read.record<VirtioTransportState<S>>({
+      status: read.bits(STATUS_DRIVER_BITS | STATUS_NEEDS_RESET),
+      interruptStatus: read.bits(INTERRUPT_USED | INTERRUPT_CONFIG),
+      deviceFeaturesSel: read.u32,
+      driverFeaturesSel: read.u32,
+      driverFeatures: features,
+      queueSel: read.u32,
+      configGeneration: read.u32,
+      queues: read.tuple(...this.#queues.map((queue) => queue.readState.bind(queue))),
+      device,
+    });
+  }
+
+  /** @throws {StateError} */
+  restore(saved: VirtioTransportState<S>): void {
+    const state = this.readState(saved);
     this.#epoch++;
     this.#status = state.status;
     this.#interruptStatus = state.interruptStatus;
@@ -193,7 +227,7 @@ export class VirtioTransport<S> {
       if (saved) queue.restore(saved);
     });
     this.#updateLevel();
-    this.#device.restore(state.device);
+    within("device", () => this.#device.restore(state.device));
     if (this.#running) this.#wake();
   }
 
@@ -265,8 +299,7 @@ export class VirtioTransport<S> {
     return word === 1 ? this.#required : 0;
   }
 
-  get #featuresAcceptable(): boolean {
-    const [low, high] = this.#driverFeatures;
+  #accepts([low, high]: readonly [number, number]): boolean {
     return (low & ~this.#offered(0)) === 0 && high === this.#required;
   }
 

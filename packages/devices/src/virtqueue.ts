@@ -1,5 +1,6 @@
 import { DescriptorChain, type Segment } from "./descriptor-chain.js";
 import type { GuestMemory } from "./ports.js";
+import { read, StateError } from "./state.js";
 import type { Gpa } from "./units.js";
 
 export interface VirtqueueState {
@@ -11,6 +12,16 @@ export interface VirtqueueState {
   readonly nextAvail: number;
   readonly nextUsed: number;
 }
+
+const shape = read.record<VirtqueueState>({
+  size: read.u32,
+  ready: read.flag,
+  descriptors: read.address,
+  driver: read.address,
+  device: read.address,
+  nextAvail: read.u16,
+  nextUsed: read.u16,
+});
 
 const DESC_NEXT = 1;
 const DESC_WRITE = 2;
@@ -62,14 +73,25 @@ export class Virtqueue {
 
   /** Puts the queue to work; false, and `broken`, if its size or addresses cannot be (2.7: alignment 16, 2 and 4). */
   enable(): boolean {
-    const sound = this.size > 0 && this.size <= this.maxSize && (this.size & (this.size - 1)) === 0;
-    const safe = [this.descriptors, this.driver, this.device].every((at) => Number.isSafeInteger(at + 2 ** 20));
     this.#nextAvail = this.#nextUsed = 0;
-    if (!sound) this.#fail(`size ${this.size} is not a power of two up to ${this.maxSize}`);
-    else if (!safe || this.descriptors % 16 !== 0 || this.driver % 2 !== 0 || this.device % 4 !== 0)
-      this.#fail("a ring address is misaligned or beyond 2^53");
+    this.broken ??= this.#fault(this);
     this.ready = this.broken === null;
     return this.ready;
+  }
+
+  /** Why a queue cannot work so (2.7: alignment 16, 2 and 4); null if it can. */
+  #fault({
+    size,
+    descriptors,
+    driver,
+    device,
+  }: Omit<VirtqueueState, "ready" | "nextAvail" | "nextUsed">): string | null {
+    if (!(size > 0 && size <= this.maxSize && (size & (size - 1)) === 0))
+      return `size ${size} is not a power of two up to ${this.maxSize}`;
+    const safe = [descriptors, driver, device].every((at) => Number.isSafeInteger(at + 2 ** 20));
+    return safe && descriptors % 16 === 0 && driver % 2 === 0 && device % 4 === 0
+      ? null
+      : "a ring address is misaligned or beyond 2^53";
   }
 
   /** Back to the state after power-up. */
@@ -127,7 +149,17 @@ export class Virtqueue {
     return { size, ready, descriptors, driver, device, nextAvail, nextUsed };
   }
 
-  restore(state: VirtqueueState): void {
+  /** What a saved state of this queue says. @throws {StateError} */
+  readState(value: unknown, path = ""): VirtqueueState {
+    const state = shape(value, path);
+    const fault = state.ready ? this.#fault(state) : null;
+    if (fault !== null) throw new StateError(path, `is ready, and ${fault}`);
+    return state;
+  }
+
+  /** @throws {StateError} */
+  restore(saved: VirtqueueState): void {
+    const state = this.readState(saved);
     this.size = state.size;
     this.ready = state.ready;
     this.descriptors = state.descriptors;

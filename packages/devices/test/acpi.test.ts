@@ -181,7 +181,8 @@ describe("DSDT", () => {
     const { dsdt } = parse(desc);
     expect(has(dsdt, [0x08, ...Buffer.from("ADDR"), 0x12, 8, 2, 0x0c, 0, 0xe0, 0x0f, 0, 0])).toBe(true);
     expect(has(dsdt, [...Buffer.from("_EVT"), 1, 0x86, ...Buffer.from("VGEN"), 0x0a, 0x80])).toBe(true);
-    expect(has(parse({ ...withPci, generation: undefined } as AcpiDesc).dsdt, [...Buffer.from("VGEN")])).toBe(false);
+    const { generation: _, ...without } = desc;
+    expect(has(parse(without).dsdt, [...Buffer.from("VGEN")])).toBe(false);
   });
 
   describe("with PCI", () => {

@@ -120,7 +120,6 @@ export class FrozenMemory implements ChunkSource {
 function chunksOf({ all, residency }: Memslots): readonly number[] {
   const chunks = new Set<number>(residency?.absent() ?? []);
   for (const { gfn, pages, pfns } of all)
-    for (let page = 0; page < pages; page++)
-      if (pfns[page] !== 0) chunks.add(Math.floor((gfn + page) / CHUNK_PAGES));
+    for (let page = 0; page < pages; page++) if (pfns[page] !== 0) chunks.add(Math.floor((gfn + page) / CHUNK_PAGES));
   return [...chunks].sort((a, b) => a - b);
 }

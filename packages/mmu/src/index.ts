@@ -1,10 +1,10 @@
 export { Access, ExitFlag, Licence, type PagingControls, Status, type Translation } from "./access.js";
 export { ArenaError, type ArenaErrorCode, type FrameArena, type Pfn } from "./arena.js";
+export type { FrozenMemory } from "./frozen.js";
 export { type AttributeMap, MemoryAttribute } from "./gmem/attribute-map.js";
 export { type SetMemoryAttributes, setMemoryAttributes, supportedAttributes } from "./gmem/attributes.js";
 export { ConversionError, type SetMemoryAttributes2, setMemoryAttributes2 } from "./gmem/convert.js";
 export { Falloc, fallocate, memoryFailure } from "./gmem/fallocate.js";
-export type { FrozenMemory } from "./frozen.js";
 export type { Folio } from "./gmem/folio.js";
 export { type CreateGuestMemfd, GuestMemfd, supportedFlags } from "./gmem/guest-memfd.js";
 export { GmemFlag } from "./gmem/inode.js";

@@ -1,6 +1,15 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { Access, CHUNK_PAGES, type FrozenMemory, KvmError, Licence, MemslotError, type Mmu, Status } from "../src/index.js";
+import {
+  Access,
+  CHUNK_PAGES,
+  type FrozenMemory,
+  KvmError,
+  Licence,
+  MemslotError,
+  type Mmu,
+  Status,
+} from "../src/index.js";
 import { entriesOf, longMode, map4, newMmu, P, PAGE, RW, translate } from "./fixture.js";
 
 const CHUNK = CHUNK_PAGES * PAGE;
@@ -58,7 +67,10 @@ const place = fc.nat(PAGES * PAGE - 1);
 const value = fc.integer({ min: 1, max: 255 });
 const step = fc.oneof(
   fc.record({ kind: fc.constantFrom("guest", "host") as fc.Arbitrary<"guest" | "host">, place, value }),
-  fc.record({ kind: fc.constantFrom("read", "freeze", "close", "log") as fc.Arbitrary<"read" | "freeze" | "close" | "log">, place }),
+  fc.record({
+    kind: fc.constantFrom("read", "freeze", "close", "log") as fc.Arbitrary<"read" | "freeze" | "close" | "log">,
+    place,
+  }),
 );
 
 describe("frozen memory", () => {

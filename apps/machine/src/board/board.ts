@@ -9,11 +9,9 @@ import {
   FW_CFG_DMA_PORTS,
   FwCfg,
   type IoApic,
-  type IoApicState,
   type LocalApic,
   type LocalApicState,
   MmioBus,
-  type PicPairState,
   POWER_PORTS,
   PortBus,
   PowerControl,
@@ -22,6 +20,7 @@ import {
   VirtioBlk,
   type VirtioDevice,
   VirtioRng,
+  within,
 } from "@vm/devices";
 import type { Mmu } from "@vm/mmu";
 import { writeBiosData } from "../boot/bios-data.js";
@@ -38,10 +37,11 @@ import { Generation } from "./generation.js";
 import { ownsHypercall } from "./hypercalls.js";
 import { Interrupts } from "./interrupts.js";
 import { attachLegacy } from "./legacy.js";
-import { type PartStates, Parts } from "./parts.js";
+import { Parts } from "./parts.js";
 import { acpiOf, attachPci, type PciBus } from "./pci.js";
 import { type Power, powerOf } from "./power.js";
 import { buildProcessor } from "./processor.js";
+import { type BoardState, readBoard } from "./state.js";
 import { attachTestDevices } from "./test-devices.js";
 import { type VirtioSlot, VirtioSlots } from "./virtio-slots.js";
 
@@ -62,6 +62,8 @@ export interface BoardOptions {
   readonly pci?: boolean;
   /** The guest's memory is private: nothing is written there but by the guest, and devices reach what it shares. */
   readonly privateGuest?: boolean;
+  /** The guest goes on from memory that is still to come: nothing is written there before. Default false. */
+  readonly resumes?: boolean;
   /** With fw_cfg, by which firmware learns what there is; see {@link Board.fwCfg}. */
   readonly firmware?: boolean;
   /** With the devices of test programs; without them the exit-status port is a single byte that ends nothing. */
@@ -90,13 +92,6 @@ export interface BoardOptions {
   readonly onLook: () => void;
   /** A processor as plugins know it. */
   readonly handle: (id: number) => VcpuHandle;
-}
-
-export interface BoardState {
-  readonly parts: PartStates;
-  readonly ioApic: IoApicState;
-  readonly pics: PicPairState | null;
-  readonly apics: readonly LocalApicState[];
 }
 
 /** Where tables are that the guest is handed. */
@@ -206,18 +201,7 @@ export class Board {
     const shared = {
       ...options,
       firstRank: Rank.LocalApic,
-      memory,
-      layout,
-      mmu,
-      code,
-      jit,
-      ports,
-      mmio,
-      apicBus,
-      cpuid,
-      additions,
-      external,
-      reachable,
+      ...{ memory, layout, mmu, code, jit, ports, mmio, apicBus, cpuid, additions, external, reachable },
     };
     const bootstrap = buildProcessor(0, shared);
     const others = Array.from({ length: options.cpus - 1 }, (_, k) => buildProcessor(k + 1, shared));
@@ -230,9 +214,10 @@ export class Board {
       if (replaced) code.dropAll(gfn, pages);
     });
     mmu.onHostWrite((gfn) => code.drop(gfn));
-    if (options.privateGuest !== true) writeBiosData(mmu);
+    const begins = options.resumes !== true;
+    if (options.privateGuest !== true && begins) writeBiosData(mmu);
     this.generation = options.privateGuest === true ? null : new Generation(mmu, interrupts.line(L.GENERATION_GSI));
-    this.generation?.begin(clock.mode === "icount");
+    if (begins) this.generation?.begin(clock.mode === "icount");
   }
 
   get ioApic(): IoApic {
@@ -253,11 +238,12 @@ export class Board {
   }
 
   /** Takes a saved state of a board with the same devices, when its processors and the clock have theirs. */
-  restore({ parts, ioApic, pics, apics }: BoardState): void {
-    this.parts.restore(parts);
-    if (pics !== null) this.interrupts.pics?.restore(pics);
-    this.interrupts.ioApic.restore(ioApic);
-    for (const [k, apic] of this.apics.entries()) apic.restore(apics[k] as LocalApicState);
+  restore(state: BoardState): void {
+    const { parts, ioApic, pics, apics } = readBoard(this.apics.length, this.interrupts.pics !== null)(state);
+    within("parts", () => this.parts.restore(parts));
+    if (pics !== null) within("pics", () => this.interrupts.pics?.restore(pics));
+    within("ioApic", () => this.interrupts.ioApic.restore(ioApic));
+    for (const [k, apic] of this.apics.entries()) within(`apics[${k}]`, () => apic.restore(apics[k] as LocalApicState));
   }
 
   #attachFwCfg({ ram, cpus, turns }: BoardOptions, memory: ReachableMemory): FwCfg {

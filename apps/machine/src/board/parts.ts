@@ -1,3 +1,6 @@
+import { read } from "@vm/devices";
+import { part as restorePart } from "../state-part.js";
+
 /** A part of a machine that saves and restores itself. What it saves is data: numbers, strings, booleans, bytes, lists and records of them. */
 export interface Saveable {
   save(): unknown;
@@ -23,8 +26,11 @@ export class Parts {
     return Object.fromEntries([...this.#parts].map(([name, part]) => [name, part.save()]));
   }
 
-  /** Restores all parts. @param states what {@link save} gave for the same parts */
+  /** Restores all parts. @param states what {@link save} gave for the same parts @throws {StateError} */
   restore(states: PartStates): void {
-    for (const [name, part] of this.#parts) part.restore(states[name] as never);
+    const names = [...this.#parts.keys()];
+    const readers = Object.fromEntries(names.map((name) => [name, (value: unknown): unknown => value]));
+    const known = read.record<Record<string, unknown>>(readers)(states);
+    for (const [name, part] of this.#parts) restorePart(name, () => part.restore(known[name] as never));
   }
 }

@@ -1,4 +1,4 @@
-import { type BlockBackend, SECTOR_SIZE } from "@vm/devices";
+import { type BlockBackend, read, SECTOR_SIZE, StateError } from "@vm/devices";
 import type { Disk, OverlayState } from "./disk.js";
 import { DiskError } from "./error.js";
 
@@ -15,6 +15,9 @@ interface Block {
   readonly written: Uint8Array;
   readonly bytes: Uint8Array;
 }
+
+const some = read.bytes(0, SAVED_MOST);
+const readOverlay = read.record<OverlayState>({ blocks: some, written: some, bytes: some });
 
 export interface OverlayDiskOptions {
   /** Bytes of memory, rounded up to blocks of 64 KiB (default 1 GiB). A write that needs more is an I/O error. */
@@ -77,9 +80,12 @@ export class OverlayDisk implements Disk {
     return { blocks: new Uint8Array(Uint32Array.from(this.#blocks.keys()).buffer), written, bytes };
   }
 
-  restore({ blocks, written, bytes }: OverlayState): void {
-    const numbers = new Uint32Array(blocks.slice().buffer);
-    const fits = numbers.every((number) => number * BLOCK < this.sectors);
+  /** @throws {StateError}, {@link DiskError} `format` */
+  restore(state: OverlayState): void {
+    const { blocks, written, bytes } = readOverlay(state);
+    if (blocks.length % 4 !== 0) throw new StateError("blocks", `is ${blocks.length} bytes, expected a multiple of 4`);
+    const numbers = new Uint32Array(blocks.buffer);
+    const fits = numbers.every((number) => number * BLOCK < this.sectors) && new Set(numbers).size === numbers.length;
     if (!fits || written.length !== numbers.length * BLOCK || bytes.length !== numbers.length * BLOCK_BYTES)
       throw new DiskError("format", "what was saved of its overlay is none of such a disk");
     for (const [k, number] of numbers.entries())

@@ -1,7 +1,10 @@
-import type { BlockBackend } from "@vm/devices";
+import { type BlockBackend, read, within } from "@vm/devices";
 import { MachineError } from "../error.js";
 import type { Disk, OverlayState } from "./disk.js";
 import { DiskError } from "./error.js";
+
+/** Characters of what a disk is called. */
+const TEXT_MOST = 65536;
 
 /** What a snapshot knows a disk by. What is on it stays where it is, but for an overlay. */
 export interface DiskShape {
@@ -16,6 +19,13 @@ export interface DiskShape {
 
 /** What was written to a disk that keeps it in memory; null for another one. */
 export type SavedOverlay = OverlayState | null;
+
+export const readDiskShape = read.record<DiskShape>({
+  sectors: read.integer(0, 2 ** 44),
+  readonly: read.flag,
+  version: read.nullOr(read.text(TEXT_MOST)),
+  name: read.nullOr(read.text(TEXT_MOST)),
+});
 
 /** A machine's disk. */
 export type MachineDisk = BlockBackend & Partial<Disk>;
@@ -58,14 +68,15 @@ export async function checkDisks(shapes: unknown, disks: readonly MachineDisk[])
   }
 }
 
-/** Gives disks what they had in memory. @throws {MachineError} `option` for one that cannot take it */
-export function restoreOverlays(overlays: readonly SavedOverlay[], disks: readonly MachineDisk[]): void {
-  for (const [k, overlay] of overlays.entries()) {
+/** Gives disks what they had in memory. @throws {StateError}, {@link MachineError} `option` for one that cannot take it */
+export function restoreOverlays(overlays: unknown, disks: readonly MachineDisk[]): void {
+  const known = within("overlays", () => read.list((value) => value as SavedOverlay, disks.length)(overlays));
+  for (const [k, overlay] of known.entries()) {
     if (overlay === null) continue;
     const disk = disks[k];
     if (disk?.restore === undefined)
       throw new MachineError("option", `disk ${k} was an overlay when the machine was saved, and is none here`);
-    explained(k, () => disk.restore?.(overlay));
+    within(`overlays[${k}]`, () => explained(k, () => disk.restore?.(overlay)));
   }
 }
 

@@ -23,6 +23,8 @@ export const FIRST_TAG = "vm-agent";
 
 /** Words of a request, 64 bits each in the agent's memory: its number, then seven arguments. */
 export const REQUEST_WORDS = 8;
+/** Bytes of a tag. */
+export const TAG_SIZE = 8;
 /** Bytes of a frame's head: tag, 32 bits of type, 32 bits of length. */
 export const HEAD_SIZE = 16;
 /** Most bytes that a frame, or a piece of data for the agent, carries. */

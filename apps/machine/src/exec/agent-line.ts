@@ -1,6 +1,8 @@
+import { read, within } from "@vm/devices";
 import type { SerialLine } from "../serial-line.js";
 import { agentImage } from "./agent-image.js";
 import { ExecAgent, type ExecAgentState, type ExecPort } from "./exec-agent.js";
+import { readAgent } from "./exec-agent-state.js";
 import type { ExecPlan } from "./exec-plan.js";
 
 /** Who has commands for an agent. */
@@ -13,6 +15,8 @@ export interface AgentLineState {
   /** See {@link AgentLine.window}. */
   readonly window: boolean;
 }
+
+const readLine = read.record<AgentLineState>({ exec: read.nullOr(readAgent), window: read.flag });
 
 /** The line to the agent in the guest, and who speaks on it. It is saved with the machine, so that a command which runs then goes on. */
 export class AgentLine {
@@ -48,7 +52,10 @@ export class AgentLine {
     return { exec: this.#agent?.save() ?? this.#saved, window: this.window() };
   }
 
-  restore({ exec, window }: AgentLineState): void {
+  /** @throws {StateError} */
+  restore(state: AgentLineState): void {
+    const { exec, window } = readLine(state);
+    if (exec !== null) within("exec", () => ExecAgent.check(exec, agentImage().length));
     this.#saved = exec;
     this.window = () => window;
   }

@@ -1,3 +1,4 @@
+import { StateError } from "@vm/devices";
 import { Ask, FIRST_TAG, PAYLOAD_MAX, Say, TAG } from "./agent-abi.js";
 import { FrameReader, type FrameReaderState } from "./agent-frames.js";
 import { parseRequest, request } from "./agent-request.js";
@@ -146,6 +147,16 @@ export class ExecAgent {
     };
   }
 
+  /** Whether {@link resumed} can do it, of which nobody hears. @throws {StateError} if the replies are none to what was asked */
+  static check(state: ExecAgentState, imageSize: number): void {
+    try {
+      ExecAgent.resumed(state, imageSize, NOBODY);
+    } catch (error) {
+      if (!(error instanceof RangeError || error instanceof ExecFailure)) throw error;
+      throw new StateError("script.replies", `are none to what was asked: ${error.message}`);
+    }
+  }
+
   /** The host's side of an agent in a guest that was saved. */
   static resumed(state: ExecAgentState, imageSize: number, port: ExecPort): ExecAgent {
     const { tag, root, frames, hellos, asked, waiting, leftovers, script } = state;
@@ -277,6 +288,20 @@ export class ExecAgent {
 }
 
 const NOTHING = new Uint8Array(0);
+/** A port that nobody speaks or listens at. */
+const NOBODY: ExecPort = {
+  send: () => undefined,
+  next: () => "wait",
+  begin: () => undefined,
+  output: () => undefined,
+  errors: () => undefined,
+  ready: () => undefined,
+  closed: () => undefined,
+  exit: () => undefined,
+  fail: () => undefined,
+  done: () => undefined,
+  rest: () => null,
+};
 const LEAVING: Origin = { from: "leave", hello: NOTHING, command: null };
 
 /** The frame that answers a request. */

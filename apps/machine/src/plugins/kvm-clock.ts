@@ -1,5 +1,13 @@
 import { halvesOf, u64 } from "@vm/cpu";
-import { KVM_CLOCK_FEATURES, KvmClock, type KvmClockState, MSR_KVM_SYSTEM_TIME, MSR_KVM_WALL_CLOCK } from "@vm/devices";
+import {
+  KVM_CLOCK_FEATURES,
+  KvmClock,
+  type KvmClockState,
+  MSR_KVM_SYSTEM_TIME,
+  MSR_KVM_WALL_CLOCK,
+  read,
+  readKvmClock,
+} from "@vm/devices";
 import { tscOf } from "../board/tsc.js";
 import type { Plugin } from "../plugin.js";
 import { ReachableMemory } from "../reach.js";
@@ -27,7 +35,8 @@ export const kvmClock = (): Plugin => ({
     const saved = {
       save: () => clocks.map((own) => own.save()),
       restore: (states: unknown) => {
-        for (const [k, own] of clocks.entries()) own.restore((states as readonly KvmClockState[])[k] as KvmClockState);
+        const known = read.list(readKvmClock, clocks.length)(states);
+        for (const [k, own] of clocks.entries()) own.restore(known[k] as KvmClockState);
       },
     };
     return { saved };

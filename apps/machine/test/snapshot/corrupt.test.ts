@@ -10,6 +10,7 @@ import { imageOf, memslot, PAGES } from "./guest-memory.js";
 import { temporaryFolder } from "./temporary-folder.js";
 
 const CASES = Number(process.env.VM_SNAPSHOT_CORRUPT ?? 3000);
+const timeout = 60_000 + 20 * CASES;
 /** Bytes that the process may have more behind all cases than in their middle. */
 const GROWTH = 256 * 2 ** 20;
 
@@ -88,7 +89,7 @@ function damage(random: Random, files: Files): readonly [path: string, bytes: Bu
   }
 }
 
-it(`${CASES} damaged snapshots are refused by a typed error, or say what the sound one does`, async () => {
+it(`${CASES} damaged snapshots are refused by a typed error, or say what a sound one does`, { timeout }, async () => {
   const sound = join(folder, "sound");
   mkdirSync(sound);
   const state = { board: [1, 2n, "three", Uint8Array.of(4)], cpus: [{ rip: 0xffff_ffff_8000_0000n }] };
@@ -103,6 +104,8 @@ it(`${CASES} damaged snapshots are refused by a typed error, or say what the sou
     parent,
   });
   const says = await whatItSays(join(sound, "child"));
+  // Files may have changed places, and so may a whole snapshot.
+  const parentSays = await whatItSays(parent);
   const codes = new Map<string, number>();
   const files: Files = new Map(
     ["parent", "child"]
@@ -118,8 +121,8 @@ it(`${CASES} damaged snapshots are refused by a typed error, or say what the sou
       if (bytes !== null) writeFileSync(path, bytes);
     }
     const said = await whatItSays(join(sound, "child"));
-    if (said.length > 20) expect(said === says, `seed ${seed}`).toBe(true);
-    const code = said === says ? "same" : said;
+    if (said.length > 20) expect(said === says || said === parentSays, `seed ${seed}`).toBe(true);
+    const code = said.length > 20 ? "same" : said;
     codes.set(code, (codes.get(code) ?? 0) + 1);
     for (const [path] of damaged) writeFileSync(path, files.get(path) as Buffer);
     if (seed === CASES >> 1) middle = process.memoryUsage().rss;
@@ -128,7 +131,9 @@ it(`${CASES} damaged snapshots are refused by a typed error, or say what the sou
   for (const code of ["same", "absent", "foreign", "size", "corrupt"]) expect([...codes.keys()]).toContain(code);
 });
 
-it(`${CASES} snapshots whose checksums are right and whose contents are not are refused by a typed error, or are read`, async () => {
+it(`${CASES} snapshots whose checksums are right and whose contents are not are refused by a typed error, or are read`, {
+  timeout,
+}, async () => {
   const path = join(folder, "crafted");
   const codes = new Map<string, number>();
   let middle = 0;

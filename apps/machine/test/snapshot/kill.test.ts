@@ -64,7 +64,8 @@ async function callsOf(path: string, state: number): Promise<readonly string[]> 
 }
 
 describe("after SIGKILL before any call of a writer", () => {
-  it("the snapshot is the old one or the new one, and the next write leaves nothing else", async () => {
+  const timeout = 120_000 + 2_000 * RUNS;
+  it("the snapshot is the old one or the new one, and the next write leaves nothing else", { timeout }, async () => {
     const path = join(folder, "killed");
     const first = await callsOf(path, 1);
     const second = await callsOf(path, 2);

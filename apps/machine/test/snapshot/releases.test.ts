@@ -37,7 +37,9 @@ describe("a snapshot of a release", () => {
     const seen = transcript(machine);
     const { reason } = await machine.run();
     const { instructions } = machine.stats();
-    expect({ reason, instructions, text: seen.text }).toEqual(JSON.parse(readFileSync(join(folder, "rest.json"), "utf8")));
+    expect({ reason, instructions, text: seen.text }).toEqual(
+      JSON.parse(readFileSync(join(folder, "rest.json"), "utf8")),
+    );
   });
 
   it("is there for this version, once it has been released", () => {

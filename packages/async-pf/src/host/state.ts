@@ -17,9 +17,16 @@ function check(what: string, ok: boolean, accepted: string): void {
   if (!ok) throw new AsyncPfError("state", `${what}: ${accepted}`);
 }
 
+/** These keys and no others. */
+function checkKeys(what: string, value: Readonly<Record<string, unknown>>, keys: readonly string[]): void {
+  const isRecord = !Array.isArray(value) && Object.keys(value).length === keys.length;
+  check(what, isRecord && keys.every((key) => Object.hasOwn(value, key)), `a record of ${keys.join(", ")}`);
+}
+
 function checkedVcpu(value: unknown, id: number): VcpuAsyncPfState {
   const where = `state of vCPU ${id}`;
   if (!isObject(value)) throw new AsyncPfError("state", `${where}: an object`);
+  checkKeys(where, value, ["id", "enable", "vector", "nextId", "pageReadyPending"]);
   const { enable, vector, nextId, pageReadyPending } = value;
   check(`${where}, id`, value.id === id, `${id}`);
   const [lo, hi] = Array.isArray(enable) && enable.length === 2 ? enable : [];
@@ -43,6 +50,7 @@ function checkedVcpu(value: unknown, id: number): VcpuAsyncPfState {
 export function checkedState(value: unknown, ids: readonly number[]): readonly VcpuAsyncPfState[] {
   const vcpus = isObject(value) ? value.vcpus : undefined;
   if (!Array.isArray(vcpus)) throw new AsyncPfError("state", "state of asynchronous page faults: { vcpus: [...] }");
+  checkKeys("state of asynchronous page faults", value as Readonly<Record<string, unknown>>, ["vcpus"]);
   check("state, vcpus", vcpus.length === ids.length, `${ids.length} of them`);
   return ids.map((id, index) => checkedVcpu(vcpus[index], id));
 }

@@ -1,4 +1,5 @@
 import type { MmioSize } from "../ports.js";
+import { at, read, StateError } from "../state.js";
 
 /** Registers of a type 0 configuration header (PCI 3.0, 6.1). */
 export const Header = {
@@ -41,6 +42,7 @@ export interface ConfigSpaceState {
 
 const SIZE = 256;
 const MULTIFUNCTION = 0x80;
+const shape = read.record<ConfigSpaceState>({ bytes: read.list(read.u8, SIZE) });
 
 /**
  * The 256 bytes of configuration space that a conventional PCI function has, header type 0 (PCI 3.0 chapter 6): each bit is read-only or keeps what is
@@ -86,7 +88,25 @@ export class ConfigSpace {
     return { bytes: [...this.#bytes] };
   }
 
-  restore({ bytes }: ConfigSpaceState): void {
+  /** What a saved state of this function says: bits that are read-only are what they are here. @throws {StateError} */
+  readState(value: unknown, path = ""): ConfigSpaceState {
+    const state = shape(value, path);
+    for (const [k, byte] of state.bytes.entries()) {
+      // The device itself sets and clears this one.
+      const changes = (this.#writable[k] ?? 0) | (k === Header.Status ? Status.Interrupt : 0);
+      const own = this.#bytes[k] ?? 0;
+      if (((byte ^ own) & ~changes) !== 0)
+        throw new StateError(
+          at(path, `bytes[${k}]`),
+          `is ${byte}, expected ${own} in bits ${(~changes & 0xff).toString(16)} (hexadecimal)`,
+        );
+    }
+    return state;
+  }
+
+  /** @throws {StateError} */
+  restore(saved: ConfigSpaceState): void {
+    const { bytes } = this.readState(saved);
     for (let k = 0; k < SIZE; k++) this.#bytes[k] = bytes[k] ?? 0;
   }
 }

@@ -1,5 +1,6 @@
 import { BusRangeError } from "../bus.js";
 import type { MmioDevice, MmioSize, PortDevice, PortSize } from "../ports.js";
+import { read } from "../state.js";
 import type { PciAddress, PciFunction } from "./function.js";
 
 /** The ports of configuration mechanism #1 and of the reset control register: 0xcf8 to 0xcff. */
@@ -26,6 +27,7 @@ const ADDRESS_BITS = 0x80ff_fffc;
 const RST_CPU = 1 << 2;
 /** SYS_RST and FULL_RST keep what is written. */
 const RESET_WRITABLE = 0x0a;
+const shape = read.record<PciHostState>({ address: read.bits(ADDRESS_BITS), resetControl: read.bits(RESET_WRITABLE) });
 const ones = (size: MmioSize): number => (size === 4 ? 0xffff_ffff : size === 2 ? 0xffff : 0xff);
 
 /**
@@ -96,7 +98,9 @@ export class PciHost implements PortDevice, MmioDevice {
     return { address: this.#address, resetControl: this.#resetControl };
   }
 
-  restore({ address, resetControl }: PciHostState): void {
+  /** @throws {StateError} */
+  restore(saved: PciHostState): void {
+    const { address, resetControl } = shape(saved);
     this.#address = address;
     this.#resetControl = resetControl;
   }

@@ -1,4 +1,5 @@
 import type { MmioDevice, MmioSize } from "../ports.js";
+import { read } from "../state.js";
 import type { ConfigSpace } from "./config-space.js";
 import type { MsiMessage } from "./msi.js";
 
@@ -99,8 +100,18 @@ export class Msix implements MmioDevice {
     return { table: [...this.#table], pending: [...this.#pending] };
   }
 
-  /** The capability is the configuration space's to restore. */
-  restore(state: MsixState): void {
+  /** What a saved state says. @throws {StateError} */
+  readState(value: unknown, path?: string): MsixState {
+    const words = Array.from(this.#table, (_, word) => read.bits(WRITABLE[word % ENTRY] ?? 0));
+    return read.record<MsixState>({ table: read.tuple(...words), pending: read.list(read.flag, this.vectors) })(
+      value,
+      path,
+    );
+  }
+
+  /** The capability is the configuration space's to restore. @throws {StateError} */
+  restore(saved: MsixState): void {
+    const state = this.readState(saved);
     for (let k = 0; k < this.#table.length; k++) this.#table[k] = state.table[k] ?? 0;
     for (let k = 0; k < this.vectors; k++) this.#pending[k] = state.pending[k] ?? false;
   }

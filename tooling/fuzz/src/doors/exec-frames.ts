@@ -46,6 +46,7 @@ export const execFrames: Door = {
       exit: (code) => void status.push(code),
       fail: () => undefined,
       done: () => undefined,
+      rest: () => null,
     });
     const window = new WindowSize(
       (bytes) => {

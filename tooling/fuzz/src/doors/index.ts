@@ -13,6 +13,7 @@ import { kvmiServer } from "./kvmi-server.js";
 import { loaders } from "./loaders.js";
 import { processList } from "./processes.js";
 import { qcow2 } from "./qcow2.js";
+import { savedState } from "./saved-state.js";
 import { snapshot } from "./snapshot.js";
 import { tdCalls } from "./td-calls.js";
 import { tdEventLog } from "./td-event-log.js";
@@ -39,6 +40,7 @@ export const doors: readonly Door[] = [
   processList,
   qcow2,
   snapshot,
+  savedState,
   virtioBlk,
   virtioConsole,
   virtioRng,
