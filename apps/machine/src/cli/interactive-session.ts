@@ -4,8 +4,8 @@ import type { VirtualMachine } from "../virtual-machine.js";
 import { ESCAPE_HELP, EscapeKey } from "./escape.js";
 import { Outlet } from "./outlet.js";
 import { PromptWatch } from "./prompt-watch.js";
+import { saveFault, saveMachine } from "./save-machine.js";
 import type { Session } from "./session.js";
-import { saveFault, saveMachine } from "./snapshot/save-machine.js";
 import { takeKeyboard } from "./terminal.js";
 
 /** The byte of Ctrl-C. */

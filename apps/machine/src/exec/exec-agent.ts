@@ -275,9 +275,11 @@ export class ExecAgent {
         this.#origin = null;
         return;
       }
-      this.#answer = answerOf(value);
+      const answer = answerOf(value);
+      this.#answer = answer;
+      // Whoever answers at once has the script go on in the meantime.
       this.#port.send(value);
-      if (this.#pumping) this.#port.begin();
+      if (answer === Say.Exit) this.#port.begin();
     } catch (error) {
       if (!(error instanceof ExecFailure)) throw error;
       this.#port.fail(error.message);

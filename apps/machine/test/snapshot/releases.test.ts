@@ -14,18 +14,22 @@ const WRITE = process.env.VM_WRITE_RELEASE;
 const OPTIONS: MachineOptions = { clock: "icount", memory: 16 << 20, cpus: 2, legacyDevices: true, kvmClock: true };
 const disks = (): MemoryDisk[] => [new MemoryDisk(65536)];
 
+async function typed() {
+  const machine = await createMachine({ ...OPTIONS, disks: disks() });
+  machine.console.write("echo one\nticks\necho two\nexit 3\n");
+  return { machine, seen: transcript(machine) };
+}
+
 describe("a snapshot of a release", () => {
   it.skipIf(WRITE === undefined)("is written", async () => {
     const folder = join(RELEASES, WRITE ?? "");
     mkdirSync(folder, { recursive: true });
-    const machine = await createMachine({ ...OPTIONS, disks: disks() });
-    machine.console.write("echo one\nticks\necho two\nexit 3\n");
-    const seen = transcript(machine);
-    await saveSnapshot(join(folder, "snapshot"), await machine.snapshot({ at: 9000 }));
-    const before = seen.text.length;
-    const { reason } = await machine.run();
-    const { instructions } = machine.stats();
-    writeFileSync(join(folder, "rest.json"), JSON.stringify({ reason, instructions, text: seen.text.slice(before) }));
+    const [whole, saved] = [await typed(), await typed()];
+    const { reason } = await whole.machine.run();
+    const { instructions } = whole.machine.stats();
+    await saveSnapshot(join(folder, "snapshot"), await saved.machine.snapshot({ at: 9000, stop: true }));
+    const text = whole.seen.text.slice(saved.seen.text.length);
+    writeFileSync(join(folder, "rest.json"), `${JSON.stringify({ reason, instructions, text }, null, 2)}\n`);
   });
 
   const releases = existsSync(RELEASES) ? readdirSync(RELEASES) : [];
@@ -42,8 +46,8 @@ describe("a snapshot of a release", () => {
     );
   });
 
-  it("is there for this version, once it has been released", () => {
+  it("is there for this version", () => {
     const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
-    if (version !== "0.0.0") expect(releases).toContain(version);
+    expect(releases).toContain(version);
   });
 });

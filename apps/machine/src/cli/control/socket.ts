@@ -1,6 +1,6 @@
 import type { Machine } from "../../index.js";
 import { serveLines } from "../line-server.js";
-import { saveFault, saveMachine } from "../snapshot/save-machine.js";
+import { saveFault, saveMachine } from "../save-machine.js";
 import { checkSocketPath, removeDeadSocket } from "../socket-path.js";
 import { parseSaveRequest, type SaveReply } from "./protocol.js";
 

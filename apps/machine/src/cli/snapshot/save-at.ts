@@ -3,8 +3,8 @@ import { UsageError } from "../errors.js";
 import { ExitCode } from "../exit-code.js";
 import type { BootFlags } from "../flags.js";
 import { say } from "../report.js";
+import { saveFault, saveMachine } from "../save-machine.js";
 import type { Session } from "../session.js";
-import { saveFault, saveMachine } from "./save-machine.js";
 
 /** When a machine is saved, and where. */
 interface SavePoint {

@@ -1,5 +1,5 @@
-import { type Machine, MachineError, type SnapshotOptions } from "../../index.js";
-import { type SaveSnapshotOptions, SnapshotError, saveSnapshot } from "../../node.js";
+import { type Machine, MachineError, type SnapshotOptions } from "../index.js";
+import { type SaveSnapshotOptions, SnapshotError, saveSnapshot } from "../node.js";
 
 /** How a machine is saved. */
 export interface SaveOptions extends SnapshotOptions, SaveSnapshotOptions {}
