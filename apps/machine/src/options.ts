@@ -111,6 +111,8 @@ export interface MachineConfig extends RamOptions {
   readonly testDevices: boolean;
   /** With what firmware looks for: fw_cfg. Default false. */
   readonly firmware?: boolean;
+  /** With a virtual machine generation ID, unless the guest's memory is private. Default true. */
+  readonly generationId?: boolean;
   /** Memory is still to come, from a snapshot. Default false. */
   readonly resumes?: boolean;
   readonly unpack: Unpack;

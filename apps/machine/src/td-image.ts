@@ -52,7 +52,7 @@ export async function measureTd(options: MachineOptions): Promise<TdMeasurement>
   const { parts, start } = await readTdParts(plugins.find(isTdx)?.tdx ?? {}, options);
   const { config, pace } = parts;
   // The tables that the guest is told by are the same on a machine that is no TD.
-  const machine = new VirtualMachine({ ...config, firmware: start.firmware }, options, await allocateRam(config));
+  const machine = new VirtualMachine({ ...config, firmware: start.firmware, generationId: false }, options, await allocateRam(config));
   let runs: TdImage["runs"] = [];
   const others = plugins.filter((plugin) => !isTdx(plugin));
   await machine.equip(others, options.signal, async () => {

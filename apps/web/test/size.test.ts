@@ -5,9 +5,9 @@ import { expect, it } from "vitest";
 import { PAGE, pageFiles } from "../tools/site.mjs";
 
 /** Bytes of the page with everything it can load, as a server sends it, guests not counted. */
-const MOST = 330_000;
+const MOST = 340_000;
 
-it("the page is at most 330 kB gzipped, its Worker and all else that it can load included", () => {
+it("the page is at most 340 kB gzipped, its Worker and all else that it can load included", () => {
   const files = pageFiles(PAGE)
     .map((name) => ({ name, bytes: gzipSync(readFileSync(join(PAGE, name)), { level: 9 }).length }))
     .sort((a, b) => b.bytes - a.bytes);

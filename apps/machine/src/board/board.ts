@@ -64,6 +64,8 @@ export interface BoardOptions {
   readonly privateGuest?: boolean;
   /** The guest goes on from memory that is still to come: nothing is written there before. Default false. */
   readonly resumes?: boolean;
+  /** With a virtual machine generation ID, where the guest's memory is not private. Default true. */
+  readonly generationId?: boolean;
   /** With fw_cfg, by which firmware learns what there is; see {@link Board.fwCfg}. */
   readonly firmware?: boolean;
   /** With the devices of test programs; without them the exit-status port is a single byte that ends nothing. */
@@ -121,7 +123,7 @@ export class Board {
   /** COM2. */
   readonly auxiliary: Uart16550A;
   readonly additions: AdditionsTable;
-  /** Null for a guest whose memory is private. */
+  /** Null for a guest that has none. */
   readonly generation: Generation | null;
   /** What firmware is told; null on a board without firmware. */
   readonly fwCfg: FwCfg | null;
@@ -216,7 +218,8 @@ export class Board {
     mmu.onHostWrite((gfn) => code.drop(gfn));
     const begins = options.resumes !== true;
     if (options.privateGuest !== true && begins) writeBiosData(mmu);
-    this.generation = options.privateGuest === true ? null : new Generation(mmu, interrupts.line(L.GENERATION_GSI));
+    const hasGeneration = options.privateGuest !== true && options.generationId !== false;
+    this.generation = hasGeneration ? new Generation(mmu, interrupts.line(L.GENERATION_GSI)) : null;
     if (begins) this.generation?.begin(clock.mode === "icount");
   }
 
