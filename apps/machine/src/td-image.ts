@@ -51,8 +51,12 @@ export async function measureTd(options: MachineOptions): Promise<TdMeasurement>
   const plugins = pluginsOf(options);
   const { parts, start } = await readTdParts(plugins.find(isTdx)?.tdx ?? {}, options);
   const { config, pace } = parts;
-  // The tables that the guest is told by are the same on a machine that is no TD.
-  const machine = new VirtualMachine({ ...config, firmware: start.firmware, generationId: false }, options, await allocateRam(config));
+  // The tables that the guest is told by are the same on a machine that is no TD, but for what is in shared memory.
+  const machine = new VirtualMachine(
+    { ...config, firmware: start.firmware, generationId: false },
+    options,
+    await allocateRam(config),
+  );
   let runs: TdImage["runs"] = [];
   const others = plugins.filter((plugin) => !isTdx(plugin));
   await machine.equip(others, options.signal, async () => {
