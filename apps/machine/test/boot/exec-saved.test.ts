@@ -104,6 +104,9 @@ describe.skipIf(guests === null)("a guest that runs commands", () => {
       next.process.stdin.end("in\n");
       expect(await next.ended).toMatchObject({ stdout: "in\n", stderr: `${word}\n`, status: 6 });
     }
+    const again = ["--exec", "true", "--snapshot-at", `ready:${join(folder, "again")}`, "--stop-after-snapshot"];
+    expect(await run("boot", "--snapshot", folderOfWarm, ...again)).toMatchObject({ stdout: "", status: 0 });
+    expect((await run("snapshot", "inspect", join(folder, "again"))).stdout).toMatch(/\ndisks {8}0\n/);
     const none = await run("boot", "--snapshot", folderOfWarm);
     expect(none).toMatchObject({ status: 2, stderr: "vm: the guest waits for a command: expected --exec COMMAND\n" });
   });

@@ -48,7 +48,7 @@ function text({ id, meta, parents, chunks, totalBytes, storedBytes }: Told): str
     ["instructions", shape.instructions],
     ["processors", shape.cpus],
     ["clock", shape.clock],
-    ["disks", shape.disks],
+    ["disks", Array.isArray(shape.disks) ? shape.disks.length : undefined],
     ["memory", `${mb(totalBytes)}, ${mb(chunks * CHUNK_BYTES)} of it not zero`],
     ["stored", mb(storedBytes)],
     ["parents", parents.map(({ name }) => name).join(", ") || "none"],

@@ -76,9 +76,13 @@ function savingSession(session: Session, { at, folder }: SavePoint, { stop, repe
     },
     ended: async (status) => {
       try {
-        if (saving === null) say(`${where}: the machine has ended before its guest was ready`);
-        else say(await saving);
-        return saving === null ? ExitCode.Usage : status;
+        if (saving === null) {
+          say(`${where}: the machine has ended before its guest was ready`);
+          return ExitCode.Usage;
+        }
+        say(await saving);
+        // It was ended because it is saved, whatever it was about.
+        return stop ? ExitCode.Ok : status;
       } catch (error) {
         say(`${where}: ${saveFault(error)}`);
         return ExitCode.Usage;
