@@ -77,6 +77,24 @@ const SECTORS = 8;
 const write = fc.record({ sector: fc.nat(SECTORS - 1), count: fc.integer({ min: 1, max: 3 }), value: fc.nat(255) });
 
 describe("a frozen disk", () => {
+  it("whose old bytes cannot be read is lost to the fork, and not to its machine", async () => {
+    let fails = false;
+    const written: number[] = [];
+    const disk = new FreezableDisk({
+      ...{ sectors: SECTORS, readonly: false, flush: () => undefined },
+      read: async () => {
+        if (fails) throw new Error("I/O error");
+      },
+      write: (sector) => void written.push(sector),
+    });
+    const frozen = disk.freeze();
+    fails = true;
+    await disk.write(3, new Uint8Array(SECTOR_SIZE));
+    fails = false;
+    expect(written).toEqual([3]);
+    await expect(frozen.read(0, new Uint8Array(SECTOR_SIZE))).rejects.toMatchObject({ code: "refused" });
+  });
+
   it("stays what it was, whatever is written and however long that takes", async () => {
     await fc.assert(
       fc.asyncProperty(

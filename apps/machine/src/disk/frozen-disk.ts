@@ -21,10 +21,10 @@ export class FrozenDisk implements Disk {
     this.#disk = disk;
   }
 
-  /** @throws {DiskError} `refused` if more was overwritten since than is kept */
+  /** @throws {DiskError} `refused` if more was overwritten since than is kept, or what could not be read before */
   async read(sector: number, dst: Uint8Array): Promise<void> {
     await this.#disk.read(sector, dst);
-    if (this.#broken) throw new DiskError("refused", "its machine has overwritten more than is kept of it");
+    if (this.#broken) throw new DiskError("refused", "its machine has overwritten what could not be kept of it");
     // What was overwritten while it was read is kept by now: that is done before.
     for (let k = 0; k < dst.length / SECTOR_SIZE; k++) {
       const kept = this.#kept.get(sector + k);
@@ -43,17 +43,27 @@ export class FrozenDisk implements Disk {
     this.#kept.clear();
   }
 
+  async #readable(sector: number, dst: Uint8Array): Promise<boolean> {
+    try {
+      await this.#disk.read(sector, dst);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
   /** @internal Keeps what sectors have that are about to be written. */
   async keep(sector: number, count: number): Promise<void> {
     const missing = Array.from({ length: count }, (_, k) => sector + k).filter((one) => !this.#kept.has(one));
     if (missing.length === 0 || this.#broken) return;
-    if ((this.#kept.size + missing.length) * SECTOR_SIZE > KEPT_MOST) {
+    const was = new Uint8Array(count * SECTOR_SIZE);
+    const fits = (this.#kept.size + missing.length) * SECTOR_SIZE <= KEPT_MOST;
+    // What cannot be kept is the fork's loss: the machine's write goes on.
+    if (!fits || !(await this.#readable(sector, was))) {
       this.#broken = true;
       this.#kept.clear();
       return;
     }
-    const was = new Uint8Array(count * SECTOR_SIZE);
-    await this.#disk.read(sector, was);
     for (const one of missing)
       if (!this.#kept.has(one))
         this.#kept.set(one, was.slice((one - sector) * SECTOR_SIZE, (one - sector + 1) * SECTOR_SIZE));

@@ -20,7 +20,7 @@ const PATIENCE = 30_000;
 const LINE_MOST = 16 << 10;
 
 /** `vm snapshot save`: has a machine that runs save itself. @returns the status of the program @throws {UsageError} if it could not */
-export async function saveByControl(folder: string, { control, parent, stop = undefined }: SaveFlags): Promise<number> {
+export async function saveByControl(folder: string, { control, parent, stop }: SaveFlags): Promise<number> {
   const length = Buffer.byteLength(control);
   if (length > SOCKET_PATH_MAX)
     throw new UsageError(`--control ${control}: the path has ${length} bytes; a socket's can have ${SOCKET_PATH_MAX}`);
